@@ -1,0 +1,1 @@
+"""The facts: FastAPI and SQLAlchemy over Postgres, a folder per noun."""

@@ -1,0 +1,1 @@
+"""The front door: command line, web application and embedded servers."""

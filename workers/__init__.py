@@ -1,0 +1,1 @@
+"""The hands: Celery tasks that claim a row, call alignment and write the row."""
