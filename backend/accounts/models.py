@@ -1,0 +1,64 @@
+"""Tables of people and what lets them in. Secrets are stored as hashes only."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Enum, ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from backend.db import Base, Row
+
+
+class Role(StrEnum):
+    """What a person may do. An annotator labels and votes, nothing else."""
+
+    admin = "admin"
+    researcher = "researcher"
+    annotator = "annotator"
+
+
+class User(Row, Base):
+    """A person who can sign in."""
+
+    __tablename__ = "users"
+    name: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+    role: Mapped[Role] = mapped_column(Enum(Role, native_enum=False, length=16, create_constraint=False))
+    active: Mapped[bool] = mapped_column(default=True)
+
+
+class SignIn(Row, Base):
+    """A browser session; the cookie holds the token, the row its SHA-256."""
+
+    __tablename__ = "sessions"
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    expires_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class ApiToken(Row, Base):
+    """A token for programs; shown once, stored as its SHA-256."""
+
+    __tablename__ = "api_tokens"
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    prefix: Mapped[str]
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class IdempotencyKey(Row, Base):
+    """The answer to a request that may be sent twice."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (UniqueConstraint("user_id", "key"),)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    key: Mapped[str]
+    request_hash: Mapped[str]
+    body: Mapped[dict[str, Any]]

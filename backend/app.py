@@ -1,0 +1,40 @@
+"""The API: one FastAPI application, its guard, and the routes of every noun."""
+
+import importlib
+import importlib.util
+import pkgutil
+
+from fastapi import APIRouter, FastAPI
+
+import backend
+from backend import errors
+from backend.guard import Guard
+from backend.settings import Settings
+
+API = "/api/v1"
+
+
+def routers() -> list[APIRouter]:
+    """The `router` of every noun's `routes.py`, in the order of their names."""
+    nouns = [module.name for module in pkgutil.iter_modules(backend.__path__) if module.ispkg]
+    found = []
+    for noun in sorted(nouns):
+        name = f"backend.{noun}.routes"
+        if importlib.util.find_spec(name) is not None:
+            found.append(importlib.import_module(name).router)
+    return found
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API with its guard; pages are mounted on it by `plumbline.asgi`."""
+    app = FastAPI(title="Plumbline", version="1", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
+    errors.install(app)
+    for router in routers():
+        app.include_router(router, prefix=API)
+
+    @app.get("/healthz", include_in_schema=False)
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    app.add_middleware(Guard, settings=settings)
+    return app

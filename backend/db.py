@@ -1,0 +1,107 @@
+"""The database: declarative base, engine, sessions and migrations."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import DateTime, Engine, ForeignKey, MetaData, Uuid, create_engine, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+from backend.settings import get_settings
+
+CONVENTION = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+MIGRATION_LOCK = 0x506C756D  # advisory lock key, "Plum"
+
+
+class Base(DeclarativeBase):
+    """Every table. `dict` and `list` columns are JSONB, times carry a zone, ids are UUIDv7 made by Postgres."""
+
+    metadata = MetaData(naming_convention=CONVENTION)
+    type_annotation_map = {
+        uuid.UUID: Uuid,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+        list[dict[str, Any]]: JSONB,
+        list[str]: JSONB,
+    }
+
+
+class Row:
+    """Mixin: an id that sorts by creation, and the time of creation."""
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ProjectRow(Row):
+    """Mixin: a row that belongs to a project."""
+
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+
+
+@lru_cache
+def get_engine() -> Engine:
+    """The engine of this process; `DATABASE_URL` must be set by now (`plumbline up` sets it for embedded servers)."""
+    url = get_settings().database_url
+    if url is None:
+        raise RuntimeError("DATABASE_URL is not set: start the program with `plumbline up`, or name a database.")
+    return make_engine(url)
+
+
+def make_engine(url: str) -> Engine:
+    """An engine with this project's habits: psycopg, pings, JSON with a strict encoder."""
+    return create_engine(normal_url(url), pool_pre_ping=True, pool_size=10, max_overflow=20)
+
+
+def normal_url(url: str) -> str:
+    """`postgres://` and `postgresql://` name the psycopg 3 driver."""
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+@lru_cache
+def _factory(engine: Engine) -> sessionmaker[Session]:
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def transaction(engine: Engine | None = None) -> Iterator[Session]:
+    """One unit of work: committed at the end, rolled back when the block raises."""
+    with _factory(engine or get_engine())() as session, session.begin():
+        yield session
+
+
+def migrate(url: str) -> None:
+    """Afterwards the database at `url` has the newest schema. Safe when several programs start at once."""
+    from alembic import command
+    from alembic.config import Config
+
+    engine = make_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).resolve().parent.parent / "migrations"))
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.commit()
+        try:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+    engine.dispose()

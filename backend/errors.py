@@ -1,0 +1,114 @@
+"""Errors that people may see: a sentence, a status, the field at fault and what to do about it."""
+
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+PROBLEM = "application/problem+json"
+
+
+class AppError(Exception):
+    """A rule of the program was broken. Subclasses are named after the rule."""
+
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "Bad request"
+
+    def __init__(self, detail: str, *, field: str | None = None, remedy: str | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.remedy = remedy
+        self.extra = extra
+
+    def problem(self) -> dict[str, Any]:
+        """The RFC 9457 body."""
+        return {
+            "type": f"/problems/{type(self).__name__}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "field": self.field,
+            "remedy": self.remedy,
+            **self.extra,
+        }
+
+
+class SignedOut(AppError):
+    status, title = 401, "Signed out"
+
+    def __init__(self) -> None:
+        super().__init__("You are not signed in, or your session has ended.", remedy="Sign in and try again.")
+
+
+class NotAllowed(AppError):
+    status, title = 403, "Not allowed"
+
+
+class NotFound(AppError):
+    status, title = 404, "Not found"
+
+    @classmethod
+    def of(cls, noun: str) -> "NotFound":
+        """The usual sentence for a row that is missing or not the caller's."""
+        return cls(f"There is no such {noun}.", remedy="It may have been removed; go back to the list.")
+
+
+class Conflict(AppError):
+    status, title = 409, "Conflict"
+
+
+class Invalid(AppError):
+    status, title = 422, "Invalid input"
+
+
+class TooLarge(AppError):
+    status, title = 413, "Too large"
+
+
+class TooMany(AppError):
+    status, title = 429, "Too many attempts"
+
+
+class NoSpace(AppError):
+    status, title = 507, "Disk full"
+
+
+class Unavailable(AppError):
+    status, title = 503, "Unavailable"
+
+
+def _respond(error: AppError) -> JSONResponse:
+    return JSONResponse(error.problem(), error.status, media_type=PROBLEM)
+
+
+async def _app_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, AppError)  # noqa: S101  (registered for this class only)
+    return _respond(error)
+
+
+async def _validation(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    problems = [
+        {"field": ".".join(str(part) for part in found["loc"] if part != "body"), "detail": found["msg"]}
+        for found in error.errors()
+    ]
+    first = problems[0]
+    return _respond(
+        Invalid(f"{first['field'] or 'The body'}: {first['detail']}.", field=first["field"] or None, problems=problems)
+    )
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    body = {"type": "about:blank", "title": str(error.detail), "status": error.status_code, "detail": str(error.detail)}
+    return JSONResponse(body, error.status_code, media_type=PROBLEM, headers=error.headers)
+
+
+def install(app: FastAPI) -> None:
+    """Afterwards every error of `app` is a problem document, and none shows an exception's own text."""
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)

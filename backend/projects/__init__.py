@@ -1,0 +1,1 @@
+"""Projects: what every row belongs to."""

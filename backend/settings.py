@@ -1,0 +1,79 @@
+"""Every setting of the program, read once from the environment (prefix `PLUMBLINE_`)."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def default_data_folder() -> Path:
+    """The data folder when none is named: the system's for root, else the user's."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/plumbline")
+    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(home) / "plumbline"
+
+
+class Settings(BaseSettings):
+    """What may be configured. `DATABASE_URL` and `REDIS_URL` unset means embedded servers."""
+
+    model_config = SettingsConfigDict(env_prefix="PLUMBLINE_", extra="ignore", populate_by_name=True)
+
+    data: Path = Field(default_factory=default_data_folder, description="Folder for everything Plumbline stores.")
+    database_url: str | None = Field(None, validation_alias=AliasChoices("DATABASE_URL", "database_url"))
+    redis_url: str | None = Field(None, validation_alias=AliasChoices("REDIS_URL", "redis_url"))
+    host: str = Field("127.0.0.1", description="Address the web server binds.")
+    port: int = Field(7860, ge=1, le=65535)
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("localhost", "127.0.0.1", "[::1]"), description="Host names a request may ask for, without port."
+    )
+    secure_cookies: bool = Field(False, description="Mark the session cookie Secure (behind HTTPS).")
+    session_hours: int = Field(24 * 14, ge=1)
+    sign_in_attempts: int = Field(10, ge=1, description="Failed sign-ins allowed per five minutes, name and address.")
+    checkpoint_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="Folders whose subfolders may be registered as checkpoints."
+    )
+    max_upload_bytes: int = Field(4 << 30, ge=1)
+    max_line_bytes: int = Field(10 << 20, ge=1)
+    max_body_bytes: int = Field(4 << 20, ge=1, description="Largest JSON body accepted; uploads have their own limit.")
+    admin_name: str = "admin"
+    admin_password: str | None = Field(None, description="Password of the first admin; unset means a random one.")
+    seed_tour: bool = Field(True, description="Fill the Tour project at first start.")
+
+    @field_validator("allowed_hosts", "checkpoint_roots", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def uploads(self) -> Path:
+        return self.data / "uploads"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.data / "snapshots"
+
+    @property
+    def runs(self) -> Path:
+        return self.data / "runs"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.data / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        return self.data / "logs"
+
+    def roots(self) -> tuple[Path, ...]:
+        """Folders an admin allows checkpoints to be registered from; `checkpoints/` of the data folder is one."""
+        return (self.checkpoints, *self.checkpoint_roots)
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

@@ -1,0 +1,131 @@
+"""Work: rows that a worker claims, keeps alive with a heartbeat, may be asked to stop, and finishes."""
+
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Enum, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from backend.errors import Conflict
+
+
+class State(StrEnum):
+    """Where a piece of work stands. Only the server moves it."""
+
+    queued = "queued"
+    starting = "starting"
+    running = "running"
+    stopping = "stopping"
+    succeeded = "succeeded"
+    failed = "failed"
+    cancelled = "cancelled"
+    lost = "lost"
+
+
+ACTIVE = (State.starting, State.running, State.stopping)
+ENDED = (State.succeeded, State.failed, State.cancelled, State.lost)
+SILENCE = timedelta(seconds=60)
+
+
+class Work:
+    """Mixin: the columns of everything that a worker does."""
+
+    state: Mapped[State] = mapped_column(
+        Enum(State, native_enum=False, length=16, create_constraint=False), default=State.queued, index=True
+    )
+    reason: Mapped[str | None]
+    remedy: Mapped[str | None]
+    stop_requested: Mapped[bool] = mapped_column(default=False)
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    heartbeat_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    host: Mapped[str | None]
+    boot_id: Mapped[str | None]
+    pid: Mapped[int | None]
+
+
+W = TypeVar("W", bound=Work)
+
+
+class AlreadyEnded(Conflict):
+    title = "Already ended"
+
+
+@lru_cache
+def boot_id() -> str:
+    """An id that changes when this machine restarts, so that an old pid is not mistaken for a new one."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else "unknown"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def claim(session: Session, table: type[W]) -> W | None:
+    """Take the oldest queued row of `table` for this process, now `starting`; None when there is none."""
+    row = session.scalars(
+        select(table)
+        .where(table.state == State.queued)
+        .order_by(table.id)  # type: ignore[attr-defined]
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+    if row is None:
+        return None
+    row.state = State.starting
+    row.started_at = row.heartbeat_at = now()
+    row.host, row.boot_id, row.pid = socket.gethostname(), boot_id(), os.getpid()
+    session.flush()
+    return row
+
+
+def beat(session: Session, table: type[W], row_id: uuid.UUID) -> W:
+    """Record that the worker lives; afterwards the row is locked in `session`. Read `stop_requested` from it."""
+    row = session.get_one(table, row_id, with_for_update=True)
+    row.heartbeat_at = now()
+    if row.state == State.starting:
+        row.state = State.running
+    return row
+
+
+def finish(row: Work, state: State, reason: str | None = None, remedy: str | None = None) -> None:
+    """Move `row` to an end state, once; a row that has ended stays as it is."""
+    if row.state in ENDED:
+        return
+    row.state, row.reason, row.remedy, row.finished_at = state, reason, remedy, now()
+
+
+def request_stop(row: Work) -> None:
+    """Ask for the end: a queued row is cancelled at once, an active one is `stopping` until its worker obeys."""
+    if row.state in ENDED:
+        raise AlreadyEnded(f"This work has already ended ({row.state}).", remedy="There is nothing left to stop.")
+    row.stop_requested = True
+    if row.state == State.queued:
+        finish(row, State.cancelled, "Cancelled before it started.")
+    else:
+        row.state = State.stopping
+
+
+def silent(session: Session, table: type[W]) -> Sequence[W]:
+    """Active rows whose heartbeat stopped, or whose process on this machine is gone; locked for the sweep."""
+    rows = session.scalars(select(table).where(table.state.in_(ACTIVE)).with_for_update(skip_locked=True)).all()
+    return [row for row in rows if _is_silent(row)]
+
+
+def _is_silent(row: Work) -> bool:
+    if row.heartbeat_at is None or now() - row.heartbeat_at > SILENCE:
+        return True
+    here = row.host == socket.gethostname()
+    if here and row.boot_id != boot_id():
+        return True
+    return here and row.pid is not None and not Path(f"/proc/{row.pid}").exists()

@@ -1,0 +1,121 @@
+"""Real Postgres and Valkey for every test that asks, built by the migrations; clients that are signed in."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from plumbline.embedded import Embedded
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from backend import queue
+from backend.accounts import service as accounts
+from backend.accounts.models import Role, User
+from backend.db import Base, get_engine, migrate, transaction
+from backend.projects import service as projects
+from backend.settings import Settings, get_settings
+
+ORIGIN = "http://localhost"
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One data folder for the whole session."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def servers(data_folder: Path) -> Iterator[Embedded]:
+    """Embedded Postgres and Valkey with the newest schema; the environment names them."""
+    with Embedded(data_folder, durable=False) as running:
+        os.environ["DATABASE_URL"] = running.database_url
+        os.environ["REDIS_URL"] = running.redis_url
+        os.environ["PLUMBLINE_DATA"] = str(data_folder)
+        get_settings.cache_clear()
+        queue.get_celery.cache_clear()
+        migrate(running.database_url)
+        yield running
+        get_engine().dispose()
+
+
+@pytest.fixture
+def settings(servers: Embedded) -> Settings:
+    """The settings that tests run under."""
+    return get_settings()
+
+
+@pytest.fixture
+def clean(servers: Embedded) -> Iterator[None]:
+    """An empty database (schema kept), an empty Valkey, and a default project."""
+    import redis
+
+    names = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+    with get_engine().begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} CASCADE"))
+    with redis.Redis.from_url(servers.redis_url) as client:
+        client.flushall()
+    with transaction() as session:
+        projects.default(session)
+    yield
+
+
+class Client(TestClient):
+    """A browser-like client of the API: sends our Origin, keeps cookies."""
+
+    user: User
+
+
+@pytest.fixture
+def make_client(clean: None) -> Iterator[Callable[..., Client]]:
+    """Makes signed-in clients of a role; `None` for somebody who is signed out."""
+    from backend.app import create_app
+
+    app = create_app(get_settings())
+    opened: list[Client] = []
+
+    def make(role: Role | None = Role.admin, name: str | None = None) -> Client:
+        client = Client(app, base_url=ORIGIN, headers={"origin": ORIGIN})
+        opened.append(client)
+        if role is not None:
+            with transaction() as session:
+                client.user, password = accounts.add(session, name or f"{role}-{uuid.uuid4().hex[:8]}", role)
+            answer = client.post("/api/v1/session", json={"name": client.user.name, "password": password})
+            assert answer.status_code == 200, answer.text
+        return client
+
+    yield make
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def anonymous(make_client: Callable[..., Client]) -> Client:
+    return make_client(None)
+
+
+@pytest.fixture
+def annotator(make_client: Callable[..., Client]) -> Client:
+    return make_client(Role.annotator)
+
+
+@pytest.fixture
+def researcher(make_client: Callable[..., Client]) -> Client:
+    return make_client(Role.researcher)
+
+
+@pytest.fixture
+def admin(make_client: Callable[..., Client]) -> Client:
+    return make_client(Role.admin)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Public preference data beside the checkout; its absence fails under CI and skips elsewhere."""
+    if SHARED.is_dir():
+        return SHARED
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{SHARED} is missing; under CI nothing is skipped.")
+    pytest.skip("The public data is not beside this checkout.")
