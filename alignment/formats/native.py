@@ -1,0 +1,127 @@
+"""Our own lossless rows: `{id, split, prompt, responses, labels, facts}`, one item each, with every current label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from alignment.formats.canonical import (
+    ORIGINS,
+    BadRow,
+    Item,
+    LabelFacts,
+    LabelOrigin,
+    excerpt,
+    kind_of,
+    prompt,
+    refuse_equal,
+    response,
+    text,
+)
+from alignment.formats.facts import check_scores, not_negative, read_facts
+
+NAME: Final = "native"
+TITLE: Final = "Plumbline rows"
+LOSSES: Final = ("Times and overruled earlier labels of the same annotator are left out.",)
+_KEYS: Final = frozenset({"id", "split", "prompt", "responses", "labels", "facts"})
+_LABEL_KEYS: Final = frozenset({"value", "source", "annotator", "rationale", "seconds"})
+_STRENGTHS: Final = frozenset(range(-3, 4))
+
+
+def claims(row: Mapping[str, Any]) -> bool:
+    """Whether a row looks like this format."""
+    return "prompt" in row and isinstance(row.get("responses"), list)
+
+
+def describe(row: Mapping[str, Any]) -> str:
+    """What a person should read about this row's format."""
+    return TITLE if row.get("labels") else f"{TITLE} (without labels)"
+
+
+def parse(row: Mapping[str, Any]) -> Item:
+    """The item of one row, with its labels as they were."""
+    for key in row:
+        if key not in _KEYS:
+            raise BadRow(excerpt(key, 40), f"A row has no such key; its keys are {', '.join(sorted(_KEYS))}.")
+    asked = prompt(row.get("prompt"))
+    answers = row.get("responses", [])
+    if not isinstance(answers, list):
+        raise BadRow("responses", f"A list of responses is expected here, not {kind_of(answers)}.")
+    if len(answers) not in (0, 2):
+        raise BadRow("responses", f"An item has two responses, or none in a prompt set; here are {len(answers)}.")
+    responses = [response(answer, f"responses[{index}]") for index, answer in enumerate(answers)]
+    if responses:
+        refuse_equal(responses[0], responses[1], "responses[1]")
+    facts = row.get("facts") or {}
+    if not isinstance(facts, dict):
+        raise BadRow("facts", f"An object is expected here, not {kind_of(facts)}.")
+    known = read_facts(facts, "facts.")
+    check_scores(known, len(responses))
+    name = row.get("id")
+    return Item(
+        asked,
+        responses,
+        _labels(row.get("labels"), len(responses)),
+        known,
+        id=None if name is None else text(name, "id"),
+    )
+
+
+def _labels(value: Any, responses: int) -> tuple[LabelFacts, ...]:
+    if not value:
+        return ()
+    if not isinstance(value, list):
+        raise BadRow("labels", f"A list of labels is expected here, not {kind_of(value)}.")
+    if not responses:
+        raise BadRow("labels", "A prompt without responses cannot have labels.")
+    return tuple(_label(label, f"labels[{index}]") for index, label in enumerate(value))
+
+
+def _label(value: Any, field: str) -> LabelFacts:
+    if not isinstance(value, dict):
+        raise BadRow(field, f"A label {{value, source}} is expected here, not {kind_of(value)}.")
+    for name in value:
+        if name not in _LABEL_KEYS:
+            raise BadRow(f"{field}.{excerpt(name, 40)}", f"A label has only the keys {', '.join(sorted(_LABEL_KEYS))}.")
+    source = value.get("source", "import")
+    if source not in ORIGINS:
+        raise BadRow(f"{field}.source", f"The source must be one of {', '.join(sorted(ORIGINS))}.")
+    annotator, rationale, seconds = value.get("annotator"), value.get("rationale"), value.get("seconds")
+    return LabelFacts(
+        judgement(value.get("value"), f"{field}.value"),
+        cast(LabelOrigin, source),
+        None if annotator is None else text(annotator, f"{field}.annotator"),
+        None if rationale is None else text(rationale, f"{field}.rationale"),
+        None if seconds is None else not_negative(seconds, f"{field}.seconds"),
+    )
+
+
+def judgement(value: Any, field: str) -> dict[str, Any]:
+    """A pair label's value, checked: a strength from -3 to 3, both bad, or a skip with its reason."""
+    match value:
+        case {"strength": int() as strength, **rest} if not rest and type(strength) is int and strength in _STRENGTHS:
+            return {"strength": strength}
+        case {"both_bad": True, **rest} if not rest:
+            return {"both_bad": True}
+        case {"skip": str() as reason, **rest} if not rest:
+            return {"skip": text(reason, field)}
+    raise BadRow(field, 'The value must be {"strength": -3 to 3}, {"both_bad": true} or {"skip": "reason"}.')
+
+
+def render(item: Item) -> dict[str, Any]:
+    """The row of an item, whatever its labels."""
+    row: dict[str, Any] = {} if item.id is None else {"id": item.id}
+    row |= {"prompt": item.prompt, "responses": item.responses}
+    if item.labels:
+        row["labels"] = [_label_row(label) for label in item.labels]
+    if item.facts:
+        row["facts"] = item.facts
+    return row
+
+
+def _label_row(label: LabelFacts) -> dict[str, Any]:
+    row: dict[str, Any] = {"value": dict(label.value), "source": label.source}
+    for name in ("annotator", "rationale", "seconds"):
+        if (value := getattr(label, name)) is not None:
+            row[name] = value
+    return row
