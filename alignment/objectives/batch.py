@@ -1,0 +1,141 @@
+"""What an objective sees: the log-probabilities of a whole optimizer batch, ragged and flat, and views of them.
+
+No import of torch at run time: the web process reads the catalogue without paying for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Role(IntEnum):
+    """What a response is to its example; the integer is what `Batch.role` holds."""
+
+    CHOSEN = 0
+    REJECTED = 1
+    CANDIDATE = 2
+    DESIRABLE = 3
+    UNDESIRABLE = 4
+
+
+class MissingReference(ValueError):
+    """An objective read reference log-probabilities that its `needs` did not ask for."""
+
+
+class UnpairedExample(ValueError):
+    """A pair view was asked of a batch in which an example lacks its chosen or its rejected response."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Per-token values, flat: `values[name]` is (T,), `sequence` (T,) is the response each token belongs to."""
+
+    sequence: Tensor
+    values: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Some responses of a batch; sums over response tokens, end of sequence included. All (N,)."""
+
+    logps: Tensor
+    lengths: Tensor
+    reference: Tensor | None
+    example: Tensor
+    facts: Mapping[str, Tensor]
+
+    @property
+    def ratios(self) -> Tensor:
+        """log policy - log reference, (N,)."""
+        if self.reference is None:
+            raise MissingReference("this objective declares no reference, but reads log-ratios")
+        return self.logps - self.reference
+
+    @property
+    def averages(self) -> Tensor:
+        """Log-probability per token, (N,)."""
+        return self.logps / self.lengths
+
+    @property
+    def average_ratios(self) -> Tensor:
+        """log policy - log reference per token, (N,)."""
+        return self.ratios / self.lengths
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Chosen and rejected responses of the same examples, in the order of the examples."""
+
+    chosen: Responses
+    rejected: Responses
+
+    @property
+    def margin(self) -> Tensor:
+        """The difference of the log-ratios, (examples,): `h` of the papers, without beta."""
+        return self.chosen.ratios - self.rejected.ratios
+
+
+@dataclass(frozen=True)
+class Lists:
+    """All responses of each example, padded with zeros to the longest list; all (examples, K)."""
+
+    logps: Tensor
+    lengths: Tensor
+    reference: Tensor | None
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A whole optimizer batch; one entry per response (S,), float32 or better.
+
+    `example` numbers the examples from 0 without gaps; `facts` hold one value per response (a fact of
+    an example is repeated for each of its responses).
+    """
+
+    logps: Tensor
+    lengths: Tensor
+    example: Tensor
+    role: Tensor
+    reference: Tensor | None = None
+    facts: Mapping[str, Tensor] = field(default_factory=dict)
+    tokens: Tokens | None = None
+
+    def pairs(self) -> Pairs:
+        """Chosen and rejected side by side, in the order of the examples."""
+        chosen, rejected = self._of(Role.CHOSEN), self._of(Role.REJECTED)
+        if chosen.example.shape != rejected.example.shape or bool((chosen.example != rejected.example).any()):
+            raise UnpairedExample("every example of a paired batch needs one chosen and one rejected response")
+        return Pairs(chosen, rejected)
+
+    def singles(self) -> Responses:
+        """Every response by itself, in the order given."""
+        return Responses(self.logps, self.lengths, self.reference, self.example, self.facts)
+
+    def lists(self) -> Lists:
+        """The responses of each example as one padded row; within a row in the order given."""
+        order = self.example.argsort(stable=True)
+        example = self.example[order]
+        counts = self.example.bincount()
+        column = example.new_ones(len(example)).cumsum(0) - 1 - (counts.cumsum(0) - counts)[example]
+        shape = (len(counts), int(counts.max()))
+
+        def padded(values: Tensor) -> Tensor:
+            return values.new_zeros(shape).index_put((example, column), values[order])
+
+        mask = padded(self.lengths.new_ones(len(order))) > 0
+        reference = None if self.reference is None else padded(self.reference)
+        return Lists(padded(self.logps), padded(self.lengths), reference, mask)
+
+    def _of(self, role: Role) -> Responses:
+        index = (self.role == int(role)).nonzero().flatten()
+        index = index[self.example[index].argsort(stable=True)]
+        reference = None if self.reference is None else self.reference[index]
+        facts = {name: values[index] for name, values in self.facts.items()}
+        return Responses(self.logps[index], self.lengths[index], reference, self.example[index], facts)

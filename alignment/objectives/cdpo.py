@@ -1,0 +1,64 @@
+"""Conservative DPO: label smoothing against wrong labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from alignment.objectives.objective import (
+    PAIRED_WITH_REFERENCE,
+    Fidelity,
+    Needs,
+    Objective,
+    Paper,
+    State,
+    log_sigmoid,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignment.objectives.batch import Batch
+
+
+class CDPO(Objective):
+    """DPO for labels that are wrong with probability eps: the margin has a finite optimum, log((1-eps)/eps)/beta.
+
+    Mitchell 2023, "A note on DPO with noisy preferences", equation 3; equals (1-eps) DPO + eps DPO with the
+    sides swapped.
+    """
+
+    name: ClassVar[str] = "cdpo"
+    title: ClassVar[str] = "cDPO"
+    family: ClassVar[str] = "Pairs with a reference"
+    formula: ClassVar[str] = (
+        r"-(1-\epsilon)\log\sigma(\beta h)-\epsilon\log\sigma(-\beta h),\quad "
+        r"h=\log\frac{\pi(y_w)}{\pi_{\mathrm{ref}}(y_w)}-\log\frac{\pi(y_l)}{\pi_{\mathrm{ref}}(y_l)}"
+    )
+    paper: ClassVar[Paper] = Paper(
+        "A note on DPO with noisy preferences and relationship to IPO",
+        "Mitchell",
+        2023,
+        "",
+        "3",
+        url="https://ericmitchell.ai/cdpo.pdf",
+    )
+    fidelity: ClassVar[Fidelity] = "authors_code"
+    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE
+
+    beta: float = Field(
+        0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."
+    )
+    eps: float = Field(
+        0.1, ge=0, lt=0.5, title="Epsilon", description="Probability that a label is wrong; 0 gives DPO."
+    )
+
+    def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
+        """-(1-eps) log sigmoid(beta h) - eps log sigmoid(-beta h), (examples,)."""
+        z = self.beta * batch.pairs().margin
+        return -(1 - self.eps) * log_sigmoid(z) - self.eps * log_sigmoid(-z)
+
+    def rewards(self, batch: Batch) -> Tensor:
+        """beta * log(policy / reference), (S,)."""
+        return self.beta * batch.singles().ratios

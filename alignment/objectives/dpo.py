@@ -1,0 +1,59 @@
+"""Direct preference optimization."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from alignment.objectives.objective import (
+    PAIRED_WITH_REFERENCE,
+    Fidelity,
+    Needs,
+    Objective,
+    Paper,
+    State,
+    log_sigmoid,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignment.objectives.batch import Batch
+
+
+class DPO(Objective):
+    """Fits the implicit reward beta * log(policy / reference) to the preferences by logistic regression.
+
+    Rafailov et al. 2023, arXiv 2305.18290, equation 7. Only the margin is trained: both log-probabilities
+    may fall as long as the chosen one falls less.
+    """
+
+    name: ClassVar[str] = "dpo"
+    title: ClassVar[str] = "DPO"
+    family: ClassVar[str] = "Pairs with a reference"
+    formula: ClassVar[str] = (
+        r"-\log\sigma\!\left(\beta\left[\log\frac{\pi(y_w)}{\pi_{\mathrm{ref}}(y_w)}"
+        r"-\log\frac{\pi(y_l)}{\pi_{\mathrm{ref}}(y_l)}\right]\right)"
+    )
+    paper: ClassVar[Paper] = Paper(
+        "Direct Preference Optimization: Your Language Model is Secretly a Reward Model",
+        "Rafailov et al.",
+        2023,
+        "2305.18290",
+        "7",
+    )
+    fidelity: ClassVar[Fidelity] = "authors_code"
+    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE
+
+    beta: float = Field(
+        0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."
+    )
+
+    def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
+        """-log sigmoid(beta h), (examples,)."""
+        return -log_sigmoid(self.beta * batch.pairs().margin)
+
+    def rewards(self, batch: Batch) -> Tensor:
+        """beta * log(policy / reference), (S,)."""
+        return self.beta * batch.singles().ratios

@@ -1,0 +1,57 @@
+"""Identity preference optimization on per-token averages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from alignment.objectives.objective import PAIRED_WITH_REFERENCE, Fidelity, Needs, Objective, Paper, State
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignment.objectives.batch import Batch
+
+
+class IPO(Objective):
+    """Squared distance of the per-token margin to the finite target 1/(2 tau): stops pushing once it is reached.
+
+    Azar et al. 2023, arXiv 2310.12036, equation 17, with each response's log-ratio divided by its number of
+    tokens, as the authors say their experiments did. tau is therefore on a per-token scale.
+    """
+
+    name: ClassVar[str] = "ipo_avg"
+    title: ClassVar[str] = "IPO"
+    family: ClassVar[str] = "Pairs with a reference"
+    formula: ClassVar[str] = (
+        r"\left(\frac{1}{|y_w|}\log\frac{\pi(y_w)}{\pi_{\mathrm{ref}}(y_w)}"
+        r"-\frac{1}{|y_l|}\log\frac{\pi(y_l)}{\pi_{\mathrm{ref}}(y_l)}-\frac{1}{2\tau}\right)^2"
+    )
+    paper: ClassVar[Paper] = Paper(
+        "A General Theoretical Paradigm to Understand Learning from Human Preferences",
+        "Azar et al.",
+        2023,
+        "2310.12036",
+        "17",
+    )
+    fidelity: ClassVar[Fidelity] = "authors_code"
+    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE
+
+    tau: float = Field(
+        0.1,
+        gt=0,
+        le=100,
+        title="Tau",
+        description="Strength of the pull towards the reference; the margin per token aims at 1/(2 tau).",
+    )
+
+    def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
+        """(per-token margin - 1/(2 tau))^2, (examples,)."""
+        pairs = batch.pairs()
+        margin = pairs.chosen.average_ratios - pairs.rejected.average_ratios
+        return (margin - 1 / (2 * self.tau)) ** 2
+
+    def rewards(self, batch: Batch) -> Tensor:
+        """tau * log(policy / reference) per token, (S,); a pair's margin aims at 1/2."""
+        return self.tau * batch.singles().average_ratios

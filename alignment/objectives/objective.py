@@ -1,0 +1,110 @@
+"""What every objective is: hyperparameters as fields, what the loop must supply, a loss, and implicit rewards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import ModelWrapValidatorHandler, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from alignment.objectives.batch import Role
+from alignment.parts import Part
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignment.objectives.batch import Batch
+
+Fidelity = Literal["authors_code", "paper", "reconstruction"]
+ReferenceNeed = Literal["none", "sequence", "tokens", "distribution"]
+
+
+class Needs(NamedTuple):
+    """What the loop must supply for an objective, and whether its loss couples the whole optimizer batch."""
+
+    roles: frozenset[Role]
+    reference: ReferenceNeed = "none"
+    facts: frozenset[str] = frozenset()
+    third: frozenset[str] = frozenset()
+    tokens: frozenset[str] = frozenset()
+    coupled: bool = False
+
+
+PAIR: frozenset[Role] = frozenset({Role.CHOSEN, Role.REJECTED})
+PAIRED = Needs(PAIR)
+PAIRED_WITH_REFERENCE = Needs(PAIR, reference="sequence")
+
+
+class Paper(NamedTuple):
+    """Where an objective was published; `arxiv` is empty for a note outside arXiv, which `url` then names."""
+
+    title: str
+    authors: str
+    year: int
+    arxiv: str
+    equation: str
+    url: str = ""
+
+
+class State(NamedTuple):
+    """What an objective may read beside the batch: the optimizer steps already taken."""
+
+    step: int = 0
+
+
+class Objective(Part):
+    """A loss over a batch of log-probabilities. Its fields are its hyperparameters."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    family: ClassVar[str]
+    formula: ClassVar[str]
+    paper: ClassVar[Paper]
+    fidelity: ClassVar[Fidelity]
+    needs: ClassVar[Needs]
+
+    def loss(self, batch: Batch, state: State) -> Tensor:
+        """The loss of each example, (examples,); one number, the batch's mean, when `needs.coupled`."""
+        raise NotImplementedError
+
+    def rewards(self, batch: Batch) -> Tensor:
+        """The implicit reward of each response, (S,), on the scale that the loss compares."""
+        raise NotImplementedError
+
+    @classmethod
+    def describe(cls) -> dict[str, Any]:
+        """What the API and the form show of this objective, as plain JSON."""
+        needs = cls.needs
+        return {
+            "name": cls.name,
+            "title": cls.title,
+            "family": cls.family,
+            "formula": cls.formula,
+            "summary": (cls.__doc__ or "").strip().splitlines()[0],
+            "paper": cls.paper._asdict(),
+            "fidelity": cls.fidelity,
+            "needs": {
+                "roles": sorted(role.name.lower() for role in needs.roles),
+                "reference": needs.reference,
+                "facts": sorted(needs.facts),
+                "third": sorted(needs.third),
+                "tokens": sorted(needs.tokens),
+                "coupled": needs.coupled,
+            },
+            "schema": cls.model_json_schema(),
+        }
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _take_own_name(cls, value: Any, handler: ModelWrapValidatorHandler[Objective]) -> Objective:
+        if isinstance(value, dict) and value.get("name") == getattr(cls, "name", None):
+            value = {key: field for key, field in value.items() if key != "name"}
+        return handler(value)
+
+    @model_serializer(mode="wrap")
+    def _with_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"name": self.name, **handler(self)}
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """log(1 / (1 + e^-x)), finite in value and gradient for every finite x; needs no import of torch."""
+    return -(-x).logaddexp(x.new_zeros(()))
