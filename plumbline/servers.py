@@ -141,7 +141,8 @@ class Postgres(Server):
         if found != POSTGRES_MAJOR:
             content = f"a database of Postgres {found}" if found else "no database"
             raise ServerFailed(
-                f"{self.folder} holds {content}, and this program needs one of Postgres {POSTGRES_MAJOR}. Move the folder away, or export it with its own version."
+                f"{self.folder} holds {content}, and this program needs one of Postgres {POSTGRES_MAJOR}. "
+                "Move the folder away, or export it with its own version."
             )
         # Nobody else is at work here (we hold the lock, and orphans are gone), so what a crash left is stale.
         for leftover in (self.folder / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
