@@ -30,7 +30,7 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def servers(data_folder: Path) -> Iterator[Embedded]:
     """Embedded Postgres and Valkey with the newest schema; the environment names them."""
-    with Embedded(data_folder, durable=False) as running:
+    with Embedded(data_folder, fsync=False) as running:
         os.environ["DATABASE_URL"] = running.database_url
         os.environ["REDIS_URL"] = running.redis_url
         os.environ["PLUMBLINE_DATA"] = str(data_folder)
