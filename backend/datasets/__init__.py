@@ -1,0 +1,1 @@
+"""Datasets: uploads, imports, items, snapshots and exports."""

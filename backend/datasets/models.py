@@ -1,0 +1,100 @@
+"""Tables of datasets: uploaded files, imports, items and frozen snapshots."""
+
+import uuid
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, Enum, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.db import Base, ProjectRow
+from backend.work import Work
+
+
+class Kind(StrEnum):
+    """What the items of a dataset are: bare prompts, or prompts with two responses."""
+
+    prompts = "prompts"
+    paired = "paired"
+
+
+class Dataset(ProjectRow, Base):
+    """A named collection of items."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+    name: Mapped[str]
+    kind: Mapped[Kind] = mapped_column(Enum(Kind, native_enum=False, length=16, create_constraint=False))
+    description: Mapped[str] = mapped_column(default="")
+    toy: Mapped[bool] = mapped_column(default=False)
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Upload(ProjectRow, Base):
+    """A file that somebody sent; it lies at `path` under the uploads folder."""
+
+    __tablename__ = "uploads"
+    filename: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str]
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Import(Work, ProjectRow, Base):
+    """The reading of an upload into a new dataset; `dataset_id` is set in the transaction that makes it visible."""
+
+    __tablename__ = "imports"
+    upload_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), index=True)
+    dataset_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    format: Mapped[str]
+    abort_on_bad_row: Mapped[bool] = mapped_column(default=False)
+    rows_good: Mapped[int] = mapped_column(default=0)
+    rows_bad: Mapped[int] = mapped_column(default=0)
+    rows_doubled: Mapped[int] = mapped_column(default=0)
+    errors: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    warnings: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    bytes_total: Mapped[int] = mapped_column(BigInteger, default=0)
+    bytes_read: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Item(ProjectRow, Base):
+    """A prompt and its responses; never changed. `prompt_hash` decides the split, `content_hash` what is a double."""
+
+    __tablename__ = "items"
+    __table_args__ = (
+        UniqueConstraint("dataset_id", "content_hash"),
+        Index("ix_items_dataset_id_position", "dataset_id", "position", unique=True),
+    )
+    dataset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    split: Mapped[str] = mapped_column(String(16))
+    prompt: Mapped[list[dict[str, Any]]]
+    prompt_hash: Mapped[str] = mapped_column(String(64))
+    content_hash: Mapped[str] = mapped_column(String(64))
+    responses: Mapped[list[dict[str, Any]]]
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Snapshot(ProjectRow, Base):
+    """A frozen copy of a dataset's decided pairs, in the folder `path` (named by `hash`)."""
+
+    __tablename__ = "snapshots"
+    __table_args__ = (UniqueConstraint("dataset_id", "hash"),)
+    dataset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    hash: Mapped[str] = mapped_column(String(64), index=True)
+    kind: Mapped[Kind] = mapped_column(Enum(Kind, native_enum=False, length=16, create_constraint=False))
+    policy: Mapped[dict[str, Any]]
+    label_watermark: Mapped[uuid.UUID | None]
+    counts: Mapped[dict[str, Any]]
+    path: Mapped[str]
+
+
+class SnapshotLabel(Base):
+    """A label that decided an example of a snapshot. Labels are never deleted, so no key ties the two tables."""
+
+    __tablename__ = "snapshot_labels"
+    snapshot_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True)
+    label_id: Mapped[uuid.UUID] = mapped_column(primary_key=True, index=True)
