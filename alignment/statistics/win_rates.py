@@ -1,0 +1,82 @@
+"""How often one side wins, with an interval whose resampling unit is the prompt."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+from alignment.statistics.intervals import FEWEST, Interval, Method, cluster, resampled, wilson
+
+Ties = Literal["half", "drop", "shown"]
+NO_MATCHES = "No match has been decided yet."
+ONLY_TIES = "Every match was a tie, and ties are dropped."
+
+
+class Outcome(NamedTuple):
+    """One decided match: 1 is won, 0 lost, 0.5 a tie; between them when several verdicts were averaged."""
+
+    prompt: str
+    score: float
+
+
+class WinRate(NamedTuple):
+    """A win rate with everything needed to read it.
+
+    `rate` is nan, and `reason` says why, when there is nothing to count. `n` counts matches, `prompts` the
+    independent units; `wins + ties + losses == n` whatever the tie rule does with them.
+    """
+
+    rate: float
+    low: float
+    high: float
+    n: int
+    prompts: int
+    wins: int
+    ties: int
+    losses: int
+    tie_rule: Ties
+    level: float
+    seed: int
+    method: Method
+    reason: str | None = None
+
+
+def win_rate(outcomes: Sequence[Outcome], *, ties: Ties = "half", level: float = 0.95, seed: int = 0) -> WinRate:
+    """The share of matches won, in [0, 1].
+
+    `ties`: "half" counts a tie as half a win, "drop" leaves ties out, "shown" counts them as not won, to be read
+    beside the tie share. The interval is Wilson's where every match is a clear win or loss on its own prompt, else a
+    bootstrap over prompts; with fewer than ten prompts, or when all prompts agree, a bootstrap would be too narrow
+    and Wilson's interval with one trial a prompt stands in. Raises ValueError for a score outside [0, 1], an
+    unknown tie rule or a level outside (0, 1).
+    """
+    _check(outcomes, ties, level)
+    wins = sum(outcome.score > 0.5 for outcome in outcomes)
+    losses = sum(outcome.score < 0.5 for outcome in outcomes)
+    tied = len(outcomes) - wins - losses
+    counted = [outcome for outcome in outcomes if ties != "drop" or outcome.score != 0.5]
+    prompts = [outcome.prompt for outcome in counted]
+    facts = (len(outcomes), len(set(prompts)), wins, tied, losses, ties, level, seed)
+    if not counted:
+        return WinRate(math.nan, math.nan, math.nan, *facts, "none", ONLY_TIES if outcomes else NO_MATCHES)
+    scores = [float(outcome.score > 0.5) if ties == "shown" else outcome.score for outcome in counted]
+    rate = math.fsum(scores) / len(scores)
+    found = _interval(prompts, scores, rate, level, seed)
+    return WinRate(rate, min(found.low, rate), max(found.high, rate), *facts, found.method)
+
+
+def _interval(prompts: Sequence[str], scores: Sequence[float], rate: float, level: float, seed: int) -> Interval:
+    distinct = len(set(prompts))
+    if distinct == len(scores) and all(score in (0.0, 1.0) for score in scores):
+        return wilson(math.fsum(scores), distinct, level)
+    found = resampled(cluster(prompts, scores), level, seed) if distinct >= FEWEST else None
+    return found or wilson(rate * distinct, distinct, level, "wilson_prompts")
+
+
+def _check(outcomes: Sequence[Outcome], ties: Ties, level: float) -> None:
+    if ties not in get_args(Ties):
+        raise ValueError(f"ties is {ties!r}; it must be one of {', '.join(get_args(Ties))}")
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; it must lie between 0 and 1")
+    for outcome in outcomes:
+        if not 0 <= outcome.score <= 1:
+            raise ValueError(f"score is {outcome.score}; it must lie in [0, 1]")
