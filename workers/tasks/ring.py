@@ -1,0 +1,47 @@
+"""Rings again for rows that have waited: a message may be lost, a row is not."""
+
+from datetime import timedelta
+from importlib import import_module
+from typing import cast
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from backend.db import transaction
+from backend.queue import QUEUES, Bell, get_celery, ring_now
+from backend.work import State
+
+PATIENCE = timedelta(seconds=3)  # the doorbell of a fresh row is on its way
+ENOUGH = 20  # messages that may wait in a queue before beat stops adding to them
+
+# bell: where its rows are
+TABLES: dict[Bell, tuple[str, str]] = {
+    "imports": ("backend.datasets.models", "Import"),
+    "train": ("backend.runs.models", "Run"),
+    "evaluate": ("backend.evaluations.models", "Evaluation"),
+    "arena": ("backend.evaluations.models", "Match"),
+}
+
+
+def work() -> None:
+    """Afterwards each queue with waiting rows has been rung, unless enough rings are waiting there already."""
+    with transaction() as session:
+        bells = [
+            bell for bell, (module, name) in TABLES.items() if waits(session, getattr(import_module(module), name))
+        ]
+    for bell in bells:
+        if backlog(QUEUES[f"plumbline.{bell}"]) < (1 if bell == "train" else ENOUGH):
+            ring_now(bell)
+
+
+def waits(session: Session, table: type) -> bool:
+    """Whether `table` has a queued row that is not brand new."""
+    columns = table.__table__.c  # type: ignore[attr-defined]
+    old = (columns.state == State.queued) & (columns.created_at < func.now() - PATIENCE)
+    return bool(session.scalar(select(exists().where(old))))
+
+
+def backlog(queue: str) -> int:
+    """How many messages wait in `queue`."""
+    with get_celery().connection_or_acquire() as connection:
+        return cast(int, connection.default_channel.client.llen(queue))
