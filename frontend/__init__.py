@@ -1,1 +1,1 @@
-"""The face: Gradio pages and browser components that speak HTTP to the backend."""
+"""The face: Gradio pages and browser components; speaks HTTP to the backend and nothing else."""

@@ -1,0 +1,1 @@
+"""The pages of the workbench, one file each; `frontend.page.discover` finds them."""
