@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Enum, select
+from sqlalchemy import ColumnElement, Enum, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from backend.errors import Conflict
@@ -71,11 +71,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def claim(session: Session, table: type[W]) -> W | None:
-    """Take the oldest queued row of `table` for this process, now `starting`; None when there is none."""
+def claim(session: Session, table: type[W], *where: ColumnElement[bool]) -> W | None:
+    """Take the oldest queued row of `table` (and `where`) for this process, now `starting`; None if there is none."""
     row = session.scalars(
         select(table)
-        .where(table.state == State.queued)
+        .where(table.state == State.queued, *where)
         .order_by(table.id)  # type: ignore[attr-defined]
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -116,9 +116,10 @@ def request_stop(row: Work) -> None:
         row.state = State.stopping
 
 
-def silent(session: Session, table: type[W]) -> Sequence[W]:
+def silent(session: Session, table: type[W], *where: ColumnElement[bool]) -> Sequence[W]:
     """Active rows whose heartbeat stopped, or whose process on this machine is gone; locked for the sweep."""
-    rows = session.scalars(select(table).where(table.state.in_(ACTIVE)).with_for_update(skip_locked=True)).all()
+    active = select(table).where(table.state.in_(ACTIVE), *where)
+    rows = session.scalars(active.with_for_update(skip_locked=True)).all()
     return [row for row in rows if _is_silent(row)]
 
 
