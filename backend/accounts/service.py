@@ -56,11 +56,16 @@ def sign_in(session: Session, name: str, password: str) -> tuple[User, str]:
         raise WrongPassword("The name or the password is wrong.", remedy="Check both, or ask an admin for a reset.")
     if rehash:
         user.password_hash = rehash
+    return user, open_session(session, user)
+
+
+def open_session(session: Session, user: User) -> str:
+    """The token of a new browser session; sessions that have expired go."""
     token = secrets.token_urlsafe(32)
     expires = now() + timedelta(hours=get_settings().session_hours)
     session.execute(delete(SignIn).where(SignIn.expires_at < now()))
     session.add(SignIn(user=user, token_hash=digest(token), expires_at=expires, last_seen_at=now()))
-    return user, token
+    return token
 
 
 def sign_out(session: Session, token: str) -> None:

@@ -71,7 +71,7 @@ def test_bells(clean: None, monkeypatch: pytest.MonkeyPatch) -> None:
         queue.ring(session, "train")
     assert rung == ["train"]
 
-    with pytest.raises(RuntimeError, match="undone"), transaction() as session:
+    with transaction() as session:
         queue.ring(session, "imports")
-        raise RuntimeError("undone")
+        session.rollback()
     assert rung == ["train"]
