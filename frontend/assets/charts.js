@@ -1,0 +1,215 @@
+// Charts with Plotly: live lines, interval bands, forest plots, histograms; and small lines without it.
+// A run has the same color everywhere, chosen by its id from a palette that color-blind people can tell apart.
+
+import { h } from "./dom.js";
+
+// Okabe and Ito's set without yellow and black, darkened or lightened until each reads on its theme.
+const LIGHT = ["#0072b2", "#c04f00", "#007d5c", "#a4548a", "#8a6d00", "#3a6ea5", "#b3402e", "#4f5d75"];
+const DARK = ["#56b4e9", "#f0914a", "#2fc79a", "#e18fc4", "#d9c24a", "#8fb7ff", "#ff8f86", "#a9b4c6"];
+const DASHES = ["solid", "dash", "dot", "dashdot"];
+
+const isDark = () => document.documentElement.dataset.theme === "dark";
+const palette = () => (isDark() ? DARK : LIGHT);
+const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function hash(text) {
+  let value = 2166136261;
+  for (const letter of String(text)) value = Math.imul(value ^ letter.codePointAt(0), 16777619);
+  return value >>> 0;
+}
+
+// The color and the dash of a run: eight colors times four dashes, so that two runs rarely look alike.
+export const runColor = (id) => palette()[hash(id) % LIGHT.length];
+export const runDash = (id) => DASHES[Math.floor(hash(id) / LIGHT.length) % DASHES.length];
+export const colorAt = (index) => palette()[index % LIGHT.length];
+
+let loading = null;
+export function plotly() {
+  loading ||= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL("./plotly.min.js", import.meta.url);
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      loading = null;
+      reject(new Error("the chart library did not load"));
+    };
+    document.head.append(script);
+  });
+  return loading;
+}
+
+function layout({ title, x, y, log = false, range = null, legend = false, height = 240, shapes = [] }) {
+  const axis = (text) => ({
+    title: { text, font: { size: 12, color: variable("--pl-muted") }, standoff: 6 },
+    gridcolor: variable("--pl-line"), zerolinecolor: variable("--pl-line-strong"), linecolor: variable("--pl-line"), automargin: true,
+    tickfont: { size: 11, color: variable("--pl-muted") },
+  });
+  return {
+    title: title ? { text: escapeMarkup(title), font: { size: 13, weight: 600 }, x: 0, xref: "paper", pad: { l: 0 } } : undefined,
+    xaxis: axis(x), yaxis: { ...axis(y), type: log ? "log" : "linear", range: range || undefined },
+    height, margin: { l: 52, r: 12, t: title ? 34 : 12, b: 42 }, showlegend: legend, shapes,
+    legend: { orientation: "h", y: -0.28, x: 0, font: { size: 12 } },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: variable("--pl-font"), color: variable("--pl-text") },
+    hovermode: "x unified", hoverlabel: { bgcolor: variable("--pl-raised"), bordercolor: variable("--pl-line"), font: { color: variable("--pl-text"), size: 12 } },
+    uirevision: "keep", // zoom and hidden lines survive new data
+  };
+}
+
+// Plotly reads a little markup in labels; names that people chose must not become any.
+const escapeMarkup = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
+const CONFIG = {
+  responsive: true, displaylogo: false, displayModeBar: "hover",
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], toImageButtonOptions: { format: "svg", filename: "plumbline" },
+};
+
+// Draws `figure()` into `place` now, on draw(), and when the theme changes; several calls in one frame draw once.
+function chart(place, label, figure) {
+  const box = h("div.pl-chart", { role: "img", "aria-label": label });
+  place.append(box);
+  let waiting = false;
+  let gone = false;
+  async function paint() {
+    waiting = false;
+    const library = await plotly();
+    if (gone) return;
+    const { data, ...options } = figure();
+    await library.react(box, data, layout(options), CONFIG);
+  }
+  const draw = () => {
+    if (waiting || gone) return;
+    waiting = true;
+    requestAnimationFrame(() => paint().catch(() => { box.textContent = "The chart library did not load. Reload the page."; }));
+  };
+  addEventListener("pl-theme", draw);
+  draw();
+  return {
+    element: box,
+    draw,
+    remove() {
+      gone = true;
+      removeEventListener("pl-theme", draw);
+      if (window.Plotly) window.Plotly.purge(box);
+      box.remove();
+    },
+  };
+}
+
+// The exponential moving average with its start corrected; a gap in the data stays a gap.
+export function smoothed(values, weight) {
+  let [sum, share] = [0, 0];
+  return values.map((value) => {
+    if (value === null || !Number.isFinite(value)) return null;
+    sum = weight * sum + (1 - weight) * value;
+    share = weight * share + (1 - weight);
+    return sum / share;
+  });
+}
+
+// const loss = lineChart(place, { title: "Loss", x: "Step", y: "nats" });
+// loss.append({ id: run.id, name: run.name }, steps, values)         adds points after the last
+// loss.replace({ id, name }, steps, values, { low, high })           sets all points, with an interval band
+// loss.smoothing = 0.8; loss.draw()                                  the raw line stays, faint, under the smooth one
+// series: {id, name, color?, dash?}; without a color it is the id's.
+export function lineChart(place, options) {
+  const lines = new Map();
+  const self = chart(place, options.title || options.y, () => ({
+    ...options,
+    legend: options.legend ?? lines.size > 1,
+    data: [...lines.values()].flatMap((line) => traces(line, self.smoothing)),
+    shapes: empty() ? [] : options.shapes || [],
+  }));
+  const empty = () => [...lines.values()].every((line) => !line.x.length);
+  const line = (series) => {
+    if (!lines.has(series.id)) lines.set(series.id, { series, x: [], y: [], low: [], high: [] });
+    return lines.get(series.id);
+  };
+  return Object.assign(self, {
+    smoothing: options.smoothing ?? 0,
+    append(series, x, y, { low = [], high = [] } = {}) {
+      if (!x.length) return;
+      const known = line(series);
+      known.x.push(...x); known.y.push(...y); known.low.push(...low); known.high.push(...high);
+      self.draw();
+    },
+    replace(series, x, y, { low = [], high = [] } = {}) {
+      Object.assign(line(series), { series, x: [...x], y: [...y], low: [...low], high: [...high] });
+      self.draw();
+    },
+    drop(id) {
+      lines.delete(id);
+      self.draw();
+    },
+    last: (id) => (lines.get(id)?.x.length ? lines.get(id).x.at(-1) : null),
+  });
+}
+
+function traces({ series, x, y, low, high }, smoothing) {
+  const color = series.color || runColor(series.id);
+  const name = escapeMarkup(series.name);
+  const common = { x, type: "scatter", mode: x.length < 2 ? "markers" : "lines", connectgaps: false };
+  const band = low.length
+    ? [
+        { x, y: low, type: "scatter", mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false },
+        { x, y: high, type: "scatter", mode: "lines", line: { width: 0 }, fill: "tonexty", fillcolor: translucent(color, 0.16), hoverinfo: "skip", showlegend: false },
+      ]
+    : [];
+  const strong = { color, width: 1.8, dash: series.dash || "solid" };
+  if (!smoothing || x.length < 3) return [...band, { ...common, y, name, line: strong, marker: { color }, hovertemplate: "%{y:.4g}<extra>" + name + "</extra>" }];
+  return [
+    ...band,
+    { ...common, y, name: `${name} (raw)`, line: { color: translucent(color, 0.3), width: 1 }, hovertemplate: "%{y:.4g}<extra>raw</extra>", showlegend: false },
+    { ...common, y: smoothed(y, smoothing), name, line: strong, hovertemplate: "%{y:.4g}<extra>" + name + "</extra>" },
+  ];
+}
+
+function translucent(color, opacity) {
+  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16));
+  return `rgba(${red},${green},${blue},${opacity})`;
+}
+
+// Rates with their intervals, one row each, and the even line: rows [{name, rate, low, high, n, color?}].
+export function forestPlot(place, { title = null, x = "Win rate", rows, even = 0.5 }) {
+  const label = (row) => escapeMarkup(`${row.name} (n = ${row.n})`);
+  const shapes = () => [{ type: "line", x0: even, x1: even, yref: "paper", y0: 0, y1: 1, line: { color: variable("--pl-line-strong"), dash: "dot", width: 1 } }];
+  return chart(place, title || x, () => ({
+    title, x, y: "", height: 90 + 38 * rows.length, shapes: shapes(),
+    data: rows.map((row, index) => ({
+      type: "scatter", mode: "markers", x: [row.rate], y: [label(row)], name: label(row),
+      marker: { color: row.color || colorAt(index), size: 9 },
+      error_x: { type: "data", symmetric: false, array: [row.high - row.rate], arrayminus: [row.rate - row.low], color: row.color || colorAt(index), thickness: 2 },
+      hovertemplate: `%{x:.1%} (${(row.low * 100).toFixed(1)}–${(row.high * 100).toFixed(1)} %)<extra></extra>`,
+    })),
+  }));
+}
+
+// Counts per bin: bins [{from, to, count}].
+export const histogram = (place, { title = null, x, y = "Count", bins }) =>
+  chart(place, title || x, () => ({
+    title, x, y,
+    data: [{
+      type: "bar", x: bins.map((bin) => (bin.from + bin.to) / 2), y: bins.map((bin) => bin.count), width: bins.map((bin) => (bin.to - bin.from) * 0.92),
+      marker: { color: colorAt(0) }, customdata: bins.map((bin) => `${bin.from}–${bin.to}`), hovertemplate: "%{customdata}: %{y}<extra></extra>",
+    }],
+  }));
+
+// A line as small as a word, for tables; null is a gap.
+export function sparkline(values, { color = variable("--pl-accent"), width = 96, height = 22, label = "Trend" } = {}) {
+  const known = values.filter((value) => Number.isFinite(value));
+  const svg = h("svg.pl-spark", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label });
+  if (known.length < 2) return svg;
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const at = (value, index) => [
+    (2 + (index / (values.length - 1)) * (width - 4)).toFixed(1),
+    (height - 3 - ((value - low) / (high - low || 1)) * (height - 6)).toFixed(1),
+  ];
+  let path = "";
+  let pen = "M";
+  values.forEach((value, index) => {
+    if (!Number.isFinite(value)) { pen = "M"; return; }
+    path += `${pen}${at(value, index).join(" ")}`;
+    pen = "L";
+  });
+  svg.append(h("path", { d: path, fill: "none", stroke: color, "stroke-width": 1.5, "stroke-linejoin": "round" }));
+  return svg;
+}

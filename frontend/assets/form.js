@@ -1,0 +1,190 @@
+// Forms drawn from a JSON schema as pydantic writes it: types, bounds, defaults and descriptions are the form.
+
+import { fill, h, showError } from "./dom.js";
+
+// const form = schemaForm(schema, { values, skip: ["name"], onchange });
+// place.append(form.element); form.value() -> the object; form.fail("beta", "must be above 0") -> true if shown
+// Fields: number, integer, boolean, string, choices, lists of words, nested objects, one-of by a named field, nullable.
+export function schemaForm(schema, { values = {}, skip = [], onchange = () => {} } = {}) {
+  return objectForm(schema, schema.$defs || {}, values, skip, onchange);
+}
+
+function objectForm(schema, defs, values, skip, onchange) {
+  const fields = new Map();
+  const element = h("div.pl-form");
+  for (const [name, property] of Object.entries(schema.properties || {})) {
+    if (skip.includes(name)) continue;
+    const made = makeField(name, property, defs, values ? values[name] : undefined, onchange);
+    fields.set(name, made);
+    if (made.element) element.append(made.element);
+  }
+  return {
+    element,
+    value: () => Object.fromEntries([...fields].map(([name, made]) => [name, made.value()]).filter(([, value]) => value !== undefined)),
+    // `path` is the API's field path: "beta" or "objective.beta".
+    fail(path, text) {
+      const parts = String(path).split(".");
+      for (let at = 0; at < parts.length; at += 1) {
+        const made = fields.get(parts[at]);
+        if (made) return made.fail(parts.slice(at + 1).join("."), text);
+      }
+      return false;
+    },
+    clear: () => fields.forEach((made) => made.fail("", "")),
+  };
+}
+
+function resolve(property, defs) {
+  if (property.$ref) return { ...resolve(defs[property.$ref.split("/").pop()], defs), ...without(property, "$ref") };
+  if (property.allOf?.length === 1) return { ...resolve(property.allOf[0], defs), ...without(property, "allOf") };
+  const options = property.anyOf || [];
+  const real = options.filter((option) => option.type !== "null");
+  if (options.length > real.length && real.length === 1) return { ...resolve(real[0], defs), ...without(property, "anyOf"), nullable: true };
+  return property;
+}
+
+const without = (object, key) => Object.fromEntries(Object.entries(object).filter(([name]) => name !== key));
+
+function makeField(name, property, defs, given, onchange) {
+  const schema = resolve(property, defs);
+  const start = given === undefined ? schema.default : given;
+  const label = humane(schema.title && !schema.properties ? schema.title : name);
+  if (schema.const !== undefined) return { element: null, value: () => schema.const, fail: () => false };
+  if (schema.oneOf || (schema.anyOf && schema.anyOf.some((option) => option.$ref))) return choiceOfForms(name, schema, defs, start, label, onchange);
+  if (schema.properties) return group(schema, defs, start, label, onchange);
+  if (schema.enum) return choice(schema, start, label, onchange);
+  if (schema.type === "boolean") return toggle(schema, start, label, onchange);
+  if (schema.type === "number" || schema.type === "integer") return numeric(schema, start, label, onchange);
+  if (schema.type === "array") return words(schema, start, label, onchange);
+  if (schema.anyOf) return mixed(schema, start, label, onchange);
+  return text(schema, start, label, onchange);
+}
+
+// "learning_rate" -> "Learning rate"
+const humane = (name) => {
+  const plain = String(name).replaceAll("_", " ");
+  return plain.charAt(0).toUpperCase() + plain.slice(1);
+};
+
+let serial = 0;
+
+function wrap(label, input, schema, extra = null) {
+  serial += 1;
+  const id = `pl-schema-${serial}`;
+  input.id = id;
+  input.classList.add("pl-input");
+  input.setAttribute("aria-describedby", `${id}-help ${id}-error`);
+  const help = [schema.description, bounds(schema)].filter(Boolean).join(" ");
+  const element = h("div.pl-field", h("label", { for: id }, label), extra ? h("div.pl-slider", extra, input) : input,
+    h("small.pl-help", { id: `${id}-help` }, help), h("small.pl-field-error", { id: `${id}-error`, role: "alert" }));
+  return { element, fail: (_rest, why) => { showError(element, why); return true; } };
+}
+
+function bounds(schema) {
+  const parts = [
+    schema.exclusiveMinimum !== undefined && `above ${schema.exclusiveMinimum}`,
+    schema.minimum !== undefined && `at least ${schema.minimum}`,
+    schema.exclusiveMaximum !== undefined && `below ${schema.exclusiveMaximum}`,
+    schema.maximum !== undefined && `at most ${schema.maximum}`,
+  ].filter(Boolean);
+  return parts.length ? `(${parts.join(", ")})` : "";
+}
+
+function outside(value, schema) {
+  if (schema.exclusiveMinimum !== undefined && value <= schema.exclusiveMinimum) return true;
+  if (schema.minimum !== undefined && value < schema.minimum) return true;
+  if (schema.exclusiveMaximum !== undefined && value >= schema.exclusiveMaximum) return true;
+  return schema.maximum !== undefined && value > schema.maximum;
+}
+
+// Numbers are typed as people write them: 5e-7 and 0.1. What is no number is sent as it stands and refused by name.
+function numeric(schema, start, label, onchange) {
+  const input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", value: start ?? "", placeholder: schema.nullable ? "none" : "" });
+  const slider = slidable(schema)
+    ? h("input", { type: "range", min: schema.minimum ?? schema.exclusiveMinimum, max: schema.maximum ?? schema.exclusiveMaximum, step: schema.type === "integer" ? 1 : 0.01, value: start ?? 0, "aria-label": `${label}, slider` })
+    : null;
+  const made = wrap(label, input, schema, slider);
+  const read = () => {
+    const typed = input.value.trim();
+    if (typed === "") return schema.nullable ? null : undefined;
+    return Number.isNaN(Number(typed)) ? typed : Number(typed);
+  };
+  const check = () => {
+    const value = read();
+    const wrong = typeof value === "string" ? "Not a number." : typeof value === "number" && outside(value, schema) ? `Must be ${bounds(schema).slice(1, -1)}.`
+      : schema.type === "integer" && typeof value === "number" && !Number.isInteger(value) ? "Must be a whole number." : "";
+    showError(made.element, wrong);
+    onchange();
+  };
+  input.addEventListener("input", () => { if (slider) slider.value = input.value; check(); });
+  if (slider) slider.addEventListener("input", () => { input.value = slider.value; check(); });
+  return { ...made, value: read };
+}
+
+function slidable(schema) {
+  const [low, high] = [schema.minimum ?? schema.exclusiveMinimum, schema.maximum ?? schema.exclusiveMaximum];
+  return low !== undefined && high !== undefined && high - low <= (schema.type === "integer" ? 64 : 2);
+}
+
+function toggle(schema, start, label, onchange) {
+  const input = h("input", { type: "checkbox", checked: Boolean(start), onchange });
+  const failure = h("small.pl-field-error", { role: "alert" });
+  const element = h("div.pl-field", h("label.pl-check", input, h("span", label)), schema.description && h("small.pl-help", schema.description), failure);
+  return { element, value: () => input.checked, fail: (_rest, why) => { failure.textContent = why; return true; } };
+}
+
+function choice(schema, start, label, onchange) {
+  const none = schema.nullable ? [h("option", { value: "" }, "None")] : [];
+  const input = h("select", { onchange }, none, schema.enum.map((one) => h("option", { value: String(one), selected: one === start }, String(one))));
+  return { ...wrap(label, input, schema), value: () => schema.enum.find((one) => String(one) === input.value) ?? null };
+}
+
+function text(schema, start, label, onchange) {
+  const input = h("input", { type: "text", value: start ?? "", maxlength: schema.maxLength, oninput: onchange });
+  return { ...wrap(label, input, schema), value: () => (input.value === "" && schema.nullable ? null : input.value) };
+}
+
+// A value that may be a word or a number ("auto" or 4096), or a word or a list of words.
+function mixed(schema, start, label, onchange) {
+  const list = schema.anyOf.some((option) => option.type === "array");
+  const input = h("input", { type: "text", value: Array.isArray(start) ? start.join(", ") : start ?? "", oninput: onchange });
+  const read = () => {
+    const typed = input.value.trim();
+    if (typed === "") return schema.anyOf.some((option) => option.type === "null") ? null : undefined;
+    if (list && typed.includes(",")) return split(typed);
+    return Number.isNaN(Number(typed)) ? typed : Number(typed);
+  };
+  return { ...wrap(label, input, schema), value: read };
+}
+
+const split = (typed) => typed.split(",").map((one) => one.trim()).filter(Boolean);
+
+function words(schema, start, label, onchange) {
+  const input = h("input", { type: "text", value: (start || []).join(", "), placeholder: "separated by commas", oninput: onchange });
+  const numbers = schema.items && ["number", "integer"].includes(schema.items.type);
+  return { ...wrap(label, input, schema), value: () => (numbers ? split(input.value).map(Number) : split(input.value)) };
+}
+
+function group(schema, defs, start, label, onchange) {
+  const inner = objectForm(schema, defs, start || {}, [], onchange);
+  const element = h("fieldset.pl-fieldset", h("legend", label), schema.description && h("small.pl-help", schema.description), inner.element);
+  return { element, value: inner.value, fail: inner.fail };
+}
+
+function choiceOfForms(_name, schema, defs, start, label, onchange) {
+  const key = schema.discriminator?.propertyName;
+  const options = (schema.oneOf || schema.anyOf.filter((option) => option.$ref)).map((option) => resolve(option, defs));
+  const nameOf = (option) => option.properties?.[key]?.const ?? option.title ?? "";
+  const place = h("div");
+  let inner = null;
+  const select = h("select", options.map((option) => h("option", { value: nameOf(option), selected: Boolean(start) && start[key] === nameOf(option) }, humane(nameOf(option)))));
+  const made = wrap(label, select, schema);
+  const show = (values) => {
+    inner = objectForm(options.find((option) => nameOf(option) === select.value) || options[0], defs, values, [], onchange);
+    fill(place, inner.element);
+  };
+  select.addEventListener("change", () => { show({}); onchange(); });
+  show(start || {});
+  const element = h("div.pl-stack.tight", made.element, place);
+  return { element, value: () => inner.value(), fail: (rest, why) => (rest && inner.fail(rest, why)) || made.fail("", why) };
+}
