@@ -100,12 +100,14 @@ class Embedded:
     """Postgres and Valkey for as long as the `with` block (or from `start` to `stop`).
 
     Start it from a thread that lives as long as the servers should: they get their end signal when it dies.
-    `fsync=False` is for tests: faster, safe against killed processes but not against a power cut.
+    `fsync=False` is for tests: faster, safe against killed processes but not against a power cut. A server that is
+    not wanted, because an external one is named, is left out; the folder is locked all the same.
     """
 
-    def __init__(self, folder: Path, *, fsync: bool = True) -> None:
+    def __init__(self, folder: Path, *, fsync: bool = True, postgres: bool = True, valkey: bool = True) -> None:
         self.folder = folder.absolute()
         self.fsync = fsync
+        self.wanted = (postgres, valkey)
         self.lock = FolderLock(self.folder)
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
@@ -122,6 +124,12 @@ class Embedded:
         return _started(self._valkey).url
 
     @property
+    def urls(self) -> dict[str, str]:
+        """The addresses of the servers that run here, by the names of their settings."""
+        found = {"database_url": self._postgres, "redis_url": self._valkey}
+        return {name: server.url for name, server in found.items() if server is not None}
+
+    @property
     def servers(self) -> tuple[Server, ...]:
         return tuple(server for server in (self._postgres, self._valkey) if server is not None)
 
@@ -131,13 +139,15 @@ class Embedded:
         self.lock.take()
         try:
             self._sockets = socket_folder(self.folder)
-            self._postgres = Postgres(self.folder, self._sockets, fsync=self.fsync)
-            self._valkey = Valkey(self.folder, self._sockets)
+            if self.wanted[0]:
+                self._postgres = Postgres(self.folder, self._sockets, fsync=self.fsync)
+            if self.wanted[1]:
+                self._valkey = Valkey(self.folder, self._sockets)
             for server in self.servers:
                 server.launch()
             for server in self.servers:
                 server.await_ready()
-            self.lock.tell(database_url=self.database_url, redis_url=self.redis_url)
+            self.lock.tell(**self.urls)
         except BaseException:
             self.stop()
             raise

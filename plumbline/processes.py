@@ -11,10 +11,11 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
 
+Steps = tuple[tuple[signal.Signals, float], ...]  # signals, each with the seconds it is given
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -30,14 +31,16 @@ class Account:
 def spawn(
     command: Sequence[str | Path],
     *,
-    log: IO[bytes] | int,
+    log: int | None,
     env: Mapping[str, str],
-    death_signal: signal.Signals = signal.SIGTERM,
+    death_signal: signal.Signals | None = signal.SIGTERM,
     account: Account | None = None,
     pass_fds: Collection[int] = (),
     cwd: Path | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """A child in a session of its own, so that Ctrl-C in a terminal does not reach it.
+    """A child in a session of its own, so that Ctrl-C in a terminal does not reach it, writing to `log`.
+
+    Without a log it keeps our stderr, for the lines that people should see.
 
     When this process dies, however it dies, the kernel sends the child `death_signal` (Linux; elsewhere the next
     start finds the orphan). The signal belongs to the thread that calls this: call it from one that lives on.
@@ -51,8 +54,8 @@ def spawn(
         return subprocess.Popen(  # noqa: S603  (every command is ours)
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.DEVNULL if log is None else log,
+            stderr=None if log is None else subprocess.STDOUT,
             env=dict(env),
             cwd=cwd,
             start_new_session=True,
@@ -62,9 +65,9 @@ def spawn(
         )
 
 
-def _tie_to_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
+def _tie_to_parent(death_signal: signal.Signals | None) -> Callable[[], None] | None:
     """A hook for the forked child. It runs after the change of user, which would clear the setting."""
-    if _LIBC is None:
+    if _LIBC is None or death_signal is None:
         return None
     parent, prctl = os.getpid(), _LIBC.prctl
 
@@ -77,18 +80,18 @@ def _tie_to_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
 
 
 def end(child: "subprocess.Popen[bytes]", *steps: tuple[signal.Signals, float]) -> None:
-    """Afterwards `child` has ended: each signal of `steps` is given its seconds, then the whole session is killed."""
+    """Afterwards `child` and its session have ended: each signal of `steps` gets its seconds, then all are killed."""
+    if child.poll() is not None:
+        return  # its number may belong to somebody else by now
     for number, seconds in steps:
-        if child.poll() is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
+        if child.poll() is None:
             child.send_signal(number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(seconds)
-    if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(seconds)
+    # Its own children may outlive it by a moment; the group's number stays theirs as long as one lives.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def living_in(folder: Path, name: str) -> list[psutil.Process]:
@@ -124,3 +127,13 @@ def clear_orphans(folder: Path, name: str, *steps: tuple[signal.Signals, float])
         while time.monotonic() < limit and living_in(folder, name):
             time.sleep(0.05)
     return len(found)
+
+
+def listener(port: int) -> tuple[str, int] | None:
+    """The name and number of the process that listens on TCP `port`, where this user may know it."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            pid, here = connection.pid, connection.laddr
+            if connection.status == psutil.CONN_LISTEN and here and here.port == port and pid is not None:
+                return psutil.Process(pid).name(), pid
+    return None

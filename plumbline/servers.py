@@ -17,15 +17,14 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from backend.logs import turn_over
 from plumbline.accounts import account_for, own, postgres_programs, reachable, valkey_program
-from plumbline.processes import clear_orphans, end, spawn
+from plumbline.processes import Steps, clear_orphans, end, spawn
 
 POSTGRES_MAJOR = "18"
 NAME = "plumbline"  # of the database and of its owner
-LOG_BYTES = 8 << 20  # a server's log is turned over at its next start beyond this
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 log = structlog.get_logger()
-Steps = tuple[tuple[signal.Signals, float], ...]
 
 
 class ServerFailed(RuntimeError):
@@ -46,6 +45,11 @@ class Server(ABC):
         self.log = data / "logs" / f"{self.title.lower()}.log"
         self.account = account_for(self.folder)
         self.child: subprocess.Popen[bytes] | None = None
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where programs reach it."""
 
     @abstractmethod
     def prepare(self) -> None:
@@ -238,9 +242,3 @@ class Valkey(Server):
             client.sendall(b"PING\r\n")
             return client.recv(64).startswith(b"+PONG")
         return False
-
-
-def turn_over(log: Path) -> None:
-    """Afterwards `log` is small: a big one is kept once, as `.1`."""
-    if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_name(log.name + ".1"))

@@ -8,7 +8,7 @@ is imported when its task first arrives, so that a worker is up in a second and 
 
 from importlib import import_module
 
-from celery import Celery, signals
+from celery import Celery, platforms, signals
 
 from backend.queue import QUEUES, get_celery
 from workers import shutdown
@@ -49,6 +49,12 @@ def _register(app: Celery, name: str) -> None:
     @app.task(name=name, ignore_result=True)  # type: ignore[untyped-decorator]
     def task() -> None:
         import_module(module).work()
+
+
+@signals.beat_embedded_init.connect  # type: ignore[untyped-decorator]
+def _tie_beat(**_: object) -> None:
+    """Beat dies with the worker it belongs to, as the processes of the pool do."""
+    platforms.set_pdeathsig("SIGKILL")
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -1,0 +1,70 @@
+"""Logs: every process writes JSON lines to `logs/<name>.log` of the data folder, and short lines to the terminal."""
+
+import logging
+import sys
+from pathlib import Path
+
+import structlog
+
+LOG_BYTES = 8 << 20  # a log is turned over at the next start beyond this; one older file is kept
+
+
+def configure(name: str, folder: Path, *, console: int = logging.WARNING) -> Path:
+    """Afterwards structlog and `logging` write to `folder/<name>.log`, and from level `console` on to stderr too."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{name}.log"
+    turn_over(path)
+    steps: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    written = logging.FileHandler(path, encoding="utf-8", delay=True)
+    written.setFormatter(_formatter(steps, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()))
+    shown = logging.StreamHandler(sys.stderr)
+    shown.setLevel(console)
+    shown.setFormatter(_formatter(steps, _short(name)))
+    root = logging.getLogger()
+    root.handlers[:] = [written, shown]
+    root.setLevel(logging.INFO)
+    for chatty in ("httpx", "httpx2", "urllib3", "alembic.runtime.migration", "multipart", "PIL", "matplotlib"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *steps, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    return path
+
+
+def turn_over(path: Path) -> None:
+    """Afterwards the log at `path` is small: a big one is kept once, as `.1`."""
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_name(path.name + ".1"))
+
+
+def _formatter(
+    steps: list[structlog.typing.Processor], *last: structlog.typing.Processor
+) -> structlog.stdlib.ProcessorFormatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=steps, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+    )
+
+
+def _short(name: str) -> structlog.typing.Processor:
+    """`12:30:01 web: what happened key=value`; the trace of an exception is only in the file."""
+
+    def render(_: object, __: str, event: structlog.typing.EventDict) -> str:
+        time = str(event.pop("timestamp"))[11:19]
+        what = event.pop("event")
+        level = str(event.pop("level", "info"))
+        trouble = " (its trace is in the log file)" if event.pop("exc_info", None) else ""
+        for silent in ("logger", "stack_info", "data"):
+            event.pop(silent, None)
+        facts = "".join(f" {key}={value}" for key, value in event.items())
+        return f"{time} {name}: {'' if level == 'info' else level + ': '}{what}{facts}{trouble}"
+
+    return render

@@ -1,0 +1,12 @@
+"""The web application: the pages mounted on the API, for uvicorn (`plumbline web`)."""
+
+from fastapi import FastAPI
+
+from backend.app import create_app
+from backend.settings import Settings, get_settings
+from frontend.app import mount
+
+
+def create(settings: Settings | None = None) -> FastAPI:
+    """API and pages as one application; the pages come last, since Gradio takes every address left over."""
+    return mount(create_app(settings or get_settings()))

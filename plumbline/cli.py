@@ -1,0 +1,152 @@
+"""The command line. Every command imports what it needs when it runs, so that `--help` is quick."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(
+    help="Align language models with human preferences: label, train, compare blind, label again.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Data = Annotated[Path | None, typer.Option(help="Folder for everything Plumbline stores (PLUMBLINE_DATA).")]
+Host = Annotated[str | None, typer.Option(help="Address to bind (PLUMBLINE_HOST).")]
+Port = Annotated[int | None, typer.Option(help="Port to bind (PLUMBLINE_PORT).")]
+
+
+@app.command()
+def up(data: Data = None, host: Host = None, port: Port = None) -> None:
+    """Run everything on this machine until Ctrl-C: databases, web server, workers."""
+    _set(DATA=data, HOST=host, PORT=port)
+    with _plain_troubles():
+        from plumbline import terminal
+
+        terminal.run()
+
+
+@app.command()
+def web(host: Host = None, port: Port = None) -> None:
+    """Run the web server alone. DATABASE_URL and REDIS_URL must be set."""
+    _set(HOST=host, PORT=port)
+    with _plain_troubles():
+        from plumbline import parts
+
+        parts.web()
+
+
+@app.command()
+def worker(
+    queue: Annotated[Literal["light", "train"], typer.Argument(help="light: imports, evaluations. train: runs.")],
+    beat: Annotated[
+        bool, typer.Option("--beat", help="Also ring for waiting work and sweep up; one worker does.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Processes of a light worker.")] = 3,
+) -> None:
+    """Run one worker. DATABASE_URL and REDIS_URL must be set."""
+    with _plain_troubles():
+        from plumbline import parts
+
+        parts.worker(queue, beat=beat, concurrency=concurrency)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; at the first start also make the admin and the Tour project."""
+    with _plain_troubles():
+        from backend.settings import get_settings
+        from plumbline.first_start import prepare
+        from plumbline.services import borrowed, check_services
+        from plumbline.terminal import show_admin
+
+        check_services(get_settings())
+        with borrowed(get_settings()):
+            show_admin(prepare(get_settings()))
+        typer.echo("The database has the newest schema.")
+
+
+@app.command("reset-password")
+def reset_password(name: Annotated[str, typer.Argument(help="Who has lost the password.")], data: Data = None) -> None:
+    """Give somebody a new random password, shown once. Their sessions end."""
+    _set(DATA=data)
+    with _plain_troubles():
+        from plumbline.recovery import reset
+
+        typer.echo(f"The new password of {name.lower()} is {reset(name)}")
+
+
+@app.command()
+def train(
+    spec: Annotated[Path, typer.Argument(help="A run spec in YAML.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder for events and checkpoints.")],
+) -> None:
+    """Train as a run spec says, with no server: the same loop that runs behind the browser."""
+    with _plain_troubles():
+        from alignment.training.run import train_file
+
+        raise typer.Exit(train_file(spec, out))
+
+
+@app.command()
+def tour(
+    url: Annotated[str | None, typer.Option(help="A running Plumbline; without it a private one is started.")] = None,
+    token: Annotated[str | None, typer.Option(help="An API token for it.", envvar="PLUMBLINE_TOKEN")] = None,
+    pairs: Annotated[int, typer.Option(min=50, help="Toy pairs to import.")] = 2000,
+    label: Annotated[int, typer.Option(min=1, help="Pairs to label by the true preference.")] = 40,
+) -> None:
+    """Walk the whole loop without a browser: import, label, train, evaluate, report."""
+    with _plain_troubles():
+        from plumbline.tour import walk
+
+        walk(url, token, pairs=pairs, label=label)
+
+
+@app.command()
+def version() -> None:
+    """Say which version this is."""
+    from importlib.metadata import version as installed
+
+    typer.echo(f"plumbline {installed('plumbline')}")
+
+
+def _set(**options: object) -> None:
+    """Options are settings: afterwards the environment says so to this process and those it starts."""
+    for name, value in options.items():
+        if value is not None:
+            os.environ[f"PLUMBLINE_{name}"] = str(value)
+
+
+@contextmanager
+def _plain_troubles() -> Iterator[None]:
+    """Turn the errors that are meant for people into a sentence and exit status 1."""
+    from pydantic import ValidationError
+
+    from backend.errors import AppError
+    from plumbline.embedded import AlreadyRunning
+    from plumbline.servers import ServerFailed
+    from plumbline.services import Trouble
+
+    try:
+        yield
+    except (AlreadyRunning, ServerFailed, Trouble) as trouble:
+        _fail(str(trouble))
+    except AppError as error:
+        _fail(f"{error.detail} {error.remedy or ''}".strip())
+    except ValidationError as error:
+        if error.title != "Settings":
+            raise
+        for found in error.errors():
+            name = "_".join(str(part) for part in found["loc"]).upper()
+            _fail(f"The setting {name if name.endswith('_URL') else 'PLUMBLINE_' + name} is wrong: {found['msg']}.")
+    except PermissionError as error:
+        _fail(f"Permission denied: {error.filename}. Is the data folder another user's? PLUMBLINE_DATA names another.")
+
+
+def _fail(sentence: str) -> None:
+    typer.secho(sentence, fg="red", err=True)
+    sys.exit(1)

@@ -1,0 +1,37 @@
+"""What a database needs before the program works with it: the newest schema, a project, a first admin, the Tour."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from backend.accounts import service as accounts
+from backend.db import MIGRATION_LOCK, migrate, transaction
+from backend.projects import service as projects
+from backend.settings import Settings
+
+
+@dataclass(frozen=True)
+class FirstAdmin:
+    """The account made at the first start, with its password if that was made up here (it is stored nowhere)."""
+
+    name: str
+    password: str | None
+
+
+def prepare(settings: Settings) -> FirstAdmin | None:
+    """Afterwards the database is ready; returns the first admin if there was nobody yet.
+
+    Safe when several programs start at once: migrations take an advisory lock, the rest is one transaction that
+    takes the same.
+    """
+    if settings.database_url is None:
+        raise RuntimeError("The database must be chosen first.")
+    migrate(settings.database_url)
+    with transaction() as session:
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        projects.default(session)
+        made = accounts.first_admin(session)
+    if made is None:
+        return None
+    user, password = made
+    return FirstAdmin(user.name, None if settings.admin_password else password)

@@ -1,0 +1,54 @@
+"""Single parts of the program, each a process: the web server and the workers."""
+
+import logging
+import warnings
+
+from backend.logs import configure
+from backend.settings import get_settings
+from plumbline.services import check_port, require_services
+from workers import lifeline
+
+
+def web() -> None:
+    """Serve API and pages until told to stop. Raises PortTaken or NoServices."""
+    lifeline.hold()
+    settings = get_settings()
+    require_services(settings)
+    check_port(settings)
+    configure("web", settings.logs)
+    import uvicorn
+
+    uvicorn.run(
+        "plumbline.asgi:create",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
+
+
+def worker(queue: str, *, beat: bool, concurrency: int) -> None:
+    """Work at `queue` until told to stop. Raises NoServices."""
+    lifeline.hold()
+    settings = get_settings()
+    require_services(settings)
+    configure(f"worker-{queue}", settings.logs)
+    from celery.platforms import SecurityWarning
+
+    from workers.celery_app import app
+
+    # It warns root of pickled messages; ours are JSON without content.
+    warnings.simplefilter("ignore", SecurityWarning)
+
+    # One run at a time and no fork before torch for training; a few processes for everything else.
+    pool = ["--pool=solo"] if queue == "train" else ["--pool=prefork", f"--concurrency={concurrency}"]
+    logging.getLogger("celery").setLevel(logging.WARNING)
+    app.worker_main(
+        [
+            *("--quiet", "worker", f"--queues={queue}", f"--hostname={queue}@%h", "--loglevel=INFO", *pool),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat", *(["--beat"] if beat else [])),
+        ]
+    )
