@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Plumbline", version="1", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
     errors.install(app)
     for router in routers():
-        app.include_router(router, prefix=API)
+        app.include_router(router, prefix=API, responses=errors.RESPONSES)
 
     @app.get("/healthz", include_in_schema=False)
     def health() -> dict[str, str]:

@@ -2,12 +2,32 @@
 
 from typing import Any, ClassVar
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+log = structlog.get_logger()
 PROBLEM = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """What every refused request answers (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+    remedy: str | None = None
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    code: {"description": title, "content": {PROBLEM: {"schema": Problem.model_json_schema()}}}
+    for code, title in (("4XX", "Refused; says why and what to do"), ("5XX", "Failed; says why and what to do"))
+}
 
 
 class AppError(Exception):
@@ -84,6 +104,10 @@ def _respond(error: AppError) -> JSONResponse:
     return JSONResponse(error.problem(), error.status, media_type=PROBLEM)
 
 
+class Unexpected(AppError):
+    status, title = 500, "Unexpected error"
+
+
 async def _app_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AppError)  # noqa: S101  (registered for this class only)
     return _respond(error)
@@ -107,8 +131,18 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body, error.status_code, media_type=PROBLEM, headers=error.headers)
 
 
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected error", path=request.url.path, exc_info=error)
+    return _respond(
+        Unexpected(
+            "Something went wrong on the server.", remedy="Try again; if it happens again, look in logs/web.log."
+        )
+    )
+
+
 def install(app: FastAPI) -> None:
     """Afterwards every error of `app` is a problem document, and none shows an exception's own text."""
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
