@@ -1,0 +1,1 @@
+"""Home: the loop's live numbers, read from every other noun."""

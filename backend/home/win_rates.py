@@ -1,0 +1,52 @@
+"""An evaluation in one line: its last contestant against its baseline."""
+
+import math
+import uuid
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from alignment.statistics import Outcome, win_rate
+from backend.checkpoints.models import Checkpoint
+from backend.evaluations.models import Evaluation, Match, Verdict
+from backend.home.schemas import WinRateLine
+
+
+def best(session: Session, evaluation: Evaluation) -> WinRateLine | None:
+    """The last contestant's win rate against the first; None while nothing is decided or a checkpoint is gone."""
+    baseline, contestant = uuid.UUID(evaluation.contestants[0]), uuid.UUID(evaluation.contestants[-1])
+    named = select(Checkpoint).where(Checkpoint.id.in_((baseline, contestant)))
+    checkpoints = {found.id: found for found in session.scalars(named)}
+    if len(checkpoints) < 2:
+        return None
+    rate = win_rate(_outcomes(session, evaluation, baseline, contestant), seed=evaluation.seed)
+    if math.isnan(rate.rate):
+        return None
+    return WinRateLine(
+        evaluation_id=evaluation.id,
+        evaluation=evaluation.name,
+        contestant=checkpoints[contestant].name,
+        baseline=checkpoints[baseline].name,
+        judge=str(evaluation.judge.get("name", "people")),
+        toy=checkpoints[contestant].toy,
+        rate=rate.rate,
+        low=rate.low,
+        high=rate.high,
+        n=rate.n,
+        level=rate.level,
+    )
+
+
+def _outcomes(session: Session, evaluation: Evaluation, baseline: uuid.UUID, contestant: uuid.UUID) -> list[Outcome]:
+    """One outcome a match: the mean over its verdicts, both side orders together."""
+    met = or_(
+        (Match.checkpoint_a == contestant) & (Match.checkpoint_b == baseline),
+        (Match.checkpoint_a == baseline) & (Match.checkpoint_b == contestant),
+    )
+    rows = session.execute(
+        select(Match.prompt_hash, Match.checkpoint_a, func.avg(Verdict.probability))
+        .join(Verdict, Verdict.match_id == Match.id)
+        .where(Match.evaluation_id == evaluation.id, met, Verdict.probability.is_not(None))
+        .group_by(Match.id)
+    )
+    return [Outcome(prompt, mean if first == contestant else 1 - mean) for prompt, first, mean in rows]
