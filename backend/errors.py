@@ -134,9 +134,7 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected error", path=request.url.path, exc_info=error)
     return _respond(
-        Unexpected(
-            "Something went wrong on the server.", remedy="Try again; if it happens again, look in logs/web.log."
-        )
+        Unexpected("Something went wrong on the server.", remedy="Try again; if it happens again, see logs/web.log.")
     )
 
 

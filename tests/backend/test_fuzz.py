@@ -1,5 +1,7 @@
 """Every route of the API, fed what its schema allows and does not allow, never fails inside."""
 
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -29,6 +31,6 @@ def token(clean: None) -> str:
 
 @schema.parametrize()
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_no_server_error(case: schemathesis.Case, token: str) -> None:
+def test_no_server_error(case: schemathesis.Case[Any], token: str) -> None:
     """Whatever is sent, the answer is a result or a problem document, never an internal error."""
     case.call_and_validate(checks=CHECKS, headers={"authorization": f"Bearer {token}"})
