@@ -7,12 +7,13 @@ the lines of an export; `preference.decide` turns an item's labels into chosen a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from alignment.formats.canonical import BadRow, FileRefused, Item, LabelFacts, Message, RowError, excerpt
-from alignment.formats.containers import MAX_ROW_BYTES, Row, container_of, rows
+from alignment.formats.containers import MAX_ROW_BYTES, container_of, rows
 from alignment.formats.detect import FORMATS, Format, UnknownFormat, detect, named
 from alignment.formats.parquet import plain
 
@@ -25,14 +26,24 @@ __all__ = [
     "LabelFacts",
     "Message",
     "RowError",
+    "SampleRow",
     "UnknownFormat",
     "detect",
+    "excerpt",
     "named",
     "read",
+    "read_rows",
     "sample",
 ]
 
 SAMPLE_ROWS = 50
+
+
+class SampleRow(NamedTuple):
+    """A row as it lies in a file, and its line (or number)."""
+
+    line: int
+    values: dict[str, Any]
 
 
 def read(
@@ -47,37 +58,52 @@ def read(
     `format` is detected by content when it is None.  Memory stays constant whatever the file's size.  Raises
     FileRefused when the file as a whole cannot be read, UnknownFormat when no format fits.
     """
-    form = detect(sample(path, max_row_bytes=max_row_bytes)[0]) if format is None else named(format)
-    parquet, empty = container_of(path) == "parquet", True
-    for row in rows(path, max_row_bytes=max_row_bytes, progress=progress):
+    form = (
+        detect(row.values for row in sample(path, max_row_bytes=max_row_bytes)[0]) if format is None else named(format)
+    )
+    empty = True
+    for row in _plain_rows(path, max_row_bytes, progress):
         empty = False
-        yield row if isinstance(row, RowError) else _item(form, *row, parquet=parquet)
+        yield row if isinstance(row, RowError) else _item(form, row)
     if empty:
         raise FileRefused("The file holds no rows.", "Choose a file that holds rows.")
 
 
-def _item(form: Format, line: int, row: Row | dict[str, object], *, parquet: bool) -> Item | RowError:
-    try:
-        item = form.parse(plain(row) if parquet else row)  # type: ignore[arg-type]
-    except BadRow as bad:
-        return RowError(line, bad.field, bad.reason, excerpt(row))
-    item.line = line
-    return item
+def read_rows(form: Format, given: Iterable[SampleRow]) -> Iterator[Item | RowError]:
+    """The same for rows that are in memory already."""
+    for row in given:
+        yield _item(form, row)
 
 
 def sample(
     path: Path, count: int = SAMPLE_ROWS, *, max_row_bytes: int = MAX_ROW_BYTES
-) -> tuple[list[dict[str, object]], list[RowError]]:
-    """The first readable rows of a file as they are, and the unreadable ones among them."""
-    good: list[dict[str, object]] = []
-    bad: list[RowError] = []
+) -> tuple[list[SampleRow], list[RowError]]:
+    """The readable ones among the first rows of a file, and the unreadable ones."""
+    found = list(islice(_plain_rows(path, max_row_bytes, None), count))
+    good = [row for row in found if isinstance(row, SampleRow)]
+    return good, [row for row in found if isinstance(row, RowError)]
+
+
+def _plain_rows(
+    path: Path, max_row_bytes: int, progress: Callable[[int], None] | None
+) -> Iterator[SampleRow | RowError]:
     parquet = container_of(path) == "parquet"
-    for row in islice(rows(path, max_row_bytes=max_row_bytes), count):
+    for row in rows(path, max_row_bytes=max_row_bytes, progress=progress):
         if isinstance(row, RowError):
-            bad.append(row)
-            continue
-        try:
-            good.append(plain(row[1]) if parquet else row[1])
-        except BadRow as problem:
-            bad.append(RowError(row[0], problem.field, problem.reason, excerpt(row[1])))
-    return good, bad
+            yield row
+        elif not parquet:
+            yield SampleRow(*row)
+        else:
+            try:
+                yield SampleRow(row[0], plain(row[1]))
+            except BadRow as bad:
+                yield RowError(row[0], bad.field, bad.reason, excerpt(row[1]))
+
+
+def _item(form: Format, row: SampleRow) -> Item | RowError:
+    try:
+        item = form.parse(row.values)
+    except BadRow as bad:
+        return RowError(row.line, bad.field, bad.reason, excerpt(row.values))
+    item.line = row.line
+    return item

@@ -33,6 +33,8 @@ class UnknownFormat(FileRefused):
 def detect(rows: Iterable[Mapping[str, Any]]) -> Format:
     """The format that claims most of the given rows.  Raises UnknownFormat naming the columns that were found."""
     sample = list(rows)
+    if not sample:
+        raise UnknownFormat("None of the first rows can be read.", "Look at their errors, or say which format it is.")
     votes = dict.fromkeys(FORMATS, 0)
     for row in sample:
         for name, form in FORMATS.items():

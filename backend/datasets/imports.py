@@ -1,0 +1,121 @@
+"""Imports as pieces of work: asked for, watched, stopped, finished; and the sweep of those whose worker is gone."""
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from alignment.formats import FileRefused
+from backend import queue, work
+from backend.datasets import uploads
+from backend.datasets.models import Import, Upload
+from backend.datasets.schemas import ImportIn, ImportOut
+from backend.datasets.service import NameTaken, refuse_taken, uuid_cursor
+from backend.errors import Invalid, NotFound
+from backend.projects.models import Project
+from backend.settings import Settings
+from backend.work import State
+
+LOST = "The worker stopped in the middle of the import. Nothing of it was kept."
+AGAIN = "Start the import again; the file is still here."
+
+
+class UnknownFormat(Invalid):
+    title = "Unknown format"
+
+
+def start(session: Session, project: Project, user_id: uuid.UUID, body: ImportIn, settings: Settings) -> Import:
+    """A queued import; a worker is told once the caller commits.  Raises NotFound, NameTaken, UnknownFormat."""
+    upload = uploads.find(session, project, body.upload_id)
+    path = uploads.file_of(upload, settings)
+    refuse_taken(session, project, body.name)
+    waiting = select(Import.id).where(
+        Import.project_id == project.id, Import.name == body.name, Import.state.not_in(work.ENDED)
+    )
+    if session.scalar(waiting):
+        raise NameTaken(
+            f"An import into “{body.name}” is under way.", field="name", remedy="Wait for it, or choose another name."
+        )
+    row = Import(
+        project_id=project.id,
+        upload_id=upload.id,
+        name=body.name,
+        format=body.format or _detected(uploads.preview(path, None, settings).detected),
+        abort_on_bad_row=body.abort_on_bad_row,
+        bytes_total=upload.size,
+        created_by=user_id,
+    )
+    session.add(row)
+    session.flush()
+    queue.ring(session, "imports")
+    return row
+
+
+def _detected(format: str | None) -> str:
+    if format is None:
+        raise UnknownFormat(
+            "The format of the file was not recognized.", field="format", remedy="Look at the preview and choose one."
+        )
+    return format
+
+
+def find(session: Session, project: Project, import_id: uuid.UUID) -> Import:
+    """The import, if it is this project's.  Raises NotFound."""
+    found = session.get(Import, import_id)
+    if found is None or found.project_id != project.id:
+        raise NotFound.of("import")
+    return found
+
+
+def cancel(session: Session, project: Project, import_id: uuid.UUID) -> Import:
+    """Ask for the end of an import; nothing of it will be kept."""
+    row = find(session, project, import_id)
+    session.refresh(row, with_for_update=True)
+    work.request_stop(row)
+    return row
+
+
+def page(
+    session: Session, project: Project, cursor: str | None, limit: int, dataset_id: uuid.UUID | None
+) -> tuple[Sequence[tuple[Import, str]], str | None]:
+    """Imports with their file's name, newest first, and the cursor of the next page."""
+    query = (
+        select(Import, Upload.filename)
+        .join(Upload, Upload.id == Import.upload_id)
+        .where(Import.project_id == project.id)
+        .order_by(Import.id.desc())
+        .limit(limit + 1)
+    )
+    if cursor is not None:
+        query = query.where(Import.id < uuid_cursor(cursor))
+    if dataset_id is not None:
+        query = query.where(Import.dataset_id == dataset_id)
+    rows = [(row[0], row[1]) for row in session.execute(query)]
+    return rows[:limit], str(rows[limit - 1][0].id) if len(rows) > limit else None
+
+
+def filename(session: Session, row: Import) -> str:
+    """The name of the file that an import reads."""
+    return session.get_one(Upload, row.upload_id).filename
+
+
+def out(row: Import, filename: str) -> ImportOut:
+    """The import as lists show it."""
+    return ImportOut.model_validate(row).model_copy(update={"filename": filename})
+
+
+def refused(error: FileRefused) -> tuple[str, str]:
+    """Reason and remedy of an import whose file cannot be read."""
+    return f"{error.reason} Nothing was imported.", error.remedy
+
+
+def sweep(session: Session) -> int:
+    """End the imports whose worker is gone, and tell how many.  What they had written went with their transaction."""
+    rows = work.silent(session, Import)
+    for row in rows:
+        if row.stop_requested:
+            work.finish(row, State.cancelled, "Cancelled. Nothing was kept.")
+        else:
+            work.finish(row, State.failed, LOST, AGAIN)
+    return len(rows)

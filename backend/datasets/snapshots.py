@@ -1,0 +1,182 @@
+"""Freezing a dataset: its decided pairs as a content-hashed folder that runs train on."""
+
+import errno
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from alignment.formats import snapshot
+from alignment.formats.preference import Decision, Policy, decide
+from backend.datasets import reading
+from backend.datasets.models import Dataset, Item, Kind, Snapshot, SnapshotLabel
+from backend.datasets.service import uuid_cursor
+from backend.errors import Invalid, NoSpace, NotFound
+from backend.labels.models import Label
+from backend.projects.models import Project
+
+_WHY = {
+    "unlabelled": "have no label",
+    "tie": "are ties",
+    "both_bad": "are judged both bad",
+    "skipped": "were skipped",
+    "too_few_votes": "have too few votes",
+}
+
+
+class NothingToTrainOn(Invalid):
+    title = "Nothing to train on"
+
+
+def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Snapshot:
+    """The snapshot of the dataset's decided pairs as they are now; the one that is there already when nothing changed.
+
+    `root` is the folder of snapshots.  Raises NothingToTrainOn with the reason, NoSpace when the disk is full.
+    """
+    if dataset.kind is not Kind.paired:
+        raise NothingToTrainOn(
+            f"“{dataset.name}” holds prompts without responses.",
+            field="dataset_id",
+            remedy="Choose a dataset of pairs.",
+        )
+    watermark = session.scalar(
+        select(func.max(Label.id)).join(Item, Item.id == Label.item_id).where(Item.dataset_id == dataset.id)
+    )
+    left_out: Counter[str] = Counter()
+    used: list[uuid.UUID] = []
+    try:
+        manifest = snapshot.write(
+            root,
+            _examples(session, dataset, policy, watermark, left_out, used),
+            kind=dataset.kind.value,
+            policy=policy.model_dump(),
+            dataset={"id": str(dataset.id), "name": dataset.name},
+            label_watermark=str(watermark) if watermark else None,
+        )
+    except snapshot.EmptySnapshot:
+        raise _nothing(dataset, left_out) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoSpace(
+            "The disk is full: the snapshot was not written.", remedy="Free some space, then try again."
+        ) from None
+    if not manifest.counts.get("train"):
+        raise NothingToTrainOn(
+            f"All {sum(manifest.counts.values())} decided pairs of “{dataset.name}” fall into the validation and test"
+            " splits.",
+            field="dataset_id",
+            remedy="Label more pairs: nine prompts in ten belong to the training split.",
+        )
+    return _recorded(session, dataset, manifest, watermark, root, left_out, used)
+
+
+def _examples(
+    session: Session,
+    dataset: Dataset,
+    policy: Policy,
+    watermark: uuid.UUID | None,
+    left_out: Counter[str],
+    used: list[uuid.UUID],
+) -> Iterator[snapshot.Example]:
+    """The decided pairs; counts those left out, and notes the labels behind the others."""
+    for item, split, labels in reading.walk(session, dataset.id, watermark):
+        decision = decide(item, policy)
+        if not isinstance(decision, Decision):
+            left_out[decision] += 1
+            continue
+        used.extend(label.id for label in labels)
+        yield snapshot.Example(item.id or "", split, item.prompt, decision.responses, decision.facts)
+
+
+def _nothing(dataset: Dataset, left_out: Counter[str]) -> NothingToTrainOn:
+    total = left_out.total()
+    if not total:
+        detail, remedy = f"“{dataset.name}” is empty.", "Import pairs into a dataset first."
+    elif left_out["unlabelled"] == total:
+        detail, remedy = f"No labelled pair yet in “{dataset.name}” ({total:,} wait).", "Label some first."
+    else:
+        parts = ", ".join(f"{count:,} {_WHY[why]}" for why, count in left_out.most_common())
+        detail = f"No pair of “{dataset.name}” is decided: {parts}."
+        remedy = "Label more pairs with a clear preference, or choose another policy."
+    return NothingToTrainOn(detail, field="dataset_id", remedy=remedy)
+
+
+def _recorded(
+    session: Session,
+    dataset: Dataset,
+    manifest: snapshot.Manifest,
+    watermark: uuid.UUID | None,
+    root: Path,
+    left_out: Counter[str],
+    used: Sequence[uuid.UUID],
+) -> Snapshot:
+    known = session.scalars(
+        select(Snapshot).where(Snapshot.dataset_id == dataset.id, Snapshot.hash == manifest.hash)
+    ).first()
+    if known is not None:
+        return known
+    row = Snapshot(
+        project_id=dataset.project_id,
+        dataset_id=dataset.id,
+        hash=manifest.hash,
+        kind=dataset.kind,
+        policy=manifest.policy,
+        label_watermark=watermark,
+        counts={**manifest.counts, "left_out": dict(left_out)},
+        path=str(root / manifest.hash),
+    )
+    session.add(row)
+    session.flush()
+    connection = session.connection().connection.driver_connection
+    assert isinstance(connection, psycopg.Connection)  # noqa: S101  (the engine names psycopg)
+    with connection.cursor() as cursor, cursor.copy("COPY snapshot_labels (snapshot_id, label_id) FROM STDIN") as copy:
+        for label_id in used:
+            copy.write_row((row.id, label_id))
+    return row
+
+
+def find(session: Session, project: Project, snapshot_id: uuid.UUID) -> Snapshot:
+    """The snapshot, if it is this project's.  Raises NotFound."""
+    found = session.get(Snapshot, snapshot_id)
+    if found is None or found.project_id != project.id:
+        raise NotFound.of("snapshot")
+    return found
+
+
+def page(
+    session: Session, project: Project, cursor: str | None, limit: int, dataset_id: uuid.UUID | None
+) -> tuple[Sequence[tuple[Snapshot, str]], str | None]:
+    """Snapshots with the name of their dataset, newest first, and the cursor of the next page."""
+    query = (
+        select(Snapshot, Dataset.name)
+        .join(Dataset, Dataset.id == Snapshot.dataset_id)
+        .where(Snapshot.project_id == project.id)
+        .order_by(Snapshot.id.desc())
+        .limit(limit + 1)
+    )
+    if cursor is not None:
+        query = query.where(Snapshot.id < uuid_cursor(cursor))
+    if dataset_id is not None:
+        query = query.where(Snapshot.dataset_id == dataset_id)
+    rows = [(row[0], row[1]) for row in session.execute(query)]
+    return rows[:limit], str(rows[limit - 1][0].id) if len(rows) > limit else None
+
+
+def labels(session: Session, found: Snapshot, cursor: str | None, limit: int) -> tuple[Sequence[Label], str | None]:
+    """The labels that decided the snapshot's examples, oldest first, and the cursor of the next page."""
+    query = (
+        select(Label)
+        .join(SnapshotLabel, SnapshotLabel.label_id == Label.id)
+        .where(SnapshotLabel.snapshot_id == found.id)
+        .order_by(Label.id)
+        .limit(limit + 1)
+    )
+    if cursor is not None:
+        query = query.where(Label.id > uuid_cursor(cursor))
+    rows = session.scalars(query).all()
+    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None

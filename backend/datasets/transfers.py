@@ -1,0 +1,130 @@
+"""Routes that bring data in: uploads, previews and imports."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.requests import ClientDisconnect
+
+from backend.accounts.schemas import Page
+from backend.datasets import imports, uploads
+from backend.datasets.schemas import ImportDetail, ImportIn, ImportOut, PreviewIn, PreviewOut, UploadOut
+from backend.datasets.service import MAX_PAGE
+from backend.db import transaction
+from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep, current_user, researcher
+from backend.errors import AppError
+from backend.projects import service as projects
+from backend.settings import get_settings
+
+router = APIRouter()
+
+
+class UploadBroken(AppError):
+    status, title = 400, "Upload broken off"
+
+
+def attachment(name: str) -> dict[str, str]:
+    """Headers of a file to keep and never to show."""
+    return {"content-disposition": f'attachment; filename="{name}"', "x-content-type-options": "nosniff"}
+
+
+def uploader(request: Request) -> uuid.UUID:
+    """Who uploads; asked in a transaction of its own, because the file may take an hour to arrive."""
+    with transaction() as session:
+        return researcher(current_user(session, request)).id
+
+
+@router.post("/uploads", status_code=201)
+async def upload(
+    request: Request,
+    user_id: Annotated[uuid.UUID, Depends(uploader)],
+    filename: Annotated[str, Query(min_length=1, max_length=400)],
+) -> UploadOut:
+    """Keep the request's raw body as a file."""
+    settings = get_settings()
+    announced = request.headers.get("content-length", "")
+    await to_thread.run_sync(uploads.refuse_size, int(announced) if announced.isdigit() else None, settings)
+    received = await uploads.receive(_whole(request), settings)
+
+    def record() -> UploadOut:
+        with transaction() as session:
+            row = uploads.record(session, projects.default(session), user_id, filename, received)
+            session.refresh(row)
+            return UploadOut.model_validate(row)
+
+    try:
+        return await to_thread.run_sync(record)
+    except BaseException:
+        received.path.unlink(missing_ok=True)
+        raise
+
+
+async def _whole(request: Request) -> AsyncIterator[bytes]:
+    """The body's chunks; a sender who goes away in the middle is an error of its own."""
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise UploadBroken("The upload broke off, so the file was not kept.", remedy="Upload it again.") from None
+
+
+@router.post("/uploads/{upload_id}/preview")
+def preview(
+    upload_id: uuid.UUID, body: PreviewIn, _: Researcher, session: SessionDep, project: ProjectDep
+) -> PreviewOut:
+    """How the file would be read: format, first rows, first problems."""
+    settings = get_settings()
+    path = uploads.file_of(uploads.find(session, project, upload_id), settings)
+    return uploads.preview(path, body.format, settings)
+
+
+@router.post("/imports", status_code=202)
+def start_import(
+    body: ImportIn, user: Researcher, session: SessionDep, project: ProjectDep, once: OnceDep
+) -> ImportOut:
+    """Read an upload into a new dataset."""
+
+    def create() -> ImportOut:
+        row = imports.start(session, project, user.id, body, get_settings())
+        return imports.out(row, imports.filename(session, row))
+
+    return once(body, ImportOut, create)
+
+
+@router.get("/imports")
+def list_imports(
+    _: Researcher,
+    session: SessionDep,
+    project: ProjectDep,
+    cursor: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    dataset_id: uuid.UUID | None = None,
+) -> Page[ImportOut]:
+    """Imports, newest first."""
+    rows, next_cursor = imports.page(session, project, cursor, limit, dataset_id)
+    return Page(items=[imports.out(row, filename) for row, filename in rows], next_cursor=next_cursor)
+
+
+@router.get("/imports/{import_id}")
+def read_import(import_id: uuid.UUID, _: Researcher, session: SessionDep, project: ProjectDep) -> ImportDetail:
+    """One import with its progress, bad rows and warnings."""
+    row = imports.find(session, project, import_id)
+    return ImportDetail.model_validate(row).model_copy(update={"filename": imports.filename(session, row)})
+
+
+@router.get("/imports/{import_id}/errors")
+def download_errors(import_id: uuid.UUID, _: Researcher, session: SessionDep, project: ProjectDep) -> Response:
+    """The bad rows (the first thousand) as JSON lines to keep."""
+    row = imports.find(session, project, import_id)
+    lines = "".join(json.dumps(error, ensure_ascii=False) + "\n" for error in row.errors)
+    return Response(lines, media_type="application/x-ndjson", headers=attachment("import-errors.jsonl"))
+
+
+@router.post("/imports/{import_id}/cancel")
+def cancel_import(import_id: uuid.UUID, _: Researcher, session: SessionDep, project: ProjectDep) -> ImportOut:
+    """Ask for the end of an import; nothing of it is kept."""
+    row = imports.cancel(session, project, import_id)
+    return imports.out(row, imports.filename(session, row))

@@ -1,0 +1,122 @@
+"""Putting items and their labels into a dataset by COPY, without doubles, within the caller's transaction."""
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import orjson
+import psycopg
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from alignment.formats import Item as ReadItem
+from alignment.formats import LabelFacts
+from alignment.formats.canonical import content_hash
+from alignment.formats.split import split_of
+from backend.datasets.models import Dataset, Item
+
+BATCH = 2_000
+_COPY_ITEMS = (
+    "COPY items (id, project_id, dataset_id, position, split, prompt, prompt_hash, content_hash, responses, facts)"
+    " FROM STDIN"
+)
+_COPY_LABELS = (
+    "COPY labels (project_id, item_id, annotator_id, source, kind, value, swapped, seconds, rationale, version)"
+    " FROM STDIN"
+)
+LabelColumns = tuple[uuid.UUID | None, str, dict[str, Any]]
+
+
+def imported(label: LabelFacts) -> LabelColumns:
+    """Annotator, source and value of a label that a file brought: its own word on who judged stays in the value."""
+    value = dict(label.value)
+    if label.annotator is not None:
+        value["annotator"] = label.annotator
+    if label.source != "import":
+        value["origin"] = label.source
+    return None, "import", value
+
+
+def own(label: LabelFacts) -> LabelColumns:
+    """The same for a label that was made here: `annotator` is the id of a person."""
+    return (uuid.UUID(label.annotator) if label.annotator else None), label.source, dict(label.value)
+
+
+@dataclass
+class Added:
+    """What came of writing: ids of the new items, and which of the given items were there already."""
+
+    ids: list[uuid.UUID] = field(default_factory=list)
+    doubled: list[ReadItem] = field(default_factory=list)
+    conflicting: list[ReadItem] = field(default_factory=list)
+
+
+class Writer:
+    """Appends items to one dataset.  Nobody else may append to it before the transaction ends."""
+
+    def __init__(
+        self, session: Session, dataset: Dataset, label_columns: Callable[[LabelFacts], LabelColumns] = imported
+    ) -> None:
+        self.session = session
+        self.dataset = dataset
+        self.label_columns = label_columns
+        session.execute(select(Dataset.id).where(Dataset.id == dataset.id).with_for_update())
+        last = session.scalar(select(func.max(Item.position)).where(Item.dataset_id == dataset.id))
+        self.next_position = 0 if last is None else last + 1
+
+    def add(self, items: Iterable[ReadItem]) -> Added:
+        """Write all items that the dataset does not hold yet, in order."""
+        added, source = Added(), iter(items)
+        while batch := list(islice(source, BATCH)):
+            self._add_batch(batch, added)
+        return added
+
+    def _add_batch(self, batch: Sequence[ReadItem], added: Added) -> None:
+        hashes = [(prompt_hash := item.prompt_hash, content_hash(prompt_hash, item.responses)) for item in batch]
+        known = self._known([hashed for _, hashed in hashes])
+        fresh: list[tuple[uuid.UUID, ReadItem, str, str]] = []
+        for item, (prompt_hash, hashed) in zip(batch, hashes, strict=True):
+            if hashed in known:
+                turned = bool(item.responses) and known[hashed] != item.responses[0]
+                (added.conflicting if turned and item.labels else added.doubled).append(item)
+                continue
+            known[hashed] = item.responses[0] if item.responses else None
+            fresh.append((uuid7(), item, prompt_hash, hashed))
+        self._copy(fresh)
+        added.ids.extend(row[0] for row in fresh)
+
+    def _known(self, hashes: list[str]) -> dict[str, Any]:
+        """The first response of each of these contents that the dataset holds."""
+        found = self.session.execute(
+            select(Item.content_hash, Item.responses[0]).where(
+                Item.dataset_id == self.dataset.id, Item.content_hash.in_(hashes)
+            )
+        )
+        return {row[0]: row[1] for row in found}
+
+    def _copy(self, fresh: Sequence[tuple[uuid.UUID, ReadItem, str, str]]) -> None:
+        project, dataset = self.dataset.project_id, self.dataset.id
+        connection = self.session.connection().connection.driver_connection
+        assert isinstance(connection, psycopg.Connection)  # noqa: S101  (the engine names psycopg)
+        with connection.cursor() as cursor:
+            with cursor.copy(_COPY_ITEMS) as copy:
+                for place, (item_id, item, prompt_hash, hashed) in enumerate(fresh, self.next_position):
+                    split = split_of(str(project), prompt_hash)
+                    prompt, responses, facts = (_json(part) for part in (item.prompt, item.responses, item.facts))
+                    copy.write_row(
+                        (item_id, project, dataset, place, split, prompt, prompt_hash, hashed, responses, facts)
+                    )
+            with cursor.copy(_COPY_LABELS) as copy:
+                for item_id, item, _, _ in fresh:
+                    for label in item.labels:
+                        annotator, source, value = self.label_columns(label)
+                        judged = (annotator, source, "pair", _json(value), False, label.seconds, label.rationale)
+                        copy.write_row((project, item_id, *judged, 1))
+        self.next_position += len(fresh)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
