@@ -28,7 +28,10 @@ class Label(ProjectRow, Base):
     """
 
     __tablename__ = "labels"
-    __table_args__ = (UniqueConstraint("item_id", "annotator_id", "version"), Index(None, "annotator_id", "created_at"))
+    __table_args__ = (
+        UniqueConstraint("item_id", "annotator_id", "version"),
+        Index("ix_labels_annotator_id_created_at", "annotator_id", "created_at"),
+    )
 
     item_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), index=True)
     annotator_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
