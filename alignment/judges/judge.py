@@ -1,0 +1,77 @@
+"""What every judge is: settings as fields, matches in, verdicts out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import ModelWrapValidatorHandler, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from alignment.parts import Part
+
+DecidedBy = Literal["part", "people"]
+
+
+class Match(NamedTuple):
+    """A prompt (chat messages, the last from the user) and two responses' texts, in the order they are shown."""
+
+    prompt: Sequence[Mapping[str, Any]]
+    first: str
+    second: str
+
+
+class Verdict(NamedTuple):
+    """What a judge says of one match.
+
+    `probability` is that of the first response winning, in [0, 1] (0.5: a tie), or None with a `reason` in words.
+    `scores` are what was measured on the first and on the second response, by name; empty when nothing was.
+    """
+
+    probability: float | None
+    reason: str | None = None
+    text: str = ""
+    scores: tuple[Mapping[str, float], Mapping[str, float]] = ({}, {})
+
+    @classmethod
+    def undecided(cls, reason: str) -> Verdict:
+        """No decision, and why."""
+        return cls(None, reason)
+
+
+class Judge(Part):
+    """A way to decide matches. Its fields are its settings; the one who asks swaps the sides, not the judge."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    decided_by: ClassVar[DecidedBy] = "part"
+
+    def decide(self, matches: Sequence[Match]) -> list[Verdict]:
+        """One verdict per match, in order."""
+        raise NotImplementedError
+
+    @property
+    def automatic(self) -> bool:
+        """Whether `decide` decides; otherwise people do, in the browser."""
+        return self.decided_by == "part"
+
+    @classmethod
+    def describe(cls) -> dict[str, Any]:
+        """What the API and the form show of this judge, as plain JSON."""
+        return {
+            "name": cls.name,
+            "title": cls.title,
+            "summary": (cls.__doc__ or "").strip().splitlines()[0],
+            "decided_by": cls.decided_by,
+            "schema": cls.model_json_schema(),
+        }
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _take_own_name(cls, value: Any, handler: ModelWrapValidatorHandler[Judge]) -> Judge:
+        if isinstance(value, dict) and value.get("name") == getattr(cls, "name", None):
+            value = {key: field for key, field in value.items() if key != "name"}
+        return handler(value)
+
+    @model_serializer(mode="wrap")
+    def _with_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"name": self.name, **handler(self)}

@@ -1,0 +1,140 @@
+"""Makes the toy checkpoint from nothing: tokenizer, corpus, a small Llama, training, figures and model card."""
+
+import math
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from alignment.toyworld.corpus import Conversation, conversations
+from alignment.toyworld.tokenizer import MAX_TOKENS, train_tokenizer
+
+TOKENIZER_TEXTS = 20_000
+BUCKET = 32  # batches that are sorted by length together, so that padding is small
+
+
+class Plan(NamedTuple):
+    """What the build may be told; the shipped checkpoint is made with the defaults."""
+
+    seed: int = 0
+    steps: int = 2000
+    conversations_per_step: int = 32
+    learning_rate: float = 3e-3
+    warmup_steps: int = 100
+    threads: int = 2
+
+
+class Step(NamedTuple):
+    """One optimizer batch: token ids, and the targets with -100 where nothing is to be learned; both (B, T)."""
+
+    ids: Tensor
+    targets: Tensor
+
+
+def new_model(tokenizer: Any) -> Any:
+    """A Llama of about one million parameters with random weights."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=128, intermediate_size=336, num_hidden_layers=4,
+        num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=MAX_TOKENS,
+        tie_word_embeddings=True, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id, rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+    )  # fmt: skip
+    return LlamaForCausalLM(config)
+
+
+def _encode(tokenizer: Any, batch: list[Conversation]) -> list[tuple[list[int], int]]:
+    """Token ids of each conversation and the number of them that belong to its prompt."""
+    heads = [tokenizer.apply_chat_template(c.prompt, add_generation_prompt=True, tokenize=False) for c in batch]
+    tails = [c.response + tokenizer.eos_token for c in batch]
+    prompts = tokenizer(heads, add_special_tokens=False)["input_ids"]
+    responses = tokenizer(tails, add_special_tokens=False)["input_ids"]
+    return [((p + r)[:MAX_TOKENS], len(p)) for p, r in zip(prompts, responses, strict=True)]
+
+
+def batches(tokenizer: Any, plan: Plan) -> Iterator[Step]:
+    """The training batches in order: right-padded, each of similar lengths, the order shuffled by the plan's seed."""
+    stream = conversations(plan.seed)
+    generator = torch.Generator().manual_seed(plan.seed)
+    size = plan.conversations_per_step
+    while True:
+        rows = sorted(_encode(tokenizer, list(islice(stream, BUCKET * size))), key=lambda row: len(row[0]))
+        for index in torch.randperm(BUCKET, generator=generator).tolist():
+            yield _pad(rows[index * size : (index + 1) * size], tokenizer.pad_token_id)
+
+
+def _pad(rows: list[tuple[list[int], int]], pad: int) -> Step:
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.full((len(rows), width), pad)
+    targets = torch.full((len(rows), width), -100)
+    for row, (tokens, prompt_length) in enumerate(rows):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        targets[row, prompt_length - 1 : len(tokens) - 1] = torch.tensor(tokens[prompt_length:])
+    return Step(ids, targets)
+
+
+def _loss(model: Any, step: Step) -> Tensor:
+    """Mean cross-entropy of the answers' tokens, in nats. Padding is on the right, where causal attention hides it."""
+    hidden = model.model(input_ids=step.ids, use_cache=False).last_hidden_state
+    wanted = step.targets != -100
+    return F.cross_entropy(model.lm_head(hidden[wanted]), step.targets[wanted])
+
+
+def train(model: Any, tokenizer: Any, plan: Plan, report: Any = print) -> float:
+    """Train in place; returns the mean loss of the last 50 steps."""
+    decayed = [weight for weight in model.parameters() if weight.dim() > 1]
+    plain = [weight for weight in model.parameters() if weight.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98), fused=True)
+    started, losses, tokens = time.monotonic(), [], 0
+    model.train()
+    for number, step in enumerate(islice(batches(tokenizer, plan), plan.steps)):
+        for group in optimizer.param_groups:
+            group["lr"] = plan.learning_rate * _schedule(number, plan)
+        loss = _loss(model, step)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        tokens += step.ids.numel()
+        if number % 50 == 49:
+            seconds = time.monotonic() - started
+            report(
+                f"step {number + 1}/{plan.steps}  loss {sum(losses[-50:]) / 50:.3f}  {tokens / seconds:,.0f} tokens/s"
+            )
+    return sum(losses[-50:]) / len(losses[-50:])
+
+
+def _schedule(number: int, plan: Plan) -> float:
+    """Linear warm-up, then a half cosine down to zero."""
+    if number < plan.warmup_steps:
+        return (number + 1) / plan.warmup_steps
+    done = (number - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def make(plan: Plan, report: Any = print) -> tuple[Any, Any, float]:
+    """A trained model, its tokenizer and its last loss; the same plan on the same machine gives the same weights."""
+    torch.manual_seed(plan.seed)
+    torch.set_num_threads(plan.threads)
+    texts = (
+        text
+        for conversation in islice(conversations(plan.seed), TOKENIZER_TEXTS)
+        for text in (*(message["content"] for message in conversation.prompt), conversation.response)
+    )
+    tokenizer = train_tokenizer(texts)
+    model = new_model(tokenizer)
+    return model, tokenizer, train(model, tokenizer, plan, report)
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write config, safetensors and tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
