@@ -70,6 +70,15 @@ def migrate() -> None:
         typer.echo("The database has the newest schema.")
 
 
+@app.command()
+def health(web: Annotated[bool, typer.Option("--web", help="Also ask the web server.")] = False) -> None:
+    """Exit with 0 when the servers this part works with answer (a container's health check)."""
+    with _plain_troubles():
+        from plumbline import parts
+
+        parts.health(web=web)
+
+
 @app.command("reset-password")
 def reset_password(name: Annotated[str, typer.Argument(help="Who has lost the password.")], data: Data = None) -> None:
     """Give somebody a new random password, shown once. Their sessions end."""

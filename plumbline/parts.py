@@ -5,7 +5,7 @@ import warnings
 
 from backend.logs import configure
 from backend.settings import get_settings
-from plumbline.services import check_port, require_services
+from plumbline.services import Trouble, check_port, check_services, require_services
 from workers import lifeline
 
 
@@ -52,3 +52,19 @@ def worker(queue: str, *, beat: bool, concurrency: int) -> None:
             *("--without-gossip", "--without-mingle", "--without-heartbeat", *(["--beat"] if beat else [])),
         ]
     )
+
+
+class Unwell(Trouble):
+    """The web server does not answer."""
+
+
+def health(*, web: bool) -> None:
+    """Returns when the servers that every part needs answer, with `web` also our own. Raises Trouble."""
+    settings = get_settings()
+    require_services(settings)
+    check_services(settings)
+    if web:
+        from plumbline.up import answers
+
+        if not answers(settings):
+            raise Unwell(f"The web server does not answer on port {settings.port}.")
