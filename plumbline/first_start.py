@@ -8,6 +8,7 @@ from backend.accounts import service as accounts
 from backend.db import MIGRATION_LOCK, migrate, transaction
 from backend.projects import service as projects
 from backend.settings import Settings
+from plumbline import seed
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ def prepare(settings: Settings) -> FirstAdmin | None:
     migrate(settings.database_url)
     with transaction() as session:
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        projects.default(session)
+        project = projects.default(session)
         made = accounts.first_admin(session)
+        if made is not None and settings.seed_tour:
+            seed.tour(session, project)
     if made is None:
         return None
     user, password = made
