@@ -1,0 +1,1 @@
+"""Evaluations, the arena, their matches and verdicts."""

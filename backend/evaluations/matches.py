@@ -1,0 +1,120 @@
+"""An evaluation's matches for reading: filtered by contestant and outcome, with answers and verdicts."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import ColumnElement, ScalarSelect, and_, case, func, or_, select
+from sqlalchemy.orm import Session
+
+from backend.datasets.service import uuid_cursor
+from backend.evaluations import cards
+from backend.evaluations.models import Evaluation, Match, Source, Verdict
+from backend.evaluations.said import PEOPLE
+from backend.evaluations.schemas import MatchOut, ResponseOut, VerdictOut
+
+Result = Literal["won", "lost", "tie", "undecided", "contradicted", "failed"]
+
+
+class Filter(BaseModel):
+    """Which matches: of a contestant (against another), and how they ended for it under a judge."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: str | None = None
+    limit: int = Field(20, ge=1, le=100)
+    contestant: uuid.UUID | None = None
+    against: uuid.UUID | None = None
+    outcome: Result | None = Field(None, description="Seen from `contestant`, else from the match's side a.")
+    judge: str | None = Field(None, max_length=200, description="A judge's name, or people. Null: everybody.")
+
+
+def page(session: Session, evaluation: Evaluation, wanted: Filter) -> tuple[list[MatchOut], str | None]:
+    """Matches prompt by prompt, and the cursor of the next page."""
+    query = select(Match).where(Match.evaluation_id == evaluation.id, *_conditions(wanted)).order_by(Match.id)
+    if wanted.cursor is not None:
+        query = query.where(Match.id > uuid_cursor(wanted.cursor))
+    rows = session.scalars(query.limit(wanted.limit + 1)).all()
+    shown = rows[: wanted.limit]
+    verdicts: dict[uuid.UUID, list[Verdict]] = defaultdict(list)
+    found = select(Verdict).where(Verdict.match_id.in_([match.id for match in shown])).order_by(Verdict.id)
+    for verdict in session.scalars(found):
+        verdicts[verdict.match_id].append(verdict)
+    following = str(shown[-1].id) if len(rows) > wanted.limit else None
+    return [_out(match, verdicts[match.id]) for match in shown], following
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    for one in (wanted.contestant, wanted.against):
+        if one is not None:
+            found.append(or_(Match.checkpoint_a == one, Match.checkpoint_b == one))
+    if wanted.outcome is not None:
+        found.append(_ended(wanted, wanted.outcome))
+    elif wanted.judge is not None:
+        found.append(_over(func.count(), wanted.judge) > 0)
+    return found
+
+
+def _ended(wanted: Filter, outcome: Result) -> ColumnElement[bool]:
+    score = _over(func.avg(_outcome()), wanted.judge)
+    if outcome == "failed":
+        return or_(Match.response_a.has_key("error"), Match.response_b.has_key("error"))
+    if outcome == "undecided":
+        return score.is_(None)
+    if outcome == "tie":
+        return score == 0.5
+    if outcome == "contradicted":
+        extremes = func.max(_outcome()) - func.min(_outcome())
+        return _over(extremes, wanted.judge) == 1
+    a_won, a_lost = score > 0.5, score < 0.5
+    if outcome == "lost":
+        a_won, a_lost = a_lost, a_won
+    if wanted.contestant is None:
+        return a_won
+    is_a = Match.checkpoint_a == wanted.contestant
+    return or_(and_(is_a, a_won), and_(~is_a, a_lost))
+
+
+def _outcome() -> ColumnElement[Any]:
+    return case((Verdict.probability > 0.5, 1.0), (Verdict.probability == 0.5, 0.5), else_=0.0)
+
+
+def _over(aggregate: Any, judge: str | None) -> ScalarSelect[Any]:
+    """An aggregate over the match's decided verdicts, of one judge when it is named."""
+    query = select(aggregate).where(Verdict.match_id == Match.id, Verdict.probability.is_not(None))
+    if judge == PEOPLE:
+        query = query.where(Verdict.source == Source.person)
+    elif judge is not None:
+        query = query.where(Verdict.judge == judge)
+    return query.correlate(Match).scalar_subquery()
+
+
+def _out(match: Match, verdicts: Sequence[Verdict]) -> MatchOut:
+    decided = [
+        0.5 if verdict.probability == 0.5 else float(verdict.probability > 0.5)
+        for verdict in verdicts
+        if verdict.probability is not None
+    ]
+    return MatchOut(
+        id=match.id,
+        position=match.position,
+        prompt=cards.show_prompt(match.prompt),
+        a=_response(match.checkpoint_a, match.response_a),
+        b=_response(match.checkpoint_b, match.response_b),
+        score=sum(decided) / len(decided) if decided else None,
+        verdicts=[VerdictOut.model_validate(verdict) for verdict in verdicts],
+    )
+
+
+def _response(checkpoint_id: uuid.UUID, response: dict[str, Any] | None) -> ResponseOut:
+    known = response or {}
+    return ResponseOut(
+        checkpoint_id=checkpoint_id,
+        message=cards.show_response(response),
+        tokens=known.get("tokens"),
+        ended=known.get("ended"),
+        error=known.get("detail") or known.get("error"),
+    )

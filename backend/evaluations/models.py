@@ -1,0 +1,108 @@
+"""Tables of evaluations, matches (of an evaluation or the arena), verdicts, and the items that matches became."""
+
+import uuid
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Enum, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.db import Base, ProjectRow
+from backend.work import Work
+
+NULLABLE_JSON = JSONB(none_as_null=True)
+
+
+class Source(StrEnum):
+    """Who gave a verdict: a person, or a judge part."""
+
+    person = "person"
+    judge = "judge"
+
+
+class Evaluation(Work, ProjectRow, Base):
+    """Two or more checkpoints answering the same prompts, and who judges; `attempts` counts workers that began it."""
+
+    __tablename__ = "evaluations"
+    name: Mapped[str]
+    contestants: Mapped[list[str]]
+    prompts: Mapped[dict[str, Any]]
+    judge: Mapped[dict[str, Any]]
+    sampling: Mapped[dict[str, Any]]
+    seed: Mapped[int]
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Match(Work, ProjectRow, Base):
+    """Two checkpoints answering one prompt. `evaluation_id` is null in the arena, where the match is work of its own.
+
+    A response is `{content, tokens, ended}`, or `{error, detail}` when the checkpoint could not answer.
+    """
+
+    __tablename__ = "matches"
+    __table_args__ = (
+        UniqueConstraint("evaluation_id", "position", "checkpoint_a", "checkpoint_b"),
+        Index("ix_matches_created_by", "created_by"),
+    )
+    evaluation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"))
+    position: Mapped[int] = mapped_column(default=0)
+    prompt: Mapped[list[dict[str, Any]]]
+    prompt_hash: Mapped[str] = mapped_column(String(64))
+    checkpoint_a: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True)
+    checkpoint_b: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True)
+    response_a: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    response_b: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    sampling: Mapped[dict[str, Any]]
+    seed: Mapped[int]
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Verdict(ProjectRow, Base):
+    """One judgement of a match; never changed.
+
+    `probability` is that of `response_a` winning, null with a `reason`. `swapped` tells that `response_b` was shown
+    first. `value` is a person's vote in item order, as in a label. `scores` are a judge's facts about the two
+    responses, in item order.
+    """
+
+    __tablename__ = "verdicts"
+    __table_args__ = (
+        Index(
+            "uq_verdicts_match_id_annotator_id",
+            "match_id",
+            "annotator_id",
+            unique=True,
+            postgresql_where=text("source = 'person'"),
+        ),
+        Index(
+            "uq_verdicts_match_id_judge_swapped",
+            "match_id",
+            "judge",
+            "swapped",
+            unique=True,
+            postgresql_where=text("source = 'judge'"),
+        ),
+    )
+    match_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("matches.id", ondelete="CASCADE"), index=True)
+    source: Mapped[Source] = mapped_column(Enum(Source, native_enum=False, length=16, create_constraint=False))
+    judge: Mapped[str | None]
+    annotator_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    swapped: Mapped[bool]
+    probability: Mapped[float | None]
+    reason: Mapped[str | None]
+    value: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    scores: Mapped[list[dict[str, Any]] | None] = mapped_column(NULLABLE_JSON)
+    text: Mapped[str | None]
+    seconds: Mapped[float | None]
+    client_id: Mapped[uuid.UUID | None] = mapped_column(unique=True)
+
+
+class MatchItem(Base):
+    """The item that a match became in a dataset."""
+
+    __tablename__ = "match_items"
+    match_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("matches.id", ondelete="CASCADE"), primary_key=True)
+    dataset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
+    item_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), index=True)

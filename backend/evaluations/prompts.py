@@ -1,0 +1,71 @@
+"""Which prompts an evaluation asks: a dataset's distinct ones, drawn by the seed, or texts."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from alignment.formats.canonical import hash_of
+from backend.datasets import service as datasets
+from backend.datasets.models import Item
+from backend.errors import Invalid
+from backend.evaluations.schemas import PromptsIn
+from backend.projects.models import Project
+
+
+class NoPrompts(Invalid):
+    title = "No prompts"
+
+
+class Prompt(NamedTuple):
+    """Chat messages ending with the user, and their hash."""
+
+    messages: Sequence[dict[str, Any]]
+    hash: str
+
+
+class Drawn(NamedTuple):
+    """The prompts to ask, how many there were to draw from, and the record of where they came from."""
+
+    prompts: list[Prompt]
+    available: int
+    source: dict[str, Any]
+
+
+def draw(session: Session, project: Project, wanted: PromptsIn, seed: int) -> Drawn:
+    """The prompts of an evaluation, each once, the same for the same seed.  Raises NoPrompts, NotFound."""
+    if wanted.texts is not None:
+        asked = {(prompt := of_text(text)).hash: prompt for text in wanted.texts}
+        return Drawn(list(asked.values()), len(asked), {"texts": len(asked)})
+    assert wanted.dataset_id is not None  # noqa: S101  (the schema wants one of the two)
+    return _of_dataset(session, project, wanted.dataset_id, wanted, seed)
+
+
+def of_text(text: str) -> Prompt:
+    """One user message."""
+    return of_messages([{"role": "user", "content": text}])
+
+
+def of_messages(messages: Sequence[dict[str, Any]]) -> Prompt:
+    return Prompt(messages, hash_of(messages))
+
+
+def _of_dataset(session: Session, project: Project, dataset_id: uuid.UUID, wanted: PromptsIn, seed: int) -> Drawn:
+    dataset = datasets.find(session, project, dataset_id)
+    where = [Item.dataset_id == dataset.id]
+    if wanted.split is not None:
+        where.append(Item.split == wanted.split)
+    available = session.scalar(select(func.count(Item.prompt_hash.distinct())).where(*where)) or 0
+    if not available:
+        which = f"the {wanted.split} split of " if wanted.split else ""
+        raise NoPrompts(
+            f"There is no prompt in {which}“{dataset.name}”.",
+            field="prompts.split" if wanted.split else "prompts.dataset_id",
+            remedy="Choose another split or dataset, or type prompts.",
+        )
+    lot = func.md5(func.concat(Item.prompt_hash, str(seed)))
+    query = select(Item.prompt, Item.prompt_hash).where(*where).distinct(lot).order_by(lot).limit(wanted.limit)
+    source = {"dataset_id": str(dataset.id), "dataset": dataset.name, "split": wanted.split, "limit": wanted.limit}
+    return Drawn([Prompt(messages, hashed) for messages, hashed in session.execute(query)], available, source)

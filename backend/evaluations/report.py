@@ -1,0 +1,138 @@
+"""The report of an evaluation, computed when it is read: win rates by judge, contestants, agreement, doubts."""
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Integer, func, select
+from sqlalchemy.orm import Session
+
+from alignment.statistics import agreement, mean
+from backend.checkpoints.models import Checkpoint
+from backend.evaluations import contestants, service
+from backend.evaluations.models import Evaluation, Match, Source, Verdict
+from backend.evaluations.report_schemas import AgreementOut, ContestantOut, MeanOut, ReportOut, TableOut
+from backend.evaluations.said import PEOPLE, Rule, Said, plain, query, scores, table
+from backend.evaluations.schemas import CheckpointBrief
+
+
+class Answer(NamedTuple):
+    """What is counted of one contestant's answer to one prompt."""
+
+    prompt_hash: str
+    characters: int | None
+    ended: bool | None
+    error: str | None
+    scores: dict[str, Any] | None
+
+
+def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
+    """Everything that the verdicts say so far."""
+    (shown,) = service.out(session, [evaluation])
+    ids = [uuid.UUID(contestant) for contestant in evaluation.contestants]
+    said = [Said(*row) for row in session.execute(query().where(Match.evaluation_id == evaluation.id))]
+    by_judge: dict[str, list[Said]] = defaultdict(list)
+    by_judge[str(evaluation.judge["name"])] = []
+    for verdict in said:
+        by_judge[verdict.judge or PEOPLE].append(verdict)
+    matches = session.scalar(select(func.count()).where(Match.evaluation_id == evaluation.id)) or 0
+    tables = [table(judge, verdicts, ids, rule) for judge, verdicts in by_judge.items()]
+    known = contestants.named(session, ids)
+    answers = _answers(session, evaluation)
+    return ReportOut(
+        evaluation=shown,
+        matches=matches,
+        judged_by_people=len({verdict.match_id for verdict in by_judge.get(PEOPLE, [])}),
+        tables=tables,
+        contestants=[_contestant(known[one], answers.get(one, {}), rule) for one in ids],
+        agreement=_agreement(by_judge),
+        warnings=_warnings(evaluation, tables, list(known.values())),
+    )
+
+
+def _answers(session: Session, evaluation: Evaluation) -> dict[uuid.UUID, dict[int, Answer]]:
+    """Answers by contestant and position, with what a judge measured on them."""
+    measured: dict[uuid.UUID, list[dict[str, Any]]] = {}
+    judged = select(Verdict.match_id, Verdict.scores).join(Match).where(Match.evaluation_id == evaluation.id)
+    for match_id, found in session.execute(judged.where(Verdict.scores.is_not(None))):
+        measured[match_id] = found
+    answers: dict[uuid.UUID, dict[int, Answer]] = defaultdict(dict)
+    for row in _rows(session, evaluation):
+        for side, checkpoint_id in enumerate((row.checkpoint_a, row.checkpoint_b)):
+            characters, ended, error = row[5 + 3 * side : 8 + 3 * side]
+            if characters is None and error is None:
+                continue
+            known = answers[checkpoint_id].get(row.position)
+            if known is None or known.scores is None:
+                values = measured[row.id][side] if row.id in measured else None
+                answers[checkpoint_id][row.position] = Answer(row.prompt_hash, characters, ended, error, values)
+    return answers
+
+
+def _rows(session: Session, evaluation: Evaluation) -> Iterator[Any]:
+    """Matches with the length, the ending and the error of both answers, but not their text."""
+    columns: list[Any] = [Match.id, Match.position, Match.prompt_hash, Match.checkpoint_a, Match.checkpoint_b]
+    for response in (Match.response_a, Match.response_b):
+        columns.append(func.char_length(response["content"].astext).cast(Integer))
+        columns.append(response["ended"].as_boolean())
+        columns.append(response["error"].astext)
+    query = select(*columns).where(Match.evaluation_id == evaluation.id).order_by(Match.position, Match.id)
+    yield from session.execute(query)
+
+
+def _contestant(checkpoint: Checkpoint, answers: dict[int, Answer], rule: Rule) -> ContestantOut:
+    given = [answer for answer in answers.values() if answer.characters is not None]
+    names = sorted({name for answer in given for name in answer.scores or {}})
+    return ContestantOut(
+        **CheckpointBrief.model_validate(checkpoint).model_dump(),
+        responses=len(given),
+        failed=dict(Counter(answer.error for answer in answers.values() if answer.error)),
+        length=_mean([(answer.prompt_hash, answer.characters) for answer in given], rule),
+        cut=sum(answer.ended is False for answer in given),
+        scores={
+            name: _mean([(a.prompt_hash, a.scores[name]) for a in given if a.scores and name in a.scores], rule)
+            for name in names
+        },
+    )
+
+
+def _mean(values: Sequence[tuple[str, float | None]], rule: Rule) -> MeanOut:
+    there = [(prompt, float(value)) for prompt, value in values if value is not None]
+    prompts, numbers = [prompt for prompt, _ in there], [number for _, number in there]
+    found = mean(prompts, numbers, level=rule.level, seed=rule.seed)
+    return MeanOut(**{name: plain(value) for name, value in found._asdict().items()})
+
+
+def _agreement(by_judge: dict[str, list[Said]]) -> list[AgreementOut]:
+    """How far people agree with each judge, on the matches that both decided."""
+    people = scores(by_judge.get(PEOPLE, []))
+    found = []
+    for judge, said in by_judge.items():
+        if judge == PEOPLE or not people:
+            continue
+        own = scores(said)
+        both = [match_id for match_id in own if match_id in people]
+        result = agreement([_winner(own[one]) for one in both], [_winner(people[one]) for one in both])
+        found.append(AgreementOut(judge=judge, n=result.n, agreed=result.agreed, kappa=plain(result.kappa)))
+    return found
+
+
+def _winner(score: float) -> str:
+    return "tie" if score == 0.5 else "a" if score > 0.5 else "b"
+
+
+def _warnings(evaluation: Evaluation, tables: Sequence[TableOut], found: Sequence[Checkpoint]) -> list[str]:
+    source = evaluation.prompts
+    warnings = []
+    if "dataset_id" in source and source["split"] in {None, "train"}:
+        warnings.append(service.TRAINED_ON)
+    if source["count"] < 10:
+        warnings.append(service.FEW)
+    if any(checkpoint.toy for checkpoint in found):
+        warnings.append(service.TOY)
+    for one in tables:
+        missing = sum(sum(pair.undecided.values()) for pair in one.pairs)
+        if missing and one.source == Source.judge:
+            warnings.append(f"{missing} verdicts of {one.judge} are missing; the rates leave their matches out.")
+    return warnings

@@ -1,0 +1,131 @@
+"""Routes of evaluations: reports, matches, people's verdicts, export. The arena's are beside this file."""
+
+import uuid
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+
+from backend.accounts.schemas import Page
+from backend.deps import CurrentUser, OnceDep, ProjectDep, Researcher, SessionDep
+from backend.evaluations import arena_routes, cards, judging, matches, report, service, votes
+from backend.evaluations import export as exporting
+from backend.evaluations.report_schemas import ReportOut
+from backend.evaluations.said import Rule
+from backend.evaluations.schemas import (
+    EvaluationIn,
+    EvaluationOut,
+    ExportIn,
+    ExportOut,
+    JudgedOut,
+    JudgeOut,
+    MatchCardsIn,
+    MatchCardsOut,
+    MatchOut,
+    SizeOut,
+    VerdictIn,
+)
+
+router = APIRouter(tags=["evaluations"])
+router.include_router(arena_routes.router)
+
+
+@router.get("/judges")
+def list_judges(_: Researcher) -> Page[JudgeOut]:
+    """The ways to decide a match; `schema` describes each one's fields."""
+    return Page(items=judging.catalogue())
+
+
+@router.post("/evaluations/preflight")
+def preflight(body: EvaluationIn, _: Researcher, project: ProjectDep, session: SessionDep) -> SizeOut:
+    """What an evaluation would take and what is doubtful about it; nothing is started."""
+    return service.size(session, project, body)
+
+
+@router.post("/evaluations", status_code=202)
+def launch(
+    body: EvaluationIn, user: Researcher, project: ProjectDep, session: SessionDep, once: OnceDep
+) -> EvaluationOut:
+    """Start an evaluation."""
+    return once(body, EvaluationOut, lambda: service.out(session, [service.launch(session, project, user, body)])[0])
+
+
+@router.get("/evaluations")
+def list_evaluations(
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    checkpoint_id: uuid.UUID | None = None,
+) -> Page[EvaluationOut]:
+    """Evaluations, newest first; of one checkpoint when it is named."""
+    rows, following = service.page(session, project, cursor, limit, checkpoint_id)
+    return Page(items=service.out(session, rows), next_cursor=following)
+
+
+@router.get("/evaluations/{evaluation_id}")
+def get_evaluation(evaluation_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep) -> EvaluationOut:
+    """One evaluation and how far it is."""
+    return service.out(session, [service.find(session, project, evaluation_id)])[0]
+
+
+@router.post("/evaluations/{evaluation_id}/cancel")
+def cancel(evaluation_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep) -> EvaluationOut:
+    """Ask for the end; answers and verdicts that are there stay."""
+    return service.out(session, [service.cancel(service.find(session, project, evaluation_id, lock=True))])[0]
+
+
+@router.get("/evaluations/{evaluation_id}/report")
+def read_report(
+    evaluation_id: uuid.UUID,
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    ties: Literal["half", "drop", "shown"] = "half",
+    level: Annotated[float, Query(ge=0.5, le=0.999)] = 0.95,
+) -> ReportOut:
+    """Win rates with intervals by judge and pair, contestants, agreement, doubts."""
+    evaluation = service.find(session, project, evaluation_id)
+    return report.read(session, evaluation, Rule(ties, level, evaluation.seed))
+
+
+@router.get("/evaluations/{evaluation_id}/matches")
+def list_matches(
+    evaluation_id: uuid.UUID,
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    wanted: Annotated[matches.Filter, Query()],
+) -> Page[MatchOut]:
+    """Matches prompt by prompt, with both answers and every verdict."""
+    evaluation = service.find(session, project, evaluation_id)
+    rows, following = matches.page(session, evaluation, wanted)
+    return Page(items=rows, next_cursor=following)
+
+
+@router.post("/evaluations/{evaluation_id}/cards")
+def next_cards(
+    evaluation_id: uuid.UUID, body: MatchCardsIn, user: CurrentUser, project: ProjectDep, session: SessionDep
+) -> MatchCardsOut:
+    """The next matches to judge, blind, in the person's own side order."""
+    evaluation = service.find(session, project, evaluation_id)
+    return MatchCardsOut(
+        evaluation_id=evaluation.id,
+        name=evaluation.name,
+        cards=cards.next_cards(session, evaluation, user.id, body.n, body.holding),
+        progress=cards.judging(session, evaluation.id, user.id),
+    )
+
+
+@router.post("/matches/{match_id}/verdicts", status_code=201)
+def judge(
+    match_id: uuid.UUID, body: VerdictIn, user: CurrentUser, project: ProjectDep, session: SessionDep
+) -> JudgedOut:
+    """Vote on a match; the value is in the order shown. Sent again with the same `client_id`, it is stored once."""
+    return votes.judged(session, votes.judge(session, project, user, match_id, body))
+
+
+@router.post("/matches/export", status_code=201)
+def export(body: ExportIn, user: Researcher, project: ProjectDep, session: SessionDep) -> ExportOut:
+    """Turn judged matches into items with labels; done twice, nothing is added twice."""
+    return exporting.export(session, project, user, body)

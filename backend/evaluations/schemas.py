@@ -1,0 +1,252 @@
+"""What goes in and out of the routes of evaluations and verdicts. People see and send matches in the order shown."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from backend.accounts.schemas import In, Out
+from backend.labels.schemas import Rationale, ShownMessage, ValueIn
+from backend.work import State
+
+MOST_CONTESTANTS = 6
+MOST_PROMPTS = 1_000
+MOST_CARDS = 50
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("a NUL character cannot be stored")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("half of a surrogate pair is no valid Unicode")
+    return text
+
+
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50_000), AfterValidator(_storable)
+]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f]+$")
+]
+Split = Literal["train", "validation", "test"]
+
+
+class SamplingIn(In):
+    """How answers are sampled. Temperature 0 takes the likeliest token each time."""
+
+    temperature: float = Field(
+        0.7,
+        ge=0,
+        le=2,
+        allow_inf_nan=False,
+        description="0 takes the likeliest token; higher is more varied.",
+    )
+    top_p: float = Field(
+        1.0, gt=0, le=1, allow_inf_nan=False, description="Sample among the likeliest tokens that together have this."
+    )
+    max_new_tokens: int = Field(256, ge=1, le=2048, description="Longest answer, in tokens.")
+
+
+class PromptsIn(In):
+    """Where prompts come from: a dataset's split, or texts; exactly one of them."""
+
+    dataset_id: uuid.UUID | None = None
+    split: Split | None = Field(None, description="Null: every split. Test prompts never enter training.")
+    limit: int = Field(100, ge=1, le=MOST_PROMPTS, description="At most this many, drawn by the seed.")
+    texts: list[Text] | None = Field(None, min_length=1, max_length=MOST_PROMPTS)
+
+    @model_validator(mode="after")
+    def _one(self) -> "PromptsIn":
+        if (self.dataset_id is None) == (self.texts is None):
+            raise ValueError("give exactly one of dataset_id and texts")
+        return self
+
+
+class EvaluationIn(In):
+    name: Name
+    contestants: list[uuid.UUID] = Field(
+        min_length=2, max_length=MOST_CONTESTANTS, description="Checkpoints; the first is the baseline of the others."
+    )
+    prompts: PromptsIn
+    judge: dict[str, Any] = Field(description="`{name, …}` of one of GET /judges.")
+    sampling: SamplingIn = SamplingIn()
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "EvaluationIn":
+        if len(set(self.contestants)) != len(self.contestants):
+            raise ValueError("contestants: every checkpoint may be named once")
+        return self
+
+
+class CheckpointBrief(Out):
+    id: uuid.UUID
+    name: str
+    toy: bool
+
+
+class SizeOut(BaseModel):
+    """What an evaluation would take, before it is started."""
+
+    prompts: int
+    available: int = Field(description="Distinct prompts at the source.")
+    responses: int
+    matches: int
+    verdicts: int = Field(description="Both side orders of every match; 0 when people judge.")
+    tokens_at_most: int
+    warnings: list[str]
+
+
+class EvaluationOut(Out):
+    id: uuid.UUID
+    created_at: datetime
+    name: str
+    contestants: list[CheckpointBrief]
+    prompts: dict[str, Any]
+    judge: dict[str, Any]
+    sampling: dict[str, Any]
+    seed: int
+    state: State
+    reason: str | None
+    remedy: str | None
+    stop_requested: bool
+    done: int
+    total: int
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JudgeOut(BaseModel):
+    """A part that decides matches; `schema` describes its fields."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str
+    title: str
+    summary: str
+    decided_by: Literal["part", "people"]
+    parameters: dict[str, Any] = Field(alias="schema")
+
+
+class ResponseOut(BaseModel):
+    checkpoint_id: uuid.UUID
+    message: ShownMessage | None
+    tokens: int | None
+    ended: bool | None
+    error: str | None
+
+
+class VerdictOut(Out):
+    """One judgement in match order: `probability` is that of `a` winning."""
+
+    id: uuid.UUID
+    source: str
+    judge: str | None
+    swapped: bool
+    probability: float | None
+    reason: str | None
+    value: dict[str, Any] | None
+    scores: list[dict[str, Any]] | None
+    text: str | None
+    created_at: datetime
+
+
+class MatchOut(BaseModel):
+    id: uuid.UUID
+    position: int
+    prompt: list[ShownMessage]
+    a: ResponseOut
+    b: ResponseOut
+    score: float | None = Field(description="Mean outcome of `a` over all verdicts: 1 won, 0 lost.")
+    verdicts: list[VerdictOut]
+
+
+class MatchCardsIn(In):
+    n: int = Field(1, ge=1, le=MOST_CARDS)
+    holding: list[uuid.UUID] = Field([], max_length=1000, description="Matches whose cards the client has already.")
+
+
+class MatchCard(BaseModel):
+    """A match to judge, blind."""
+
+    match_id: uuid.UUID
+    position: int
+    prompt: list[ShownMessage]
+    left: ShownMessage
+    right: ShownMessage
+
+
+class JudgingOut(BaseModel):
+    """How far people are with an evaluation's matches."""
+
+    total: int
+    by_you: int
+    by_anyone: int
+    left: int
+
+
+class MatchCardsOut(BaseModel):
+    evaluation_id: uuid.UUID
+    name: str
+    cards: list[MatchCard]
+    progress: JudgingOut
+
+
+class VerdictIn(In):
+    client_id: uuid.UUID = Field(description="Made by the client; the same verdict sent twice is stored once.")
+    value: ValueIn
+    seconds: float = Field(ge=0, le=86_400, allow_inf_nan=False)
+    rationale: Rationale | None = None
+
+
+class OwnVerdictOut(BaseModel):
+    """The caller's own verdict in the order they saw."""
+
+    id: uuid.UUID
+    match_id: uuid.UUID
+    value: dict[str, Any]
+    created_at: datetime
+
+
+class RevealOut(BaseModel):
+    left: CheckpointBrief
+    right: CheckpointBrief
+
+
+class JudgedOut(BaseModel):
+    """`reveal` is null for an evaluation's matches: whoever judges more of them stays blind."""
+
+    verdict: OwnVerdictOut
+    reveal: RevealOut | None
+    progress: JudgingOut | None
+
+
+class ExportIn(In):
+    """Which matches become items, and where: exactly one of `evaluation_id` and `arena`, of `name` and `dataset_id`."""
+
+    evaluation_id: uuid.UUID | None = None
+    arena: bool = False
+    name: Name | None = None
+    dataset_id: uuid.UUID | None = None
+    judges: bool = Field(False, description="Also take what automatic judges said, as labels of source `judge`.")
+
+    @model_validator(mode="after")
+    def _one(self) -> "ExportIn":
+        if (self.evaluation_id is None) != self.arena:
+            raise ValueError("give exactly one of evaluation_id and arena")
+        if (self.name is None) == (self.dataset_id is None):
+            raise ValueError("give exactly one of name and dataset_id")
+        return self
+
+
+class ExportOut(BaseModel):
+    """What an export did; matches that could not become pairs are counted by reason."""
+
+    dataset_id: uuid.UUID
+    dataset: str
+    items: int
+    labels: int = Field(description="Labels that were not there before.")
+    trainable: int = Field(description="Items in the training split; test prompts never enter training.")
+    left_out: dict[str, int]

@@ -1,0 +1,183 @@
+"""Evaluations: sized, launched, listed, cancelled, and swept when their worker has died."""
+
+import uuid
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from backend.accounts.models import User
+from backend.checkpoints.models import Checkpoint
+from backend.datasets.service import uuid_cursor
+from backend.errors import Invalid, NotFound
+from backend.evaluations import arena, contestants, judging, prompts
+from backend.evaluations.models import Evaluation, Match
+from backend.evaluations.prompts import Drawn
+from backend.evaluations.schemas import CheckpointBrief, EvaluationIn, EvaluationOut, SizeOut
+from backend.projects.models import Project
+from backend.queue import ring
+from backend.work import State, finish, request_stop, silent
+
+MOST_MATCHES = 15_000
+MOST_ATTEMPTS = 3
+ORDERS = 2  # an automatic judge sees every match in both side orders
+TRAINED_ON = "Prompts of the training split may have been trained on; their win rates flatter. Prefer the test split."
+TOY = "A toy checkpoint takes part: it only knows the toy world's sentences."
+FEW = "With fewer than 10 prompts the intervals are very wide."
+
+
+class TooManyMatches(Invalid):
+    title = "Too many matches"
+
+
+def size(session: Session, project: Project, body: EvaluationIn) -> SizeOut:
+    """What `body` would take and what is doubtful about it.  Raises as `launch` does."""
+    found, drawn = _checked(session, project, body)
+    return _size(body, found, drawn)
+
+
+def launch(session: Session, project: Project, user: User, body: EvaluationIn) -> Evaluation:
+    """A queued evaluation with all its matches; a worker is told after the commit.
+
+    Raises UnknownCheckpoint, NoPrompts, BadJudge, TooManyMatches.
+    """
+    found, drawn = _checked(session, project, body)
+    sized = _size(body, found, drawn)
+    evaluation = Evaluation(
+        project_id=project.id,
+        name=body.name,
+        contestants=[str(checkpoint.id) for checkpoint in found],
+        prompts=drawn.source | {"count": len(drawn.prompts)},
+        judge=judging.record(body.judge),
+        sampling=body.sampling.model_dump(),
+        seed=body.seed,
+        total=sized.responses + sized.verdicts,
+        created_by=user.id,
+    )
+    session.add(evaluation)
+    session.flush()
+    session.execute(insert(Match), _matches(evaluation, found, drawn))
+    ring(session, "evaluate")
+    return evaluation
+
+
+def _checked(session: Session, project: Project, body: EvaluationIn) -> tuple[list[Checkpoint], Drawn]:
+    found = contestants.find_all(session, project.id, body.contestants, "contestants")
+    judging.resolve(body.judge)
+    drawn = prompts.draw(session, project, body.prompts, body.seed)
+    matches = len(drawn.prompts) * len(found) * (len(found) - 1) // 2
+    if matches > MOST_MATCHES:
+        raise TooManyMatches(
+            f"{len(found)} contestants on {len(drawn.prompts)} prompts make {matches} matches, more than"
+            f" {MOST_MATCHES}.",
+            field="prompts.limit",
+            remedy="Take fewer prompts or fewer contestants.",
+        )
+    return found, drawn
+
+
+def _size(body: EvaluationIn, found: Sequence[Checkpoint], drawn: Drawn) -> SizeOut:
+    asked, count = len(drawn.prompts), len(found)
+    matches = asked * count * (count - 1) // 2
+    warnings = [
+        sentence
+        for sentence, holds in (
+            (TRAINED_ON, body.prompts.dataset_id is not None and body.prompts.split in {None, "train"}),
+            (FEW, asked < 10),
+            (TOY, any(checkpoint.toy for checkpoint in found)),
+        )
+        if holds
+    ]
+    return SizeOut(
+        prompts=asked,
+        available=drawn.available,
+        responses=asked * count,
+        matches=matches,
+        verdicts=matches * ORDERS if judging.resolve(body.judge).automatic else 0,
+        tokens_at_most=asked * count * body.sampling.max_new_tokens,
+        warnings=warnings,
+    )
+
+
+def _matches(evaluation: Evaluation, found: Sequence[Checkpoint], drawn: Drawn) -> list[dict[str, Any]]:
+    """A row for every pair of contestants on every prompt; the earlier contestant is side a."""
+    return [
+        {
+            "project_id": evaluation.project_id,
+            "evaluation_id": evaluation.id,
+            "position": position,
+            "prompt": prompt.messages,
+            "prompt_hash": prompt.hash,
+            "checkpoint_a": first.id,
+            "checkpoint_b": second.id,
+            "sampling": evaluation.sampling,
+            "seed": evaluation.seed,
+            "state": State.running,
+        }
+        for position, prompt in enumerate(drawn.prompts)
+        for first, second in combinations(found, 2)
+    ]
+
+
+def find(session: Session, project: Project, evaluation_id: uuid.UUID, *, lock: bool = False) -> Evaluation:
+    """The evaluation, if it is this project's.  Raises NotFound."""
+    found = session.get(Evaluation, evaluation_id, with_for_update=lock)
+    if found is None or found.project_id != project.id:
+        raise NotFound.of("evaluation")
+    return found
+
+
+def page(
+    session: Session, project: Project, cursor: str | None, limit: int, checkpoint_id: uuid.UUID | None = None
+) -> tuple[Sequence[Evaluation], str | None]:
+    """Evaluations, newest first, of one checkpoint when one is named, and the cursor of the next page."""
+    query = select(Evaluation).where(Evaluation.project_id == project.id)
+    if cursor is not None:
+        query = query.where(Evaluation.id < uuid_cursor(cursor))
+    if checkpoint_id is not None:
+        query = query.where(Evaluation.contestants.contains([str(checkpoint_id)]))
+    rows = session.scalars(query.order_by(Evaluation.id.desc()).limit(limit + 1)).all()
+    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+
+
+def out(session: Session, evaluations: Sequence[Evaluation]) -> list[EvaluationOut]:
+    """The rows as answers, with the contestants' names."""
+    ids = {uuid.UUID(contestant) for evaluation in evaluations for contestant in evaluation.contestants}
+    known = contestants.named(session, ids)
+    return [_out(evaluation, known) for evaluation in evaluations]
+
+
+def _out(evaluation: Evaluation, known: dict[uuid.UUID, Checkpoint]) -> EvaluationOut:
+    columns = {name: getattr(evaluation, name) for name in EvaluationOut.model_fields if name != "contestants"}
+    named = [CheckpointBrief.model_validate(known[uuid.UUID(contestant)]) for contestant in evaluation.contestants]
+    return EvaluationOut(**columns, contestants=named)
+
+
+def cancel(evaluation: Evaluation) -> Evaluation:
+    """Ask the worker to stop; what is answered and judged already is kept.  Raises AlreadyEnded."""
+    request_stop(evaluation)
+    return evaluation
+
+
+def sweep(session: Session) -> int:
+    """Put right the work of dead workers, and tell how many rows that were.
+
+    An evaluation is queued again, up to three times, and goes on where it stopped; an arena match ends failed.
+    """
+    rows = silent(session, Evaluation)
+    for evaluation in rows:
+        if evaluation.stop_requested:
+            finish(evaluation, State.cancelled, "Cancelled; its worker had stopped.")
+        elif evaluation.attempts >= MOST_ATTEMPTS:
+            finish(
+                evaluation,
+                State.failed,
+                f"Its worker died {MOST_ATTEMPTS} times.",
+                "The machine may lack memory: use fewer or smaller checkpoints, or shorter answers.",
+            )
+        else:
+            evaluation.state = State.queued
+            ring(session, "evaluate")
+    return len(rows) + arena.sweep(session)

@@ -1,0 +1,102 @@
+"""Checkpoints that answer prompts: the last two stay loaded; what keeps one from answering is a named error."""
+
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+
+from alignment.chat import UnsupportedContent
+from alignment.generation import Generator, PromptTooLong, Response
+from alignment.training.errors import CheckpointRefused
+from backend.checkpoints.models import Checkpoint
+from workers import shutdown
+
+KEPT = 2
+ASK_SECONDS = 1.0
+PUT_BACK = "Put its folder back where it was registered, or choose another checkpoint."
+PROMPT_ERRORS = (PromptTooLong, TemplateError, UnsupportedContent)  # of one prompt; the checkpoint is fine
+
+
+class Refused(Exception):
+    """A checkpoint cannot answer at all; `reason` and `remedy` are sentences for people."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.reason, self.remedy = reason, remedy
+
+
+class Shelf:
+    """The checkpoints used last, ready to answer."""
+
+    def __init__(self) -> None:
+        self._loaded: OrderedDict[uuid.UUID, Generator] = OrderedDict()
+
+    def get(self, checkpoint: Checkpoint) -> Generator:
+        """The loaded checkpoint.  Raises Refused."""
+        if checkpoint.id not in self._loaded:
+            while len(self._loaded) >= KEPT:  # make room before, not after
+                self._loaded.popitem(last=False)
+            self._loaded[checkpoint.id] = _load(checkpoint)
+        self._loaded.move_to_end(checkpoint.id)
+        return self._loaded[checkpoint.id]
+
+    def clear(self) -> None:
+        self._loaded.clear()
+
+
+SHELF = Shelf()
+
+
+def _load(checkpoint: Checkpoint) -> Generator:
+    if not Path(checkpoint.path).is_dir():
+        raise Refused(f"The folder of “{checkpoint.name}” is missing: {checkpoint.path}.", PUT_BACK)
+    try:
+        return Generator(Path(checkpoint.path))
+    except CheckpointRefused as error:
+        raise Refused(f"“{checkpoint.name}” cannot be used: {error.detail}", error.remedy) from error
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise out_of_memory(checkpoint.name) from error
+    except OSError as error:
+        reason = f"The files of “{checkpoint.name}” cannot be read ({error.strerror or type(error).__name__})."
+        raise Refused(reason, PUT_BACK) from error
+
+
+def out_of_memory(name: str) -> Refused:
+    """What is told when “name” does not fit."""
+    return Refused(f"There was not enough memory for “{name}”.", "Use a smaller checkpoint or shorter answers.")
+
+
+def as_answer(response: Response) -> dict[str, Any]:
+    """A response as it is kept with a match."""
+    return {"content": response.text, "tokens": response.tokens, "ended": response.finish == "end"}
+
+
+def as_error(error: Exception) -> dict[str, Any]:
+    """Why one prompt has no answer, as it is kept with a match."""
+    if isinstance(error, PromptTooLong):
+        detail = f"The prompt has {error.tokens} tokens; this checkpoint has room for {error.room} beside its answer."
+        return {"error": "prompt too long", "detail": detail}
+    if isinstance(error, UnsupportedContent):
+        return {"error": "not only text", "detail": "The prompt holds something other than text."}
+    return {"error": "chat template", "detail": "The checkpoint's chat template refuses this prompt."}
+
+
+class Watch:
+    """Asks about once a second whether work should go on; the asking is the heartbeat."""
+
+    def __init__(self, ask: Callable[[], bool]) -> None:
+        self._ask = ask
+        self._next = 0.0
+        self.stopped = False
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        if not self.stopped and time.monotonic() >= self._next:
+            self.stopped = shutdown.asked() or not self._ask()
+            self._next = time.monotonic() + ASK_SECONDS
+        return self.stopped

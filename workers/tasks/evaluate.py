@@ -1,0 +1,172 @@
+"""Runs evaluations: every contestant answers every prompt, then an automatic judge decides every match both ways."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import structlog
+import torch
+
+from alignment.generation import Generator
+from alignment.judges import Judge, Match, Verdict
+from alignment.sampling import Sampling
+from backend.checkpoints.models import Checkpoint
+from backend.db import transaction
+from backend.evaluations import judging, progress
+from backend.evaluations.models import Evaluation
+from backend.evaluations.progress import Question, Unjudged
+from backend.work import ACTIVE, State, beat, finish
+from workers import shutdown
+from workers.answering import PROMPT_ERRORS, SHELF, Refused, Watch, as_answer, as_error, out_of_memory
+
+PROMPTS_AT_ONCE = 32
+VERDICTS_AT_ONCE = 200
+log = structlog.get_logger()
+
+
+class Job(NamedTuple):
+    """An evaluation to run."""
+
+    id: uuid.UUID
+    contestants: Sequence[Checkpoint]
+    sampling: Sampling
+    judge: Judge
+    watch: Watch
+
+
+def work() -> None:
+    """Afterwards no evaluation is queued, unless the worker was told to stop."""
+    while not shutdown.asked():
+        with transaction() as session:
+            evaluation = progress.take(session)
+            if evaluation is None:
+                return
+            job = Job(
+                evaluation.id,
+                progress.field(session, evaluation),
+                Sampling(**evaluation.sampling, seed=evaluation.seed),
+                judging.resolve(evaluation.judge),
+                _watch(evaluation.id),
+            )
+        _run(job)
+
+
+def _watch(evaluation_id: uuid.UUID) -> Watch:
+    def go_on() -> bool:
+        with transaction() as session:
+            evaluation = beat(session, Evaluation, evaluation_id)
+            return evaluation.state in ACTIVE and not evaluation.stop_requested
+
+    return Watch(go_on)
+
+
+def _run(job: Job) -> None:
+    try:
+        _answer(job)
+        _judge(job)
+    except Refused as error:
+        _end(job, State.failed, error.reason, error.remedy)
+    except Exception:
+        log.exception("evaluation failed", evaluation=str(job.id))
+        _end(job, State.failed, "Something went wrong in the worker.", "The worker's log holds the cause; start anew.")
+        raise
+    else:
+        _end(job, State.succeeded)
+
+
+def _end(job: Job, state: State, reason: str | None = None, remedy: str | None = None) -> None:
+    with transaction() as session:
+        evaluation = beat(session, Evaluation, job.id)
+        if state is State.failed:
+            finish(evaluation, state, reason, remedy)
+        elif evaluation.stop_requested:
+            finish(evaluation, State.cancelled, "Cancelled; answers and verdicts up to then are kept.")
+        elif job.watch.stopped:  # the worker was told to stop: another one goes on
+            progress.put_back(evaluation)
+        else:
+            finish(evaluation, state)
+
+
+def _answer(job: Job) -> None:
+    """Every contestant answers what it has not answered yet."""
+    for checkpoint in job.contestants:
+        with transaction() as session:
+            questions = progress.unanswered(session, job.id, checkpoint.id)
+        if not questions or job.watch():
+            continue
+        generator = SHELF.get(checkpoint)
+        for start in range(0, len(questions), PROMPTS_AT_ONCE):
+            answers = _batch(job, checkpoint, generator, questions[start : start + PROMPTS_AT_ONCE])
+            if job.watch.stopped:
+                return
+            with transaction() as session:
+                progress.store_answers(session, job.id, checkpoint.id, answers)
+
+
+def _batch(
+    job: Job, checkpoint: Checkpoint, generator: Generator, questions: Sequence[Question]
+) -> Mapping[int, dict[str, Any]]:
+    """Answers, or why there is none, by position. When one prompt of the batch is at fault, each is asked alone."""
+    try:
+        prompts = [question.prompt for question in questions]
+        responses = generator.generate(prompts, job.sampling, stop=job.watch, cut=False)
+    except PROMPT_ERRORS as error:
+        if len(questions) == 1:
+            return {questions[0].position: as_error(error)}
+        found: dict[int, dict[str, Any]] = {}
+        for question in questions:
+            found |= _batch(job, checkpoint, generator, [question])
+        return found
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise out_of_memory(checkpoint.name) from error
+    return {question.position: as_answer(response) for question, response in zip(questions, responses, strict=True)}
+
+
+def _judge(job: Job) -> None:
+    """An automatic judge decides every match in both side orders."""
+    while job.judge.automatic and not job.watch():
+        with transaction() as session:
+            waiting = progress.unjudged(session, job.id, job.judge.name, VERDICTS_AT_ONCE)
+        if not waiting:
+            return
+        rows = _decide(job.judge, waiting)
+        with transaction() as session:
+            progress.store_verdicts(session, job.id, rows)
+
+
+def _decide(judge: Judge, waiting: Sequence[Unjudged]) -> list[dict[str, Any]]:
+    """Verdict rows, one for each; a match without two answers is undecided, with the reason."""
+    asked = [one for one in waiting if _reason(one) is None]
+    decided = iter(judge.decide([_as_match(one) for one in asked]))
+    rows = []
+    for one in waiting:
+        reason = _reason(one)
+        rows.append(_row(judge, one, Verdict.undecided(reason) if reason else next(decided)))
+    return rows
+
+
+def _reason(one: Unjudged) -> str | None:
+    errors = [response["error"] for response in (one.response_a, one.response_b) if "error" in response]
+    return f"no answer: {errors[0]}" if errors else None
+
+
+def _as_match(one: Unjudged) -> Match:
+    texts = one.response_a["content"], one.response_b["content"]
+    return Match(one.prompt, *(reversed(texts) if one.swapped else texts))
+
+
+def _row(judge: Judge, one: Unjudged, verdict: Verdict) -> dict[str, Any]:
+    """The verdict turned back into match order."""
+    probability = verdict.probability
+    if probability is not None and one.swapped:
+        probability = 1 - probability
+    scores = [dict(side) for side in verdict.scores]
+    return {
+        "match_id": one.match_id,
+        "judge": judge.name,
+        "swapped": one.swapped,
+        "probability": probability,
+        "reason": verdict.reason if probability is None else None,
+        "text": verdict.text or None,
+        "scores": (scores[::-1] if one.swapped else scores) if any(scores) else None,
+    }
