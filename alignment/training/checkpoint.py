@@ -1,0 +1,101 @@
+"""Checkpoints on disk: written beside and renamed into place, the latest and the best kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from alignment.training.failures import require_room
+from alignment.training.spec import Keep
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Kind = Literal["full", "lora"]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that is on disk."""
+
+    path: Path
+    step: int
+    kind: Kind
+    metrics: Mapping[str, float]
+
+    def event(self) -> dict[str, Any]:
+        """The body of the `checkpoint` event."""
+        return {"path": str(self.path), "step": self.step, "kind": self.kind, "metrics": dict(self.metrics)}
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoints of one run, under `folder/<step>/`."""
+
+    folder: Path
+    kind: Kind
+    keep: Keep
+    saved: list[Saved] = field(default_factory=list)
+
+    def save(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, step: int, metrics: Mapping[str, float]
+    ) -> Saved:
+        """Write weights (or the adapter), tokenizer and template; the folder appears whole or not at all.
+
+        Raises DiskFull, or the OSError that the disk gave, and leaves nothing behind.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        require_room(self.folder, size_of(model))
+        place, partial = self.folder / str(step), self.folder / f".{step}.partial"
+        try:
+            model.save_pretrained(partial, safe_serialization=True)
+            tokenizer.save_pretrained(partial)
+            (partial / "README.md").unlink(missing_ok=True)  # an empty card that peft writes
+            _sync(partial)
+            partial.rename(place)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        saved = Saved(place, step, self.kind, dict(metrics))
+        self.saved.append(saved)
+        return saved
+
+    @property
+    def best(self) -> Saved | None:
+        """The checkpoint that is best by the metric of the spec; None when none was measured by it."""
+        name = self.keep.best
+        measured = [saved for saved in self.saved if name in saved.metrics]
+        if name is None or not measured:
+            return None
+        sign = -1 if name == "eval/loss" else 1
+        return max(measured, key=lambda saved: (sign * saved.metrics[name], saved.step))
+
+    def prune(self) -> list[Saved]:
+        """Delete what is neither among the latest nor the best, and return it."""
+        kept = {saved.step for saved in self.saved[-self.keep.last :]}
+        if self.best is not None:
+            kept.add(self.best.step)
+        gone = [saved for saved in self.saved if saved.step not in kept]
+        for saved in gone:
+            shutil.rmtree(saved.path)
+        self.saved = [saved for saved in self.saved if saved.step in kept]
+        return gone
+
+
+def size_of(model: PreTrainedModel) -> int:
+    """Bytes that a checkpoint of the model takes: an adapted model's frozen weights are not written again."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return sum(parameter.numel() * parameter.element_size() for parameter in trained)
+
+
+def _sync(folder: Path) -> None:
+    """Make the folder's files durable before they get their name."""
+    for path in (*folder.iterdir(), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

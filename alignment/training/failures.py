@@ -1,0 +1,61 @@
+"""Which named error an exception of the machine is: a full disk and exhausted memory have many faces."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+from pathlib import Path
+
+from alignment.training.errors import DiskFull, OutOfMemory, TrainingError, Unexpected
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def named(error: BaseException) -> TrainingError:
+    """The named error that `error` amounts to."""
+    if isinstance(error, TrainingError):
+        return error
+    if _is_disk_full(error):
+        return disk_full()
+    if _is_out_of_memory(error):
+        return OutOfMemory(
+            "A batch did not fit into memory.",
+            "Lower batch.tokens_per_pack or the lengths, use LoRA, or choose a smaller model.",
+            "batch.tokens_per_pack",
+        )
+    return Unexpected(
+        f"{type(error).__name__} was raised; nothing is known to be wrong with the spec or the data.",
+        "Read the traceback in the run's log, and report it.",
+    )
+
+
+def disk_full() -> DiskFull:
+    """The error for a file that could not be written whole."""
+    return DiskFull(
+        "A file could not be written because the disk is full; nothing half-written was left.",
+        "Free space, or lower keep.last, and start the run again.",
+    )
+
+
+def require_room(folder: Path, needed_bytes: int) -> None:
+    """Raise DiskFull when `folder`'s disk has less free space than one checkpoint takes."""
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise DiskFull(
+            f"A checkpoint takes {needed_bytes / 2**30:.2f} GiB, and {free / 2**30:.2f} GiB are free.",
+            "Free space, or lower keep.last, and start the run again.",
+        )
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    numbers = "|".join(map(str, FULL))
+    return type(error).__name__ == "SafetensorError" and bool(re.search(rf"os error ({numbers})\b", str(error)))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "AcceleratorOutOfMemoryError"):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)

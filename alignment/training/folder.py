@@ -1,0 +1,163 @@
+"""What a checkpoint folder holds, read from its JSON and safetensors headers alone: no weights are loaded, no torch.
+
+A checkpoint is a folder with `config.json` and safetensors weights, or a LoRA adapter (`adapter_config.json`) that
+names its base folder; either holds its tokenizer and chat template.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alignment.training.errors import CheckpointRefused
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+ADAPTER = "adapter_config.json"
+LONGEST_CHAIN = 16
+LONGEST_HEADER = 100_000_000
+BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I8": 1, "U8": 1}
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """What is known of a checkpoint without loading it."""
+
+    folder: Path
+    adapter: bool
+    base: Path | None
+    architecture: str
+    parameters: int
+    weight_bytes: int
+    max_tokens: int | None
+    layers: int
+    hidden: int
+    vocabulary: int
+    linear_shapes: tuple[tuple[str, int, int], ...]
+
+
+def inspect(folder: Path) -> CheckpointFacts:
+    """The facts of a usable checkpoint folder.  Raises CheckpointRefused with the reason when it is not usable."""
+    if not folder.is_dir():
+        raise CheckpointRefused(f"{folder} is not a folder.", "Name the folder of a checkpoint.", "checkpoint")
+    _require_tokenizer(folder)
+    chain = base_chain(folder)
+    config = _json(chain[-1] / "config.json")
+    tensors = list(_tensors(chain[-1]))
+    added = [tensor for adapter in chain[:-1] for tensor in _tensors(adapter)]
+    text = config.get("text_config", config)
+    return CheckpointFacts(
+        folder=folder,
+        adapter=len(chain) > 1,
+        base=chain[1] if len(chain) > 1 else None,
+        architecture=str((config.get("architectures") or [config.get("model_type", "unknown")])[0]),
+        parameters=sum(math.prod(shape) for _, _, shape in tensors),
+        weight_bytes=sum(BYTES.get(kind, 4) * math.prod(shape) for _, kind, shape in tensors + added),
+        max_tokens=context_of(text),
+        layers=int(text.get("num_hidden_layers") or text.get("n_layer") or 0),
+        hidden=int(text.get("hidden_size") or text.get("n_embd") or 0),
+        vocabulary=int(text.get("vocab_size") or 0),
+        linear_shapes=tuple(
+            (name.removesuffix(".weight"), shape[0], shape[1])
+            for name, _, shape in tensors
+            if len(shape) == 2 and not _is_embedding(name)
+        ),
+    )
+
+
+def base_chain(folder: Path) -> list[Path]:
+    """The folder, then the base it adapts, and so on down to the folder that holds whole weights."""
+    chain = [folder]
+    while (chain[-1] / ADAPTER).exists():
+        base = _json(chain[-1] / ADAPTER).get("base_model_name_or_path")
+        if not isinstance(base, str) or not Path(base).is_dir():
+            raise CheckpointRefused(
+                f"{chain[-1].name} is an adapter of {base!r}, which is not a folder on this machine.",
+                "Put the base back, or correct base_model_name_or_path in adapter_config.json.",
+                "checkpoint",
+            )
+        chain.append(Path(base))
+        if len(chain) > LONGEST_CHAIN:
+            raise CheckpointRefused(f"{folder.name} is an adapter of itself.", "Name its real base.", "checkpoint")
+    for link in chain:
+        require_safetensors(link)
+    if not (chain[-1] / "config.json").exists():
+        raise CheckpointRefused(
+            f"{chain[-1].name} has no config.json.", "Choose a folder saved by save_pretrained.", "checkpoint"
+        )
+    return chain
+
+
+def context_of(config: dict[str, Any]) -> int | None:
+    """The most tokens a model may see at once, from its configuration; None when it names no limit."""
+    found = config.get("max_position_embeddings") or config.get("n_positions") or config.get("max_seq_len")
+    return found if isinstance(found, int) else None
+
+
+def require_safetensors(folder: Path) -> None:
+    """Raise CheckpointRefused when the folder has no safetensors weights, saying whether it has pickles."""
+    if any(folder.glob("*.safetensors")):
+        return
+    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise CheckpointRefused(
+            f"{folder.name} holds only pickled weights ({pickles[0]}), which can run code when they are loaded.",
+            "Save the model again with safe_serialization (safetensors).",
+            "checkpoint",
+        )
+    raise CheckpointRefused(
+        f"{folder.name} holds no safetensors weights.", "Choose a folder with weights.", "checkpoint"
+    )
+
+
+def _require_tokenizer(folder: Path) -> None:
+    if not any((folder / name).exists() for name in TOKENIZERS):
+        raise CheckpointRefused(
+            f"{folder.name} holds no tokenizer.", "Save the tokenizer into the same folder.", "checkpoint"
+        )
+    if (folder / "chat_template.jinja").exists() or any((folder / "additional_chat_templates").glob("*.jinja")):
+        return
+    settings = folder / "tokenizer_config.json"
+    if not settings.exists() or not _json(settings).get("chat_template"):
+        raise CheckpointRefused(
+            f"{folder.name} has no chat template, so nobody can tell where a response begins.",
+            "Add chat_template.jinja to the folder.",
+            "checkpoint",
+        )
+
+
+def _tensors(folder: Path) -> Iterator[tuple[str, str, list[int]]]:
+    """Name, dtype and shape of every tensor, from the headers."""
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with path.open("rb") as file:
+                (length,) = struct.unpack("<Q", file.read(8))
+                header = json.loads(file.read(min(length, LONGEST_HEADER)))
+            for name, tensor in header.items():
+                if name != "__metadata__":
+                    yield name, tensor["dtype"], tensor["shape"]
+        except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+            raise CheckpointRefused(
+                f"{path.name} in {folder.name} is damaged.", "Copy the checkpoint again.", "checkpoint"
+            ) from error
+
+
+def _is_embedding(name: str) -> bool:
+    return any(part in name for part in ("embed", "wte", "wpe", "lm_head"))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointRefused(f"{path.parent.name} has no {path.name}.", "Add the file.", "checkpoint") from None
+    except ValueError:
+        raise CheckpointRefused(f"{path.name} is not JSON.", "Copy the checkpoint again.", "checkpoint") from None
+    if not isinstance(loaded, dict):
+        raise CheckpointRefused(f"{path.name} is not a JSON object.", "Copy the checkpoint again.", "checkpoint")
+    return loaded

@@ -1,0 +1,177 @@
+"""The training loop: step after step, with evaluations, samples and checkpoints at their intervals."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alignment.generation import Generator
+from alignment.objectives import State
+from alignment.sampling import Sampling
+from alignment.training.checkpoint import Checkpoints, Kind, Saved
+from alignment.training.events import Events, finite
+from alignment.training.prepare import Prepared
+from alignment.training.spec import LoraTuning, Spec
+from alignment.training.step import evaluate
+from alignment.training.stop import Cancelled, Stop
+
+SAMPLE_TOKENS = 256
+
+
+@dataclass
+class Summary:
+    """How a run ended: what is on disk, and the last value of every metric."""
+
+    cancelled: bool = False
+    step: int = 0
+    total_steps: int = 0
+    seconds: float = 0.0
+    examples: int = 0
+    tokens: int = 0
+    checkpoint: Path | None = None
+    checkpoints: list[Saved] = field(default_factory=list)
+    metrics: dict[str, float | None] = field(default_factory=dict)
+
+    def event(self) -> dict[str, Any]:
+        """The body of the `done` event."""
+        return {
+            "cancelled": self.cancelled,
+            "checkpoint": None if self.checkpoint is None else str(self.checkpoint),
+            "checkpoints": [saved.event() for saved in self.checkpoints],
+            "summary": {
+                "step": self.step,
+                "total_steps": self.total_steps,
+                "seconds": round(self.seconds, 3),
+                "examples": self.examples,
+                "tokens": self.tokens,
+                "metrics": self.metrics,
+            },
+        }
+
+
+def run(spec: Spec, prepared: Prepared, out: Path, events: Events, stop: Stop) -> Summary:
+    """Train until the steps are done or a stop is asked for; in both cases the last whole step is saved.
+
+    Raises NonFiniteLoss, DiskFull; what was saved before stays.
+    """
+    loop = _Loop(spec, prepared, out, events, stop)
+    summary = loop.summary
+    started = time.monotonic()
+    try:
+        for step in range(1, prepared.total_steps + 1):
+            loop.step(step)
+            if step % spec.evaluate.every_steps == 0 and step < prepared.total_steps:
+                loop.look_back(step)
+        loop.look_back(prepared.total_steps)
+    except Cancelled:
+        summary.cancelled = True
+        events.log(f"stopping after step {summary.step} of {summary.total_steps}, as asked")
+        if summary.step > 0 and (summary.checkpoint is None or summary.checkpoint.name != str(summary.step)):
+            loop.save({})
+    summary.seconds = time.monotonic() - started
+    summary.checkpoints = loop.checkpoints.saved
+    return summary
+
+
+class _Loop:
+    """The state of one run."""
+
+    def __init__(self, spec: Spec, prepared: Prepared, out: Path, events: Events, stop: Stop) -> None:
+        self._spec, self._prepared, self._events, self._stop = spec, prepared, events, stop
+        kind: Kind = "lora" if isinstance(spec.tuning, LoraTuning) else "full"
+        self.checkpoints = Checkpoints(out / "checkpoints", kind, spec.keep)
+        self.summary = Summary(total_steps=prepared.total_steps)
+        if not prepared.examples.validation:
+            events.log("no validation examples: nothing is evaluated, and the last checkpoint counts", "warning")
+
+    def step(self, step: int) -> None:
+        """Take one optimizer step and tell its metrics."""
+        self._stop.check()
+        prepared, size = self._prepared, self._spec.batch.examples_per_step
+        began = time.monotonic()
+        indices = prepared.plan[(step - 1) * size : step * size]
+        examples = [prepared.examples.train[index] for index in indices]
+        reference = None if prepared.reference is None else prepared.reference.train[indices]
+        values = prepared.learner.update(examples, reference, State(step - 1), self._stop.check)
+        seconds = time.monotonic() - began
+        tokens = sum(example.tokens for example in examples)
+        values["throughput/tokens_per_second"] = tokens / seconds
+        values["throughput/examples_per_second"] = size / seconds
+        values["memory/peak_gib"] = _peak_gib(prepared.learner.scoring.device)
+        self.summary.step = step
+        self.summary.examples += size
+        self.summary.tokens += tokens
+        self._tell(step, values, examples=size, tokens=tokens, seconds=seconds)
+
+    def look_back(self, step: int) -> None:
+        """Measure the validation examples, show samples, and save a checkpoint."""
+        metrics: dict[str, float] = {}
+        prepared = self._prepared
+        if prepared.examples.validation:
+            began = time.monotonic()
+            reference = None if prepared.reference is None else prepared.reference.validation
+            scoring = prepared.learner.scoring
+            metrics = evaluate(scoring, prepared.examples.validation, reference, State(step), self._stop.check)
+            self._tell(step, metrics, examples=0, tokens=0, seconds=time.monotonic() - began)
+        self._sample(step)
+        self.save(metrics)
+
+    def save(self, metrics: dict[str, float]) -> None:
+        """Save the weights as they are now, and delete the checkpoints that need not stay."""
+        saved = self.checkpoints.save(self._prepared.model, self._prepared.tokenizer, self.summary.step, metrics)
+        self.summary.checkpoint = saved.path
+        self._events.emit("checkpoint", **saved.event())
+        for gone in self.checkpoints.prune():
+            self._events.log(f"deleted the checkpoint of step {gone.step}", removed_checkpoint=str(gone.path))
+
+    def _sample(self, step: int) -> None:
+        """Answer a few held-out prompts greedily, the same ones each time."""
+        spec, examples = self._spec, self._prepared.examples
+        split = "validation" if examples.validation else "train"
+        shown = (examples.validation or examples.train)[: spec.evaluate.samples]
+        if not shown:
+            return
+        most = min(spec.length.max_response_tokens, SAMPLE_TOKENS)
+        sampling = Sampling(temperature=0, max_new_tokens=most, seed=spec.seed)
+        generator = Generator.of(self._prepared.model, self._prepared.tokenizer)
+        prompts = [example.pair.prompt for example in shown]
+        responses = generator.generate(prompts, sampling, stop=lambda: self._stop.asked)
+        self._stop.check()
+        for example, response in zip(shown, responses, strict=True):
+            self._events.emit(
+                "sample",
+                step=step,
+                split=split,
+                example=example.pair.id,
+                prompt=example.pair.prompt,
+                response=response.text,
+                finish=response.finish,
+                tokens=response.tokens,
+                sampling=sampling.model_dump(),
+            )
+
+    def _tell(self, step: int, values: dict[str, float], *, examples: int, tokens: int, seconds: float) -> None:
+        clean, nonfinite = finite(values)
+        self.summary.metrics |= clean
+        self._events.emit(
+            "step",
+            step=step,
+            total_steps=self.summary.total_steps,
+            epoch=round(self.summary.examples / len(self._prepared.examples.train), 4),
+            examples=examples,
+            tokens=tokens,
+            seconds=round(seconds, 4),
+            values=clean,
+            nonfinite=nonfinite,
+        )
+
+
+def _peak_gib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 2**30

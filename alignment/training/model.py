@@ -1,0 +1,157 @@
+"""Models and what is asked of them: loading a checkpoint folder, adding adapters, scoring responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from alignment.training import folder as folders
+from alignment.training.encode import Encoded
+from alignment.training.errors import CheckpointRefused
+from alignment.training.spec import LoraTuning
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint folder, with its chat template.  Raises CheckpointRefused."""
+    from transformers import AutoTokenizer
+
+    folders.inspect(folder)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    except (ValueError, OSError, KeyError) as error:
+        raise CheckpointRefused(
+            f"The tokenizer of {folder.name} cannot be loaded.", "Save it again with save_pretrained.", "checkpoint"
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise CheckpointRefused(
+            f"The tokenizer of {folder.name} names no end-of-sequence token.",
+            "Set eos_token in tokenizer_config.json.",
+            "checkpoint",
+        )
+    return tokenizer
+
+
+def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The causal language model of a checkpoint folder, in evaluation mode; adapters are merged into their base.
+
+    Safetensors only, no code from the folder is run.  Raises CheckpointRefused.
+    """
+    from transformers import AutoModelForCausalLM
+
+    chain = folders.base_chain(folder)
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            chain[-1], dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
+        )
+        for adapter in reversed(chain[:-1]):
+            model = _merged(model, adapter)
+    except (ValueError, OSError, KeyError) as error:
+        raise CheckpointRefused(
+            f"The weights of {folder.name} cannot be loaded as a causal language model.",
+            "Choose a folder of a text model whose architecture the installed transformers knows.",
+            "checkpoint",
+        ) from error
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
+
+
+def load_adapted(base: Path, adapter: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The base with an adapter merged into it, wherever the adapter's own config says its base lies."""
+    folders.require_safetensors(adapter)
+    return _merged(load_model(base, dtype), adapter)
+
+
+def _merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    from peft import PeftModel
+
+    merged: PreTrainedModel = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    return merged
+
+
+def add_adapters(model: PreTrainedModel, tuning: LoraTuning, base: Path) -> PreTrainedModel:
+    """The model with untrained adapters beside its frozen weights; their config names `base` as what they adapt."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=tuning.rank,
+        lora_alpha=tuning.alpha,
+        lora_dropout=tuning.dropout,
+        target_modules=tuning.targets,
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=str(base),
+    )
+    model.name_or_path = str(base)
+    try:
+        adapted = get_peft_model(model, config)
+    except ValueError as error:
+        raise CheckpointRefused(
+            f"The model has no layers named {tuning.targets}.", "Use all-linear, or name its layers.", "tuning.targets"
+        ) from error
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return cast("PreTrainedModel", adapted)
+
+
+def train_only_adapter_dropout(model: PreTrainedModel) -> None:
+    """Switch on the adapters' own dropout, and no other: policy and reference must differ by training alone."""
+    for name, module in model.named_modules():
+        module.training = "lora_dropout" in name
+
+
+class Scores(NamedTuple):
+    """What a pass over some sequences gives: per response (S,), float32."""
+
+    logps: Tensor
+    lengths: Tensor
+
+
+class Scorer(nn.Module):
+    """Summed log-probabilities of responses, in one forward: backbone, projection and sums belong together.
+
+    Rows are padded on the right and carry no mask: causality alone keeps padding from what stands before it.
+    Logits are computed only where a response token is predicted; log-softmax and sums are in float32.
+    """
+
+    def __init__(self, model: PreTrainedModel, precision: str) -> None:
+        super().__init__()
+        self.model = model
+        self._bf16 = precision == "bf16"
+
+    def forward(self, ids: Tensor, responding: Tensor) -> Scores:
+        """`ids` (S, T); `responding` (S, T - 1) is true where the next token belongs to the response."""
+        context = torch.autocast(ids.device.type, torch.bfloat16) if self._bf16 else nullcontext()
+        with context:
+            keep = nn.functional.pad(responding, (0, 1))
+            logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=keep).logits
+        if logits.dim() == 3:  # an architecture that projects every position
+            logits = logits[keep]
+        logits = logits.float()
+        targets = ids[:, 1:][responding]
+        found = logits.gather(1, targets[:, None]).squeeze(1) - logits.logsumexp(dim=1)
+        sequence = responding.nonzero()[:, 0]
+        sums = found.new_zeros(len(ids)).index_add(0, sequence, found)
+        return Scores(sums, responding.sum(dim=1).float())
+
+
+def collate(examples: Sequence[Encoded], padding: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows chosen, rejected, chosen, … padded on the right, and where their next token belongs to the response."""
+    rows = [(example.prompt, answer) for example in examples for answer in (example.chosen, example.rejected)]
+    width = max(len(prompt) + len(answer) for prompt, answer in rows)
+    ids = torch.full((len(rows), width), padding)
+    responding = torch.zeros((len(rows), width - 1), dtype=torch.bool)
+    for row, (prompt, answer) in enumerate(rows):
+        end = len(prompt) + len(answer)
+        ids[row, :end] = torch.tensor(prompt + answer)
+        responding[row, len(prompt) - 1 : end - 1] = True
+    return ids.to(device), responding.to(device)

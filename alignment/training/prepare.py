@@ -1,0 +1,216 @@
+"""From a spec to everything the loop needs: examples, model, optimizer, and what the reference thinks.
+
+What is cheap to refuse is refused first: the spec, the folders and the data before any weights are loaded.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alignment.training import folder as folders
+from alignment.training.batches import auto_tokens, order
+from alignment.training.data import read
+from alignment.training.encode import Encoder, Examples
+from alignment.training.errors import BadSpec, CheckpointRefused, TooFewExamples
+from alignment.training.events import Events
+from alignment.training.schedule import total_steps
+from alignment.training.spec import LoraTuning, Spec
+from alignment.training.stop import Stop
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from alignment.training.step import Learner, Scoring
+
+SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Log-probabilities (examples, 2) under the reference, for each split; rows never trained on are zero."""
+
+    train: Tensor
+    validation: Tensor
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can begin."""
+
+    tokenizer: PreTrainedTokenizerBase
+    model: PreTrainedModel
+    learner: Learner
+    examples: Examples
+    plan: list[int]
+    total_steps: int
+    reference: Reference | None
+
+
+def require_supported(spec: Spec) -> None:
+    """Raise BadSpec when the objective needs something that this loop does not supply."""
+    needs = spec.objective.needs
+    beyond = [
+        *(role.name.lower() for role in needs.roles if role.name not in ("CHOSEN", "REJECTED")),
+        *(f"reference {needs.reference}" for _ in range(needs.reference not in ("none", "sequence"))),
+        *needs.facts,
+        *needs.third,
+        *needs.tokens,
+    ]
+    if beyond:
+        raise BadSpec(
+            f"{spec.objective.title} needs {', '.join(beyond)}, which training does not supply yet.",
+            "Choose another objective.",
+            "objective.name",
+        )
+    if needs.coupled and isinstance(spec.tuning, LoraTuning) and spec.tuning.dropout > 0:
+        raise BadSpec(
+            "This objective scores each batch twice, which dropout would make differ.", "Set it to 0.", "tuning.dropout"
+        )
+
+
+def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
+    """Load and check everything, and compute the reference once.  Raises TrainingError, Cancelled."""
+    require_supported(spec)
+    facts = folders.inspect(spec.checkpoint)
+    from alignment.training.model import load_tokenizer
+
+    tokenizer = load_tokenizer(spec.checkpoint)
+    examples = load_examples(spec, tokenizer, facts.max_tokens, events, stop)
+    steps = total_steps(spec.duration, len(examples.train), spec.batch.examples_per_step)
+    plan = list(islice(order(len(examples.train), spec.seed), steps * spec.batch.examples_per_step))
+
+    stop.check()
+    events.log("loading the model", parameters=facts.parameters, architecture=facts.architecture)
+    learner, model = build(spec, tokenizer, steps)
+    reference = compute_reference(spec, learner.scoring, tokenizer, examples, set(plan), events, stop)
+    return Prepared(tokenizer, model, learner, examples, plan, steps, reference)
+
+
+def load_examples(
+    spec: Spec, tokenizer: PreTrainedTokenizerBase, context: int | None, events: Events, stop: Stop
+) -> Examples:
+    """The encoded examples; says what was cut or dropped.  Raises BadData, TooFewExamples."""
+    from alignment import chat
+
+    encoder = Encoder(tokenizer, chat.end_tokens(tokenizer), spec.length, context)
+    examples = encoder.encode(read(spec.snapshots), stop.check)
+    counts = examples.counts
+    events.log(
+        f"{len(examples.train)} training and {len(examples.validation)} validation pairs",
+        train=len(examples.train),
+        validation=len(examples.validation),
+    )
+    if counts["prompts_cut"] or counts["responses_cut"]:
+        side = spec.length.cut_prompt
+        events.log(
+            f"{counts['prompts_cut']} prompts were cut on the {side}, {counts['responses_cut']} responses on the right",
+            "warning",
+            prompts_cut=counts["prompts_cut"],
+            responses_cut=counts["responses_cut"],
+            side=side,
+        )
+    if counts["same_dropped"]:
+        message = f"{counts['same_dropped']} pairs were dropped: chosen and rejected are the same"
+        events.log(message, "warning", same_dropped=counts["same_dropped"])
+    if len(examples.train) < spec.batch.examples_per_step:
+        raise TooFewExamples(
+            f"There are {len(examples.train)} training pairs, and one step takes {spec.batch.examples_per_step} "
+            f"({len(examples.validation)} pairs are held out for validation, {counts['same_dropped']} were dropped).",
+            "Label more pairs, or lower batch.examples_per_step.",
+            "batch.examples_per_step",
+        )
+    return examples
+
+
+def build(spec: Spec, tokenizer: PreTrainedTokenizerBase, steps: int) -> tuple[Learner, PreTrainedModel]:
+    """Model, optimizer and schedule on the machine's best device."""
+    import torch
+    from accelerate import Accelerator
+    from transformers import get_scheduler, set_seed
+
+    from alignment.training.model import Scorer, add_adapters, load_model, train_only_adapter_dropout
+    from alignment.training.step import Learner, Scoring
+
+    set_seed(spec.seed)
+    accelerator = Accelerator(mixed_precision="no")  # the scorer casts for itself, policy and reference alike
+    lora = isinstance(spec.tuning, LoraTuning)
+    half = lora and spec.precision == "bf16"  # frozen weights need no more
+    model = load_model(spec.checkpoint, torch.bfloat16 if half else torch.float32)
+    if isinstance(spec.tuning, LoraTuning):
+        model = add_adapters(model, spec.tuning, spec.checkpoint)
+        train_only_adapter_dropout(model)
+    scorer = Scorer(model, spec.precision)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    chosen = spec.optimizer
+    optimizer = torch.optim.AdamW(parameters, lr=chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True)
+    schedule = get_scheduler(SCHEDULES[chosen.schedule], optimizer, int(chosen.warmup_ratio * steps), steps)
+    scorer, optimizer = accelerator.prepare(scorer, optimizer)
+    device = accelerator.device
+    asked = spec.batch.tokens_per_pack
+    tokens = auto_tokens(device.type, model.config.get_text_config().vocab_size) if asked == "auto" else asked
+    padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
+    scoring = Scoring(scorer, spec.objective, padding, tokens, device)
+    return Learner(scoring, accelerator, optimizer, schedule, parameters, chosen.max_grad_norm), model
+
+
+def compute_reference(
+    spec: Spec,
+    scoring: Scoring,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Examples,
+    used: set[int],
+    events: Events,
+    stop: Stop,
+) -> Reference | None:
+    """What the reference thinks of every response, once; None when the objective compares with no reference."""
+    if spec.objective.needs.reference == "none":
+        return None
+    import torch
+
+    from alignment.training.step import sequence_logps
+
+    started = time.monotonic()
+    events.log("computing the reference", examples=len(used) + len(examples.validation))
+    judge = scoring if spec.reference is None else _other(spec, spec.reference, scoring, tokenizer)
+    train = torch.zeros(len(examples.train), 2)
+    indices = sorted(used)
+    train[indices] = sequence_logps(judge, [examples.train[index] for index in indices], stop.check)
+    validation = sequence_logps(judge, examples.validation, stop.check)
+    seconds = round(time.monotonic() - started, 3)
+    floor = _noise_floor(spec, scoring, examples, indices, train, stop) if spec.reference is None else None
+    events.log("reference computed", seconds=seconds, noise_floor=floor)
+    del judge
+    gc.collect()
+    return Reference(train, validation)
+
+
+def _noise_floor(
+    spec: Spec, scoring: Scoring, examples: Examples, indices: list[int], train: Tensor, stop: Stop
+) -> float:
+    """The largest log-ratio of the untrained policy over one batch, in nats: rounding, never learning."""
+    from alignment.training.step import sequence_logps
+
+    some = indices[: spec.batch.examples_per_step]
+    again = sequence_logps(scoring, [examples.train[index] for index in some], stop.check)
+    return float((again - train[some]).abs().max())
+
+
+def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedTokenizerBase) -> Scoring:
+    """A scoring by another checkpoint.  Raises CheckpointRefused when it reads text differently."""
+    from alignment.training.model import Scorer, load_model, load_tokenizer
+    from alignment.training.step import Scoring
+
+    if load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
+        raise CheckpointRefused(
+            "The reference has another tokenizer than the checkpoint, so their log-probabilities cannot be compared.",
+            "Choose a reference of the same family.",
+            "reference",
+        )
+    scorer = Scorer(load_model(folder), spec.precision).to(scoring.device)
+    return Scoring(scorer, spec.objective, scoring.padding, scoring.tokens, scoring.device)

@@ -1,0 +1,104 @@
+"""One run from its folder to its exit: the spec is read, events are written, every failure gets its name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from alignment.training.errors import BadSpec, FolderInUse, bad_spec
+from alignment.training.events import Events, Listener
+from alignment.training.failures import named
+from alignment.training.spec import Spec
+from alignment.training.stop import Cancelled, Stop
+
+if TYPE_CHECKING:
+    from alignment.training.loop import Summary
+
+SPEC = "spec.json"
+EVENTS = "events.jsonl"
+
+
+def start(
+    spec: Spec | dict[str, Any], out: Path, listener: Listener | None = None, stop: Stop | None = None
+) -> Summary:
+    """Write the spec into a new folder and run it.  Raises TrainingError; FolderInUse when `out` is not empty."""
+    try:
+        chosen = spec if isinstance(spec, Spec) else Spec.model_validate(spec)
+    except ValidationError as error:
+        raise bad_spec(error) from error
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FolderInUse(f"{out} is not an empty folder, and nothing is overwritten.", "Name a new folder.", "out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / SPEC).write_text(chosen.located(Path.cwd()).model_dump_json(indent=2), encoding="utf-8")
+    except OSError as error:
+        raise named(error) from error
+    return run_folder(out, listener, stop)
+
+
+def run_folder(folder: Path, listener: Listener | None = None, stop: Stop | None = None) -> Summary:
+    """Run the spec of a folder and write its events; the last one is `done` or `error`.
+
+    Raises TrainingError for every failure, under its own name.
+    """
+    try:
+        with Events(folder / EVENTS, listener) as events:
+            try:
+                summary = _run(folder, events, stop or Stop())
+                events.emit("done", **summary.event())
+            except Exception as error:  # every failure must reach the run's record before it ends the process
+                failure = named(error)
+                events.emit("error", **failure.event())
+                raise failure from error
+            return summary
+    except OSError as error:
+        raise named(error) from error
+
+
+def _run(folder: Path, events: Events, stop: Stop) -> Summary:
+    if (folder / EVENTS).stat().st_size > 0:
+        raise FolderInUse(f"{folder} has already been run.", "Start a new run.", "out")
+    spec = read_spec(folder / SPEC).located(folder)
+    events.log("starting", objective=spec.objective.name, seed=spec.seed, precision=spec.precision)
+
+    from alignment.training.prepare import prepare
+
+    try:
+        prepared = prepare(spec, events, stop)
+    except Cancelled:
+        from alignment.training.loop import Summary
+
+        return Summary(cancelled=True)
+
+    from alignment.training.loop import run
+
+    return run(spec, prepared, folder, events, stop)
+
+
+def read_spec(path: Path) -> Spec:
+    """The spec in a YAML or JSON file.  Raises BadSpec naming the field or the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadSpec(f"{path} does not exist.", "Name the file that holds the spec.") from None
+    except (OSError, UnicodeDecodeError):
+        raise BadSpec(f"{path} cannot be read as UTF-8 text.", "Save the spec as UTF-8.") from None
+    try:
+        loaded = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except json.JSONDecodeError as error:
+        raise BadSpec(f"{path.name} is not JSON: {error.msg}, line {error.lineno}.", "Correct that line.") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise BadSpec(f"{path.name} is not YAML: {error.problem}, line {line}.", "Correct that line.") from None
+    except yaml.YAMLError:
+        raise BadSpec(f"{path.name} is not YAML.", "Save the spec as UTF-8 text.") from None
+    if not isinstance(loaded, dict):
+        raise BadSpec(f"{path.name} holds no fields.", "Write the spec as `name: value` lines.")
+    try:
+        return Spec.model_validate(loaded)
+    except ValidationError as error:
+        raise bad_spec(error) from error

@@ -1,0 +1,145 @@
+"""What a run is told: one strict model that is the YAML of the command line, the stored record and the launch form.
+
+Only what this version does is accepted; an unknown key is refused with the nearest known one named.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from alignment.objectives import ObjectiveSpec
+from alignment.parts import Part, unknown
+
+BestMetric = Literal["eval/rewards/accuracies", "eval/rewards/margins", "eval/loss"]
+
+KINDS_TO_COME = ("sft", "reward_model")
+
+
+class Source(Part):
+    """Where examples come from: a snapshot folder, or a file in a preference format."""
+
+    path: Path = Field(description="Snapshot folder, or a data file when a format is given.")
+    format: str | None = Field(None, description="Name of the file's format; leave empty for a snapshot folder.")
+
+
+class FullTuning(Part):
+    """Every weight is trained."""
+
+    kind: Literal["full"] = "full"
+
+
+class LoraTuning(Part):
+    """Low-rank adapters are trained beside frozen weights."""
+
+    kind: Literal["lora"] = "lora"
+    rank: int = Field(16, ge=1, le=1024, description="Rank of the adapters.")
+    alpha: int = Field(32, ge=1, le=4096, description="Scale of the adapters; they are multiplied by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before each adapter.")
+    targets: Literal["all-linear"] | list[Annotated[str, Field(min_length=1)]] = Field(
+        "all-linear", description="Every linear layer but the output, or the names of the layers.", min_length=1
+    )
+
+
+Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="kind")]
+
+
+class Optimizer(Part):
+    """AdamW and its learning-rate schedule."""
+
+    name: Literal["adamw"] = "adamw"
+    learning_rate: float = Field(5e-7, gt=0, le=1, description="Highest learning rate.")
+    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="Course after the warm-up.")
+    warmup_ratio: float = Field(0.1, ge=0, lt=1, description="Share of the steps over which the rate rises.")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="Decoupled weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, le=1000, description="Gradients are scaled down to this norm.")
+
+
+class BatchSize(Part):
+    """Examples per step, and tokens computed at once; the gradient depends on the first only."""
+
+    examples_per_step: int = Field(32, ge=1, le=65_536, description="Examples in one optimizer step.")
+    tokens_per_pack: Literal["auto"] | Annotated[int, Field(ge=16, le=16_777_216)] = Field(
+        "auto", description="Most tokens, padding included, in one forward pass; one pair may exceed it."
+    )
+
+
+class Length(Part):
+    """Where long texts are cut."""
+
+    max_prompt_tokens: int = Field(1024, ge=1, le=1_048_576, description="Longest prompt; longer ones are cut.")
+    max_response_tokens: int = Field(
+        1024, ge=1, le=1_048_576, description="Longest response; longer ones are cut on the right, without an end."
+    )
+    cut_prompt: Literal["left", "right"] = Field("left", description="Side on which a long prompt is cut.")
+
+
+class Duration(Part):
+    """How long: passes over the data, or optimizer steps; exactly one."""
+
+    epochs: float | None = Field(None, gt=0, le=10_000, description="Passes over the training examples.")
+    steps: int | None = Field(None, ge=1, le=100_000_000, description="Optimizer steps.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise PydanticCustomError("one_duration", "give either epochs or steps, and not both")
+        return self
+
+
+class Evaluate(Part):
+    """How often the validation split is measured and samples are written; the end of the run always is."""
+
+    every_steps: int = Field(100, ge=1, le=100_000_000, description="Steps between evaluations.")
+    samples: int = Field(8, ge=0, le=256, description="Prompts answered at each evaluation.")
+
+
+class Keep(Part):
+    """Which checkpoints stay: one is written at each evaluation and at the end."""
+
+    last: int = Field(2, ge=1, le=1000, description="How many of the latest checkpoints stay.")
+    best: BestMetric | None = Field(
+        "eval/rewards/accuracies", description="Keep also the checkpoint that is best by this metric."
+    )
+
+
+class Spec(Part):
+    """A whole training run."""
+
+    kind: Literal["preference"] = "preference"
+    checkpoint: Path = Field(description="Folder of the checkpoint to start from.")
+    reference: Path | None = Field(None, description="Folder of the reference; empty for the starting checkpoint.")
+    snapshots: list[Source] = Field(min_length=1, description="What to train on.")
+    objective: ObjectiveSpec
+    tuning: Tuning = FullTuning()
+    optimizer: Optimizer = Optimizer()
+    batch: BatchSize = BatchSize()
+    length: Length = Length()
+    duration: Duration = Duration(epochs=1)
+    precision: Literal["bf16", "fp32"] = Field(
+        "bf16", description="Arithmetic of the forward pass; weights are kept in fp32."
+    )
+    evaluate: Evaluate = Evaluate()
+    keep: Keep = Keep()
+    devices: Literal[1] = Field(1, description="Processes that train together; this version trains on one.")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Decides the order of examples, dropout and samples.")
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _kind_that_exists(cls, value: Any) -> Any:
+        if value in KINDS_TO_COME:
+            message = "'{kind}' runs cannot be trained yet: this version trains on preferences only (kind: preference)"
+            raise PydanticCustomError("kind_to_come", message, {"kind": value})
+        if value != "preference":
+            raise unknown("kind", value, ["preference"])
+        return value
+
+    def located(self, folder: Path) -> Self:
+        """The same spec with paths that were relative to `folder` made absolute."""
+        sources = [source.model_copy(update={"path": (folder / source.path).resolve()}) for source in self.snapshots]
+        reference = None if self.reference is None else (folder / self.reference).resolve()
+        where = {"checkpoint": (folder / self.checkpoint).resolve(), "reference": reference, "snapshots": sources}
+        return self.model_copy(update=where)
