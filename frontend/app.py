@@ -1,6 +1,7 @@
 """Puts the pages on the API's application: one call, `mount(app)`."""
 
 import os
+import warnings
 from collections.abc import Sequence
 
 import gradio as gr
@@ -26,6 +27,19 @@ def mount(app: FastAPI) -> FastAPI:
     """
     app.router.routes.extend([*static.routes(), Route("/sign-in", _sign_in), *_redirects()])
     modules = discover()
+    with warnings.catch_warnings():
+        # Said for every application of several pages, also when server-side rendering was never asked for.
+        warnings.filterwarnings("ignore", message="SSR mode is not supported")
+        _mount(app, modules)
+    mounted = app.router.routes[-1]
+    if not isinstance(mounted, Mount):
+        raise TypeError("Gradio was expected to mount itself last")
+    mounted.app.state.plumbline_api = app  # type: ignore[attr-defined]
+    mounted.app = Guard(mounted.app, {module.PAGE.address: module.PAGE for module in modules}, _who_is(app))
+    return app
+
+
+def _mount(app: FastAPI, modules: Sequence[PageModule]) -> None:
     gr.mount_gradio_app(
         app,
         build(modules),
@@ -39,12 +53,6 @@ def mount(app: FastAPI) -> FastAPI:
         mcp_server=False,
         theme=theme(),
     )
-    mounted = app.router.routes[-1]
-    if not isinstance(mounted, Mount):
-        raise TypeError("Gradio was expected to mount itself last")
-    mounted.app.state.plumbline_api = app  # type: ignore[attr-defined]
-    mounted.app = Guard(mounted.app, {module.PAGE.address: module.PAGE for module in modules}, _who_is(app))
-    return app
 
 
 def build(modules: Sequence[PageModule]) -> gr.Blocks:

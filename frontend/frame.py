@@ -82,10 +82,18 @@ def _head(title: str, page: Page, person: Mapping[str, str]) -> str:
     return _HEAD.substitute(
         title=escape(title),
         assets=assets,
-        preload="\n".join(f'<link rel="modulepreload" href="{assets}/{name}.js">' for name in modules),
+        preload="\n".join(_links(assets, modules)),
         person=_script_literal(dict(person)),
         page=_script_literal({"path": page.path, "title": page.title, "nav": page.nav}),
     )
+
+
+def _links(assets: str, modules: Sequence[str]) -> Iterator[str]:
+    """A module is fetched early; its style sheet of the same name, where there is one, is part of the page."""
+    for name in modules:
+        yield f'<link rel="modulepreload" href="{assets}/{name}.js">'
+        if (static.ASSETS / f"{name}.css").exists():
+            yield f'<link rel="stylesheet" href="{assets}/{name}.css">'
 
 
 def _frame(title: str, page: Page, person: Mapping[str, str], pages: Sequence[Page]) -> str:

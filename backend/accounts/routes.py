@@ -68,6 +68,13 @@ def change_password(body: PasswordIn, user: CurrentUser, session: SessionDep, re
     response.delete_cookie(COOKIE, path="/")
 
 
+@router.delete("/me/sessions", status_code=204)
+def sign_out_everywhere(user: CurrentUser, session: SessionDep, response: Response) -> None:
+    """End every browser session of the person, this one too; tokens stay."""
+    service.end_sessions(session, user)
+    response.delete_cookie(COOKIE, path="/")
+
+
 @router.get("/me/tokens")
 def list_tokens(user: CurrentUser, session: SessionDep) -> Page[TokenOut]:
     """The own API tokens, newest first."""

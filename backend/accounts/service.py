@@ -135,7 +135,7 @@ def change(session: Session, user: User, role: Role | None, active: bool | None)
     if active is not None:
         user.active = active
         if not active:
-            _end_sessions(session, user)
+            end_sessions(session, user)
     return user
 
 
@@ -144,18 +144,18 @@ def set_password(session: Session, user: User, old: str, new: str) -> None:
     if not hasher().verify(old, user.password_hash):
         raise Invalid("The old password is wrong.", field="old", remedy="Type the password you signed in with.")
     user.password_hash = hasher().hash(new)
-    _end_sessions(session, user)
+    end_sessions(session, user)
 
 
 def reset_password(session: Session, user: User) -> str:
     """A random password for somebody who lost theirs; ends their sessions."""
     password = secrets.token_urlsafe(12)
     user.password_hash = hasher().hash(password)
-    _end_sessions(session, user)
+    end_sessions(session, user)
     return password
 
 
-def _end_sessions(session: Session, user: User) -> None:
+def end_sessions(session: Session, user: User) -> None:
     session.execute(delete(SignIn).where(SignIn.user_id == user.id))
 
 

@@ -54,11 +54,12 @@ export async function* all(path, query = {}) {
 }
 
 // options: key (Idempotency-Key: then a lost connection is tried again by itself), signal, raw (a Blob or File as body),
-// headers, quiet (no banner, no move to the sign-in page: the caller shows the error).
+// headers, keepalive (outlives the page), quiet (no banner, no move to the sign-in page: the caller shows the error).
 export async function request(method, path, body, options = {}) {
-  const headers = { Accept: "application/json", ...options.headers };
+  // The person's day begins at their own midnight: the API is told how far their clock is from UTC.
+  const headers = { Accept: "application/json", "X-UTC-Offset": String(-new Date().getTimezoneOffset()), ...options.headers };
   if (options.key) headers["Idempotency-Key"] = options.key;
-  const init = { method, headers, credentials: "same-origin", signal: options.signal };
+  const init = { method, headers, credentials: "same-origin", signal: options.signal, keepalive: Boolean(options.keepalive) };
   if (options.raw !== undefined) {
     init.body = options.raw;
     headers["Content-Type"] ||= "application/octet-stream";

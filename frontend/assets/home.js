@@ -1,11 +1,97 @@
-// Home: the loop with live numbers.
+// Home: the loop as a picture with live numbers, what to go on with, what runs, and the newest win rates.
 
 import { get } from "./api.js";
-import { h } from "./dom.js";
-import { load } from "./live.js";
+import { badge, button, errorCard, fill, h, link, progress, skeleton, stateBadge } from "./dom.js";
+import { ago, count, duration, percent, plural } from "./format.js";
+import { mayResearch } from "./frame.js";
+import { live } from "./live.js";
 
 export async function mount(element) {
-  const page = h("div.pl-page");
+  const page = h("div.pl-page.pl-stack.pl-home", skeleton(6));
   element.append(page);
-  await load(page, () => get("/home"), (home) => page.append(h("pre.pl-mono", JSON.stringify(home, null, 2))));
+  let before = "";
+  live(
+    async () => {
+      const home = await get("/home");
+      const now = JSON.stringify(home);
+      if (now === before) return false;
+      before = now;
+      draw(page, home);
+      return Boolean(home.runs && home.runs.active.length);
+    },
+    { seconds: 3, slowest: 20, onerror: (error) => before || fill(page, errorCard(error, () => location.reload())) },
+  );
+}
+
+function draw(page, home) {
+  const bare = mayResearch && !home.runs.newest && !home.evaluations.succeeded;
+  fill(page, loop(home), bare ? question(home) : null, h("div.pl-columns", resume(home), running(home), winRates(home)));
+}
+
+// The four stations in their order, and the way back from the last to the first.
+function loop(home) {
+  const { labelling, runs, evaluations } = home;
+  const stations = [
+    station("Data", mayResearch ? "/data" : null, count(home.datasets), home.datasets === 1 ? "dataset" : "datasets", `${plural(labelling.pairs, "pair")} to judge or train on`),
+    station("Label", "/label", count(labelling.left), "unlabelled pairs", labelling.today ? `${count(labelling.today)} by you today` : `${count(labelling.labelled)} labelled so far`),
+    runs && station("Train", "/runs", count(runs.active.length + runs.waiting), "running or waiting", runs.newest ? `${count(runs.succeeded)} succeeded, ${count(runs.failed)} failed` : "no run yet"),
+    station("Compare", "/compare", count(home.votes), "blind votes", evaluations ? `${plural(evaluations.succeeded, "evaluation")} done` : "which answer is better?"),
+  ].filter(Boolean);
+  return h("section.pl-loop", { "aria-label": "The loop" }, h("ol", stations.map((one) => h("li", one))),
+    h("div.pl-loop-back", h("span", "votes become labels, labels the next run's data")));
+}
+
+function station(name, address, number, unit, detail) {
+  const body = [h("span.pl-station-name", name), h("span.pl-stat", h("strong", number), h("span", unit)), h("span.pl-station-detail", detail)];
+  return address ? h("a.pl-card.clickable.pl-station", { href: address }, body) : h("div.pl-card.pl-station", body);
+}
+
+function question(home) {
+  const gpu = home.machine && home.machine.gpu;
+  const choice = (title, fits, text, ...ways) =>
+    h("div.pl-card.pl-choice", h("h3", title, fits ? badge("this machine", "good") : null), h("p", text), h("div.pl-row", ways));
+  return h("section", h("h2", "What do you have?"),
+    h("div.pl-grid",
+      choice("Nothing else", !gpu, "Walk the whole loop in the toy world: a tiny model and sentences whose true preference is known. A run takes about a minute.",
+        button("Train on the toy world", () => location.assign("/new-run"), { kind: "primary small" }), link("Label some pairs first", "/label")),
+      choice("Preference data of your own", false, "JSONL, JSON or Parquet: chosen and rejected answers, or pairs still to be judged.",
+        button("Import data", () => location.assign("/import"), { kind: "small" })),
+      choice(gpu ? "A GPU and a model" : "A model on disk or a hub", gpu, gpu ? "A GPU is there. Register a checkpoint, then train it in full or with LoRA." : "Without a GPU a model of some ten million parameters trains in minutes; LoRA reaches further.",
+        button("Register a checkpoint", () => location.assign("/checkpoints"), { kind: "small" }))));
+}
+
+function resume(home) {
+  const lines = home.resume.map((line) =>
+    h("li", h("a", { href: line.address }, h("span.pl-cut", line.title)), h("span.pl-muted", line.detail), line.at ? h("span.pl-muted", ago(line.at)) : null));
+  return h("section.pl-card", h("h2", "Continue where you left"),
+    lines.length ? h("ul.pl-lines", lines) : h("p.pl-muted", "Nothing begun yet. ", link("Label a pair", "/label"), " to start."));
+}
+
+function running(home) {
+  if (!home.runs) return null;
+  const { active, waiting, newest } = home.runs;
+  const lines = active.map((run) => h("li.pl-run-line",
+    h("a", { href: `/run?id=${run.id}` }, h("span.pl-cut", run.name)), stateBadge(run.state),
+    h("div.pl-grow", progress(run.done, run.total, `Progress of ${run.name}`)),
+    h("span.pl-muted", run.total ? `${percent(run.done / run.total)}${run.eta_seconds ? `, ${duration(run.eta_seconds)} left` : ""}` : "starting")));
+  const idle = newest ? h("p.pl-muted", "Nothing is running. The last: ", link(newest.name, `/run?id=${newest.id}`), " ", stateBadge(newest.state)) : h("p.pl-muted", "No run yet.");
+  return h("section.pl-card", h("div.pl-row.between", h("h2", "Running now"), link("New run", "/new-run")),
+    lines.length ? h("ul.pl-lines", lines) : idle, waiting ? h("p.pl-muted", `${count(waiting)} waiting in the queue`) : null);
+}
+
+function winRates(home) {
+  if (!home.evaluations) return null;
+  const lines = home.evaluations.newest.map((line) => h("li.pl-rate",
+    h("div", h("a", { href: `/evaluation?id=${line.evaluation_id}` }, line.contestant), h("span.pl-muted", ` against ${line.baseline}`), line.toy ? badge("toy", "warn") : null),
+    interval(line),
+    h("span.pl-muted", `${percent(line.rate)} won (${percent(line.level)} interval ${percent(line.low)}–${percent(line.high)}, n = ${count(line.n)}, judge: ${line.judge})`)));
+  return h("section.pl-card", h("div.pl-row.between", h("h2", "Newest win rates"), link("All", "/evaluate")),
+    lines.length ? h("ul.pl-lines", lines) : h("p.pl-muted", "No evaluation has finished. ", link("Compare two checkpoints", "/evaluate"), "."));
+}
+
+// The interval as a bar on a line from 0 to 100 %, the middle marked.
+function interval({ rate, low, high }) {
+  const at = (share) => `${share * 100}%`;
+  return h("div.pl-interval", { role: "img", "aria-label": `Win rate ${percent(rate)}, from ${percent(low)} to ${percent(high)}` },
+    h("i.pl-even"), h("i.pl-range", { style: { left: at(low), width: at(Math.max(0.01, high - low)) } }), h("i.pl-point", { style: { left: at(rate) } }));
 }
