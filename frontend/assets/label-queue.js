@@ -1,0 +1,250 @@
+// The pairs at hand and the answers on their way, without any drawing: prefetch, send, send again, undo, keep leases.
+
+import { connection, del, newKey, post } from "./api.js";
+import { forget, keep, kept } from "./label-outbox.js";
+
+const AT_HAND = 5; // cards in the browser, the shown one included
+const RENEW_MINUTES = 4;
+const IDLE_MINUTES = 15; // leases of somebody who went away are not renewed
+const BUSY_SECONDS = 5; // ask again when others hold all that is left
+const REMEMBERED = 50;
+const headers = () => ({ "X-UTC-Offset": String(-new Date().getTimezoneOffset()) });
+const again = (error) => error.status === 0 || error.status === 429 || error.status >= 500;
+
+// Events: "change" (cards, progress or waiting answers are different), "refused" (detail: an answer and why),
+// "lost" (the shown pair went to somebody else), "error" (detail: what stands in the way of more cards).
+export class LabelQueue extends EventTarget {
+  constructor(dataset) {
+    super();
+    this.dataset = dataset;
+    this.cards = [];
+    this.progress = null;
+    this.waiting = kept(); // answers that are not confirmed
+    this.loaded = false;
+    this.filling = null;
+    this.sending = null;
+    this.touched = Date.now();
+    this.history = [...this.readHistory(), ...this.pending.map(({ client_id, value }) => ({ client_id, label: null, value }))];
+    this.timers = [];
+  }
+
+  start() {
+    this.send();
+    this.fill();
+    this.timers.push(setInterval(() => this.renew(), RENEW_MINUTES * 60_000));
+    this.onback = () => {
+      this.send();
+      this.fill();
+    };
+    connection.addEventListener("back", this.onback);
+    this.onhide = () => this.release();
+    addEventListener("pagehide", this.onhide);
+    this.onlook = () => document.hidden || Date.now() - this.touched < RENEW_MINUTES * 60_000 || this.renew(true);
+    document.addEventListener("visibilitychange", this.onlook);
+  }
+
+  get card() {
+    return this.cards[0] || null;
+  }
+
+  get unsent() {
+    return this.waiting.length;
+  }
+
+  // Nothing left that this person can judge, and nothing on its way.
+  get finished() {
+    return this.loaded && !this.cards.length && !this.filling && this.progress && this.left === 0;
+  }
+
+  get left() {
+    return Math.max(0, this.progress.left - this.pending.length);
+  }
+
+  get pending() {
+    return this.waiting.filter((answer) => answer.dataset === this.dataset);
+  }
+
+  // The server's numbers with the answers on their way.
+  get shown() {
+    if (!this.progress) return null;
+    const judged = this.pending.filter((answer) => !("skip" in answer.value)).length;
+    const { total, labelled, by_you: byYou, today } = this.progress;
+    return { total, labelled: Math.min(total, labelled + judged), byYou: byYou + judged, today: today + judged };
+  }
+
+  changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+
+  tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  // Judge the shown card; the next one is at hand before this returns.
+  answer(value, seconds) {
+    const card = this.cards.shift();
+    const answer = {
+      client_id: newKey(), item_id: card.item_id, lease: card.lease, dataset: this.dataset, value, seconds, made: Date.now(),
+    };
+    this.touched = Date.now();
+    this.waiting.push(answer);
+    this.history.push({ client_id: answer.client_id, label: null, value });
+    keep(answer);
+    this.changed();
+    this.send();
+    if (this.cards.length < AT_HAND - 1) this.fill();
+  }
+
+  holding() {
+    return [...new Set([...this.cards, ...this.waiting].map((one) => one.item_id))].slice(-1000);
+  }
+
+  // Have AT_HAND cards; leases are made by asking.
+  fill() {
+    if (this.filling) return this.filling;
+    const n = AT_HAND - this.cards.length;
+    if (n <= 0) return Promise.resolve();
+    this.filling = this.ask(n).finally(() => {
+      this.filling = null;
+      this.changed();
+      if (!this.cards.length && this.loaded && this.progress && this.left > 0) this.later(() => this.fill(), BUSY_SECONDS);
+    });
+    return this.filling;
+  }
+
+  async ask(n) {
+    try {
+      const body = { n, holding: this.holding() };
+      const { cards, progress } = await post(`/datasets/${this.dataset}/cards`, body, { headers: headers() });
+      this.loaded = true;
+      this.progress = progress;
+      cards.forEach((card) => this.add(card));
+    } catch (error) {
+      if (error.status === 0) return; // "back" asks again
+      if (again(error)) this.later(() => this.fill(), BUSY_SECONDS);
+      this.tell("error", error);
+    }
+  }
+
+  add(card) {
+    if (card && !this.holding().includes(card.item_id)) this.cards.push(card);
+  }
+
+  // Send what waits, oldest first, one at a time; what cannot be sent now stays for later.
+  send() {
+    this.sending ??= this.drain().finally(() => {
+      this.sending = null;
+      this.changed();
+    });
+    return this.sending;
+  }
+
+  async drain() {
+    let pause = 1;
+    while (this.waiting.length) {
+      const answer = this.waiting[0];
+      try {
+        this.confirmed(answer, await this.deliver(answer));
+        pause = 1;
+      } catch (error) {
+        if (error.status === 0) return; // no connection: "back" starts again
+        if (error.status === 401) return; // on the way to the sign-in page; the browser keeps the answers
+        if (again(error)) {
+          await new Promise((resolve) => setTimeout(resolve, pause * 1000));
+          pause = Math.min(30, pause * 2);
+        } else this.refused(answer, error);
+      }
+    }
+  }
+
+  deliver({ client_id, item_id, lease, value, seconds }) {
+    const body = { client_id, lease, value, seconds, holding: this.holding() };
+    return post(`/items/${item_id}/labels`, body, { headers: headers() });
+  }
+
+  confirmed(answer, { label, next, progress }) {
+    this.drop(answer);
+    const entry = this.history.find((one) => one.client_id === answer.client_id);
+    if (entry) entry.label = label.id;
+    this.saveHistory();
+    if (answer.dataset === this.dataset) {
+      this.progress = progress;
+      if (this.cards.length < AT_HAND) this.add(next);
+    }
+    this.changed();
+  }
+
+  refused(answer, error) {
+    this.drop(answer);
+    this.history = this.history.filter((one) => one.client_id !== answer.client_id);
+    this.tell("refused", { answer, error });
+    this.changed();
+  }
+
+  drop(answer) {
+    this.waiting = this.waiting.filter((one) => one !== answer);
+    forget(answer.client_id);
+  }
+
+  // Take back the last answer: its card is the shown one again. Resolves to what was answered, null if there is nothing.
+  async undo() {
+    const entry = this.history[this.history.length - 1];
+    if (!entry) return null;
+    this.touched = Date.now();
+    if (entry.label === null) await this.send();
+    if (entry.label === null) throw new Unsent();
+    const { card, progress } = await post(`/labels/${entry.label}/undo`, {}, { headers: headers() });
+    this.history = this.history.filter((one) => one !== entry);
+    this.saveHistory();
+    this.progress = progress;
+    this.cards = [card, ...this.cards.filter((one) => one.item_id !== card.item_id)];
+    this.changed();
+    return { card, value: entry.value };
+  }
+
+  // Keep the pairs at hand, unless the person went away; give up those that went to somebody else.
+  async renew(returned = false) {
+    if (!returned && (document.hidden || Date.now() - this.touched > IDLE_MINUTES * 60_000)) return;
+    if (returned) this.touched = Date.now();
+    for (const card of [...this.cards]) {
+      try {
+        await post(`/leases/${card.lease}/renew`, {});
+      } catch (error) {
+        if (error.status !== 409 && error.status !== 404) return;
+        const shown = card === this.card;
+        this.cards = this.cards.filter((one) => one !== card);
+        if (shown) this.tell("lost");
+        this.changed();
+      }
+    }
+    this.fill();
+  }
+
+  release() {
+    for (const card of this.cards) del(`/leases/${card.lease}`, { quiet: true, keepalive: true }).catch(() => null);
+  }
+
+  later(run, seconds) {
+    this.timers.push(setTimeout(run, seconds * 1000));
+  }
+
+  readHistory() {
+    try {
+      return JSON.parse(sessionStorage.getItem(`pl-labels-${this.dataset}`) || "[]");
+    } catch {
+      return [];
+    }
+  }
+
+  saveHistory() {
+    this.history = this.history.slice(-REMEMBERED);
+    try {
+      const sent = this.history.filter((entry) => entry.label !== null);
+      sessionStorage.setItem(`pl-labels-${this.dataset}`, JSON.stringify(sent));
+    } catch {
+      // Storage is off: undo reaches back to the last reload.
+    }
+  }
+}
+
+export class Unsent extends Error {}
