@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 
 from backend.settings import get_settings
 
-Bell = Literal["train", "imports", "evaluate", "arena"]
+Bell = Literal["train", "imports", "evaluate", "arena", "fetch"]
 QUEUES: dict[str, str] = {
     "plumbline.train": "train",
     "plumbline.imports": "light",
     "plumbline.evaluate": "light",
     "plumbline.arena": "light",
+    "plumbline.fetch": "light",
     "plumbline.ring": "light",
     "plumbline.sweep": "light",
 }

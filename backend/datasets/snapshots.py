@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alignment.formats import snapshot
@@ -44,7 +44,11 @@ def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Sn
             remedy="Choose a dataset of pairs.",
         )
     watermark = session.scalar(
-        select(func.max(Label.id)).join(Item, Item.id == Label.item_id).where(Item.dataset_id == dataset.id)
+        select(Label.id)
+        .join(Item, Item.id == Label.item_id)
+        .where(Item.dataset_id == dataset.id)
+        .order_by(Label.id.desc())  # Postgres has no max(uuid)
+        .limit(1)
     )
     left_out: Counter[str] = Counter()
     used: list[uuid.UUID] = []

@@ -1,0 +1,60 @@
+"""Tables of checkpoints and of their downloads from a hub."""
+
+import uuid
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, Enum, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.db import Base, ProjectRow
+from backend.work import Work
+
+
+class Source(StrEnum):
+    """Where a checkpoint came from."""
+
+    folder = "folder"
+    hub = "hub"
+    run = "run"
+    toy = "toy"
+
+
+class Checkpoint(ProjectRow, Base):
+    """A folder of weights that does not change; an adapter stands on its parent."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (
+        UniqueConstraint("run_id", "step"),
+        UniqueConstraint("project_id", "path"),
+        Index("ix_checkpoints_project_id_id", "project_id", "id"),
+    )
+    name: Mapped[str]
+    source: Mapped[Source] = mapped_column(Enum(Source, native_enum=False, length=16, create_constraint=False))
+    path: Mapped[str]
+    hub_id: Mapped[str | None]
+    revision: Mapped[str | None]
+    run_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="SET NULL", use_alter=True, name="fk_checkpoints_run_id"), index=True
+    )
+    parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="SET NULL"), index=True)
+    step: Mapped[int | None]
+    adapter: Mapped[bool] = mapped_column(default=False)
+    architecture: Mapped[str]
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    max_tokens: Mapped[int | None]
+    toy: Mapped[bool] = mapped_column(default=False)
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Fetch(Work, ProjectRow, Base):
+    """A download from a model hub on its way to a checkpoint; `done` and `total` count bytes."""
+
+    __tablename__ = "fetches"
+    done: Mapped[int] = mapped_column(BigInteger, default=0)
+    total: Mapped[int] = mapped_column(BigInteger, default=0)
+    name: Mapped[str]
+    hub_id: Mapped[str]
+    revision: Mapped[str]
+    commit: Mapped[str | None]
+    checkpoint_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="SET NULL"))
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))

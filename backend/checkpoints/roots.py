@@ -1,0 +1,76 @@
+"""The folders an admin allows: finding checkpoints in them, and turning what somebody asks for into one of them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from backend.checkpoints.folder import looks_like_checkpoint
+from backend.errors import NotAllowed, NotFound
+
+DEPTH = 3
+MOST_FOLDERS = 500
+
+
+class OutsideRoots(NotAllowed):
+    title = "Folder not allowed"
+
+
+def resolve(roots: Sequence[Path], asked: str) -> Path:
+    """The folder that `asked` names (a whole path, or one relative to a root), surely inside a root.
+
+    Raises OutsideRoots for anything else, whether it exists or not, so that nothing can be learned about other
+    folders; NotFound for what is missing inside a root.
+    """
+    remedy = "Choose a folder from the list, or let an admin add its parent to PLUMBLINE_CHECKPOINT_ROOTS."
+    refused = OutsideRoots(
+        "This folder is not inside one that checkpoints may come from.", field="folder", remedy=remedy
+    )
+    if "\x00" in asked or any(part in ("..", "~") for part in Path(asked).parts):
+        raise refused
+    found = False
+    for root in roots:
+        real_root = root.resolve()
+        # A root itself may be reached through a link: the admin named it. Below it, no link is followed.
+        plain = Path(os.path.normpath(real_root / _below(root, asked)))
+        if plain == real_root or not plain.is_relative_to(real_root):
+            continue
+        if plain.resolve() != plain:
+            raise OutsideRoots("A part of this path is a symbolic link.", field="folder", remedy="Copy the folder.")
+        if plain.is_dir():
+            return plain
+        found = True
+    if found:
+        raise NotFound("There is no such folder.", field="folder", remedy="Choose a folder from the list.")
+    raise refused
+
+
+def _below(root: Path, asked: str) -> Path:
+    """`asked` relative to `root` where it lies below it as written, else as it is."""
+    path = Path(asked)
+    return path.relative_to(root) if path.is_absolute() and path.is_relative_to(root) else path
+
+
+def candidates(roots: Sequence[Path]) -> Iterator[Path]:
+    """Folders inside the roots that look like checkpoints, none below another, at most `MOST_FOLDERS`."""
+    given = 0
+    for root in roots:
+        for folder in _walk(root.resolve(), DEPTH):
+            if given == MOST_FOLDERS:
+                return
+            given += 1
+            yield folder
+
+
+def _walk(folder: Path, depth: int) -> Iterator[Path]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:  # unreadable or gone: it cannot be registered either
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
+            continue
+        path = Path(entry.path)
+        if looks_like_checkpoint(path):
+            yield path
+        elif depth > 1:
+            yield from _walk(path, depth - 1)

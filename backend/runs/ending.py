@@ -1,0 +1,126 @@
+"""How a run ended, in words for people: from its last event, its exit code, and who asked for the end."""
+
+import signal
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import work
+from backend.runs.models import Run, RunEvent
+from backend.work import State
+
+AGAIN = "Launch the run again; if it fails the same way, its log says more."
+BY_EXIT_CODE = {
+    64: ("bad_spec", "The run's specification is not valid.", "Correct the fields that the log names."),
+    65: ("bad_data", "The training data cannot be used.", "See the log for the example at fault."),
+    70: ("non_finite_loss", "The loss is no longer a number.", "Lower the learning rate, or train in fp32."),
+    71: ("out_of_memory", "The machine ran out of memory.", "Lower batch.tokens_per_pack, or use LoRA."),
+    74: ("disk_full", "The disk is full.", "Free some space, then launch the run again."),
+}
+KILLED = (
+    "killed",
+    "The training process was killed by the system ({signal}). Most often this means that memory ran out.",
+    "Lower batch.tokens_per_pack or the lengths, use LoRA, or choose a smaller checkpoint.",
+)
+UNEXPECTED = ("unexpected", "Training stopped on an unexpected error.", AGAIN)
+STOPPED = ("stopped", "Plumbline itself was stopped during the run.", "{kept}Launch the run again.")
+WORKER_GONE = (
+    "worker_gone",
+    "The worker that ran it was killed, or its machine was switched off.",
+    "{kept}Launch the run again.",
+)
+SILENT = (
+    "silent",
+    "The worker on “{host}” has not been heard of for more than a minute.",
+    "Look at that machine and its network, then launch the run again.",
+)
+
+
+class Cause(NamedTuple):
+    """Why a run failed: a code, a sentence, and what to do."""
+
+    code: str
+    reason: str
+    remedy: str
+
+
+def conclude(session: Session, run: Run, exit_code: int | None, *, otherwise: Cause | None = None) -> None:
+    """Afterwards `run` (locked, its events stored) has ended, with the reason.
+
+    `exit_code` is None when nobody saw the process end. `otherwise` is the cause when the process was made to stop
+    though nobody asked for the run to be cancelled.
+    """
+    if run.state in work.ENDED:
+        return
+    last = _last(session, run)
+    run.eta_seconds = None
+    if last is not None and last.kind == "done" and not last.payload.get("cancelled"):
+        work.finish(run, State.succeeded)
+    elif last is not None and last.kind == "error":
+        _fail(run, _from_event(last.payload))
+    elif run.stop_requested:
+        work.finish(run, State.cancelled, _cancelled(run, last))
+    elif otherwise is not None:
+        _fail(run, otherwise)
+    else:
+        _fail(run, _from_exit_code(exit_code))
+
+
+def stopped(run: Run) -> Cause:
+    """The cause when the worker was told to stop."""
+    return _filled(STOPPED, run)
+
+
+def worker_gone(run: Run) -> Cause:
+    """The cause when the worker died on this machine."""
+    return _filled(WORKER_GONE, run)
+
+
+def silent(run: Run) -> Cause:
+    """The cause when a worker on another machine is no longer heard of."""
+    return _filled(SILENT, run)
+
+
+def _filled(cause: tuple[str, str, str], run: Run) -> Cause:
+    kept = f"What was saved up to step {run.done} is kept under Checkpoints. " if run.done else ""
+    code, reason, remedy = cause
+    return Cause(code, reason.format(host=run.host), remedy.format(kept=kept))
+
+
+def _last(session: Session, run: Run) -> RunEvent | None:
+    return session.scalars(
+        select(RunEvent)
+        .where(RunEvent.run_id == run.id, RunEvent.kind.in_(("done", "error")))
+        .order_by(RunEvent.id.desc())
+        .limit(1)
+    ).first()
+
+
+def _from_event(payload: dict[str, Any]) -> Cause:
+    known = BY_EXIT_CODE.get(payload.get("exit_code") or 1, UNEXPECTED)
+    detail, title = payload.get("detail"), payload.get("title")
+    reason = ". ".join(str(part).rstrip(".") for part in (title, detail) if part)
+    return Cause(
+        str(payload.get("code") or known[0]),
+        f"{reason}." if reason else known[1],
+        str(payload.get("remedy") or known[2]),
+    )
+
+
+def _from_exit_code(exit_code: int | None) -> Cause:
+    if exit_code is not None and exit_code < 0:
+        code, reason, remedy = KILLED
+        return Cause(code, reason.format(signal=signal.Signals(-exit_code).name), remedy)
+    return Cause(*BY_EXIT_CODE.get(exit_code or 1, UNEXPECTED))
+
+
+def _cancelled(run: Run, last: RunEvent | None) -> str:
+    saved = last is not None and last.kind == "done"
+    kept = "what was saved is kept" if saved else "it did not save in time and was ended"
+    return f"Cancelled at step {run.done} of {run.total}; {kept}." if run.done else "Cancelled before its first step."
+
+
+def _fail(run: Run, cause: Cause) -> None:
+    run.failure = cause.code
+    work.finish(run, State.lost if cause.code == "silent" else State.failed, cause.reason, cause.remedy)

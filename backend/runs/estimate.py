@@ -1,0 +1,87 @@
+"""What a run will take: steps, memory by part, and a range of time from what earlier runs measured."""
+
+import shutil
+from pathlib import Path
+from statistics import median
+
+import psutil
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from alignment.training.errors import BadSpec
+from alignment.training.prepare import require_supported
+from alignment.training.schedule import total_steps
+from alignment.training.spec import Spec
+from backend.checkpoints.models import Checkpoint
+from backend.runs.models import Metric, Run
+from backend.runs.schemas import EstimateOut, MemoryPart, RunIn
+from backend.settings import get_settings
+
+RATE = "throughput/examples_per_second"
+EARLIER_RUNS = 5
+SPREAD = (0.7, 1.5)  # the next run is seldom outside this share of the median
+
+
+def unsupported(whole: Spec) -> list[tuple[str | None, str]]:
+    """What the objective needs and training does not supply: field and sentence."""
+    try:
+        require_supported(whole)
+    except BadSpec as error:
+        return [(error.field, error.detail)]
+    return []
+
+
+def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examples: int) -> EstimateOut:
+    """The whole estimate of a run that could be launched."""
+    count = steps(body, examples)
+    memory: list[MemoryPart] = []
+    return EstimateOut(
+        memory=memory,
+        memory_bytes=sum(part.bytes for part in memory),
+        available_bytes=memory_here(),
+        disk_bytes=0,
+        free_disk_bytes=_free(get_settings().data),
+        examples=examples,
+        steps=count,
+        seconds=seconds(session, body, checkpoint, count),
+    )
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def steps(body: RunIn, examples: int) -> int:
+    """Optimizer steps of the run."""
+    return total_steps(body.duration, examples, body.batch.examples_per_step)
+
+
+def seconds(session: Session, body: RunIn, checkpoint: Checkpoint, steps: int) -> tuple[float, float] | None:
+    """Low and high seconds of the steps, from runs on checkpoints of the same size; None when there were none."""
+    same = (
+        select(Run.id)
+        .join(Checkpoint, Checkpoint.id == Run.checkpoint_id)
+        .where(
+            Run.project_id == checkpoint.project_id,
+            Checkpoint.parameters == checkpoint.parameters,
+            Checkpoint.architecture == checkpoint.architecture,
+            Run.spec["tuning"]["kind"].astext == body.tuning.kind,
+            Run.spec["precision"].astext == body.precision,
+        )
+        .order_by(Run.id.desc())
+        .limit(EARLIER_RUNS)
+    )
+    rates = session.scalars(
+        select(func.percentile_cont(0.5).within_group(Metric.value))
+        .where(Metric.run_id.in_(same), Metric.name == RATE, Metric.value > 0)
+        .group_by(Metric.run_id)
+    ).all()
+    if not rates:
+        return None
+    expected = steps * body.batch.examples_per_step / median(rates)
+    return expected * SPREAD[0], expected * SPREAD[1]
+
+
+def memory_here() -> int:
+    """Bytes of memory that this machine has for a new process."""
+    return int(psutil.virtual_memory().available)

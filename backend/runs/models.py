@@ -1,0 +1,72 @@
+"""Tables of runs, their metrics (raw and rolled up) and their events."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, SmallInteger, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.db import Base, ProjectRow, Row
+from backend.work import Work
+
+
+class Run(Work, ProjectRow, Base):
+    """One training run. `done` and `total` count optimizer steps; `pid` is the worker's, `process_group` the trainer's.
+
+    `spec` is what training is told, without paths; `failure` is the code of the cause when it failed.
+    """
+
+    __tablename__ = "runs"
+    __table_args__ = (Index("ix_runs_project_id_id", "project_id", "id"),)
+    name: Mapped[str]
+    kind: Mapped[str]
+    spec: Mapped[dict[str, Any]]
+    objective: Mapped[str]
+    checkpoint_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="RESTRICT"), index=True)
+    snapshot_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("snapshots.id", ondelete="RESTRICT"), index=True)
+    reference_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="RESTRICT"))
+    process_group: Mapped[int | None]
+    events_offset: Mapped[int] = mapped_column(BigInteger, default=0)
+    eta_seconds: Mapped[float | None] = mapped_column(Double)
+    failure: Mapped[str | None]
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Metric(Base):
+    """One value of one step. `at` is the byte offset of its event: it grows in the order of arrival, so a cursor over
+    it misses nothing, not even an evaluation that arrives after its step."""
+
+    __tablename__ = "metrics"
+    __table_args__ = (Index("ix_metrics_run_id_at", "run_id", "at"),)
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[float | None] = mapped_column(Double)
+    at: Mapped[int] = mapped_column(BigInteger)
+
+
+class MetricRollup(Base):
+    """The finite values of a metric whose steps share `step >> 3 * level`, summed up."""
+
+    __tablename__ = "metric_rollups"
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    level: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    bucket: Mapped[int] = mapped_column(primary_key=True)
+    n: Mapped[int]
+    mean: Mapped[float] = mapped_column(Double)
+    min: Mapped[float] = mapped_column(Double)
+    max: Mapped[float] = mapped_column(Double)
+
+
+class RunEvent(Row, Base):
+    """Something worth reading that happened in a run: a log line, a sample, an alarm, a checkpoint, its end."""
+
+    __tablename__ = "run_events"
+    __table_args__ = (Index("ix_run_events_run_id_id", "run_id", "id"),)
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    step: Mapped[int | None]
+    payload: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

@@ -1,0 +1,142 @@
+"""What a run would need and what would go wrong, before it is launched. Nothing is stored and nothing frozen."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from alignment.training.errors import problems_of
+from backend.checkpoints.models import Checkpoint
+from backend.datasets import service as datasets
+from backend.datasets import snapshots
+from backend.errors import AppError
+from backend.projects.models import Project
+from backend.runs import counts, estimate, service, spec
+from backend.runs.schemas import EstimateOut, Finding, PreflightOut, RunIn
+
+FEW_PAIRS = 50
+HIGH_RATE = {"full": 1e-4, "lora": 5e-3}
+SMALL_MODEL = 50_000_000  # below this, high learning rates are usual
+SNAPSHOT_TO_BE = "snapshots/made-at-launch"
+
+
+def check(session: Session, project: Project, raw: dict[str, Any]) -> PreflightOut:
+    """Errors and warnings of the run that `raw` describes, field by field, with its estimate and its YAML."""
+    try:
+        body = RunIn.model_validate(raw)
+    except ValidationError as error:
+        return PreflightOut(errors=findings(error), warnings=[], estimate=None, yaml=None)
+    return _Check(session, project, body).result()
+
+
+def findings(error: ValidationError) -> list[Finding]:
+    """The problems of a spec with the paths that the form uses: without the tags of alternatives."""
+    return [Finding(field=_path(problem.field), detail=f"{problem.message}.") for problem in problems_of(error)]
+
+
+def _path(field: str) -> str | None:
+    parts = [part for part in field.split(".") if part]
+    if len(parts) > 1 and parts[0] == "tuning" and parts[1] in HIGH_RATE:
+        del parts[1]
+    return ".".join(parts) or None
+
+
+class _Check:
+    """One pre-flight: each look-up adds what it finds."""
+
+    def __init__(self, session: Session, project: Project, body: RunIn) -> None:
+        self.session, self.project, self.body = session, project, body
+        self.errors: list[Finding] = []
+        self.warnings: list[Finding] = []
+
+    def result(self) -> PreflightOut:
+        base = self._usable(self.body.checkpoint_id, "checkpoint_id")
+        reference = self._usable(self.body.reference_id, "reference_id") if self.body.reference_id else None
+        pairs, path = self._data()
+        if pairs is not None:
+            self._look_at_data(pairs)
+        if base is None or pairs is None:
+            return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=None, yaml=None)
+        whole = spec.with_paths(self.body.recipe(), base.path, reference.path if reference else None, path)
+        self.errors += [Finding(field=field, detail=detail) for field, detail in estimate.unsupported(whole)]
+        self.warnings += self._doubts(base)
+        taken = estimate.of(self.session, self.body, base, whole, pairs.train)
+        self.warnings += _about_memory(taken)
+        return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=taken, yaml=spec.to_yaml(whole))
+
+    def _usable(self, checkpoint_id: Any, field: str) -> Checkpoint | None:
+        try:
+            return service.usable(self.session, self.project, checkpoint_id, field)
+        except AppError as error:
+            self._refuse(error, field)
+            return None
+
+    def _data(self) -> tuple[counts.Pairs | None, str]:
+        try:
+            if self.body.snapshot_id is not None:
+                snapshot = snapshots.find(self.session, self.project, self.body.snapshot_id)
+                service.refuse_unsuited(snapshot.kind, "snapshot_id")
+                return counts.of_snapshot(snapshot), snapshot.path
+            assert self.body.dataset_id is not None  # noqa: S101  (RunIn has exactly one of the two)
+            dataset = datasets.find(self.session, self.project, self.body.dataset_id)
+            service.refuse_unsuited(dataset.kind, "dataset_id")
+            return counts.of_dataset(self.session, dataset, self.body.policy), SNAPSHOT_TO_BE
+        except AppError as error:
+            self._refuse(error, "snapshot_id" if self.body.snapshot_id else "dataset_id")
+            return None, ""
+
+    def _look_at_data(self, pairs: counts.Pairs) -> None:
+        field = "snapshot_id" if self.body.snapshot_id else "dataset_id"
+        try:
+            service.refuse_too_few(pairs.train, self.body, field)
+        except AppError as error:
+            self._refuse(error, field)
+            return
+        if pairs.train < FEW_PAIRS:
+            self._doubt(field, f"Only {pairs.train} training pairs: what is learned will hardly carry over.")
+        if not pairs.validation:
+            self._doubt(field, "No pair is in the validation split: nothing is evaluated while it trains.")
+
+    def _doubts(self, base: Checkpoint) -> Iterator[Finding]:
+        body, length = self.body, self.body.length
+        asked = length.max_prompt_tokens + length.max_response_tokens
+        if base.max_tokens is not None and asked > base.max_tokens:
+            yield Finding(
+                field="length.max_prompt_tokens",
+                detail=f"The checkpoint sees {base.max_tokens:,} tokens at once and the lengths allow {asked:,}: longer"
+                f" prompts lose their {length.cut_prompt} side, longer responses their end.",
+                remedy="Lower the lengths if you want to decide what is cut.",
+            )
+        if body.reference_id is not None and body.objective.needs.reference == "none":
+            yield Finding(field="reference_id", detail=f"{body.objective.title} compares with no reference.")
+        rate = body.optimizer.learning_rate
+        if base.parameters > SMALL_MODEL and rate > HIGH_RATE[body.tuning.kind]:
+            yield Finding(
+                field="optimizer.learning_rate",
+                detail=f"{rate:g} is high for {base.parameters / 1e6:,.0f} M parameters; runs often diverge.",
+                remedy=f"Try {HIGH_RATE[body.tuning.kind] / 100:g}.",
+            )
+
+    def _refuse(self, error: AppError, field: str) -> None:
+        self.errors.append(Finding(field=error.field or field, detail=error.detail, remedy=error.remedy))
+
+    def _doubt(self, field: str, detail: str) -> None:
+        self.warnings.append(Finding(field=field, detail=detail))
+
+
+def _about_memory(taken: EstimateOut) -> Iterator[Finding]:
+    if taken.available_bytes is not None and taken.memory_bytes > taken.available_bytes:
+        yield Finding(
+            field="batch.tokens_per_pack",
+            detail=f"About {taken.memory_bytes / 2**30:,.1f} GiB are needed, and"
+            f" {taken.available_bytes / 2**30:,.1f} GiB are free.",
+            remedy="Use LoRA, lower batch.tokens_per_pack, or choose a smaller checkpoint.",
+        )
+    if taken.disk_bytes > taken.free_disk_bytes:
+        yield Finding(
+            field="keep.last",
+            detail=f"The checkpoints take about {taken.disk_bytes / 2**30:,.1f} GiB of disk, and"
+            f" {taken.free_disk_bytes / 2**30:,.1f} GiB are free.",
+            remedy="Lower keep.last, or free some space.",
+        )

@@ -1,0 +1,87 @@
+"""Routes of runs: pre-flight, launch, watching, cancelling."""
+
+import uuid
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import StringConstraints
+
+from backend.accounts.schemas import Page
+from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
+from backend.runs import preflight, readings, service, views
+from backend.runs.schemas import EventOut, EventsOut, MetricsOut, PreflightOut, RunDetail, RunIn, RunOut, RunRow
+from backend.settings import get_settings
+from backend.work import State
+
+router = APIRouter(tags=["runs"])
+Limit = Annotated[int, Query(ge=1, le=200)]
+Word = Annotated[str, StringConstraints(max_length=200)]
+
+
+@router.post("/runs/preflight")
+def check_run(body: dict[str, Any], _: Researcher, project: ProjectDep, session: SessionDep) -> PreflightOut:
+    """What would be wrong with a run, and what it would take. Nothing is stored."""
+    return preflight.check(session, project, body)
+
+
+@router.post("/runs", status_code=202)
+def launch(body: RunIn, user: Researcher, project: ProjectDep, session: SessionDep, once: OnceDep) -> RunOut:
+    """Freeze the data and queue a run."""
+    return once(body, RunOut, lambda: service.launch(session, project, user, body, get_settings()))
+
+
+@router.get("/runs")
+def list_runs(
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    cursor: uuid.UUID | None = None,
+    limit: Limit = 50,
+    state: Annotated[list[State] | None, Query()] = None,
+    checkpoint_id: uuid.UUID | None = None,
+) -> Page[RunRow]:
+    """Runs, newest first."""
+    found, following = service.page(session, project, cursor, limit, state, checkpoint_id)
+    return Page(items=views.rows(session, found), next_cursor=following)
+
+
+@router.get("/runs/{run_id}")
+def get_run(run_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep) -> RunDetail:
+    """One run."""
+    return views.detail(session, service.find(session, project, run_id))
+
+
+@router.get("/runs/{run_id}/metrics")
+def get_metrics(
+    run_id: uuid.UUID,
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    after: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+    names: Annotated[list[Word] | None, Query(max_length=100)] = None,
+    points: Annotated[int, Query(ge=10, le=5000)] = 1000,
+) -> MetricsOut:
+    """Metrics that arrived since the cursor `after`; without it, all of them in at most about `points` a name."""
+    run = service.find(session, project, run_id)
+    return readings.read(session, run.id, run.events_offset, after=after, names=names, points=points)
+
+
+@router.get("/runs/{run_id}/events")
+def get_events(
+    run_id: uuid.UUID,
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    after: uuid.UUID | None = None,
+    kind: Annotated[list[Word] | None, Query(max_length=20)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+) -> EventsOut:
+    """Log lines, samples, alarms, checkpoints and the end, after a cursor; without one, the newest."""
+    found = service.events(session, service.find(session, project, run_id), after, kind, limit)
+    return EventsOut(items=[EventOut.model_validate(event) for event in found], cursor=found[-1].id if found else after)
+
+
+@router.post("/runs/{run_id}/cancel")
+def cancel(run_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep) -> RunOut:
+    """Stop a run; what it has saved is kept."""
+    return RunOut.model_validate(service.cancel(session, project, run_id))

@@ -1,0 +1,166 @@
+"""What goes in and out of the routes of runs."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from alignment.formats.preference import Policy
+from alignment.objectives import ObjectiveSpec
+from alignment.parts import Part
+from alignment.training.spec import BatchSize, Duration, Evaluate, FullTuning, Keep, Length, Optimizer, Tuning
+from backend.accounts.schemas import Out
+from backend.work import State
+
+ELSEWHERE = {"name", "checkpoint_id", "reference_id", "dataset_id", "snapshot_id", "policy"}
+
+
+class RunIn(Part):
+    """A run: the spec of `alignment.training.spec` with ids where that has paths."""
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+    kind: Literal["preference"] = "preference"
+    checkpoint_id: uuid.UUID = Field(description="Checkpoint to start from.")
+    reference_id: uuid.UUID | None = Field(None, description="Reference; empty for the starting checkpoint.")
+    dataset_id: uuid.UUID | None = Field(None, description="Dataset to freeze and train on.")
+    snapshot_id: uuid.UUID | None = Field(None, description="Snapshot to train on, instead of a dataset.")
+    policy: Policy = Field(Policy(), description="How labels become chosen and rejected when a dataset is frozen.")
+    objective: ObjectiveSpec
+    tuning: Tuning = FullTuning()
+    optimizer: Optimizer = Optimizer()
+    batch: BatchSize = BatchSize()
+    length: Length = Length()
+    duration: Duration = Duration(epochs=1)
+    precision: Literal["bf16", "fp32"] = Field(
+        "bf16", description="Arithmetic of the forward pass; weights are kept in fp32."
+    )
+    evaluate: Evaluate = Evaluate()
+    keep: Keep = Keep()
+    devices: Literal[1] = Field(1, description="Processes that train together; this version trains on one.")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Decides the order of examples, dropout and samples.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.dataset_id is None) == (self.snapshot_id is None):
+            raise PydanticCustomError("one_source", "give either dataset_id or snapshot_id, and not both")
+        return self
+
+    def recipe(self) -> dict[str, Any]:
+        """What training is told, without its paths: the ids and the policy stand in rows."""
+        return self.model_dump(mode="json", exclude=ELSEWHERE)
+
+
+class Finding(BaseModel):
+    """Something wrong or doubtful about a run that is not launched yet."""
+
+    field: str | None
+    detail: str
+    remedy: str | None = None
+
+
+class MemoryPart(BaseModel):
+    """One part of the memory estimate."""
+
+    name: str
+    bytes: int
+
+
+class EstimateOut(BaseModel):
+    """What a run will take; `seconds` is a range, null where nothing comparable was measured."""
+
+    memory: list[MemoryPart]
+    memory_bytes: int
+    available_bytes: int
+    disk_bytes: int
+    free_disk_bytes: int
+    examples: int
+    steps: int
+    seconds: tuple[float, float] | None
+
+
+class PreflightOut(BaseModel):
+    """Errors forbid the launch, warnings do not; `yaml` is the same run for the command line."""
+
+    errors: list[Finding]
+    warnings: list[Finding]
+    estimate: EstimateOut | None
+    yaml: str | None
+
+
+class RunOut(Out):
+    id: uuid.UUID
+    created_at: datetime
+    name: str
+    kind: str
+    objective: str
+    state: State
+    reason: str | None
+    remedy: str | None
+    failure: str | None
+    stop_requested: bool
+    done: int
+    total: int
+    eta_seconds: float | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    heartbeat_at: datetime | None
+    checkpoint_id: uuid.UUID
+    snapshot_id: uuid.UUID
+
+
+class RunRow(RunOut):
+    """A run in the list, with what the table shows of other rows."""
+
+    position: int | None = Field(description="Place in the queue, from 1; null when it is not waiting.")
+    checkpoint: str
+    checkpoint_toy: bool
+    dataset_id: uuid.UUID
+    dataset: str
+    metrics: dict[str, float]
+    sparkline: list[float]
+
+
+class RunDetail(RunRow):
+    """One run with its spec."""
+
+    spec: dict[str, Any]
+    yaml: str
+    snapshot_hash: str
+    reference_id: uuid.UUID | None
+    events_offset: int
+    checkpoints: list[uuid.UUID]
+
+
+class Series(BaseModel):
+    """One metric's course. A bucket of the ladder has a mean as its value and the lowest and highest beside it."""
+
+    step: list[int] = Field(default_factory=list)
+    value: list[float | None] = Field(default_factory=list)
+    low: list[float] = Field(default_factory=list)
+    high: list[float] = Field(default_factory=list)
+
+
+class MetricsOut(BaseModel):
+    """Metrics up to `cursor`. `whole` replaces what the caller has; otherwise it is appended to that."""
+
+    cursor: int
+    whole: bool
+    level: int
+    series: dict[str, Series]
+
+
+class EventOut(Out):
+    id: uuid.UUID
+    created_at: datetime
+    kind: str
+    step: int | None
+    payload: dict[str, Any]
+
+
+class EventsOut(BaseModel):
+    """Events in order; ask again with `cursor` as `after`."""
+
+    items: list[EventOut]
+    cursor: uuid.UUID | None

@@ -1,0 +1,162 @@
+"""Runs: launching, finding, listing, cancelling."""
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from alignment.training.spec import Spec
+from backend import queue, work
+from backend.accounts.models import User
+from backend.checkpoints import service as checkpoints
+from backend.checkpoints.models import Checkpoint
+from backend.datasets import service as datasets
+from backend.datasets import snapshots
+from backend.datasets.models import Kind, Snapshot
+from backend.errors import Invalid, NotFound
+from backend.projects.models import Project
+from backend.runs import estimate, spec
+from backend.runs.models import Run, RunEvent
+from backend.runs.schemas import RunIn
+from backend.settings import Settings
+
+
+class TooFewExamples(Invalid):
+    title = "The dataset is too small"
+
+
+class UnsuitedData(Invalid):
+    title = "Unsuited data"
+
+
+class WeightsGone(Invalid):
+    title = "Weights gone"
+
+
+def launch(session: Session, project: Project, user: User, body: RunIn, settings: Settings) -> Run:
+    """A queued run on a frozen snapshot; a worker is rung after the commit. Nothing is kept when it is refused.
+
+    Raises NotFound, WeightsGone, UnsuitedData, NothingToTrainOn, TooFewExamples, NoSpace.
+    """
+    base = usable(session, project, body.checkpoint_id, "checkpoint_id")
+    if body.reference_id is not None:
+        usable(session, project, body.reference_id, "reference_id")
+    snapshot = _frozen(session, project, body, settings)
+    refuse_unsuited(snapshot.kind, "snapshot_id" if body.snapshot_id else "dataset_id")
+    refuse_too_few(snapshot.counts.get("train", 0), body, "snapshot_id" if body.snapshot_id else "dataset_id")
+    run = Run(
+        project_id=project.id,
+        name=body.name,
+        kind=body.kind,
+        spec=body.recipe(),
+        objective=body.objective.name,
+        checkpoint_id=base.id,
+        reference_id=body.reference_id,
+        snapshot_id=snapshot.id,
+        total=estimate.steps(body, snapshot.counts.get("train", 0)),
+        created_by=user.id,
+    )
+    session.add(run)
+    session.flush()
+    queue.ring(session, "train")
+    return run
+
+
+def usable(session: Session, project: Project, checkpoint_id: uuid.UUID, field: str) -> Checkpoint:
+    """A checkpoint of this project whose weights are still there.  Raises NotFound, WeightsGone."""
+    try:
+        found = checkpoints.find(session, project, checkpoint_id)
+    except NotFound as error:
+        raise NotFound(error.detail, field=field, remedy="Choose another checkpoint.") from error
+    if not checkpoints.available(found):
+        raise WeightsGone(
+            f"The weights of “{found.name}” are no longer in their folder.",
+            field=field,
+            remedy="Choose another checkpoint, or put the folder back.",
+        )
+    return found
+
+
+def _frozen(session: Session, project: Project, body: RunIn, settings: Settings) -> Snapshot:
+    if body.snapshot_id is not None:
+        return snapshots.find(session, project, body.snapshot_id)
+    assert body.dataset_id is not None  # noqa: S101  (RunIn has exactly one of the two)
+    dataset = datasets.find(session, project, body.dataset_id)
+    return snapshots.freeze(session, dataset, body.policy, settings.snapshots)
+
+
+def refuse_unsuited(kind: Kind, field: str) -> None:
+    """Raise UnsuitedData for anything but pairs."""
+    if kind is not Kind.paired:
+        raise UnsuitedData(
+            "It holds prompts without responses, and preference training needs pairs.",
+            field=field,
+            remedy="Choose a dataset of pairs.",
+        )
+
+
+def refuse_too_few(examples: int, body: RunIn, field: str) -> None:
+    """Raise TooFewExamples when the training split does not fill one optimizer step."""
+    wanted = body.batch.examples_per_step
+    if examples < wanted:
+        raise TooFewExamples(
+            f"There are {examples} training pairs, and one step takes {wanted}.",
+            field=field,
+            remedy=f"Lower batch.examples_per_step to {max(examples, 1)} or less, or label more pairs.",
+        )
+
+
+def find(session: Session, project: Project, run_id: uuid.UUID, *, lock: bool = False) -> Run:
+    """The run, if it is this project's.  Raises NotFound."""
+    found = session.get(Run, run_id, with_for_update=lock or None)
+    if found is None or found.project_id != project.id:
+        raise NotFound.of("run")
+    return found
+
+
+def page(
+    session: Session,
+    project: Project,
+    cursor: uuid.UUID | None,
+    limit: int,
+    states: Sequence[work.State] | None = None,
+    checkpoint_id: uuid.UUID | None = None,
+) -> tuple[Sequence[Run], str | None]:
+    """Runs, newest first, and the cursor of the next page."""
+    query = select(Run).where(Run.project_id == project.id).order_by(Run.id.desc())
+    if cursor is not None:
+        query = query.where(Run.id < cursor)
+    if states:
+        query = query.where(Run.state.in_(states))
+    if checkpoint_id is not None:
+        query = query.where(Run.checkpoint_id == checkpoint_id)
+    rows = session.scalars(query.limit(limit + 1)).all()
+    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+
+
+def cancel(session: Session, project: Project, run_id: uuid.UUID) -> Run:
+    """Ask a run to stop; a queued one is cancelled at once.  Raises AlreadyEnded."""
+    run = find(session, project, run_id, lock=True)
+    work.request_stop(run)
+    return run
+
+
+def events(
+    session: Session, run: Run, after: uuid.UUID | None, kinds: Sequence[str] | None, limit: int
+) -> Sequence[RunEvent]:
+    """Events after a cursor, oldest first; without one, the newest `limit`, also oldest first."""
+    query = select(RunEvent).where(RunEvent.run_id == run.id)
+    if kinds:
+        query = query.where(RunEvent.kind.in_(kinds))
+    if after is not None:
+        return session.scalars(query.where(RunEvent.id > after).order_by(RunEvent.id).limit(limit)).all()
+    return list(reversed(session.scalars(query.order_by(RunEvent.id.desc()).limit(limit)).all()))
+
+
+def written_spec(session: Session, run: Run) -> Spec:
+    """The whole spec of a run, with its paths."""
+    base = session.get_one(Checkpoint, run.checkpoint_id)
+    reference = session.get_one(Checkpoint, run.reference_id) if run.reference_id else None
+    snapshot = session.get_one(Snapshot, run.snapshot_id)
+    return spec.with_paths(run.spec, base.path, reference.path if reference else None, snapshot.path)

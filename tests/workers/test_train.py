@@ -1,0 +1,46 @@
+"""The training task on real parts: a queued run, a real training process, rows."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from backend.checkpoints.models import Checkpoint
+from backend.db import transaction
+from backend.runs.models import Metric, MetricRollup, Run, RunEvent
+from backend.work import State
+from workers.tasks import train
+
+QueueRun = Callable[..., Run]
+
+
+def again(run: Run) -> Run:
+    with transaction() as session:
+        return session.get_one(Run, run.id)
+
+
+@pytest.mark.slow
+def test_run_to_checkpoint(queue_run: QueueRun) -> None:
+    """A queued run ends succeeded with its metrics, samples, log and checkpoints, whose parent is what it started from."""
+    run = queue_run()
+
+    train.work()
+
+    run = again(run)
+    assert (run.state, run.reason) == (State.succeeded, None)
+    assert (run.done, run.total) == (4, 4)
+    with transaction() as session:
+        made = session.scalars(select(Checkpoint).where(Checkpoint.run_id == run.id).order_by(Checkpoint.step)).all()
+        steps = session.scalars(select(Metric.step).where(Metric.run_id == run.id, Metric.name == "loss")).all()
+        kinds = set(session.scalars(select(RunEvent.kind).where(RunEvent.run_id == run.id)))
+        rolled = session.scalars(
+            select(MetricRollup.n).where(MetricRollup.run_id == run.id, MetricRollup.name == "loss")
+        ).all()
+    assert [checkpoint.step for checkpoint in made] == [2, 4]
+    assert {checkpoint.parent_id for checkpoint in made} == {run.checkpoint_id}
+    assert all(Path(checkpoint.path).is_dir() for checkpoint in made)
+    assert sorted(steps) == [1, 2, 3, 4]
+    assert {"log", "sample", "checkpoint", "done"} <= kinds
+    assert set(rolled) == {4}

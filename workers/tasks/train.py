@@ -1,0 +1,177 @@
+"""Trains: claims a queued run, starts `python -m alignment.training` for it, and tells the rows what happens there."""
+
+import errno
+import os
+import shutil
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from backend import work as queued
+from backend.db import transaction
+from backend.runs import ending, service
+from backend.runs.ending import Cause
+from backend.runs.models import Run, RunEvent
+from backend.settings import get_settings
+from backend.work import State
+from workers import shutdown
+from workers.sink import Pace, drain
+from workers.supervisor import Child
+
+log = structlog.get_logger()
+
+PULSE_SECONDS = 1.0
+PATIENCE_SECONDS = 300.0  # how long a database that is away is waited for once training has ended
+SHUTDOWN_GRACE_SECONDS = 25.0
+OUTPUT = "output.log"
+TAIL_BYTES = 8000
+NAMES_ITS_CAUSE = ("out_of_memory", "bad_spec", "bad_data", "too_few_examples", "disk_full", "non_finite_loss")
+ENVIRONMENT = {
+    # Weights and data are on this machine; training asks nobody for anything.
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+class NoDatabase(Exception):
+    """The database was away for longer than patience lasts; the sweep finishes the run later."""
+
+
+def work() -> None:
+    """Claim and train queued runs, one after another, until none is left or the worker is told to stop."""
+    while not shutdown.asked():
+        with transaction() as session:
+            run = queued.claim(session, Run)
+            run_id = run.id if run else None
+        if run_id is None:
+            return
+        train(run_id)
+
+
+def train(run_id: uuid.UUID) -> None:
+    """Afterwards the claimed run has ended, and no process of it is left."""
+    folder = run_folder(run_id)
+    bound = structlog.contextvars.bind_contextvars(run=str(run_id))
+    try:
+        problem = _prepare(run_id, folder)
+        if problem is not None:
+            _end_before_start(run_id, problem)
+            return
+        command = [sys.executable, "-m", "alignment.training", str(folder)]
+        with Child(command, folder / OUTPUT, ENVIRONMENT) as child:
+            code, cause = _watch(run_id, folder, child)
+        _conclude(run_id, folder, code, cause)
+    finally:
+        structlog.contextvars.reset_contextvars(**bound)
+
+
+def run_folder(run_id: uuid.UUID) -> Path:
+    """Where a run reads its spec and writes its events and checkpoints."""
+    return get_settings().runs.absolute() / str(run_id)
+
+
+def _prepare(run_id: uuid.UUID, folder: Path) -> Cause | None:
+    """Write spec.json into a new folder; the cause when that cannot be done."""
+    try:
+        with transaction() as session:
+            run = session.get_one(Run, run_id)
+            spec = service.written_spec(session, run).model_dump_json(indent=2)
+        if folder.exists():  # an earlier claim died before it started a process
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        (folder / "spec.json").write_text(spec, encoding="utf-8")
+    except OSError as error:
+        log.exception("run folder not written", run=str(run_id))
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Cause(*ending.BY_EXIT_CODE[74])
+        return Cause(
+            "folder", "The run's folder could not be written.", "Look at the rights and the disk of the data folder."
+        )
+    return None
+
+
+def _end_before_start(run_id: uuid.UUID, cause: Cause) -> None:
+    with transaction() as session:
+        run = session.get_one(Run, run_id, with_for_update=True)
+        ending.conclude(session, run, None, otherwise=cause)
+
+
+def _watch(run_id: uuid.UUID, folder: Path, child: Child) -> tuple[int | None, Cause | None]:
+    """Pulse until the process has ended; its exit code, and why it was made to stop if nobody cancelled the run."""
+    pace, cause = Pace(), None
+    stop = False
+    while True:
+        try:
+            again, wanted = _pulse(run_id, folder, child.group, pace)
+            stop = stop or wanted
+        except (OperationalError, InterfaceError):
+            # The database is started again by whoever runs it; training need not know.
+            log.warning("database away; training goes on")
+            again = False
+        code = child.exit_code()
+        if code is not None:
+            return code, cause
+        if shutdown.asked() and not stop:
+            stop, cause = True, Cause("stopped", "", "")
+        if stop:
+            # A worker that is itself told to stop is waited for only so long.
+            child.stop(SHUTDOWN_GRACE_SECONDS if shutdown.asked() else get_settings().stop_grace_seconds)
+        if not again:
+            child.wait(PULSE_SECONDS)
+
+
+def _pulse(run_id: uuid.UUID, folder: Path, group: int, pace: Pace) -> tuple[bool, bool]:
+    """One transaction: rows, heartbeat, and "stop asked?". Returns whether there is more to read, and to stop."""
+    with transaction() as session:
+        run = queued.beat(session, Run, run_id)
+        run.process_group = group
+        if run.state in queued.ENDED:  # swept while this worker was asleep: somebody has been told that it ended
+            return False, True
+        again = drain(session, run, folder, pace)
+        return again, run.stop_requested
+
+
+def _conclude(run_id: uuid.UUID, folder: Path, code: int | None, cause: Cause | None) -> None:
+    """Store the rest of the events and end the run; waits for a database that is away."""
+    limit = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            while _drain_once(run_id, folder):
+                pass
+            with transaction() as session:
+                run = session.get_one(Run, run_id, with_for_update=True)
+                ending.conclude(session, run, code, otherwise=ending.stopped(run) if cause else None)
+                if run.state == State.failed and run.failure not in NAMES_ITS_CAUSE:
+                    _show_output(session, run, folder)
+                log.info("run ended", state=run.state, reason=run.reason)
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > limit or shutdown.asked():
+                raise NoDatabase from error
+            time.sleep(PULSE_SECONDS)
+        else:
+            return
+
+
+def _drain_once(run_id: uuid.UUID, folder: Path) -> bool:
+    with transaction() as session:
+        run = queued.beat(session, Run, run_id)
+        return drain(session, run, folder)
+
+
+def _show_output(session: Session, run: Run, folder: Path) -> None:
+    """Put the end of what the process printed into the run's log: the only trace of a cause that it did not name."""
+    try:
+        with (folder / OUTPUT).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace").replace("\x00", "\ufffd").strip()
+    except OSError:
+        return
+    if text:
+        session.add(RunEvent(run_id=run.id, kind="log", step=None, payload={"level": "error", "message": text}))
