@@ -39,7 +39,7 @@ def render(text: str) -> str:
     return nh3.clean(
         _markdown().renderer.render(tokens, _markdown().options, {}),
         tags=_TAGS,
-        attributes={"a": {"href"}, "ol": {"start"}},
+        attributes={"*": set(), "a": {"href"}, "ol": {"start"}},
         url_schemes={"http", "https"},
         link_rel="noopener noreferrer nofollow",
         set_tag_attribute_values={"a": {"target": "_blank"}},

@@ -58,8 +58,8 @@ class Page:
 
     `path` is the address without its slash ("" is Home) and holds no further slash. `nav` names the entry of the
     navigation that is lit while the page is open. A page with a `tab` is one of the tabs under that entry, in
-    `order`. `modules` are fetched early, beside the page, each
-    with its style sheet `assets/<module>.css` if there is one. Roles outside `roles` get a page that says so.
+    `order`. `modules` are fetched early, beside the page, each with its style sheet `assets/<module>.css` if there is
+    one. Roles outside `roles` get a page that says so.
     """
 
     path: str

@@ -38,7 +38,7 @@ function loop(home) {
     station("Compare", "/compare", count(home.votes), "blind votes", evaluations ? `${plural(evaluations.succeeded, "evaluation")} done` : "which answer is better?"),
   ].filter(Boolean);
   return h("section.pl-loop", { "aria-label": "The loop" }, h("ol", stations.map((one) => h("li", one))),
-    h("div.pl-loop-back", h("span", "votes become labels, labels the next run's data")));
+    h("div.pl-loop-back", h("span", "votes become the next run's labels")));
 }
 
 function station(name, address, number, unit, detail) {
