@@ -3,6 +3,7 @@
 import logging
 import sys
 from pathlib import Path
+from types import TracebackType
 
 import structlog
 
@@ -10,7 +11,10 @@ LOG_BYTES = 8 << 20  # a log is turned over at the next start beyond this; one o
 
 
 def configure(name: str, folder: Path, *, console: int = logging.WARNING) -> Path:
-    """Afterwards structlog and `logging` write to `folder/<name>.log`, and from level `console` on to stderr too."""
+    """Afterwards structlog and `logging` write to `folder/<name>.log`, and from level `console` on to stderr too.
+
+    An error that ends the process is written there with its trace, and is one line in the terminal.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{name}.log"
     turn_over(path)
@@ -37,7 +41,15 @@ def configure(name: str, folder: Path, *, console: int = logging.WARNING) -> Pat
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+    sys.excepthook = _write_down
     return path
+
+
+def _write_down(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger("plumbline").critical(f"ended by {kind.__name__}", exc_info=(kind, error, trace))
 
 
 def turn_over(path: Path) -> None:

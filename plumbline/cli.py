@@ -152,8 +152,10 @@ def _plain_troubles() -> Iterator[None]:
         for found in error.errors():
             name = "_".join(str(part) for part in found["loc"]).upper()
             _fail(f"The setting {name if name.endswith('_URL') else 'PLUMBLINE_' + name} is wrong: {found['msg']}.")
-    except PermissionError as error:
-        _fail(f"Permission denied: {error.filename}. Is the data folder another user's? PLUMBLINE_DATA names another.")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}. The data folder can be changed with PLUMBLINE_DATA.")
 
 
 def _fail(sentence: str) -> None:

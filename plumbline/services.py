@@ -5,8 +5,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from sqlalchemy.engine import make_url
+from urllib.parse import urlsplit
 
 from backend.settings import Settings, get_settings
 from plumbline.embedded import Embedded, holder
@@ -68,26 +67,37 @@ def require_services(settings: Settings) -> None:
 
 def check_services(settings: Settings) -> None:
     """Raises Unreachable when a named server does not answer; passwords stay out of the message."""
-    import psycopg
     import redis
+    from sqlalchemy.exc import SQLAlchemyError
 
     from backend.db import make_engine
 
     if settings.database_url is not None:
+        _check_address("DATABASE_URL", settings.database_url, ("postgresql", "postgres", "postgresql+psycopg"))
         engine = make_engine(settings.database_url)
         try:
-            engine.raw_connection().close()
-        except (psycopg.Error, OSError) as error:
-            where = make_url(settings.database_url).set(password=None).render_as_string()
-            raise Unreachable(f"The database at {where} does not answer. Check DATABASE_URL.") from error
+            engine.connect().close()
+        except (SQLAlchemyError, OSError) as error:
+            raise Unreachable("The database that DATABASE_URL names does not answer, or refuses the name.") from error
         finally:
             engine.dispose()
     if settings.redis_url is not None:
+        _check_address("REDIS_URL", settings.redis_url, ("redis", "rediss", "unix"))
         try:
             with redis.Redis.from_url(settings.redis_url, socket_connect_timeout=5, socket_timeout=5) as client:
                 client.ping()
-        except (redis.RedisError, OSError) as error:
-            raise Unreachable("The server named by REDIS_URL does not answer. Check its address.") from error
+        except (redis.RedisError, OSError, ValueError) as error:
+            raise Unreachable("The server that REDIS_URL names does not answer, or refuses the password.") from error
+
+
+def _check_address(name: str, url: str, schemes: tuple[str, ...]) -> None:
+    """Raises Unreachable when `url` cannot be an address of the right kind; it is not shown, it may hold a password."""
+    try:
+        right = urlsplit(url).scheme in schemes
+    except ValueError:
+        right = False
+    if not right:
+        raise Unreachable(f"{name} is not the address of such a server; it should start with {schemes[0]}://")
 
 
 def check_port(settings: Settings) -> None:
