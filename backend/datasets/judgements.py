@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, String, cast, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from alignment.formats import LabelFacts
@@ -27,7 +28,7 @@ def current(
     query = (
         select(Label)
         .where(Label.item_id.in_(item_ids))
-        .distinct(Label.item_id, who)
+        .ext(distinct_on(Label.item_id, who))
         .order_by(Label.item_id, who, Label.version.desc())
     )
     if until is not None:
@@ -48,7 +49,7 @@ def labelled_items(dataset_ids: Sequence[uuid.UUID]) -> Select[Any]:
         select(Item.dataset_id, Label.item_id, Label.value)
         .join(Item, Item.id == Label.item_id)
         .where(Item.dataset_id.in_(dataset_ids))
-        .distinct(Label.item_id, who)
+        .ext(distinct_on(Label.item_id, who))
         .order_by(Label.item_id, who, Label.version.desc())
         .subquery()
     )

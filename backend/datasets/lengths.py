@@ -4,7 +4,7 @@ import math
 import uuid
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
 
 from backend.datasets.models import Item
@@ -33,7 +33,7 @@ def histogram(session: Session, dataset_id: uuid.UUID) -> tuple[list[Bar], int]:
     looked_at = session.scalar(select(func.count()).select_from(sample)) or 0
     answer = func.jsonb_array_elements(sample.c.responses).table_valued("value", name="answer").lateral()
     length = func.length(answer.c.value.op("->>")("content"))
-    lengths = sorted(session.scalars(select(length).select_from(sample).join(answer, onclause=func.true())))
+    lengths = sorted(session.scalars(select(length).select_from(sample).join(answer, onclause=true())))
     if not lengths:
         return [], looked_at
     usual = lengths[(len(lengths) - 1) * 99 // 100]

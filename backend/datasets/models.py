@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Enum, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from backend.accounts.models import User
 from backend.db import Base, ProjectRow
+from backend.projects import models as _projects  # noqa: F401  (a worker loads these tables only, and keys name projects)
 from backend.work import Work
 
 
@@ -27,7 +29,7 @@ class Dataset(ProjectRow, Base):
     kind: Mapped[Kind] = mapped_column(Enum(Kind, native_enum=False, length=16, create_constraint=False))
     description: Mapped[str] = mapped_column(default="")
     toy: Mapped[bool] = mapped_column(default=False)
-    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
 
 
 class Upload(ProjectRow, Base):
@@ -38,7 +40,7 @@ class Upload(ProjectRow, Base):
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     path: Mapped[str]
-    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
 
 
 class Import(Work, ProjectRow, Base):
@@ -57,7 +59,7 @@ class Import(Work, ProjectRow, Base):
     warnings: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     bytes_total: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_read: Mapped[int] = mapped_column(BigInteger, default=0)
-    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
 
 
 class Item(ProjectRow, Base):
