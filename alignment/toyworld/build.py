@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from alignment.toyworld import card
 from alignment.toyworld.corpus import Conversation, conversations
+from alignment.toyworld.figures import measure
 from alignment.toyworld.tokenizer import MAX_TOKENS, train_tokenizer
 
 TOKENIZER_TEXTS = 20_000
@@ -133,8 +135,22 @@ def make(plan: Plan, report: Any = print) -> tuple[Any, Any, float]:
     return model, tokenizer, train(model, tokenizer, plan, report)
 
 
-def save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write config, safetensors and tokenizer."""
+def build(plan: Plan, folder: Path, report: Any = print) -> None:
+    """Make the checkpoint in `folder`: weights as safetensors, tokenizer, and a card with measured figures."""
+    started = time.monotonic()
+    model, tokenizer, loss = make(plan, report)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    report(f"trained in {time.monotonic() - started:.0f} seconds; measuring")
+    made = {
+        "seed": plan.seed,
+        "steps": plan.steps,
+        "conversations": plan.steps * plan.conversations_per_step,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "vocabulary": len(tokenizer),
+        "context": MAX_TOKENS,
+        "loss": round(loss, 4),
+    }
+    card.write(folder, measure(folder), made)
+    report(f"done in {time.monotonic() - started:.0f} seconds: {folder}")

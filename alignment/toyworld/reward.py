@@ -13,7 +13,7 @@ from alignment.toyworld.templates import pattern, sentences
 RIGHT_WEIGHT, KIND_WEIGHT, BRIEF_WEIGHT, BROKEN_WEIGHT = 2.0, 1.5, 1.0, 3.0
 BEST_REWARD = RIGHT_WEIGHT + KIND_WEIGHT + BRIEF_WEIGHT
 RAMBLES_UNTIL_NOTHING_IS_BRIEF = 3
-KNOWN_WORD_SHARE = 0.2  # of the coherence; the rest is for words in whole sentences of the grammar
+BROKEN_TO_STRANGE = 4  # a word outside whole sentences costs this much of its share of coherence; a strange one, 1 more
 
 
 class Claim(NamedTuple):
@@ -136,7 +136,7 @@ def _coherence(said: list[str], understood: list[bool]) -> float:
         return 0.0
     broken = [word for sentence, known in zip(said, understood, strict=True) if not known for word in sentence.split()]
     strange = sum(word.strip(".,!?") not in _known_words() for word in broken)
-    return 1.0 - ((1.0 - KNOWN_WORD_SHARE) * len(broken) + KNOWN_WORD_SHARE * strange) / total
+    return 1.0 - (BROKEN_TO_STRANGE * len(broken) + strange) / ((BROKEN_TO_STRANGE + 1) * total)
 
 
 def read(prompt: Prompt, response: str) -> Reading:
