@@ -19,6 +19,7 @@ from backend.errors import Conflict, Invalid, NotFound
 from backend.projects.models import Project
 
 TOY_NAME = "Toy world base"
+AGAIN = "Start the download again."
 
 
 class UnfitFolder(Invalid):
@@ -180,6 +181,14 @@ def cancel_fetch(session: Session, project: Project, fetch_id: uuid.UUID) -> Fet
     fetch = find_fetch(session, project, fetch_id, lock=True)
     work.request_stop(fetch)
     return fetch
+
+
+def sweep(session: Session) -> int:
+    """End downloads whose worker is gone; returns how many."""
+    abandoned = work.silent(session, Fetch)
+    for fetch in abandoned:
+        work.finish(fetch, work.State.failed, "The worker that downloaded it was killed. Nothing was kept.", AGAIN)
+    return len(abandoned)
 
 
 def _at(session: Session, project: Project, folder: Path) -> Checkpoint | None:

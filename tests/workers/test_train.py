@@ -1,11 +1,10 @@
 """The training task on real parts: a queued run, a real training process, rows."""
 
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
@@ -23,7 +22,7 @@ def again(run: Run) -> Run:
 
 @pytest.mark.slow
 def test_run_to_checkpoint(queue_run: QueueRun) -> None:
-    """A queued run ends succeeded with its metrics, samples, log and checkpoints, whose parent is what it started from."""
+    """A queued run ends succeeded with its metrics, samples, log, and checkpoints whose parent is its base."""
     run = queue_run()
 
     train.work()

@@ -20,6 +20,7 @@ TABLES: dict[Bell, tuple[str, str]] = {
     "train": ("backend.runs.models", "Run"),
     "evaluate": ("backend.evaluations.models", "Evaluation"),
     "arena": ("backend.evaluations.models", "Match"),
+    "fetch": ("backend.checkpoints.models", "Fetch"),
 }
 
 

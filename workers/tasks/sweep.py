@@ -1,0 +1,63 @@
+"""Sweeps: work whose worker died is ended with the reason, or queued again; what it left running is ended too."""
+
+import socket
+import time
+import uuid
+
+import structlog
+from sqlalchemy.orm import Session
+
+from backend import work as queued
+from backend.checkpoints import service as checkpoints
+from backend.datasets import imports
+from backend.db import transaction
+from backend.evaluations import service as evaluations
+from backend.runs import ending
+from backend.runs.models import Run
+from backend.settings import get_settings
+from backend.work import State
+from workers.sink import drain
+from workers.supervisor import end_orphans
+
+log = structlog.get_logger()
+
+SECOND_LOOK_SECONDS = 3.0
+
+
+def work() -> None:
+    """Afterwards nothing is active whose worker is gone, save what is still being ended."""
+    for sweep in (imports.sweep, checkpoints.sweep, evaluations.sweep):
+        with transaction() as session:
+            sweep(session)
+    for run_id in _silent_runs():
+        with transaction() as session:
+            for run in queued.silent(session, Run, Run.id == run_id):
+                sweep_run(session, run)
+
+
+def _silent_runs() -> list[uuid.UUID]:
+    """Runs that look abandoned twice: a machine that has just woken up gets the time to say that it lives."""
+    with transaction() as session:
+        found = [run.id for run in queued.silent(session, Run)]
+    if found:
+        time.sleep(SECOND_LOOK_SECONDS)
+    return found
+
+
+def sweep_run(session: Session, run: Run) -> None:
+    """End `run`, abandoned and locked; while its training process still saves, only ask that one to end."""
+    folder = get_settings().runs.absolute() / str(run.id)
+    elsewhere = run.host != socket.gethostname()
+    if not elsewhere and end_orphans(str(folder), kill=_overdue(run)):
+        run.state = State.stopping
+        return
+    while drain(session, run, folder):
+        pass
+    ending.conclude(session, run, None, otherwise=ending.silent(run) if elsewhere else ending.worker_gone(run))
+    log.warning("abandoned run ended", run=str(run.id), state=run.state, reason=run.reason)
+
+
+def _overdue(run: Run) -> bool:
+    """Whether an orphan has had its time for saving."""
+    silence = get_settings().stop_grace_seconds
+    return run.heartbeat_at is None or (queued.now() - run.heartbeat_at).total_seconds() > silence
