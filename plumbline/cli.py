@@ -96,16 +96,16 @@ def train(
 ) -> None:
     """Train as a run spec says, with no server: the same loop that runs behind the browser."""
     with _plain_troubles():
-        from alignment.training.run import train_file
+        from plumbline.training import run
 
-        raise typer.Exit(train_file(spec, out))
+        raise typer.Exit(run(spec, out))
 
 
 @app.command()
 def tour(
     url: Annotated[str | None, typer.Option(help="A running Plumbline; without it a private one is started.")] = None,
     token: Annotated[str | None, typer.Option(help="An API token for it.", envvar="PLUMBLINE_TOKEN")] = None,
-    pairs: Annotated[int, typer.Option(min=50, help="Toy pairs to import.")] = 2000,
+    pairs: Annotated[int, typer.Option(min=50, help="Toy pairs to import.")] = 1600,
     label: Annotated[int, typer.Option(min=1, help="Pairs to label by the true preference.")] = 40,
 ) -> None:
     """Walk the whole loop without a browser: import, label, train, evaluate, report."""

@@ -39,6 +39,8 @@ def waits(session: Session, table: type) -> bool:
     """Whether `table` has a queued row that is not brand new."""
     columns = table.__table__.c  # type: ignore[attr-defined]
     old = (columns.state == State.queued) & (columns.created_at < func.now() - PATIENCE)
+    if table.__name__ == "Match":  # those of an evaluation are answered with it
+        old &= columns.evaluation_id.is_(None)
     return bool(session.scalar(select(exists().where(old))))
 
 

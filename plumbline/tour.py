@@ -1,0 +1,128 @@
+"""`plumbline tour`: the whole loop without a browser, through the HTTP API, in the toy world where truth is known."""
+
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from backend.settings import get_settings
+from plumbline.loop import Loop, Report, Size
+from plumbline.services import Trouble
+from plumbline.up import Interrupted, Stack, stopping_on_signals
+
+console = Console(highlight=False)
+
+
+class TourStopped(Trouble):
+    """The tour was interrupted."""
+
+
+def walk(url: str | None, token: str | None, *, pairs: int, label: int) -> None:
+    """Walk the loop against the server at `url`, or a private one meanwhile, and show what came of it."""
+    size = Size(pairs=pairs, labels=label)
+    if url is not None:
+        if token is None:
+            raise Trouble("A token is needed for a running server: make one on the Account page, pass it as --token.")
+        show(_walk(url, token, size, lambda: None))
+        return
+    with private_program() as (address, made, tend):
+        show(_walk(address, made, size, tend))
+
+
+def _walk(url: str, token: str, size: Size, tend: Callable[[], None]) -> Report:
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress, _client(url, token) as client:
+        shown = progress.add_task("Getting ready", total=1.0, note="")
+
+        def tell(stage: str, share: float | None, note: str) -> None:
+            tend()
+            progress.update(shown, description=stage, completed=share, total=None if share is None else 1.0, note=note)
+
+        report = Loop(client, size, tell).walk()
+        progress.update(shown, description="Done", completed=1.0, total=1.0, note="")
+        return report
+
+
+def _client(url: str, token: str) -> httpx2.Client:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx2.Client(base_url=f"{url.rstrip('/')}/api/v1", headers=headers, timeout=60)
+
+
+@contextmanager
+def private_program() -> Iterator[tuple[str, str, Callable[[], None]]]:
+    """A whole Plumbline in a folder and on a port of its own: its address, a token, and what keeps it running.
+
+    Nothing of it is left afterwards.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="plumbline-tour-"))
+    password = secrets.token_urlsafe(12)
+    _only_these({"DATA": str(folder / "data"), "PORT": str(_free_port()), "ADMIN_PASSWORD": password})
+    try:
+        stack = Stack(get_settings())
+        with stopping_on_signals(stack.children), stack:
+            from plumbline.first_start import prepare
+
+            console.print("Starting a private Plumbline for the tour …")
+            prepare(stack.settings)
+            stack.serve()
+            yield stack.address, _token(stack.address, password), stack.tend
+    except Interrupted as error:
+        raise TourStopped("The tour was stopped; nothing of it is left.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _only_these(settings: dict[str, str]) -> None:
+    """Afterwards the environment configures a private program, whatever was set for another one."""
+    for name in list(os.environ):
+        if name in {"DATABASE_URL", "REDIS_URL"} or name.startswith("PLUMBLINE_"):
+            del os.environ[name]
+    os.environ.update({f"PLUMBLINE_{name}": value for name, value in settings.items()})
+    get_settings.cache_clear()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _token(address: str, password: str) -> str:
+    with httpx2.Client(base_url=f"{address}/api/v1", headers={"Origin": address}, timeout=60) as client:
+        client.post("/session", json={"name": "admin", "password": password}).raise_for_status()
+        answer = client.post("/me/tokens", json={"name": "tour"})
+        answer.raise_for_status()
+        return str(answer.json()["token"])
+
+
+def show(report: Report) -> None:
+    """The table at the end."""
+    table = Table(title="The loop, walked")
+    table.add_column("Stage")
+    table.add_column("Seconds", justify="right")
+    table.add_column("What came of it")
+    for stage in report.stages:
+        table.add_row(stage.name, f"{stage.seconds:.1f}", stage.result)
+    console.print(table)
+    console.print(
+        "Win rate of the trained checkpoint against its base, by the toy world's truth: "
+        f"[bold]{report.rate:.1%}[/bold] "
+        f"({report.level:.0%} interval {report.low:.1%} to {report.high:.1%}, n = {report.n} held-out prompts)"
+    )
+    console.print(
+        f"Share of the attainable reward: {report.base_share:.1%} before, [bold]{report.share:.1%}[/bold] after"
+    )
