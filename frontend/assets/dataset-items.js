@@ -1,0 +1,56 @@
+// The items of a dataset: paged, searched in prompts and responses, filtered by split; the filter is in the address.
+
+import { get } from "./api.js";
+import { badge, button, errorCard, fill, h, skeleton, toastError } from "./dom.js";
+import { count } from "./format.js";
+import { param, setParam } from "./frame.js";
+import { itemCard } from "./items.js";
+
+const PAGE = 20;
+const SPLITS = ["train", "validation", "test"];
+
+export function itemList(dataset) {
+  const search = h("input.pl-input.pl-search", { type: "search", placeholder: "Search prompts and responses", "aria-label": "Search items", maxlength: 200, value: param("q") || "" });
+  const split = h("select.pl-input.pl-split-choice", { "aria-label": "Split" }, h("option", { value: "" }, "All splits"),
+    SPLITS.map((name) => h("option", { value: name, selected: name === param("split") }, name)));
+  const list = h("div.pl-stack", skeleton(4));
+  let turn = 0;
+
+  const ask = (cursor) => get(`/datasets/${dataset.id}/items`, { search: search.value.trim(), split: split.value, limit: PAGE, cursor });
+  const show = async () => {
+    setParam("q", search.value.trim());
+    setParam("split", split.value);
+    const mine = (turn += 1);
+    try {
+      const page = await ask(null);
+      if (mine !== turn) return;
+      fill(list, page.items.length ? page.items.map(card) : h("p.pl-muted", nothing(search.value.trim() || split.value)), more(page.next_cursor));
+    } catch (error) {
+      if (mine === turn) fill(list, errorCard(error, show));
+    }
+  };
+  const more = (cursor) => {
+    if (!cursor) return null;
+    const row = h("div.pl-row.center", button("Show more", async () => {
+      try {
+        const page = await ask(cursor);
+        row.replaceWith(...page.items.map(card), more(page.next_cursor) || "");
+      } catch (error) {
+        toastError(error);
+      }
+    }));
+    return row;
+  };
+
+  let waiting = null;
+  search.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(show, 250);
+  });
+  split.addEventListener("change", show);
+  show();
+  return h("section.pl-stack", h("div.pl-row.between", h("h2", "Items"), h("div.pl-row", search, split)), list);
+}
+
+const nothing = (filtered) => (filtered ? "No item fits this search." : "This dataset is empty.");
+const card = (item) => itemCard(item, h("span.pl-muted", `#${count(item.position + 1)}`), badge(item.split));

@@ -1,0 +1,141 @@
+// One dataset: numbers, lengths, items to page through and search, snapshots, where it came from, and what to do with it.
+
+import { all, get, newKey, post } from "./api.js";
+import { histogram } from "./charts.js";
+import { badge, button, dialog, empty, h, link, stateBadge, table, toast, toastError } from "./dom.js";
+import { ago, count, percent, plural } from "./format.js";
+import { actions, param, title } from "./frame.js";
+import { itemList } from "./dataset-items.js";
+import { errors } from "./import-watch.js";
+import { load } from "./live.js";
+
+export async function mount(element) {
+  const page = h("div.pl-page.pl-stack");
+  element.append(page);
+  const id = param("id");
+  if (!id) {
+    page.append(empty("Which dataset?", "The address names none.", button("All datasets", () => location.assign("/data"), { kind: "primary" })));
+    return;
+  }
+  await load(page, () => get(`/datasets/${encodeURIComponent(id)}`), (dataset) => draw(page, dataset));
+}
+
+function draw(page, dataset) {
+  title(dataset.name);
+  const paired = dataset.kind === "paired";
+  const labelled = dataset.labelled > 0;
+  actions(
+    button("Export", () => exportDialog(dataset)),
+    paired && button("Train on this", () => location.assign(`/new-run?dataset=${dataset.id}`), { disabled: labelled ? null : "No labelled pair yet: label some first." }),
+    paired && button("Label this", () => location.assign(`/label?dataset=${dataset.id}`), { kind: "primary" }),
+  );
+  const snapshots = h("section.pl-stack.tight");
+  const log = h("section.pl-stack.tight");
+  page.append(
+    dataset.description || dataset.toy
+      ? h("div.pl-row", dataset.toy ? badge("toy", "warn") : null, h("span.pl-muted", dataset.description || "Made for learning: its true preferences are known."))
+      : "",
+    numbers(dataset),
+    h("section.pl-card", h("h2", "Length of the responses"), lengths(dataset)),
+    itemList(dataset),
+    snapshots,
+    log,
+  );
+  if (paired) drawSnapshots(snapshots, dataset);
+  drawLog(log, dataset);
+}
+
+function numbers(dataset) {
+  const stat = (number, words, hint) => h("div.pl-card.pl-stat", { title: hint || null }, h("strong", number), h("span", words));
+  const part = (split) => `${count(dataset.splits[split] || 0)} ${split}`;
+  const sources = Object.entries(dataset.sources).map(([source, number]) => `${count(number)} ${source}`).join(" · ");
+  return h("section.pl-grid", { "aria-label": "Numbers" },
+    stat(count(dataset.items), dataset.kind === "paired" ? "pairs" : "prompts"),
+    dataset.kind === "paired" ? stat(dataset.items ? percent(dataset.labelled / dataset.items) : "–", `labelled (${count(dataset.labelled)})`) : null,
+    dataset.kind === "paired" ? stat(count(dataset.labels), sources || "labels", "Labels by where they come from, every version counted") : null,
+    h("div.pl-card.pl-stat", { title: "Fixed for life by the prompt: a test prompt never enters training" }, h("strong", part("train")), h("span", `${part("validation")} · ${part("test")}`)));
+}
+
+function lengths(dataset) {
+  if (!dataset.lengths.length) return h("p.pl-muted", "There are no responses to measure.");
+  const place = h("div");
+  const bins = dataset.lengths.map((bar) => ({ from: bar.low, to: bar.high, count: bar.responses }));
+  const last = bins.at(-1);
+  const width = bins[0].to - bins[0].from;
+  const tail = last.to - last.from > width ? ` The last bar holds all up to ${plural(last.to - 1, "character")}.` : "";
+  last.to = last.from + width;
+  const sample = dataset.length_sample < dataset.items ? `A sample of ${plural(dataset.length_sample, "item")}.` : `All ${plural(dataset.items, "item")}.`;
+  requestAnimationFrame(() => histogram(place, { x: "Characters", y: "Responses", bins }));
+  return [place, h("p.pl-muted", sample + tail)];
+}
+
+function exportDialog(dataset) {
+  const way = (format, name, text) =>
+    h("a.pl-card.clickable", { href: `/api/v1/datasets/${dataset.id}/export?format=${format}`, download: "" }, h("strong", name), h("div.pl-muted", text));
+  const needs = dataset.labelled || dataset.kind !== "paired" ? null : h("p.pl-muted", "TRL rows need a decided pair; none is labelled yet.");
+  return dialog("Export", () => [
+    way("native", "Plumbline rows (JSON lines)", "Lossless: every item with every current label; comes back as it was."),
+    needs || way("trl", "TRL conversational (JSON lines)", "Decided pairs as prompt, chosen and rejected; single votes become their number, share and mean strength."),
+    way("parquet", "Parquet", "The lossless rows in typed columns."),
+  ]);
+}
+
+async function drawSnapshots(place, dataset) {
+  const refresh = () => drawSnapshots(place, dataset);
+  await load(place, () => get("/snapshots", { dataset_id: dataset.id, limit: 50 }), ({ items }) => {
+    place.append(
+      h("div.pl-row.between", h("h2", "Snapshots"), button("Freeze now", () => freeze(dataset, refresh), { kind: "small", title: "Keep the decided pairs as they are, for a run to train on" })),
+      table("Snapshots", SNAPSHOT_COLUMNS, items, { none: "None yet. A run freezes one by itself when it starts." }),
+    );
+  });
+}
+
+const SNAPSHOT_COLUMNS = [
+  { title: "Hash", cell: (row) => h("span.pl-mono", { title: row.hash }, row.hash.slice(0, 12)) },
+  { title: "Train", cell: (row) => count(row.counts.train || 0), kind: "number" },
+  { title: "Validation", cell: (row) => count(row.counts.validation || 0), kind: "number" },
+  { title: "Test", cell: (row) => count(row.counts.test || 0), kind: "number", hint: "Kept apart, never trained on" },
+  { title: "Left out", cell: leftOut },
+  { title: "Whose labels", cell: (row) => String(row.policy.sources || "").replaceAll("_", " ") },
+  { title: "Made", cell: (row) => ago(row.created_at) },
+];
+
+const WHY = { unlabelled: "unlabelled", tie: "ties", both_bad: "both bad", skipped: "skipped", too_few_votes: "too few votes" };
+
+function leftOut(row) {
+  const parts = Object.entries(row.counts.left_out || {}).map(([why, number]) => `${count(number)} ${WHY[why] || why}`);
+  return parts.join(", ") || "–";
+}
+
+async function freeze(dataset, refresh) {
+  try {
+    const row = await post(`/datasets/${dataset.id}/snapshots`, {}, { key: newKey() });
+    toast(`Snapshot ${row.hash.slice(0, 12)} holds ${plural((row.counts.train || 0) + (row.counts.validation || 0) + (row.counts.test || 0), "pair")}.`);
+    refresh();
+  } catch (error) {
+    toastError(error);
+  }
+}
+
+async function drawLog(place, dataset) {
+  const read = async () => {
+    const rows = [];
+    for await (const row of all("/imports", { dataset_id: dataset.id })) rows.push(await get(`/imports/${row.id}`));
+    return rows;
+  };
+  await load(place, read, (rows) => {
+    place.append(h("h2", "Where it came from"));
+    if (!rows.length) place.append(h("p.pl-muted", dataset.toy ? "Shipped with the program." : "Made here, from votes or by the program."));
+    else place.append(table("Imports", LOG_COLUMNS, rows), ...rows.map(errors).filter(Boolean));
+  });
+}
+
+const LOG_COLUMNS = [
+  { title: "File", cell: (row) => link(row.filename, `/import?import=${row.id}`) },
+  { title: "Format", cell: (row) => row.format },
+  { title: "State", cell: (row) => stateBadge(row.state) },
+  { title: "Imported", cell: (row) => count(row.rows_good), kind: "number" },
+  { title: "Bad", cell: (row) => count(row.rows_bad), kind: "number" },
+  { title: "Doubles", cell: (row) => count(row.rows_doubled), kind: "number" },
+  { title: "When", cell: (row) => ago(row.finished_at) },
+];

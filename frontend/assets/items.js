@@ -1,0 +1,76 @@
+// Items as people read them: a prompt, its responses, and which one the labels prefer. All of it is plain text.
+
+import { badge, h } from "./dom.js";
+import { plural } from "./format.js";
+
+const ROLES = { system: "System", user: "Person", assistant: "Assistant", tool: "Tool" };
+const LONG = 420; // characters that are shown before a text folds
+
+const said = (message) =>
+  typeof message.content === "string" ? message.content : (message.content || []).map((part) => part.text || "").join("");
+
+// A text that unfolds when it is long.
+function text(content) {
+  if (content.length <= LONG) return h("div.pl-prose.pl-plain", content);
+  const place = h("div.pl-prose.pl-plain", `${content.slice(0, LONG)}… `);
+  const more = h("button.pl-button.small.quiet", { type: "button", onclick: () => place.replaceChildren(content) }, "Show all");
+  place.append(more);
+  return place;
+}
+
+const turn = (message) => h("div.pl-item-turn", h("span.pl-item-role", ROLES[message.role] || message.role), text(said(message)));
+
+function prompt(turns) {
+  const early = turns.slice(0, -1);
+  return h(
+    "div.pl-item-prompt",
+    early.length ? h("details", h("summary", plural(early.length, "earlier turn")), early.map(turn)) : null,
+    turns.slice(-1).map(turn),
+  );
+}
+
+// What one label says, in words. `first` and `second` are the item's own order.
+export function verdict(value) {
+  if (value.both_bad) return "both bad";
+  if (value.skip !== undefined) return "skipped";
+  if (!value.strength) return "tie";
+  const strength = Math.abs(value.strength);
+  return `${value.strength > 0 ? "first" : "second"} is ${["", "", "clearly ", "far "][strength]}better`;
+}
+
+// Which response most labels prefer: 0, 1, or null.
+function preferred(labels) {
+  const sum = labels.reduce((total, label) => total + Math.sign((label.value || label).strength || 0), 0);
+  return sum > 0 ? 0 : sum < 0 ? 1 : null;
+}
+
+function response(message, index, best) {
+  return h(
+    "div.pl-item-response",
+    { class: best === index ? "best" : "" },
+    h("span.pl-item-role", `Response ${index + 1}`, best === index ? badge("✓ preferred", "good") : null),
+    text(said(message)),
+  );
+}
+
+// One item as a card; `aside` is what stands above it (its number, its split).
+export function itemCard(item, ...aside) {
+  const best = preferred(item.labels);
+  const votes = item.labels.length
+    ? item.labels.map((label) => badge(`${label.source ? `${label.source}: ` : ""}${verdict(label.value || label)}`))
+    : badge("not labelled");
+  return h(
+    "article.pl-card.pl-item",
+    h("div.pl-row", aside, votes),
+    prompt(item.prompt),
+    item.responses.length ? h("div.pl-item-sides", item.responses.map((one, index) => response(one, index, best))) : null,
+  );
+}
+
+// Bad rows as a table; field and reason are ours, the excerpt is the file's.
+export const problemColumns = [
+  { title: "Line", cell: (row) => (row.line ? String(row.line) : "–"), kind: "number" },
+  { title: "Field", cell: (row) => h("span.pl-mono", row.field) },
+  { title: "Reason", cell: (row) => h("span.pl-wrap", row.reason) },
+  { title: "Row begins", cell: (row) => h("span.pl-mono.pl-muted", row.excerpt) },
+];
