@@ -17,7 +17,6 @@ from alignment.toyworld.corpus import Conversation, conversations
 from alignment.toyworld.figures import measure
 from alignment.toyworld.tokenizer import MAX_TOKENS, train_tokenizer
 
-TOKENIZER_TEXTS = 20_000
 BUCKET = 32  # batches that are sorted by length together, so that padding is small
 
 
@@ -30,6 +29,8 @@ class Plan(NamedTuple):
     learning_rate: float = 3e-3
     warmup_steps: int = 100
     threads: int = 2
+    prompts_measured: int = 400
+    tokenizer_texts: int = 20_000
 
 
 class Step(NamedTuple):
@@ -127,7 +128,7 @@ def make(plan: Plan, report: Any = print) -> tuple[Any, Any, float]:
     torch.set_num_threads(plan.threads)
     texts = (
         text
-        for conversation in islice(conversations(plan.seed), TOKENIZER_TEXTS)
+        for conversation in islice(conversations(plan.seed), plan.tokenizer_texts)
         for text in (*(message["content"] for message in conversation.prompt), conversation.response)
     )
     tokenizer = train_tokenizer(texts)
@@ -152,5 +153,5 @@ def build(plan: Plan, folder: Path, report: Any = print) -> None:
         "context": MAX_TOKENS,
         "loss": round(loss, 4),
     }
-    card.write(folder, measure(folder), made)
+    card.write(folder, measure(folder, n=plan.prompts_measured), made)
     report(f"done in {time.monotonic() - started:.0f} seconds: {folder}")
