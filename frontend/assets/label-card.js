@@ -10,7 +10,7 @@ import { LabelQueue, Unsent } from "./label-queue.js";
 import { describe, PairView } from "./pair.js";
 
 const LONGEST_SECONDS = 3600; // somebody went away and left the page open
-const MARKS = "pl-label-marks"; // whether differences stay marked
+const MARKS = "pl-judge-marks"; // whether differences stay marked
 
 // action, key, value, what it says, what its button shows
 const SCALE = [
@@ -32,7 +32,7 @@ const SHORTCUTS = [
 export async function mount(element) {
   await style();
   const dataset = param("dataset");
-  const page = h("div.pl-label");
+  const page = h("div.pl-judge");
   element.append(page);
   if (dataset) new LabelPage(page, dataset).start();
   else await choose(page);
@@ -52,12 +52,13 @@ class LabelPage {
     this.queue = new LabelQueue(dataset);
     this.view = new PairView();
     this.view.marking = read(MARKS) === "on";
-    this.bar = h("div.pl-label-progress");
-    this.last = h("span.pl-label-last", { hidden: true });
-    this.stage = h("div.pl-label-stage", skeleton(6));
+    this.bar = h("div.pl-judge-progress");
+    this.last = h("span.pl-judge-last", { hidden: true });
+    this.stage = h("div.pl-judge-stage", skeleton(6));
+    this.bindKeys();
     this.controls = this.drawControls();
     this.status = h("div.pl-hidden", { role: "status", "aria-live": "polite" });
-    this.note = h("div.pl-label-note", { hidden: true });
+    this.note = h("div.pl-judge-note", { hidden: true });
     this.drawn = null; // the item on the screen
     this.clock = { since: 0, seconds: 0 };
   }
@@ -82,11 +83,14 @@ class LabelPage {
     queue.addEventListener("error", ({ detail }) => this.failed(detail));
     queue.addEventListener("lost", () => toast("That pair went to somebody else while you were away; here is the next one."));
     queue.addEventListener("refused", ({ detail }) => this.refused(detail));
-    connection.addEventListener("lost", () => this.drawNote());
-    connection.addEventListener("back", () => this.drawNote());
+    for (const name of ["lost", "back"]) connection.addEventListener(name, () => setTimeout(() => this.drawNote()));
+    new ResizeObserver(() => this.fit()).observe(document.getElementById("pl-banner"));
     document.addEventListener("visibilitychange", () => this.watch());
-    addEventListener("resize", () => this.drawn && this.view.fold());
+    addEventListener("resize", () => this.fit());
     addEventListener("pl-keys", () => this.redrawControls());
+  }
+
+  bindKeys() {
     for (const [action, key, value, text] of [...SCALE, ...SHORTCUTS]) this.bind(action, key, text, () => this.judge({ strength: value }));
     this.bind("both-bad", "b", "Both bad", () => this.judge({ both_bad: true }));
     this.bind("skip", "s", "Skip, with or without a reason", () => this.skip());
@@ -114,9 +118,19 @@ class LabelPage {
     // Else more is on its way: what is seen stays, with its choice ticked.
   }
 
+  // The card is as high as what the window leaves under it.
+  fit() {
+    const top = this.page.getBoundingClientRect().top + window.scrollY;
+    this.page.style.setProperty("--pl-judge-top", `${Math.round(top)}px`);
+    if (this.drawn) this.view.fold();
+  }
+
   present(card, value = null) {
-    if (this.view.element.parentNode !== this.stage) fill(this.stage, this.view.element);
     this.controls.hidden = false;
+    if (this.view.element.parentNode !== this.stage) {
+      fill(this.stage, this.view.element);
+      this.fit();
+    }
     const marked = this.view.show(card);
     if (!marked) this.unmarked();
     this.drawn = card.item_id;
@@ -138,7 +152,7 @@ class LabelPage {
       h("span.pl-muted", `${count(shown.byYou)} by you`),
       h("span.pl-muted", `${count(shown.today)} today`),
     ];
-    fill(this.bar, progress(shown.labelled, shown.total, "Labelled pairs"), h("div.pl-label-numbers", words, this.last));
+    fill(this.bar, progress(shown.labelled, shown.total, "Labelled pairs"), h("div.pl-judge-numbers", words, this.last));
   }
 
   // What was answered last, with the way back.
@@ -168,20 +182,20 @@ class LabelPage {
       );
     });
     const scale = h(
-      "div.pl-label-scale",
+      "div.pl-judge-scale",
       { role: "group", "aria-label": "Which response is better?" },
       h("span.pl-scale-end.a", "A better"),
       h("div.pl-choices", choices),
       h("span.pl-scale-end.b", "B better"),
     );
     const others = h(
-      "div.pl-row.center.pl-label-others",
+      "div.pl-row.center.pl-judge-others",
       this.control("Both bad", "both-bad", () => this.judge({ both_bad: true })),
       this.control("Skip…", "skip", () => this.skip()),
       this.control("Undo", "undo", () => this.undo()),
       this.control("Differences", "marks", () => this.toggleMarks(), this.view.marking),
     );
-    return h("div.pl-label-controls", { hidden: true }, scale, others);
+    return h("div.pl-judge-controls", { hidden: true }, scale, others);
   }
 
   control(text, action, run, pressed = null) {

@@ -24,7 +24,7 @@ function list(items) {
 function row({ dataset_id: id, name, toy, progress: { total, labelled, left } }, first) {
   const numbers = left ? `${plural(left, "pair")} left for you` : total ? "nothing left for you" : "no pairs yet";
   return h(
-    "div.pl-card.pl-label-dataset",
+    "div.pl-card.pl-judge-dataset",
     h("div.pl-grow", h("h2.pl-cut", { title: name }, name, toy && h("span.pl-badge", "toy")), progress(labelled, total, `Labelled pairs of ${name}`),
       h("p.pl-muted", `${count(labelled)} of ${count(total)} labelled · ${numbers}`)),
     h("a.pl-button", { href: `/label?dataset=${encodeURIComponent(id)}`, class: first ? "primary" : null }, left ? "Label" : "Look"),

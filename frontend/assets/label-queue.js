@@ -23,6 +23,7 @@ export class LabelQueue extends EventTarget {
     this.loaded = false;
     this.filling = null;
     this.sending = null;
+    this.writes = 0; // labels and undos that the server has confirmed
     this.touched = Date.now();
     this.history = [...this.readHistory(), ...this.pending.map(({ client_id, value }) => ({ client_id, label: null, value }))];
     this.timers = [];
@@ -91,8 +92,9 @@ export class LabelQueue extends EventTarget {
     this.history.push({ client_id: answer.client_id, label: null, value });
     keep(answer);
     this.changed();
+    // Every answer brings a card back; asking for more beside it would mix up their order, so that waits.
     this.send();
-    if (this.cards.length < AT_HAND - 1) this.fill();
+    if (!this.cards.length) this.fill();
   }
 
   holding() {
@@ -103,7 +105,8 @@ export class LabelQueue extends EventTarget {
   fill() {
     if (this.filling) return this.filling;
     const n = AT_HAND - this.cards.length;
-    if (n <= 0) return Promise.resolve();
+    const more = !this.progress || this.left > this.cards.length; // else the rest is here already
+    if (n <= 0 || !more) return Promise.resolve();
     this.filling = this.ask(n).finally(() => {
       this.filling = null;
       this.changed();
@@ -115,9 +118,11 @@ export class LabelQueue extends EventTarget {
   async ask(n) {
     try {
       const body = { n, holding: this.holding() };
+      const [before, busy] = [this.writes, this.sending !== null];
       const { cards, progress } = await post(`/datasets/${this.dataset}/cards`, body, { headers: headers() });
       this.loaded = true;
-      this.progress = progress;
+      // Numbers that were read beside a label on its way may be older than the ones its answer brought.
+      if (!this.progress || (before === this.writes && !busy)) this.progress = progress;
       cards.forEach((card) => this.add(card));
     } catch (error) {
       if (error.status === 0) return; // "back" asks again
@@ -127,7 +132,11 @@ export class LabelQueue extends EventTarget {
   }
 
   add(card) {
-    if (card && !this.holding().includes(card.item_id)) this.cards.push(card);
+    if (!card || this.holding().includes(card.item_id)) return;
+    const [shown, ...others] = this.cards;
+    others.push(card);
+    others.sort((one, other) => one.position - other.position);
+    this.cards = shown ? [shown, ...others] : others;
   }
 
   // Send what waits, oldest first, one at a time; what cannot be sent now stays for later.
@@ -135,6 +144,7 @@ export class LabelQueue extends EventTarget {
     this.sending ??= this.drain().finally(() => {
       this.sending = null;
       this.changed();
+      if (connection.online) this.fill();
     });
     return this.sending;
   }
@@ -167,6 +177,7 @@ export class LabelQueue extends EventTarget {
     const entry = this.history.find((one) => one.client_id === answer.client_id);
     if (entry) entry.label = label.id;
     this.saveHistory();
+    this.writes += 1;
     if (answer.dataset === this.dataset) {
       this.progress = progress;
       if (this.cards.length < AT_HAND) this.add(next);
@@ -196,6 +207,7 @@ export class LabelQueue extends EventTarget {
     const { card, progress } = await post(`/labels/${entry.label}/undo`, {}, { headers: headers() });
     this.history = this.history.filter((one) => one !== entry);
     this.saveHistory();
+    this.writes += 1;
     this.progress = progress;
     this.cards = [card, ...this.cards.filter((one) => one.item_id !== card.item_id)];
     this.changed();

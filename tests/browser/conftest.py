@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.accounts import service as accounts
 from backend.accounts.models import Role, User
@@ -35,6 +37,34 @@ def chromium(playwright: Playwright) -> str:
     return found
 
 
+class Counting:
+    """The application, and how many requests it is answering; the database may be emptied only when it is none."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app, self.open = app, 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.open += scope["type"] == "http"
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.open -= scope["type"] == "http"
+
+
+class Web(NamedTuple):
+    """A web server that runs: where, and what it is doing."""
+
+    address: str
+    counting: Counting
+
+    def rest(self) -> None:
+        """Afterwards every request that a closed browser has sent (leases given back) is answered."""
+        calm = 0
+        while calm < 4:
+            time.sleep(0.05)
+            calm = 0 if self.counting.open else calm + 1
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Headless Chromium."""
@@ -45,14 +75,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def address(servers: Embedded) -> Iterator[str]:
-    """Where the pages and the API answer; one web server for the whole session, without workers."""
+def web(servers: Embedded) -> Iterator[Web]:
+    """Pages and API; one web server for the whole session, without workers."""
     from plumbline.asgi import create
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(create(), host="127.0.0.1", port=port, log_level="warning"))
+    counting = Counting(create())
+    server = uvicorn.Server(uvicorn.Config(counting, host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     limit = time.monotonic() + STARTS_WITHIN
@@ -60,13 +91,13 @@ def address(servers: Embedded) -> Iterator[str]:
         if not thread.is_alive() or time.monotonic() > limit:
             pytest.fail("The web server did not start.")
         time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
+    yield Web(f"http://127.0.0.1:{port}", counting)
     server.should_exit = True
     thread.join(20)
 
 
 @pytest.fixture
-def sign_in(clean: None, browser: Browser, address: str) -> Iterator[SignIn]:
+def sign_in(clean: None, browser: Browser, web: Web) -> Iterator[SignIn]:
     """Opens a browser of its own for a person of a role, signed in; no page may throw an error that nobody catches."""
     contexts, thrown = [], []
 
@@ -76,9 +107,9 @@ def sign_in(clean: None, browser: Browser, address: str) -> Iterator[SignIn]:
             session.add(user)
             session.flush()
             token = accounts.open_session(session, user)
-        made = browser.new_context(base_url=address, **context)  # type: ignore[arg-type]
+        made = browser.new_context(base_url=web.address, **context)  # type: ignore[arg-type]
         made.set_default_timeout(15_000)
-        made.add_cookies([{"name": COOKIE, "value": token, "url": address, "httpOnly": True, "sameSite": "Lax"}])
+        made.add_cookies([{"name": COOKIE, "value": token, "url": web.address, "httpOnly": True, "sameSite": "Lax"}])
         contexts.append(made)
         page = made.new_page()
         page.on("pageerror", lambda error: thrown.append(str(error)))
@@ -86,5 +117,8 @@ def sign_in(clean: None, browser: Browser, address: str) -> Iterator[SignIn]:
 
     yield open_page
     for context in contexts:
+        for page in context.pages:
+            page.goto("about:blank")
         context.close()
+    web.rest()
     assert thrown == []

@@ -1,0 +1,104 @@
+"""Data in a real browser: an import from file to dataset, its errors, searching, freezing; harmless whatever the text."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import SignIn
+from workers.tasks import imports
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = '<img src="/nowhere" onerror="window.pwned = 1"><script>window.pwned = 2</script>'
+
+
+def write_rows(path: Path, count: int = 60) -> Path:
+    """A file with good rows, three bad ones and a double; text that tries to be markup."""
+    rows = [
+        json.dumps({"prompt": f"Question {n}?", "chosen": f"Kind answer {n}", "rejected": f"Rude {n}"})
+        for n in range(count)
+    ]
+    hostile = json.dumps({"prompt": HOSTILE, "chosen": f"{HOSTILE} a", "rejected": f"{HOSTILE} b", HOSTILE: HOSTILE})
+    bad = [json.dumps({"prompt": HOSTILE, "chosen": HOSTILE, "rejected": HOSTILE}), '{"prompt": "cut', "[1]"]
+    path.write_text("\n".join([hostile, *rows[:20], *bad, *rows[20:], rows[0]]) + "\n")
+    return path
+
+
+def choose(page: Page, path: Path) -> None:
+    page.goto("/import")
+    page.locator("#pl-file").set_input_files(path)
+    expect(page.get_by_role("heading", name="The first rows, as they will be")).to_be_visible()
+
+
+def test_a_file_becomes_a_dataset(sign_in: SignIn, tmp_path: Path) -> None:
+    """From an empty page to a searchable dataset with a snapshot; bad rows are told, text stays text."""
+    page = sign_in()
+    page.goto("/data")
+    expect(page.get_by_text("No data yet")).to_be_visible()
+    page.keyboard.press("i")
+    page.wait_for_url("**/import")
+
+    choose(page, write_rows(tmp_path / "my_pairs.jsonl"))
+    expect(page.get_by_text("TRL explicit")).to_be_visible()
+    expect(page.get_by_text("3 problems")).to_be_visible()
+    expect(page.get_by_label("Name of the dataset")).to_have_value("my pairs")
+    page.get_by_role("button", name="Start import").click()
+    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    imports.work()
+    expect(page.get_by_text("61 items imported")).to_be_visible()
+    expect(page.get_by_text("3 bad rows left out, 1 double skipped")).to_be_visible()
+    expect(page.get_by_role("cell", name="The row ends in the middle: its JSON is cut off.")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("61 items imported")).to_be_visible()
+
+    page.get_by_role("button", name="Open the dataset").click()
+    expect(page.locator("#pl-title")).to_have_text("my pairs")
+    page.get_by_label("Search items").fill("kind answer 41")
+    expect(page.locator(".pl-item")).to_have_count(1)
+    expect(page.locator(".pl-item-response.best")).to_contain_text("Kind answer 41")
+    page.get_by_label("Search items").fill("onerror")
+    expect(page.locator(".pl-item-prompt")).to_contain_text(HOSTILE)
+    page.get_by_role("button", name="Freeze now").click()
+    expect(page.get_by_role("table", name="Snapshots").locator("tbody tr")).to_have_count(1)
+    assert page.evaluate("window.pwned") is None
+    page.goto("/data")
+    expect(page.get_by_role("link", name="my pairs")).to_be_visible()
+
+
+def test_a_strict_import_keeps_nothing(sign_in: SignIn, tmp_path: Path) -> None:
+    """With the strict choice a bad row ends the import; the page says which, and the file can be tried again."""
+    page = sign_in()
+    choose(page, write_rows(tmp_path / "strict.jsonl"))
+    page.get_by_text("Stop, and keep nothing").click()
+    page.get_by_role("button", name="Start import").click()
+    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    imports.work()
+    expect(page.get_by_text("Line 22, rejected")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Start import").click()
+    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled before it started.")).to_be_visible()
+    page.goto("/data")
+    expect(page.get_by_text("No data yet")).to_be_visible()
+
+
+def test_a_file_that_is_none(sign_in: SignIn, tmp_path: Path) -> None:
+    """An unreadable file is refused with what to do, and another one can be chosen."""
+    page = sign_in()
+    path = tmp_path / "table.xlsx"
+    path.write_bytes(b"PK\x03\x04 not rows")
+    page.goto("/import")
+    page.locator("#pl-file").set_input_files(path)
+    expect(page.get_by_role("alert")).to_contain_text("zip archive or a spreadsheet")
+    page.get_by_role("button", name="Choose another file").click()
+    expect(page.get_by_text("Drop a file here")).to_be_visible()
+
+
+def test_a_phone_has_room(sign_in: SignIn, tmp_path: Path) -> None:
+    """Nothing is wider than a phone."""
+    page = sign_in(viewport={"width": 375, "height": 740})
+    choose(page, write_rows(tmp_path / "pairs.jsonl"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375

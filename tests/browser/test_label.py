@@ -1,0 +1,287 @@
+"""Labelling in a real browser: by keyboard alone, blind, undoable, harmless whatever the text, nothing lost."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+from sqlalchemy import select
+
+from backend.accounts.models import Role
+from backend.datasets.models import Dataset, Item, Kind
+from backend.db import transaction
+from backend.labels.models import Label
+from backend.projects import service as projects
+from tests.browser.conftest import SignIn
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = [
+    "<script>window.pwned = 1</script>",
+    '<img src="/nowhere" onerror="window.pwned = 2">',
+    "![picture](http://elsewhere.example/x.png)",
+    "[link](javascript:window.pwned=3)",
+    "<svg onload='window.pwned = 4'><style>*{display:none}</style>",
+    "{{constructor.constructor('window.pwned = 5')()}} ${window.pwned = 6}",
+    "</div></article><iframe srcdoc='<script>parent.pwned = 7</script>'></iframe>",
+    "\u202egnorw eht yaw\u202c <base href='//elsewhere.example'>",
+]
+
+
+def add_pairs(texts: list[tuple[str, str, str]], name: str = "Pairs") -> uuid.UUID:
+    """A dataset of (prompt, first response, second response)."""
+    with transaction() as session:
+        project = projects.default(session)
+        dataset = Dataset(project_id=project.id, name=name, kind=Kind.paired)
+        session.add(dataset)
+        session.flush()
+        for position, (prompt, *responses) in enumerate(texts):
+            item = Item(
+                project_id=project.id,
+                dataset_id=dataset.id,
+                position=position,
+                split="train",
+                prompt=[{"role": "user", "content": prompt}],
+                prompt_hash=f"p{position}",
+                content_hash=f"c{position}",
+                responses=[{"role": "assistant", "content": text} for text in responses],
+            )
+            session.add(item)
+        return dataset.id
+
+
+def numbered(n: int) -> uuid.UUID:
+    return add_pairs([(f"Question {place}", f"First {place}", f"Second {place}") for place in range(n)])
+
+
+def open_card(page: Page, dataset: uuid.UUID) -> None:
+    page.goto(f"/label?dataset={dataset}")
+    expect(page.locator(".pl-pair-body").first).not_to_be_empty()
+
+
+def prompt(page: Page, text: str) -> None:
+    expect(page.locator(".pl-pair-prompt .pl-turn").last).to_contain_text(text)
+
+
+def labels() -> list[tuple[int, Label]]:
+    """Position and label of everything stored, oldest first."""
+    with transaction() as session:
+        query = select(Item.position, Label).join(Item, Item.id == Label.item_id).order_by(Label.id)
+        return [(position, label) for position, label in session.execute(query)]
+
+
+def wait_for_labels(page: Page, n: int) -> list[tuple[int, Label]]:
+    for _ in range(100):
+        if len(labels()) >= n:
+            break
+        page.wait_for_timeout(50)
+    found = labels()
+    assert len(found) == n
+    return found
+
+
+def left_is_first(page: Page) -> bool:
+    return page.locator(".pl-pair-body").first.inner_text().startswith("First")
+
+
+def test_by_keyboard_alone(sign_in: SignIn) -> None:
+    """Every key judges as it says; answers are stored in the item's order with the side order, whichever it was."""
+    keys: list[tuple[str, dict[str, Any]]] = [
+        *((str(place + 1), {"strength": 3 - place}) for place in range(7)),
+        ("ArrowLeft", {"strength": 2}),
+        ("ArrowRight", {"strength": -2}),
+        ("ArrowDown", {"strength": 0}),
+        ("t", {"strength": 0}),
+        ("b", {"both_bad": True}),
+    ]
+    page = sign_in(Role.annotator)
+    open_card(page, numbered(len(keys)))
+    orders = []
+    for place, (key, _) in enumerate(keys):
+        prompt(page, f"Question {place}")
+        orders.append(left_is_first(page))
+        page.keyboard.press(key)
+    expect(page.get_by_role("heading", name="All done here")).to_be_visible()
+
+    assert set(orders) == {True, False}
+    for (position, label), (_, shown), first in zip(wait_for_labels(page, len(keys)), keys, orders, strict=True):
+        turned = {"strength": -shown["strength"]} if "strength" in shown and not first else shown
+        assert (label.value, label.swapped) == (turned, not first), position
+        assert label.seconds is not None
+        assert label.client_id is not None
+
+
+def test_undo(sign_in: SignIn) -> None:
+    """`u` brings the last pair back with its choice ticked, also after a reload; the new answer is a new version."""
+    page = sign_in(Role.annotator)
+    open_card(page, numbered(3))
+    page.keyboard.press("1")
+    prompt(page, "Question 1")
+    wait_for_labels(page, 1)
+    page.keyboard.press("u")
+    prompt(page, "Question 0")
+    expect(page.get_by_role("article", name="Response A")).to_have_class("pl-pair-side chosen")
+    expect(page.get_by_role("article", name="Response B")).to_have_class("pl-pair-side")
+
+    page.keyboard.press("7")
+    prompt(page, "Question 1")
+    wait_for_labels(page, 3)
+    page.reload()
+    prompt(page, "Question 1")
+    page.keyboard.press("u")
+    prompt(page, "Question 0")
+    found = wait_for_labels(page, 4)
+    assert [(position, label.version, "retracted" in label.value) for position, label in found] == [
+        (0, 1, False),
+        (0, 2, True),
+        (0, 3, False),
+        (0, 4, True),
+    ]
+
+
+def test_skip_with_a_reason(sign_in: SignIn) -> None:
+    """The reason is asked for, keys typed there judge nothing, Escape goes back, Enter skips."""
+    page = sign_in(Role.annotator)
+    open_card(page, numbered(2))
+    page.keyboard.press("s")
+    page.keyboard.press("Escape")
+    prompt(page, "Question 0")
+    page.keyboard.press("s")
+    page.keyboard.type("1 both say the same")
+    page.keyboard.press("Enter")
+    prompt(page, "Question 1")
+    page.keyboard.press("s")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="All done here")).to_be_visible()
+
+    assert [label.value for _, label in wait_for_labels(page, 2)] == [{"skip": "1 both say the same"}, {"skip": ""}]
+
+
+def test_hostile_text(sign_in: SignIn) -> None:
+    """Nothing in a prompt or response runs, loads anything or leaves its place, marked differences included."""
+    page = sign_in(Role.annotator)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_card(page, add_pairs([(text, f"First {text}", f"Second {text}") for text in HOSTILE], HOSTILE[1]))
+    for place in range(len(HOSTILE)):
+        if place == len(HOSTILE) // 2:
+            page.keyboard.press("d")
+        expect(page.locator(".pl-pair-side")).to_have_count(2)
+        assert page.locator(".pl-pair").locator("img, script, iframe, svg, style, base, form").count() == 0
+        assert page.locator(".pl-pair [href^='javascript']").count() == 0
+        assert "First" in page.locator(".pl-pair").inner_text()
+        page.keyboard.press("4")
+    expect(page.get_by_role("heading", name="All done here")).to_be_visible()
+
+    assert page.evaluate("window.pwned") is None
+    assert [url for url in asked if "elsewhere.example" in url or "/nowhere" in url] == []
+
+
+def test_connection_lost_and_reload(sign_in: SignIn) -> None:
+    """Answers given without a connection are kept through a reload and stored once, in order."""
+    page = sign_in(Role.annotator)
+    open_card(page, numbered(6))
+
+    def cut(route: Route) -> None:
+        route.abort("connectionfailed")
+
+    page.route("**/api/v1/**", cut)
+    for place in range(3):
+        prompt(page, f"Question {place}")
+        page.keyboard.press("2")
+    expect(page.get_by_text("3 answers wait for the connection")).to_be_visible()
+    assert labels() == []
+
+    page.unroute("**/api/v1/**", cut)
+    page.reload()
+    prompt(page, "Question 3")
+    found = wait_for_labels(page, 3)
+    assert [position for position, _ in found] == [0, 1, 2]
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('pl-answer')).length") == 0
+
+
+def test_connection_comes_back(sign_in: SignIn) -> None:
+    """When the server answers again, what waited is sent by itself and the page goes on."""
+    page = sign_in(Role.annotator)
+    open_card(page, numbered(3))
+    page.context.set_offline(True)
+    page.keyboard.press("1")
+    page.keyboard.press("1")
+    expect(page.get_by_text("2 answers wait for the connection")).to_be_visible()
+    page.context.set_offline(False)
+
+    wait_for_labels(page, 2)
+    expect(page.get_by_text("wait for the connection")).to_be_hidden()
+    expect(page.locator(".pl-judge-numbers")).to_contain_text("2 of 3 labelled")
+
+
+def test_refused_answer_is_told(sign_in: SignIn) -> None:
+    """An answer that the server will never take is not dropped in silence, and the page goes on."""
+    page = sign_in(Role.annotator)
+    open_card(page, numbered(2))
+    with transaction() as session:
+        session.delete(session.scalars(select(Item).where(Item.position == 0)).one())
+    page.keyboard.press("1")
+
+    expect(page.get_by_text("One answer could not be saved")).to_be_visible()
+    prompt(page, "Question 1")
+
+
+def test_two_people(sign_in: SignIn) -> None:
+    """Two people never hold the same pair; who finds the rest in other hands is told so."""
+    dataset = numbered(5)
+    one, two = sign_in(Role.annotator, "one"), sign_in(Role.annotator, "two")
+    open_card(one, dataset)
+    two.goto(f"/label?dataset={dataset}")
+    expect(two.get_by_role("heading", name="Others hold the rest")).to_be_visible()
+
+    for place in range(4):
+        prompt(one, f"Question {place}")
+        one.keyboard.press("3")
+    wait_for_labels(one, 4)
+    one.goto("/label")  # leaving gives the last pair back
+    prompt(two, "Question 4")
+
+
+def test_choosing_a_dataset(sign_in: SignIn) -> None:
+    """Without a dataset the page lists them with what is left; without any it says what to do."""
+    page = sign_in(Role.annotator)
+    page.goto("/label")
+    expect(page.get_by_role("heading", name="Nothing to label yet")).to_be_visible()
+    numbered(1)
+    page.reload()
+    expect(page.get_by_text("0 of 1 labelled · 1 pair left for you")).to_be_visible()
+    page.get_by_role("link", name="Label", exact=True).last.click()
+    prompt(page, "Question 0")
+    page.keyboard.press("4")
+    expect(page.get_by_role("link", name="Label another dataset")).to_be_visible()
+    expect(page.get_by_role("link", name="Train on this")).to_have_count(0)
+
+    page.goto(f"/label?dataset={uuid.uuid4()}")
+    expect(page.get_by_role("alert")).to_contain_text("There is no such dataset")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_fits(sign_in: SignIn, tmp_path: Path, width: int, scheme: str) -> None:
+    """At every width nothing is cut off sideways, both sides are equally wide and the whole scale is in reach."""
+    text = "A sentence that is long enough to wrap, `with_code_that_is_one_very_long_word_" + "x" * 120 + "`. "
+    page = sign_in(Role.researcher, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    open_card(page, add_pairs([("Long question? " * 20, text * 30, text * 20)], "A dataset with a name " * 6))
+    page.screenshot(path=tmp_path / "card.png")
+
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    boxes = [side.bounding_box() for side in page.locator(".pl-pair-side").all()]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert abs(boxes[0]["width"] - boxes[1]["width"]) < 1
+    assert (boxes[0]["y"] == boxes[1]["y"]) == (width > 760)
+    for name in ("A is much better", "Tie", "B is much better"):
+        choice = page.get_by_role("button", name=name).bounding_box()
+        assert choice is not None
+        assert choice["x"] >= 0
+        assert choice["x"] + choice["width"] <= width
+        assert choice["y"] + choice["height"] <= 800
+    if width < 760:
+        assert page.get_by_role("button", name="Show all of both").count() == 2
