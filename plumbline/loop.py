@@ -46,7 +46,7 @@ class Stage:
 
 @dataclass
 class Report:
-    """What the walk found. Shares are of the highest true reward that an answer can have."""
+    """What the walk found. Rewards are mean true rewards on held-out prompts, in the toy world's unit."""
 
     stages: list[Stage] = field(default_factory=list)
     rate: float = 0.0
@@ -54,9 +54,14 @@ class Report:
     high: float = 0.0
     level: float = 0.95
     n: int = 0
-    base_share: float = 0.0
-    share: float = 0.0
+    base_reward: float = 0.0
+    reward: float = 0.0
     run_seconds: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """How much of what there was to gain over the base was gained: (trained - base) / (best - base)."""
+        return (self.reward - self.base_reward) / (toyworld.BEST_REWARD - self.base_reward)
 
 
 class Loop:
@@ -200,7 +205,7 @@ class Loop:
             report.low, report.high = (1 - rate["high"], 1 - rate["low"]) if turned else (rate["low"], rate["high"])
             report.n, report.level = rate["n"], rate["level"]
             rewards = {row["id"]: row["scores"]["reward"]["mean"] for row in found["contestants"]}
-            report.base_share, report.share = (rewards[name] / toyworld.BEST_REWARD for name in (base, trained))
+            report.base_reward, report.reward = rewards[base], rewards[trained]
             result[0] = f"{report.rate:.1%} wins, {report.n} prompts"
 
     def _give_back(self, evaluation: str) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from alignment.toyworld import BEST_REWARD
 from backend.settings import get_settings
 from plumbline.loop import Loop, Report, Size
 from plumbline.services import Trouble
@@ -124,5 +125,6 @@ def show(report: Report) -> None:
         f"({report.level:.0%} interval {report.low:.1%} to {report.high:.1%}, n = {report.n} held-out prompts)"
     )
     console.print(
-        f"Share of the attainable reward: {report.base_share:.1%} before, [bold]{report.share:.1%}[/bold] after"
+        f"Mean true reward {report.base_reward:.2f} before, {report.reward:.2f} after, {BEST_REWARD:.2f} at best: "
+        f"[bold]{report.share:.1%}[/bold] of what could be gained"
     )
