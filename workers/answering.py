@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
+from transformers.utils import logging as transformers_logging
 
 from alignment.chat import UnsupportedContent
 from alignment.generation import Generator, PromptTooLong, Response
@@ -49,6 +50,7 @@ class Shelf:
         self._loaded.clear()
 
 
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 SHELF = Shelf()
 
 
@@ -73,7 +75,8 @@ def out_of_memory(name: str) -> Refused:
 
 def as_answer(response: Response) -> dict[str, Any]:
     """A response as it is kept with a match."""
-    return {"content": response.text, "tokens": response.tokens, "ended": response.finish == "end"}
+    text = response.text.replace("\x00", "\ufffd")  # a database text holds no NUL
+    return {"content": text, "tokens": response.tokens, "ended": response.finish == "end"}
 
 
 def as_error(error: Exception) -> dict[str, Any]:

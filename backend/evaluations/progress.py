@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import exists, func, or_, select, union, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from backend.checkpoints.models import Checkpoint
@@ -58,7 +58,7 @@ def unanswered(session: Session, evaluation_id: uuid.UUID, checkpoint_id: uuid.U
     query = (
         select(Match.position, Match.prompt)
         .where(Match.evaluation_id == evaluation_id, or_(lacks_a, lacks_b))
-        .distinct(Match.position)
+        .ext(distinct_on(Match.position))
         .order_by(Match.position)
     )
     return [Question(*row) for row in session.execute(query)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from alignment.formats.canonical import hash_of
@@ -66,6 +67,6 @@ def _of_dataset(session: Session, project: Project, dataset_id: uuid.UUID, wante
             remedy="Choose another split or dataset, or type prompts.",
         )
     lot = func.md5(func.concat(Item.prompt_hash, str(seed)))
-    query = select(Item.prompt, Item.prompt_hash).where(*where).distinct(lot).order_by(lot).limit(wanted.limit)
+    query = select(Item.prompt, Item.prompt_hash).where(*where).ext(distinct_on(lot)).order_by(lot).limit(wanted.limit)
     source = {"dataset_id": str(dataset.id), "dataset": dataset.name, "split": wanted.split, "limit": wanted.limit}
     return Drawn([Prompt(messages, hashed) for messages, hashed in session.execute(query)], available, source)
