@@ -55,7 +55,7 @@ def next_cards(
         .order_by(judged.scalar_subquery(), lot)
         .limit(n)
     )
-    return [_card(match, person_id) for match in session.scalars(query)]
+    return [card(match, person_id) for match in session.scalars(query)]
 
 
 def judgeable(evaluation_id: uuid.UUID) -> tuple[ColumnElement[bool], ...]:
@@ -86,7 +86,8 @@ def _judged_by(person_id: uuid.UUID) -> ColumnElement[bool]:
     return exists().where(Verdict.match_id == Match.id, *mine)
 
 
-def _card(match: Match, person_id: uuid.UUID) -> MatchCard:
+def card(match: Match, person_id: uuid.UUID) -> MatchCard:
+    """The match as this person judges it."""
     left, right = show_sides(match, person_id)
     assert left is not None  # noqa: S101  (judgeable matches have both answers)
     assert right is not None  # noqa: S101

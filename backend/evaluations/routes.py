@@ -22,6 +22,7 @@ from backend.evaluations.schemas import (
     MatchCardsOut,
     MatchOut,
     SizeOut,
+    UndoneOut,
     VerdictIn,
 )
 
@@ -123,6 +124,14 @@ def judge(
 ) -> JudgedOut:
     """Vote on a match; the value is in the order shown. Sent again with the same `client_id`, it is stored once."""
     return votes.judged(session, votes.judge(session, project, user, match_id, body))
+
+
+@router.post("/verdicts/{verdict_id}/undo")
+def undo(verdict_id: uuid.UUID, user: CurrentUser, project: ProjectDep, session: SessionDep) -> UndoneOut:
+    """Take back one's own verdict on an evaluation's match; the match comes back."""
+    match = votes.undo(session, project, user, verdict_id)
+    assert match.evaluation_id is not None  # noqa: S101  (only such verdicts can be undone)
+    return UndoneOut(card=cards.card(match, user.id), progress=cards.judging(session, match.evaluation_id, user.id))
 
 
 @router.post("/matches/export", status_code=201)

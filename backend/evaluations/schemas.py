@@ -223,6 +223,13 @@ class JudgedOut(BaseModel):
     progress: JudgingOut | None
 
 
+class UndoneOut(BaseModel):
+    """The match that comes back."""
+
+    card: MatchCard
+    progress: JudgingOut
+
+
 class ExportIn(In):
     """Which matches become items, and where: exactly one of `evaluation_id` and `arena`, of `name` and `dataset_id`."""
 

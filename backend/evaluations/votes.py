@@ -27,6 +27,10 @@ class AlreadyJudged(Conflict):
     title = "Already judged"
 
 
+class NamesKnown(Conflict):
+    title = "Names are known"
+
+
 class ClientIdReused(Conflict):
     title = "Verdict id reused"
 
@@ -84,6 +88,22 @@ def judge(session: Session, project: Project, user: User, match_id: uuid.UUID, b
     if written is None:
         raise ClientIdReused("This id was used for another verdict.", field="client_id", remedy="Send a fresh id.")
     return written
+
+
+def undo(session: Session, project: Project, user: User, verdict_id: uuid.UUID) -> Match:
+    """Take back one's own verdict on an evaluation's match, and give the match to judge again.
+
+    Raises NotFound, NamesKnown: in the arena the vote has shown the names.
+    """
+    verdict = session.get(Verdict, verdict_id, with_for_update=True)
+    if verdict is None or verdict.annotator_id != user.id or verdict.project_id != project.id:
+        raise NotFound.of("verdict")
+    match = session.get_one(Match, verdict.match_id)
+    if match.evaluation_id is None:
+        raise NamesKnown("The names are known now, so the vote stands.", remedy="Ask the same prompt again.")
+    session.delete(verdict)
+    session.flush()
+    return match
 
 
 def _judgeable(session: Session, project: Project, user: User, match_id: uuid.UUID) -> Match:

@@ -27,7 +27,11 @@ ROUTES = [
     ("POST", f"/evaluations/{uuid.uuid4()}/cancel"),
     ("POST", "/matches/export"),
 ]
-OPEN = [("POST", f"/evaluations/{uuid.uuid4()}/cards"), ("POST", f"/matches/{uuid.uuid4()}/verdicts")]
+OPEN = [
+    ("POST", f"/evaluations/{uuid.uuid4()}/cards"),
+    ("POST", f"/matches/{uuid.uuid4()}/verdicts"),
+    ("POST", f"/verdicts/{uuid.uuid4()}/undo"),
+]
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES + OPEN)

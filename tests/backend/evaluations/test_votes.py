@@ -66,6 +66,26 @@ def test_nobody_judges_a_match_twice(annotator: Client, researcher: Client, wait
     assert len(cards(researcher, waiting)) == 12
 
 
+def test_undo_brings_the_match_back(annotator: Client, researcher: Client, waiting: Body) -> None:
+    """A slip of the finger is taken back, by nobody but the person, and judged anew."""
+    (card,) = cards(annotator, waiting, 1)
+    verdict = vote(annotator, card["match_id"], {"strength": 3}).json()["verdict"]
+
+    assert researcher.post(f"/api/v1/verdicts/{verdict['id']}/undo").status_code == 404
+    undone = annotator.post(f"/api/v1/verdicts/{verdict['id']}/undo").json()
+
+    assert (undone["card"], undone["progress"]["by_you"]) == (card, 0)
+    assert annotator.post(f"/api/v1/verdicts/{verdict['id']}/undo").status_code == 404
+    assert vote(annotator, card["match_id"], {"strength": -3}).status_code == 201
+
+
+def test_a_vote_that_revealed_names_stands(researcher: Client, ask: Ask) -> None:
+    """In the arena nobody changes a vote after seeing the names."""
+    verdict = vote(researcher, ask(researcher)["id"], {"strength": 1}).json()["verdict"]
+
+    assert researcher.post(f"/api/v1/verdicts/{verdict['id']}/undo").status_code == 409
+
+
 def test_the_least_judged_come_first(annotator: Client, researcher: Client, waiting: Body) -> None:
     """People spread over the matches before they judge the same one."""
     judged = [card["match_id"] for card in cards(annotator, waiting, 5)]
