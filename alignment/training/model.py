@@ -47,7 +47,9 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMo
     Safetensors only, no code from the folder is run.  Raises CheckpointRefused.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     chain = folders.base_chain(folder)
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(

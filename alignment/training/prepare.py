@@ -88,6 +88,8 @@ def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
     stop.check()
     events.log("loading the model", parameters=facts.parameters, architecture=facts.architecture)
     learner, model = build(spec, tokenizer, steps)
+    if spec.precision == "bf16" and learner.scoring.device.type == "cpu":
+        events.log("bf16 is slower than fp32 on most CPUs", "warning", field="precision")
     reference = compute_reference(spec, learner.scoring, tokenizer, examples, set(plan), events, stop)
     return Prepared(tokenizer, model, learner, examples, plan, steps, reference)
 

@@ -119,8 +119,8 @@ class Spec(Part):
     batch: BatchSize = BatchSize()
     length: Length = Length()
     duration: Duration = Duration(epochs=1)
-    precision: Literal["bf16", "fp32"] = Field(
-        "bf16", description="Arithmetic of the forward pass; weights are kept in fp32."
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="Arithmetic of the forward pass; bf16 suits GPUs, and is slow on most CPUs."
     )
     evaluate: Evaluate = Evaluate()
     keep: Keep = Keep()
