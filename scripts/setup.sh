@@ -111,6 +111,7 @@ if [ ! -f $STAMP ] || [ "$(cat $STAMP)" != "$(fingerprint)" ] || ! fits $PYTHON;
     find_browser
     fingerprint >$STAMP
     say "done"
-elif [ ! -s $BROWSER ] && [ "${CI:-}" = true ]; then
-    find_browser
+elif [ ! -s $BROWSER ]; then
+    # It could not be had last time. CI tries everything again; people are only asked to have installed one since.
+    if [ "${CI:-}" = true ]; then find_browser; else installed_browser >$BROWSER || rm -f $BROWSER; fi
 fi
