@@ -1,8 +1,9 @@
 """Puts the pages on the API's application: one call, `mount(app)`."""
 
+import asyncio
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gradio as gr
 from fastapi import FastAPI
@@ -30,13 +31,27 @@ def mount(app: FastAPI) -> FastAPI:
     with warnings.catch_warnings():
         # Said for every application of several pages, also when server-side rendering was never asked for.
         warnings.filterwarnings("ignore", message="SSR mode is not supported")
-        _mount(app, modules)
+        _within_a_loop(lambda: _mount(app, modules))
     mounted = app.router.routes[-1]
     if not isinstance(mounted, Mount):
         raise TypeError("Gradio was expected to mount itself last")
     mounted.app.state.plumbline_api = app  # type: ignore[attr-defined]
     mounted.app = Guard(mounted.app, {module.PAGE.address: module.PAGE for module in modules}, _who_is(app))
     return app
+
+
+def _within_a_loop(work: Callable[[], None]) -> None:
+    """Do `work` while an event loop runs; without one Gradio would open loops and never close them."""
+
+    async def working() -> None:
+        work()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(working())
+    else:
+        work()
 
 
 def _mount(app: FastAPI, modules: Sequence[PageModule]) -> None:
@@ -47,7 +62,7 @@ def _mount(app: FastAPI, modules: Sequence[PageModule]) -> None:
         footer_links=[],
         run_history=False,
         auth_dependency=_name_of,
-        show_error=True,
+        show_error=False,
         ssr_mode=False,
         enable_monitoring=False,
         mcp_server=False,

@@ -89,7 +89,7 @@ def _next(progress: list[DatasetProgress]) -> DatasetProgress | None:
 
 def _runs(session: Session, project_id: uuid.UUID) -> RunsOut:
     own = Run.project_id == project_id
-    counts = dict(session.execute(select(Run.state, func.count()).where(own).group_by(Run.state)).tuples().all())
+    counts = dict(session.execute(select(Run.state, func.count()).where(own).group_by(Run.state)).all())
     active = session.scalars(select(Run).where(own, Run.state.in_(ACTIVE)).order_by(Run.id.desc()).limit(SHOWN))
     newest = session.scalars(select(Run).where(own).order_by(Run.id.desc()).limit(1)).first()
     return RunsOut(
