@@ -59,7 +59,7 @@ def rows(
 
         yield from parquet.rows(path, progress=progress)
         return
-    with path.open("rb") as file:
+    with path.open("rb", buffering=BLOCK) as file:
         pieces = (
             _lines(file, max_row_bytes, progress) if container == "jsonl" else _elements(file, max_row_bytes, progress)
         )
@@ -80,18 +80,19 @@ def _lines(file: IO[bytes], cap: int, progress: Progress | None) -> Iterator[Pie
     while line := file.readline(cap + 2):
         number += 1
         start, size = offset, len(line)
-        if size > cap and not line.endswith(b"\n"):
+        cut = size == cap + 2 and not line.endswith(b"\n")
+        too_long = cut or len(line.rstrip(b"\r\n")) > cap
+        if cut:
             while (rest := file.readline(BLOCK)) and (size := size + len(rest)) and not rest.endswith(b"\n"):
                 pass
-            line = b""
         offset += size
         if progress is not None:
             progress(offset)
         if number == 1:
             line = line.removeprefix(_BOM)
-        if size > cap + 2 or len(line.rstrip(b"\r\n")) > cap:
+        if too_long:
             yield number, start, _too_long(size, cap)
-        elif line and not line.isspace():
+        elif not line.isspace():
             yield number, start, line
 
 

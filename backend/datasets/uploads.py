@@ -159,7 +159,7 @@ def preview(path: Path, format: str | None, settings: Settings) -> PreviewOut:
         problems.insert(0, RowError(0, "columns", f"{refused.reason} {refused.remedy}"))
     form = named(format) if format else detected
     shown, bad = _parsed(form, rows)
-    problems += bad
+    problems = sorted(problems + bad, key=lambda problem: problem.line)
     return PreviewOut(
         format=form.NAME if form else None,
         detected=detected.NAME if detected else None,

@@ -11,7 +11,7 @@ const ENDED = new Set(["succeeded", "failed", "cancelled", "lost"]);
 const toImport = () => location.assign("/import");
 
 export async function mount(element) {
-  const under = h("section.pl-stack.tight", { "aria-label": "Imports under way" });
+  const under = h("section.pl-stack.tight", { "aria-label": "Imports under way", hidden: true });
   const list = h("section.pl-stack", skeleton(5));
   const search = h("input.pl-input.pl-search", { type: "search", placeholder: "Search by name", "aria-label": "Search datasets", maxlength: 200, value: param("q") || "" });
   element.append(h("div.pl-page.pl-stack", under, h("div.pl-row", search), list));
@@ -72,7 +72,7 @@ const COLUMNS = [
   { title: "Kind", cell: (set) => (set.kind === "paired" ? "pairs" : set.kind) },
   { title: "Items", cell: (set) => count(set.items), kind: "number" },
   { title: "Labelled", cell: labelled, kind: "number", hint: "Items that somebody or an imported file has judged" },
-  { title: "Last trained on", cell: (set) => ago(set.last_used_at) },
+  { title: "Last used", cell: (set) => ago(set.last_used_at), hint: "When its pairs were last frozen for a run" },
   { title: "Made", cell: (set) => ago(set.created_at) },
 ];
 
@@ -89,6 +89,7 @@ function watchImports(place, onend) {
       const { items } = await get("/imports", { limit: 20 });
       const active = items.filter((one) => !ENDED.has(one.state));
       fill(place, active.map(line));
+      place.hidden = !active.length;
       const now = new Set(active.map((one) => one.id));
       if ([...running].some((id) => !now.has(id))) onend();
       running = now;

@@ -49,7 +49,7 @@ function numbers(dataset) {
   const stat = (number, words, hint) => h("div.pl-card.pl-stat", { title: hint || null }, h("strong", number), h("span", words));
   const part = (split) => `${count(dataset.splits[split] || 0)} ${split}`;
   const sources = Object.entries(dataset.sources).map(([source, number]) => `${count(number)} ${source}`).join(" · ");
-  return h("section.pl-grid", { "aria-label": "Numbers" },
+  return h("section.pl-numbers", { "aria-label": "Numbers" },
     stat(count(dataset.items), dataset.kind === "paired" ? "pairs" : "prompts"),
     dataset.kind === "paired" ? stat(dataset.items ? percent(dataset.labelled / dataset.items) : "–", `labelled (${count(dataset.labelled)})`) : null,
     dataset.kind === "paired" ? stat(count(dataset.labels), sources || "labels", "Labels by where they come from, every version counted") : null,

@@ -49,7 +49,7 @@ function facts(preview, upload, again) {
 function form(preview, upload, { back, started }) {
   const key = newKey();
   const name = field("Name of the dataset", h("input", { maxlength: 120, required: true, value: suggested(upload.filename) }));
-  const keep = (strict, text, help) => h("label.pl-check", h("input", { type: "radio", name: "pl-strict", value: String(strict), checked: !strict }), h("span", text, h("br"), h("small.pl-help", help)));
+  const keep = (strict, text, help) => h("label.pl-check.pl-choice-line", h("input", { type: "radio", name: "pl-strict", value: String(strict), checked: !strict }), h("span", text, h("br"), h("small.pl-help", help)));
   const failed = h("div");
   const go = button("Start import", null, { kind: "primary", type: "submit", disabled: preview.format ? null : "Choose the format of the rows first." });
   const send = async (event) => {
@@ -70,7 +70,7 @@ function form(preview, upload, { back, started }) {
     }
   };
   return h("form.pl-card.pl-stack", { onsubmit: send, novalidate: true }, name,
-    h("fieldset.pl-fieldset.pl-stack", h("legend", "If a row is bad"),
+    h("fieldset.pl-fieldset.pl-bad-rows", h("legend", "If a row is bad"),
       keep(false, "Leave it out and go on", "Good rows are kept; bad ones are listed with line, field and reason."),
       keep(true, "Stop, and keep nothing", "The dataset is made only if every row is good.")),
     failed,

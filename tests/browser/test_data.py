@@ -1,4 +1,4 @@
-"""Data in a real browser: an import from file to dataset, its errors, searching, freezing; harmless whatever the text."""
+"""Data in a real browser: from a file to a dataset, its bad rows, searching, freezing; harmless whatever the text."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ from tests.browser.conftest import SignIn
 from workers.tasks import imports
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=15_000)
 
 HOSTILE = '<img src="/nowhere" onerror="window.pwned = 1"><script>window.pwned = 2</script>'
 
