@@ -1,0 +1,213 @@
+// The form of a new evaluation: who answers, which prompts, who judges, how; and what it will take, told beforehand.
+
+import { newKey, post } from "./api.js";
+import { badge, button, errorCard, field, fill, h, showError } from "./dom.js";
+import { schemaForm } from "./form.js";
+import { count, plural } from "./format.js";
+import { samplingForm } from "./sampling.js";
+
+const MOST = 6;
+const PAUSE = 350; // milliseconds without a change before the size is asked
+
+export function evaluationForm({ checkpoints, datasets, judges, chosen }) {
+  return new Form(checkpoints, datasets, judges, chosen).element;
+}
+
+class Form {
+  constructor(checkpoints, datasets, judges, chosen) {
+    Object.assign(this, { checkpoints, datasets, judges });
+    this.chosen = chosen.filter((id) => checkpoints.some((one) => one.id === id)).slice(0, MOST);
+    this.named = false; // whether the person typed a name
+    this.key = newKey();
+    this.size = h("aside.pl-card.pl-stack.tight.pl-eval-size", { "aria-label": "What it takes", "aria-live": "polite" });
+    this.general = h("div");
+    this.element = h("form.pl-split", { onsubmit: (event) => { event.preventDefault(); this.launch(); }, novalidate: true },
+      h("div.pl-stack", this.general, this.contestants(), this.prompts(), this.judge(), this.answers()), this.size);
+    this.changed();
+  }
+
+  // ---- the parts ----
+
+  contestants() {
+    const rows = this.checkpoints.map((one) => {
+      const box = h("input", { type: "checkbox", checked: this.chosen.includes(one.id), disabled: one.available === false });
+      box.addEventListener("change", () => this.tick(one.id, box));
+      const place = h("span.pl-eval-place");
+      return { id: one.id, place, element: h("label.pl-check.pl-eval-contestant", box, h("span.pl-grow.pl-cut", { title: one.name }, one.name), place,
+        one.toy ? badge("toy", "warn") : null, one.available === false ? badge("files missing", "bad") : null, h("span.pl-muted", millions(one.parameters))) };
+    });
+    this.rows = rows;
+    this.contestantError = h("small.pl-field-error", { role: "alert" });
+    const search = h("input.pl-input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter checkpoints", hidden: rows.length < 9 });
+    search.addEventListener("input", () => {
+      const wanted = search.value.toLowerCase();
+      rows.forEach((row, index) => { row.element.hidden = !this.checkpoints[index].name.toLowerCase().includes(wanted); });
+    });
+    return h("section.pl-card.pl-stack.tight", h("h2", "Contestants"),
+      h("p.pl-muted", "Two to six checkpoints. The first one you tick is the baseline that the others are measured against."),
+      search, h("div.pl-eval-list", rows.map((row) => row.element)), this.contestantError);
+  }
+
+  tick(id, box) {
+    if (box.checked && this.chosen.length >= MOST) {
+      box.checked = false;
+      this.contestantError.textContent = `At most ${MOST} checkpoints take part.`;
+      return;
+    }
+    this.chosen = box.checked ? [...this.chosen, id] : this.chosen.filter((one) => one !== id);
+    this.changed();
+  }
+
+  prompts() {
+    this.source = this.datasets.length ? "dataset" : "texts";
+    this.dataset = h("select", this.datasets.map((one) => h("option", { value: one.id }, `${one.name} (${count(one.items)})`)));
+    this.split = h("select", h("option", { value: "test" }, "Test (never trained on)"), h("option", { value: "validation" }, "Validation"), h("option", { value: "train" }, "Train"), h("option", { value: "" }, "Every split"));
+    this.limit = h("input", { type: "number", min: 1, max: 1000, value: 100 });
+    this.texts = h("textarea", { rows: 6, placeholder: "One prompt a line" });
+    this.datasetField = field("Dataset", this.dataset);
+    this.splitField = field("Split", this.split);
+    this.limitField = field("At most", this.limit, { help: "Prompts, drawn by the seed." });
+    this.textField = field("Prompts", this.texts, { help: "One a line; doubled lines are asked once." });
+    const fromDataset = h("div.pl-form", this.datasetField, this.splitField, this.limitField);
+    const show = () => {
+      fromDataset.hidden = this.source !== "dataset";
+      this.textField.hidden = this.source !== "texts";
+      for (const one of buttons) one.setAttribute("aria-pressed", String(one.value === this.source));
+    };
+    const buttons = [["dataset", "From a dataset"], ["texts", "Typed here"]].map(([value, words]) =>
+      h("button", { type: "button", value, onclick: () => { this.source = value; show(); this.changed(); } }, words));
+    if (!this.datasets.length) buttons[0].hidden = true;
+    for (const input of [this.dataset, this.split, this.limit, this.texts]) input.addEventListener("input", () => this.changed());
+    show();
+    return h("section.pl-card.pl-stack.tight", h("h2", "Prompts"), h("div.pl-segments", { role: "group", "aria-label": "Where prompts come from" }, buttons), fromDataset, this.textField);
+  }
+
+  judge() {
+    const start = this.judges.find((one) => one.decided_by === "people") || this.judges[0];
+    this.judgeName = h("select", this.judges.map((one) => h("option", { value: one.name, selected: one === start }, one.title)));
+    this.judgeField = field("Judge", this.judgeName);
+    const about = h("p.pl-muted");
+    const place = h("div");
+    const show = () => {
+      const part = this.judges.find((one) => one.name === this.judgeName.value);
+      about.textContent = part.summary;
+      this.settings = schemaForm(part.schema, { onchange: () => this.changed() });
+      fill(place, this.settings.element);
+    };
+    this.judgeName.addEventListener("change", () => { show(); this.changed(); });
+    show();
+    return h("section.pl-card.pl-stack.tight", h("h2", "Judge"), this.judgeField, about, place);
+  }
+
+  answers() {
+    this.sampling = samplingForm({ onchange: () => this.changed() });
+    this.seed = h("input", { type: "number", min: 0, max: 2147483647, value: 0 });
+    this.seedField = field("Seed", this.seed, { help: "The same seed draws the same prompts and answers." });
+    this.seed.addEventListener("input", () => this.changed());
+    this.sampling.element.append(this.seedField);
+    this.name = h("input", { type: "text", maxlength: 120 });
+    this.nameField = field("Name", this.name);
+    this.name.addEventListener("input", () => { this.named = this.name.value !== ""; this.changed(); });
+    return h("section.pl-card.pl-stack.tight", h("h2", "Answers"), this.sampling.element, this.nameField);
+  }
+
+  // ---- what is sent ----
+
+  body() {
+    const texts = this.texts.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    const prompts = this.source === "texts" ? { texts } : { dataset_id: this.dataset.value, split: this.split.value || null, limit: Number(this.limit.value) };
+    return {
+      name: this.name.value,
+      contestants: this.chosen,
+      prompts,
+      judge: { ...this.settings.value(), name: this.judgeName.value },
+      sampling: this.sampling.value(),
+      seed: Number(this.seed.value),
+    };
+  }
+
+  changed() {
+    for (const row of this.rows) {
+      const at = this.chosen.indexOf(row.id);
+      row.place.textContent = at === 0 ? "baseline" : at > 0 ? `${at + 1}` : "";
+    }
+    if (!this.named) this.name.value = this.suggestion();
+    this.key = newKey();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.measure(), PAUSE);
+    if (!this.size.children.length) this.draw(null, "");
+  }
+
+  suggestion() {
+    const names = this.chosen.map((id) => this.checkpoints.find((one) => one.id === id).name);
+    if (names.length < 2) return "";
+    const others = names.length > 2 ? `${names.length - 1} checkpoints` : names[1];
+    return `${others} against ${names[0]}`.slice(0, 120);
+  }
+
+  // Ask what it would take; what is wrong is shown at its field.
+  async measure() {
+    this.clear();
+    if (this.chosen.length < 2) return this.draw(null, "Tick two checkpoints.");
+    if (this.source === "texts" && !this.texts.value.trim()) return this.draw(null, "Type at least one prompt.");
+    const turn = (this.turn = (this.turn || 0) + 1);
+    try {
+      const size = await post("/evaluations/preflight", this.body());
+      if (turn === this.turn) this.draw(size);
+    } catch (error) {
+      if (turn === this.turn) this.draw(null, this.fail(error) ? "One field needs a change first." : error.message);
+    }
+    return null;
+  }
+
+  draw(size, why = "") {
+    const launch = button("Start evaluation", null, { kind: "primary", type: "submit", disabled: size ? null : why || "Measuring…" });
+    if (!size) return void fill(this.size, h("h2", "What it takes"), h("p.pl-muted", why || "Measuring…"), launch);
+    const facts = [
+      ["Prompts", size.prompts < size.available ? `${count(size.prompts)} of ${count(size.available)}` : count(size.prompts)],
+      ["Answers", count(size.responses)],
+      ["Matches", count(size.matches)],
+      ["Verdicts", size.verdicts ? `${count(size.verdicts)}, both side orders` : "by people"],
+      ["Tokens", `at most ${count(size.tokens_at_most)}`],
+    ];
+    const half = size.prompts ? 98 / Math.sqrt(size.prompts) : null;
+    return void fill(this.size, h("h2", "What it takes"), h("dl.pl-facts", facts.map(([name, value]) => [h("dt", name), h("dd", value)])),
+      half && h("p.pl-muted", `With ${plural(size.prompts, "prompt")}, an even win rate is known to about ±${Math.round(half)} points.`),
+      size.warnings.map((words) => h("div.pl-card.warn.pl-note", words)), launch);
+  }
+
+  clear() {
+    this.contestantError.textContent = "";
+    fill(this.general);
+    for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, this.judgeField]) showError(one, "");
+    this.sampling.clear();
+    this.settings.clear();
+  }
+
+  // Put the API's complaint where it belongs; false when it belongs nowhere here.
+  fail(error) {
+    const path = error.field || "";
+    const words = [error.detail, error.remedy].filter(Boolean).join(" ");
+    const places = { name: this.nameField, seed: this.seedField, "prompts.split": this.splitField, "prompts.dataset_id": this.datasetField, "prompts.limit": this.limitField, "judge.name": this.judgeField };
+    if (places[path]) showError(places[path], words);
+    else if (path.startsWith("sampling.")) return this.sampling.fail(path.slice(9), words);
+    else if (path.startsWith("judge")) return this.settings.fail(path.slice(6), words) || (showError(this.judgeField, words), true);
+    else if (path.startsWith("prompts")) showError(this.source === "texts" ? this.textField : this.datasetField, words);
+    else if (path.startsWith("contestants")) this.contestantError.textContent = words;
+    else return false;
+    return true;
+  }
+
+  async launch() {
+    this.clear();
+    try {
+      const evaluation = await post("/evaluations", this.body(), { key: this.key });
+      location.assign(`/evaluation?id=${evaluation.id}`);
+    } catch (error) {
+      if (!this.fail(error)) fill(this.general, errorCard(error));
+      this.element.querySelector(".wrong .pl-input")?.focus();
+    }
+  }
+}
+
+const millions = (parameters) => (parameters >= 1e9 ? `${(parameters / 1e9).toFixed(1)} B` : `${(parameters / 1e6).toFixed(1)} M`);

@@ -1,0 +1,129 @@
+// One evaluation: state and progress, the report as it fills, its matches, and what to do with them.
+
+import { get, post } from "./api.js";
+import { badge, button, empty, fill, h, link, progress, stateBadge, toastError } from "./dom.js";
+import { matchList } from "./evaluation-matches.js";
+import { Report } from "./evaluation-report.js";
+import { ago, count, duration } from "./format.js";
+import { actions, param, title } from "./frame.js";
+import { live, load } from "./live.js";
+import { exportVotes } from "./votes-export.js";
+
+const MOVING = ["queued", "starting", "running", "stopping"];
+const REPORT_SECONDS = 4;
+
+export async function mount(element) {
+  const page = h("div.pl-page.pl-stack");
+  element.append(page);
+  await style();
+  const id = param("id");
+  if (!id) {
+    page.append(empty("Which evaluation?", "The address names none.", h("a.pl-button.primary", { href: "/evaluate" }, "All evaluations")));
+    return;
+  }
+  await load(page, () => get(`/evaluations/${encodeURIComponent(id)}`), (evaluation) => new EvaluationPage(page, evaluation).start());
+}
+
+const style = () =>
+  new Promise((resolve) => {
+    const sheet = h("link", { rel: "stylesheet", href: new URL("./evaluate.css", import.meta.url).href });
+    sheet.onload = sheet.onerror = resolve;
+    document.head.append(sheet);
+  });
+
+class EvaluationPage {
+  constructor(page, evaluation) {
+    this.page = page;
+    this.evaluation = evaluation;
+    this.head = h("section.pl-card.pl-stack.tight");
+    this.report = new Report(evaluation);
+    this.matches = matchList(evaluation);
+  }
+
+  start() {
+    this.page.append(this.head, this.report.element, this.matches.element);
+    this.draw();
+    this.report.refresh();
+    this.matches.refresh();
+    if (!MOVING.includes(this.evaluation.state)) return;
+    let read = performance.now();
+    live(async (signal) => {
+      const fresh = await get(`/evaluations/${this.evaluation.id}`, {}, { signal });
+      const changed = fresh.done !== this.evaluation.done || fresh.state !== this.evaluation.state;
+      const ended = !MOVING.includes(fresh.state);
+      this.evaluation = fresh;
+      if (changed) this.draw();
+      if (ended || (changed && performance.now() - read > REPORT_SECONDS * 1000)) {
+        read = performance.now();
+        this.report.refresh();
+        if (ended) this.matches.refresh();
+      }
+      return ended ? "done" : changed;
+    }, { seconds: 1, slowest: 4 });
+  }
+
+  draw() {
+    const { evaluation } = this;
+    title(evaluation.name);
+    const moving = MOVING.includes(evaluation.state);
+    const judge = `/compare?evaluation=${evaluation.id}`;
+    actions(
+      moving ? button("Cancel", () => this.cancel(), { disabled: evaluation.state === "stopping" ? "It is stopping." : null }) : null,
+      button("Make a dataset of these", () => this.export(), { disabled: evaluation.state === "queued" ? "There are no answers yet." : null }),
+      link("Judge these matches", judge, "pl-button primary"),
+    );
+    fill(this.head, this.state(moving), this.trouble(), this.facts());
+  }
+
+  state(moving) {
+    const { evaluation } = this;
+    const left = moving && evaluation.done ? remaining(evaluation) : null;
+    return [
+      h("div.pl-row", stateBadge(evaluation.state), h("span.pl-muted", moving ? `${count(evaluation.done)} of ${count(evaluation.total)} answers and verdicts` : ["started ", ago(evaluation.created_at)]),
+        left && h("span.pl-muted", `about ${duration(left)} left`), evaluation.attempts > 1 ? badge(`worker ${evaluation.attempts}`, "warn") : null),
+      moving ? progress(evaluation.done, evaluation.total, "Answers and verdicts") : null,
+    ];
+  }
+
+  trouble() {
+    const { state, reason, remedy } = this.evaluation;
+    if (!reason) return null;
+    const kind = state === "failed" || state === "lost" ? "div.pl-error" : "div.pl-card";
+    return h(kind, { role: "alert" }, h("strong", reason), remedy && h("p.pl-muted", remedy));
+  }
+
+  facts() {
+    const { contestants, prompts, judge, sampling, seed } = this.evaluation;
+    const settings = Object.entries(judge).filter(([name, value]) => name !== "name" && value !== null && value !== 0 && String(value) !== "");
+    const rows = [
+      ["Contestants", contestants.map((one, index) => [index ? ", " : "", link(one.name, `/checkpoint?id=${one.id}`), index ? "" : " (baseline)", one.toy ? [" ", badge("toy", "warn")] : null])],
+      ["Prompts", source(prompts)],
+      ["Judge", [judge.name.replaceAll("_", " "), settings.length ? h("span.pl-muted", ` · ${settings.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(" · ")}`) : null]],
+      ["Answers", `temperature ${sampling.temperature} · top p ${sampling.top_p} · at most ${count(sampling.max_new_tokens)} tokens · seed ${seed}`],
+    ];
+    return h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]));
+  }
+
+  async cancel() {
+    try {
+      this.evaluation = await post(`/evaluations/${this.evaluation.id}/cancel`, {});
+      this.draw();
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
+  export() {
+    const { id, name, judge } = this.evaluation;
+    return exportVotes({ evaluation_id: id }, `Votes: ${name}`.slice(0, 120), judge.name === "people" ? null : judge.name.replaceAll("_", " "));
+  }
+}
+
+const source = ({ dataset, dataset_id: id, split, count: number, texts }) =>
+  texts ? `${count(number)}, typed` : [`${count(number)} from `, link(dataset, `/dataset?id=${id}`), split ? `, ${split} split` : ", every split"];
+
+// Seconds that the rest takes if it goes on as it went.
+function remaining({ started_at: started, done, total }) {
+  const seconds = (Date.now() - new Date(started).getTime()) / 1000;
+  return seconds > 2 ? (seconds / done) * (total - done) : null;
+}

@@ -1,0 +1,59 @@
+// "Add to dataset": votes on matches become items with labels, in a new dataset or one that is there.
+
+import { all, ApiError, newKey, post } from "./api.js";
+import { button, dialog, errorCard, field, fill, h, showError } from "./dom.js";
+import { count, plural } from "./format.js";
+
+const NEW = "";
+
+// source: {arena: true} or {evaluation_id}; judge: the automatic judge whose verdicts may come along, or null.
+export async function exportVotes(source, suggestion, judge = null) {
+  const datasets = [];
+  for await (const dataset of all("/datasets")) if (dataset.kind === "paired") datasets.push(dataset);
+  return dialog("Add to a dataset", (close) => form(source, suggestion, judge, datasets, close));
+}
+
+function form(source, suggestion, judge, datasets, close) {
+  const target = h("select", h("option", { value: NEW }, "A new dataset"), datasets.map((one) => h("option", { value: one.id }, one.name)));
+  const name = h("input", { type: "text", maxlength: 120, value: suggestion });
+  const nameField = field("Name", name);
+  const judges = h("input", { type: "checkbox" });
+  target.addEventListener("change", () => { nameField.hidden = target.value !== NEW; });
+  const place = h("form.pl-stack");
+  const submit = async (event) => {
+    event.preventDefault();
+    showError(nameField, "");
+    const to = target.value === NEW ? { name: name.value } : { dataset_id: target.value };
+    try {
+      done(place, await post("/matches/export", { ...source, ...to, judges: judges.checked }, { key: newKey() }), close);
+    } catch (error) {
+      if (error instanceof ApiError && error.field === "name") showError(nameField, error.detail);
+      else {
+        place.querySelector(".pl-error")?.remove();
+        place.prepend(errorCard(error));
+      }
+    }
+  };
+  place.addEventListener("submit", submit);
+  return fill(
+    place,
+    h("p.pl-muted", "Every match with a vote becomes a pair with its label. Done again, only what is new is added."),
+    field("Dataset", target),
+    nameField,
+    judge && h("label.pl-check", judges, h("span", `Also the verdicts of ${judge}, as labels of source “judge”`)),
+    h("div.pl-row.end", button("Cancel", () => close()), button("Add", null, { kind: "primary", type: "submit" })),
+  );
+}
+
+function done(place, { dataset_id: id, dataset, items, labels, trainable, left_out: leftOut }, close) {
+  const left = Object.entries(leftOut).map(([reason, number]) => `${plural(number, "match", "matches")} left out: ${reason}.`);
+  const tests = items - trainable;
+  fill(
+    place,
+    h("p", h("strong", labels ? `${plural(labels, "new label")} ` : "No new label "), `in “${dataset}”, which holds ${plural(items, "pair")} of these matches.`),
+    tests > 0 && h("p.pl-muted", `${count(tests)} of them have validation or test prompts, which never enter training.`),
+    left.map((words) => h("p.pl-muted", words)),
+    h("div.pl-row.end", button("Close", () => close(true)), h("a.pl-button", { href: `/dataset?id=${id}` }, "Open the dataset"),
+      trainable > 0 && h("a.pl-button.primary", { href: `/new-run?dataset=${id}` }, "Train on it")),
+  );
+}

@@ -1,0 +1,16 @@
+"""Compare: the blind arena; with `?evaluation=` an evaluation's matches to judge, blind, one by one."""
+
+from frontend.page import EVERYONE, Page, component
+
+PAGE = Page(
+    path="compare",
+    title="Compare",
+    nav="Compare",
+    roles=EVERYONE,
+    modules=("compare", "arena", "arena-composer", "arena-tally", "match-judge", "vote-scale", "pair", "diff", "keys"),
+)
+
+
+def build() -> None:
+    """Draw the page."""
+    component("compare")

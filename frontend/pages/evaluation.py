@@ -1,0 +1,15 @@
+"""One evaluation: how far it is, win rates with intervals, contestants, and its matches."""
+
+from frontend.page import Page, component
+
+PAGE = Page(
+    path="evaluation",
+    title="Evaluation",
+    nav="Evaluate",
+    modules=("evaluation", "evaluation-report", "evaluation-matches", "votes-export", "charts", "live"),
+)
+
+
+def build() -> None:
+    """Draw the page."""
+    component("evaluation")
