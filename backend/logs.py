@@ -9,6 +9,9 @@ import structlog
 
 LOG_BYTES = 8 << 20  # a log is turned over at the next start beyond this; one older file is kept
 
+# Without local variables: they hold passwords and people's texts, and take seconds to write down.
+TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def configure(name: str, folder: Path, *, console: int = logging.WARNING) -> Path:
     """Afterwards structlog and `logging` write to `folder/<name>.log`, and from level `console` on to stderr too.
@@ -26,7 +29,7 @@ def configure(name: str, folder: Path, *, console: int = logging.WARNING) -> Pat
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     written = logging.FileHandler(path, encoding="utf-8", delay=True)
-    written.setFormatter(_formatter(steps, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()))
+    written.setFormatter(_formatter(steps, TRACEBACKS, structlog.processors.JSONRenderer()))
     shown = logging.StreamHandler(sys.stderr)
     shown.setLevel(console)
     shown.setFormatter(_formatter(steps, _short(name)))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
@@ -17,6 +18,9 @@ from backend.deps import COOKIE
 from backend.projects import service as projects
 from backend.settings import Settings, get_settings
 from plumbline.embedded import Embedded
+
+# Tracebacks with every local variable take most of a minute to draw.
+structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
 
 ORIGIN = "http://localhost"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

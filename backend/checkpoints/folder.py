@@ -79,7 +79,9 @@ def read_own(folder: Path) -> Facts:
 
 def _refuse_links(folder: Path) -> None:
     """A link could lead out of the allowed folder after it was checked."""
-    for entry in os.scandir(folder):
+    with os.scandir(folder) as listed:
+        entries = list(listed)
+    for entry in entries:
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISLNK(mode):
             raise Unfit(f"{entry.name[:80]} is a symbolic link.", "Copy the files themselves into the folder.")

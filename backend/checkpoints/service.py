@@ -132,7 +132,7 @@ def add_product(
 def list_folders(session: Session, project: Project, allowed: Sequence[Path]) -> list[FolderOut]:
     """What lies in the allowed roots: registered, fit to be registered, or unfit with the reason."""
     paths = select(Checkpoint.path, Checkpoint.id).where(Checkpoint.project_id == project.id)
-    known: dict[str, uuid.UUID] = dict(session.execute(paths).tuples().all())
+    known: dict[str, uuid.UUID] = dict(session.execute(paths).all())
     return [_folder(folder, known.get(str(folder))) for folder in roots.candidates(allowed)]
 
 

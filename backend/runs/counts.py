@@ -47,6 +47,6 @@ def of_dataset(session: Session, dataset: Dataset, policy: Policy) -> Pairs:
         .subquery()
     )
     splits: dict[str, int] = dict(
-        session.execute(select(decided.c.split, func.count()).group_by(decided.c.split)).tuples().all()
+        session.execute(select(decided.c.split, func.count()).group_by(decided.c.split)).all()
     )
     return Pairs(splits.get("train", 0), splits.get("validation", 0), exact=False)
