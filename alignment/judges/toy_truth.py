@@ -50,6 +50,7 @@ class ToyTruth(Judge):
 def _scores(reading: Reading) -> dict[str, float]:
     return {
         "reward": reading.reward,
+        "share of best reward": reading.reward / BEST_REWARD,
         "right": reading.correctness,
         "kind": reading.kindness,
         "concise": reading.brevity,

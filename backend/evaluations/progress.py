@@ -1,5 +1,7 @@
 """What a worker reads and writes of an evaluation, each call in the caller's short transaction."""
 
+import hashlib
+import socket
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +13,7 @@ from sqlalchemy.orm import Session
 from backend.checkpoints.models import Checkpoint
 from backend.evaluations import contestants
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
-from backend.work import State, beat, claim
+from backend.work import ACTIVE, State, beat, claim
 
 
 class Question(NamedTuple):
@@ -32,7 +34,16 @@ class Unjudged(NamedTuple):
 
 
 def take(session: Session) -> Evaluation | None:
-    """The next queued evaluation, now this process's."""
+    """The next queued evaluation, now this process's; None while this machine has one at work.
+
+    Two at once would only share the cores, and an arena match needs a process that is free.
+    """
+    host = socket.gethostname()
+    lock = int.from_bytes(hashlib.sha256(f"evaluate {host}".encode()).digest()[:8], signed=True)
+    session.execute(select(func.pg_advisory_xact_lock(lock)))
+    busy = exists().where(Evaluation.state.in_(ACTIVE), Evaluation.host == host)
+    if session.scalar(select(busy)):
+        return None
     evaluation = claim(session, Evaluation)
     if evaluation is not None:
         evaluation.attempts += 1
