@@ -55,7 +55,7 @@ def inspect(folder: Path) -> CheckpointFacts:
         folder=folder,
         adapter=len(chain) > 1,
         base=chain[1] if len(chain) > 1 else None,
-        architecture=str((config.get("architectures") or [config.get("model_type", "unknown")])[0]),
+        architecture=_architecture(config),
         parameters=sum(math.prod(shape) for _, _, shape in tensors),
         weight_bytes=sum(BYTES.get(kind, 4) * math.prod(shape) for _, kind, shape in tensors + added),
         max_tokens=context_of(text),
@@ -68,6 +68,14 @@ def inspect(folder: Path) -> CheckpointFacts:
             if len(shape) == 2 and not _is_embedding(name)
         ),
     )
+
+
+def _architecture(config: dict[str, Any]) -> str:
+    named = config.get("architectures")
+    first = named[0] if isinstance(named, list) and named else config.get("model_type")
+    if not isinstance(first, str):
+        raise CheckpointRefused("config.json names no architecture.", "Copy the checkpoint again.", "checkpoint")
+    return first
 
 
 def base_chain(folder: Path) -> list[Path]:

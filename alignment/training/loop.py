@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from dataclasses import dataclass, field
@@ -118,6 +119,7 @@ class _Loop:
             scoring = prepared.learner.scoring
             metrics = evaluate(scoring, prepared.examples.validation, reference, State(step), self._stop.check)
             self._tell(step, metrics, examples=0, tokens=0, seconds=time.monotonic() - began)
+            metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
         self._sample(step)
         self.save(metrics)
 

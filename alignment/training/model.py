@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -76,8 +77,17 @@ def load_adapted(base: Path, adapter: Path, dtype: torch.dtype = torch.float32) 
 def _merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     from peft import PeftModel
 
-    merged: PreTrainedModel = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    with _quiet_peft():
+        merged: PreTrainedModel = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     return merged
+
+
+@contextmanager
+def _quiet_peft() -> Iterator[None]:
+    """peft 0.21 still asks transformers 5 for an attribute by its old name, which warns and changes nothing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        yield
 
 
 def add_adapters(model: PreTrainedModel, tuning: LoraTuning, base: Path) -> PreTrainedModel:
@@ -94,7 +104,8 @@ def add_adapters(model: PreTrainedModel, tuning: LoraTuning, base: Path) -> PreT
     )
     model.name_or_path = str(base)
     try:
-        adapted = get_peft_model(model, config)
+        with _quiet_peft():
+            adapted = get_peft_model(model, config)
     except ValueError as error:
         raise CheckpointRefused(
             f"The model has no layers named {tuning.targets}.", "Use all-linear, or name its layers.", "tuning.targets"

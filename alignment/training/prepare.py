@@ -6,6 +6,7 @@ What is cheap to refuse is refused first: the spec, the folders and the data bef
 from __future__ import annotations
 
 import gc
+import math
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -194,13 +195,14 @@ def compute_reference(
 
 def _noise_floor(
     spec: Spec, scoring: Scoring, examples: Examples, indices: list[int], train: Tensor, stop: Stop
-) -> float:
+) -> float | None:
     """The largest log-ratio of the untrained policy over one batch, in nats: rounding, never learning."""
     from alignment.training.step import sequence_logps
 
     some = indices[: spec.batch.examples_per_step]
     again = sequence_logps(scoring, [examples.train[index] for index in some], stop.check)
-    return float((again - train[some]).abs().max())
+    floor = float((again - train[some]).abs().max())
+    return floor if math.isfinite(floor) else None
 
 
 def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedTokenizerBase) -> Scoring:

@@ -1,0 +1,332 @@
+"""Whole runs: what is on disk afterwards, what was told on the way, and how each failure ends."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from alignment.generation import Generator
+from alignment.sampling import Sampling
+from alignment.training import Spec, TrainingError, train
+from alignment.training.errors import DiskFull, FolderInUse, OutOfMemory, TooFewExamples, Unexpected
+from alignment.training.failures import named, require_room
+from alignment.training.run import EVENTS
+from alignment.training.step import METRICS, Learner
+from alignment.training.stop import CONTROL, Stop
+from tests.alignment.training.conftest import MakeSnapshot, MakeSpec
+
+PROMPT = [{"role": "user", "content": "the cat"}]
+GREEDY = Sampling(temperature=0, max_new_tokens=12)
+
+
+def events_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / EVENTS).read_text().splitlines()]
+
+
+def of_type(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [event for event in events if event["type"] == kind]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    loaded: dict[str, torch.Tensor] = load_file(next(folder.glob("*.safetensors")))
+    return loaded
+
+
+def test_a_run_tells_its_steps_and_leaves_a_checkpoint_that_answers(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """The whole way: metrics by name for each step, an evaluation, a sample, a checkpoint, and done."""
+    heard: list[dict[str, Any]] = []
+    summary = train(make_spec(duration={"steps": 12}), tmp_path / "out", heard.append)
+    events = events_of(tmp_path / "out")
+    steps = [event for event in of_type(events, "step") if event["examples"]]
+
+    assert heard == events
+    assert [event["step"] for event in steps] == list(range(1, 13))
+    assert {*METRICS, "grad_norm", "learning_rate", "memory/peak_gib"} < set(steps[0]["values"])
+    assert abs(steps[0]["values"]["rewards/margins"]) < 1e-5
+    assert steps[0]["values"]["loss"] == pytest.approx(0.693147, abs=1e-5)
+    assert steps[-1]["values"]["loss"] < 0.69
+    assert of_type(events, "step")[-1]["values"]["eval/rewards/accuracies"] > 0.5
+    assert of_type(events, "sample")[0]["split"] == "validation"
+    assert events[-1]["type"] == "done"
+    assert events[-1]["cancelled"] is False
+    assert events[-1]["checkpoint"] == str(summary.checkpoint) == of_type(events, "checkpoint")[-1]["path"]
+    assert summary.checkpoint is not None
+    assert Generator(summary.checkpoint).generate([PROMPT], GREEDY)[0].tokens > 0
+
+
+@pytest.mark.parametrize("objective", ["cdpo", "ipo_avg", "simpo"])
+def test_every_objective_trains(objective: str, make_spec: MakeSpec, tmp_path: Path) -> None:
+    """Each part of the catalogue lowers its own loss on data that can be learned."""
+    spec = make_spec(objective={"name": objective}, duration={"steps": 10}, evaluate={"every_steps": 100, "samples": 0})
+    train(spec, tmp_path / "out")
+    losses = [event["values"]["loss"] for event in of_type(events_of(tmp_path / "out"), "step") if event["examples"]]
+
+    assert losses[-1] < losses[0]
+
+
+def test_the_same_seed_gives_the_same_weights(make_spec: MakeSpec, make_snapshot: MakeSnapshot, tmp_path: Path) -> None:
+    """A run can be repeated; another seed is another run."""
+    data = [{"path": str(make_snapshot())}]
+    found = [
+        weights(train(make_spec(snapshots=data, seed=seed), tmp_path / name).checkpoint or tmp_path)
+        for seed, name in ((1, "a"), (1, "b"), (2, "c"))
+    ]
+
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    assert not all(torch.equal(found[0][name], found[2][name]) for name in found[0])
+
+
+def test_lora_leaves_an_adapter_that_loads_by_its_folder_and_can_be_trained_again(
+    make_spec: MakeSpec, base: Path, tmp_path: Path
+) -> None:
+    """An adapter folder answers alone or beside its base, differs from the base, and starts the next run."""
+    lora = {"kind": "lora", "rank": 4, "alpha": 64, "dropout": 0.1}
+    spec = make_spec(tuning=lora, duration={"steps": 8}, optimizer={"learning_rate": 3e-2})
+    first = train(spec, tmp_path / "first").checkpoint
+    assert first is not None
+    second = train(make_spec(tuning=lora, checkpoint=str(first)), tmp_path / "second")
+    assert second.checkpoint is not None
+    opening = of_type(events_of(tmp_path / "second"), "step")[0]["values"]
+
+    assert (first / "adapter_model.safetensors").exists()
+    assert not (first / "model.safetensors").exists()
+    alone, beside = (Generator(where).generate([PROMPT], GREEDY)[0].text for where in (first, (base, first)))
+    assert alone == beside
+    assert alone != Generator(base).generate([PROMPT], GREEDY)[0].text
+    assert abs(opening["rewards/margins"]) < 1e-4
+    assert Generator(second.checkpoint).generate([PROMPT], GREEDY)[0].tokens > 0
+
+
+def test_bf16_runs_keep_rewards_at_zero_at_the_start(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """Policy and reference go the same way in reduced precision too."""
+    for kind in ("full", "lora"):
+        train(make_spec(precision="bf16", tuning={"kind": kind}, duration={"steps": 1}), tmp_path / kind)
+        events = events_of(tmp_path / kind)
+        floor = next(event["noise_floor"] for event in of_type(events, "log") if "noise_floor" in event)
+
+        assert abs(of_type(events, "step")[0]["values"]["rewards/margins"]) <= 0.1 * 2 * floor + 0.02
+
+
+def test_another_reference_is_compared_with(make_spec: MakeSpec, base: Path, tmp_path: Path) -> None:
+    """A reference of its own makes rewards differ from zero at once."""
+    moved = train(make_spec(optimizer={"learning_rate": 1e-2}), tmp_path / "moved").checkpoint
+
+    train(make_spec(reference=str(moved)), tmp_path / "out")
+
+    assert abs(of_type(events_of(tmp_path / "out"), "step")[0]["values"]["rewards/chosen"]) > 1e-3
+
+
+def test_the_latest_and_the_best_checkpoints_stay(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """Old checkpoints go, the best by the chosen metric stays, and what stayed is told at the end."""
+    spec = make_spec(
+        duration={"steps": 6},
+        evaluate={"every_steps": 1, "samples": 0},
+        keep={"last": 1, "best": "eval/loss"},
+    )
+    summary = train(spec, tmp_path / "out")
+    events = events_of(tmp_path / "out")
+    written = of_type(events, "checkpoint")
+    best = min(written, key=lambda event: event["metrics"]["eval/loss"])
+
+    assert len(written) == 6
+    assert {path.name for path in (tmp_path / "out" / "checkpoints").iterdir()} == {str(best["step"]), "6"}
+    assert {str(saved.path) for saved in summary.checkpoints} == {best["path"], written[-1]["path"]}
+    removed = {event["removed_checkpoint"] for event in events if "removed_checkpoint" in event}
+    assert removed == {event["path"] for event in written} - {best["path"], written[-1]["path"]}
+
+
+def test_a_folder_that_holds_something_is_not_overwritten(spec: Spec, tmp_path: Path) -> None:
+    """Nothing of an earlier run is lost."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious.txt").write_text("keep")
+
+    with pytest.raises(FolderInUse):
+        train(spec, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["precious.txt"]
+
+
+def test_too_few_examples_are_refused_with_both_numbers(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """A dataset smaller than one step ends the run before any weights are loaded."""
+    with pytest.raises(TooFewExamples) as refused:
+        train(make_spec(batch={"examples_per_step": 64}), tmp_path / "out")
+
+    last = events_of(tmp_path / "out")[-1]
+    assert (last["type"], last["code"], last["exit_code"]) == ("error", "too_few_examples", 65)
+    assert last["field"] == "batch.examples_per_step"
+    assert "12 training pairs" in refused.value.detail
+    assert "64" in refused.value.detail
+
+
+def test_a_bad_spec_in_a_notebook_names_its_field(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """The library refuses like the command line, and makes no folder."""
+    with pytest.raises(TrainingError) as refused:
+        train(make_spec(optimizer={"learning_rat": 1}), tmp_path / "out")
+
+    assert refused.value.field == "optimizer.learning_rat"
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_no_numbers_end_the_run_with_70(make_spec: MakeSpec, base: Path, tmp_path: Path) -> None:
+    """A loss that is NaN stops the run, says at which step, and writes no checkpoint."""
+    broken = shutil.copytree(base, tmp_path / "broken")
+    tensors = weights(broken)
+    tensors["model.norm.weight"][:] = float("nan")
+    save_file(tensors, broken / "model.safetensors", {"format": "pt"})
+
+    with pytest.raises(TrainingError) as stopped:
+        train(make_spec(checkpoint=str(broken)), tmp_path / "out")
+
+    assert stopped.value.exit_code == 70
+    assert "step 1" in events_of(tmp_path / "out")[-1]["detail"]
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_exhausted_memory_ends_the_run_with_71(spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running out of memory is told as such, with what to lower."""
+
+    def exhausted(*_: object) -> dict[str, float]:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Learner, "update", exhausted)
+    with pytest.raises(OutOfMemory):
+        train(spec, tmp_path / "out")
+
+    assert events_of(tmp_path / "out")[-1]["field"] == "batch.tokens_per_pack"
+
+
+def test_a_cpu_that_cannot_allocate_is_out_of_memory_too() -> None:
+    """PyTorch reports it as a plain RuntimeError on a CPU; a defect keeps its own name."""
+    with pytest.raises(RuntimeError) as failed:
+        torch.empty(2**46)
+
+    assert isinstance(named(failed.value), OutOfMemory)
+    assert isinstance(named(RuntimeError("shapes")), Unexpected)
+    assert "shapes" not in named(RuntimeError("shapes")).detail
+
+
+def test_a_disk_without_room_is_told_before_writing(tmp_path: Path) -> None:
+    """A checkpoint that cannot fit is not begun."""
+    with pytest.raises(DiskFull):
+        require_room(tmp_path, 2**60)
+
+
+def test_a_stop_saves_the_last_whole_step(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """Cancelling keeps what was learned and ends as done, not as an error."""
+    stop = Stop()
+
+    def after_two(event: dict[str, Any]) -> None:
+        if event["type"] == "step" and event["step"] == 2:
+            stop.ask()
+
+    summary = train(make_spec(duration={"steps": 1000}), tmp_path / "out", after_two, stop)
+
+    assert summary.cancelled
+    assert summary.step == 2
+    assert summary.checkpoint == tmp_path / "out" / "checkpoints" / "2"
+    assert events_of(tmp_path / "out")[-1]["cancelled"] is True
+
+
+def test_a_stop_before_the_first_step_leaves_no_checkpoint(spec: Spec, tmp_path: Path) -> None:
+    """Nothing was trained, so nothing is saved."""
+    stop = Stop()
+    stop.ask()
+
+    summary = train(spec, tmp_path / "out", stop=stop)
+
+    assert summary.cancelled
+    assert summary.checkpoint is None
+
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    def begin(spec: dict[str, Any], **options: Any) -> "subprocess.Popen[bytes]":
+        folder = tmp_path / "run"
+        folder.mkdir()
+        (folder / "spec.json").write_text(json.dumps(spec))
+        command = [sys.executable, "-m", "alignment.training", str(folder)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, **options)
+
+    return begin
+
+
+def wait_for_step(folder: Path, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 120
+    while not ((folder / EVENTS).exists() and '"type": "step"' in (folder / EVENTS).read_text()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_exits_with_0(start: Start, make_spec: MakeSpec, tmp_path: Path) -> None:
+    """A terminated training process leaves its checkpoint and the word done."""
+    process = start(make_spec(duration={"steps": 1_000_000}))
+    wait_for_step(tmp_path / "run", process)
+
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 0, errors
+    last = events_of(tmp_path / "run")[-1]
+    assert last["cancelled"] is True
+    assert Path(last["checkpoint"], "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_training_process_whose_worker_is_gone_saves_and_exits(
+    start: Start, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    """The end of the control pipe stops the run: no orphan trains on."""
+    reading, writing = os.pipe()
+    process = start(make_spec(duration={"steps": 1_000_000}), env={CONTROL: str(reading)}, pass_fds=[reading])
+    os.close(reading)
+    wait_for_step(tmp_path / "run", process)
+
+    os.close(writing)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 0, errors
+    assert events_of(tmp_path / "run")[-1]["cancelled"] is True
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_the_run_with_74_and_nothing_half_written(
+    start: Start, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    """When a checkpoint cannot be written whole, no part of it stays."""
+
+    def limit_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    process = start(make_spec(), preexec_fn=limit_files)
+    _, errors = process.communicate(timeout=120)
+
+    assert process.returncode == 74, errors
+    assert events_of(tmp_path / "run")[-1]["code"] == "disk_full"
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_spec_with_an_unknown_objective_exits_with_64(start: Start, make_spec: MakeSpec, tmp_path: Path) -> None:
+    """The event names the field and the nearest objective; the terminal says the same."""
+    process = start(make_spec(objective={"name": "dppo"}))
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 64
+    assert b"did you mean 'dpo'" in errors
+    assert events_of(tmp_path / "run")[-1]["field"] == "objective.name"

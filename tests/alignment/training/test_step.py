@@ -1,0 +1,167 @@
+"""Log-probabilities and gradients are exact, whatever the packing, padding and coupling."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from alignment.objectives import Batch, Needs, Objective, State
+from alignment.objectives.objective import PAIR
+from alignment.training import Spec
+from alignment.training.batches import auto_tokens, order, packs
+from alignment.training.data import Pair
+from alignment.training.encode import Encoded
+from alignment.training.errors import NonFiniteLoss
+from alignment.training.model import load_tokenizer
+from alignment.training.prepare import build
+from alignment.training.step import Learner, evaluate, sequence_logps
+
+STATE = State()
+
+
+def nothing() -> None:
+    pass
+
+
+def encoded(count: int, seed: int = 0) -> list[Encoded]:
+    rng = random.Random(seed)
+    message = {"role": "assistant", "content": ""}
+
+    def ids(low: int, high: int) -> list[int]:
+        return [rng.randint(10, 250) for _ in range(rng.randint(low, high))]
+
+    return [
+        Encoded(Pair(str(index), "train", [], message, message), ids(1, 12), ids(1, 30), ids(1, 30))
+        for index in range(count)
+    ]
+
+
+@pytest.fixture
+def learner(spec: Spec) -> Learner:
+    return build(spec, load_tokenizer(spec.checkpoint), 10)[0]
+
+
+def with_tokens(learner: Learner, tokens: int, objective: Objective | None = None) -> Learner:
+    scoring = replace(learner.scoring, tokens=tokens, objective=objective or learner.scoring.objective)
+    return replace(learner, scoring=scoring)
+
+
+def gradient(learner: Learner, examples: list[Encoded], reference: Tensor) -> Tensor:
+    learner.optimizer.zero_grad(set_to_none=True)
+    learner.backward(examples, reference, STATE, nothing)
+    return torch.cat([parameter.grad.flatten() for parameter in learner.parameters if parameter.grad is not None])
+
+
+def test_scores_equal_those_of_one_plain_sequence_at_a_time(learner: Learner, base: Path) -> None:
+    """Summed log-probabilities of padded packs equal a plain forward pass over each sequence."""
+    model = AutoModelForCausalLM.from_pretrained(base)
+    examples = encoded(5)
+
+    found = sequence_logps(learner.scoring, examples, nothing)
+
+    for example, row in zip(examples, found, strict=True):
+        for answer, logp in zip((example.chosen, example.rejected), row, strict=True):
+            ids = torch.tensor([example.prompt + answer])
+            with torch.no_grad():
+                logps = model(ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])
+            assert logp.item() == pytest.approx(logps[len(example.prompt) - 1 :].sum().item(), abs=1e-4)
+
+
+def test_the_gradient_does_not_depend_on_the_token_budget(learner: Learner) -> None:
+    """One pair at a time, a few, or all at once: the optimizer batch has one gradient."""
+    examples = encoded(8)
+    reference = sequence_logps(learner.scoring, examples, nothing) + 0.5
+
+    found = [gradient(with_tokens(learner, tokens), examples, reference) for tokens in (16, 150, 100_000)]
+
+    assert found[0].norm() > 0
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found[2], found[0], rtol=1e-4, atol=1e-6)
+
+
+class Softmin(Objective):
+    """A loss that couples the whole batch: -log mean exp(-DPO loss), for this test only."""
+
+    needs: ClassVar[Needs] = Needs(PAIR, reference="sequence", coupled=True)
+
+    def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
+        losses = -torch.nn.functional.logsigmoid(0.1 * batch.pairs().margin)
+        return -(torch.logsumexp(-losses, 0) - torch.log(torch.tensor(float(len(losses)))))
+
+    def rewards(self, batch: Batch) -> Tensor:
+        return 0.1 * batch.singles().ratios
+
+
+def test_a_coupled_loss_has_the_gradient_of_the_whole_batch(learner: Learner) -> None:
+    """Packs that are back-propagated one by one give the gradient of a single pass over everything."""
+    examples = encoded(6)
+    reference = sequence_logps(learner.scoring, examples, nothing) + torch.randn(6, 2)
+    coupled = with_tokens(learner, 100, Softmin())
+
+    found = gradient(coupled, examples, reference)
+
+    learner.optimizer.zero_grad(set_to_none=True)
+    batch = coupled.scoring.batch(coupled.scoring.scores(examples), reference)
+    torch.autograd.backward(coupled.scoring.objective.loss(batch, STATE))
+    whole = torch.cat([parameter.grad.flatten() for parameter in learner.parameters if parameter.grad is not None])
+    torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
+
+
+def test_rewards_are_zero_before_the_first_step(learner: Learner) -> None:
+    """An untrained policy has reward 0 within rounding, and DPO's loss is log 2."""
+    examples = encoded(8)
+    reference = sequence_logps(with_tokens(learner, 64).scoring, examples, nothing)
+
+    measured = evaluate(with_tokens(learner, 4096).scoring, examples, reference, STATE, nothing)
+
+    assert abs(measured["eval/rewards/chosen"]) < 1e-5
+    assert abs(measured["eval/rewards/rejected"]) < 1e-5
+    assert measured["eval/loss"] == pytest.approx(0.693147, abs=1e-5)
+
+
+def test_a_step_with_a_non_finite_gradient_leaves_the_weights_alone(learner: Learner) -> None:
+    """NaN never reaches the weights: the error comes first, and names the step."""
+    examples = encoded(4)
+    before = [parameter.detach().clone() for parameter in learner.parameters]
+    reference = torch.full((4, 2), float("nan"))
+
+    with pytest.raises(NonFiniteLoss) as stopped:
+        learner.update(examples, reference, State(6), nothing)
+
+    assert "step 7" in stopped.value.detail
+    assert stopped.value.exit_code == 70
+    assert all(torch.equal(one, other) for one, other in zip(before, learner.parameters, strict=True))
+
+
+def test_packs_hold_every_example_once_and_keep_to_the_budget() -> None:
+    """Packing loses nothing, and only a pair that alone is too large exceeds the budget."""
+    examples = encoded(40)
+
+    groups = packs(examples, 120)
+
+    assert sorted(index for pack in groups for index in pack) == list(range(40))
+    for pack in groups:
+        size = 2 * len(pack) * max(examples[index].longest for index in pack)
+        assert size <= 120 or len(pack) == 1
+
+
+def test_the_order_is_a_new_shuffle_each_pass_and_the_same_for_the_same_seed() -> None:
+    """Every pass sees every example once; a seed decides the whole course."""
+    source, again, other = order(10, 3), order(10, 3), order(10, 4)
+    passes = [[next(source) for _ in range(10)] for _ in range(3)]
+
+    assert all(sorted(one) == list(range(10)) for one in passes)
+    assert passes[0] != passes[1]
+    assert [next(again) for _ in range(10)] == passes[0]
+    assert [next(other) for _ in range(10)] != passes[0]
+
+
+def test_the_automatic_pack_shrinks_with_the_vocabulary() -> None:
+    """Logits of a large vocabulary are bounded too."""
+    assert auto_tokens("cuda", 32_000) > auto_tokens("cuda", 256_000) >= 256
+    assert auto_tokens("cpu", 300) < auto_tokens("cuda", 300)
