@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.datasets.models import Item
 from backend.errors import Conflict, NotFound
-from backend.labels.models import Lease
+from backend.labels.models import Label, Lease
 from backend.labels.queries import done_for
 
 LEASE = timedelta(minutes=10)
@@ -33,12 +33,21 @@ def take(
 ) -> list[Held]:
     """The next `n` items for the person, leased; fewer when fewer are free. Never one that somebody else holds.
 
-    The person's own leased items come again, so a reload shows the same pair.
+    By position, from the person's last label on and then from the start. Their own leased items come again, so a
+    reload shows the same pair.
     """
+    start = _where(session, user_id, dataset_id)
     taken: list[Held] = []
-    passed = set(holding)
+    for span in (Item.position >= start, Item.position < start):
+        taken += _take(session, user_id, n - len(taken), Item.dataset_id == dataset_id, span, Item.id.not_in(holding))
+    return taken
+
+
+def _take(session: Session, user_id: uuid.UUID, n: int, *among: ColumnElement[bool]) -> list[Held]:
+    taken: list[Held] = []
+    passed: set[uuid.UUID] = set()
     while len(taken) < n:
-        free = Item.dataset_id == dataset_id, Item.id.not_in(passed), ~done_for(user_id), ~_held_from(user_id)
+        free = *among, Item.id.not_in(passed), ~done_for(user_id), ~_held_from(user_id)
         ids = session.scalars(
             select(Item.id)
             .where(*free)
@@ -54,6 +63,21 @@ def take(
         taken += hold(session, user_id, items)
         passed.update(ids)
     return taken
+
+
+def _where(session: Session, user_id: uuid.UUID, dataset_id: uuid.UUID) -> int:
+    """The position of the person's last label in the dataset, 0 without one.
+
+    To begin there costs the same however much of the dataset is labelled.
+    """
+    last = (
+        select(Item.position)
+        .join(Label, Label.item_id == Item.id)
+        .where(Item.dataset_id == dataset_id, Label.annotator_id == user_id)
+        .order_by(Label.created_at.desc(), Label.id.desc())
+        .limit(1)
+    )
+    return session.scalar(last) or 0
 
 
 def hold(session: Session, user_id: uuid.UUID, items: Sequence[Item]) -> list[Held]:

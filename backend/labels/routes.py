@@ -49,9 +49,9 @@ CallerDep = Annotated[Caller, Depends(calling)]
 
 
 @router.get("/progress")
-def list_progress(caller: CallerDep, session: SessionDep) -> Page[DatasetProgress]:
-    """Every dataset of pairs and how far it is labelled, newest first."""
-    return Page(items=service.queue(session, caller))
+def list_progress(caller: CallerDep, session: SessionDep, dataset_id: uuid.UUID | None = None) -> Page[DatasetProgress]:
+    """Every dataset of pairs, or the one, and how far it is labelled, newest first."""
+    return Page(items=service.queue(session, caller, dataset_id))
 
 
 @router.post("/datasets/{dataset_id}/cards")

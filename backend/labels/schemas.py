@@ -128,7 +128,7 @@ class LabelOut(OwnLabelOut):
 class SubmittedOut(Out):
     label: OwnLabelOut
     next: Card | None
-    progress: Progress
+    progress: Progress | None = Field(description="Counted when there is no next pair; see also `/progress`.")
 
 
 class UndoneOut(Out):

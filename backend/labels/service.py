@@ -43,9 +43,9 @@ class Caller(NamedTuple):
     midnight: datetime
 
 
-def queue(session: Session, caller: Caller) -> list[DatasetProgress]:
-    """Every dataset of pairs and how far it is, newest first."""
-    return progress(session, caller.user.id, caller.midnight, project_id=caller.project_id, dataset_id=None)
+def queue(session: Session, caller: Caller, dataset_id: uuid.UUID | None = None) -> list[DatasetProgress]:
+    """Every dataset of pairs (or the one) and how far it is, newest first."""
+    return progress(session, caller.user.id, caller.midnight, project_id=caller.project_id, dataset_id=dataset_id)
 
 
 def next_cards(
@@ -57,11 +57,14 @@ def next_cards(
     return [draw(one) for one in held], _progress(session, caller, dataset.id)
 
 
-def submit(session: Session, caller: Caller, item_id: uuid.UUID, body: LabelIn) -> tuple[Label, Card | None, Progress]:
+def submit(
+    session: Session, caller: Caller, item_id: uuid.UUID, body: LabelIn
+) -> tuple[Label, Card | None, Progress | None]:
     """Store the person's judgement of an item once, however often it is sent; then lease them the next pair.
 
     A lease that has run out does no harm: whoever was handed the item keeps what they said, also when somebody else
-    has judged it meanwhile. A judgement of the same item under a new `client_id` is a new version.
+    has judged it meanwhile. A judgement of the same item under a new `client_id` is a new version. How far the dataset
+    is, is counted only when there is no next pair: counting takes longer the more there is.
     """
     item = _item(session, caller, item_id)
     _pairs(session, caller, item.dataset_id)
@@ -74,7 +77,9 @@ def submit(session: Session, caller: Caller, item_id: uuid.UUID, body: LabelIn) 
     passed = {*body.holding, item.id}
     upcoming = leases.take(session, caller.user.id, item.dataset_id, 1, passed)
     session.flush()
-    return label, draw(upcoming[0]) if upcoming else None, _progress(session, caller, item.dataset_id)
+    if upcoming:
+        return label, draw(upcoming[0]), None
+    return label, None, _progress(session, caller, item.dataset_id)
 
 
 def undo(session: Session, caller: Caller, label_id: uuid.UUID) -> tuple[Card, Progress]:
@@ -246,5 +251,5 @@ def _last(session: Session, annotator_id: uuid.UUID, item_id: uuid.UUID) -> Labe
 
 
 def _progress(session: Session, caller: Caller, dataset_id: uuid.UUID) -> Progress:
-    (one,) = progress(session, caller.user.id, caller.midnight, project_id=caller.project_id, dataset_id=dataset_id)
+    (one,) = queue(session, caller, dataset_id)
     return one.progress

@@ -1,6 +1,6 @@
 // The pairs at hand and the answers on their way, without any drawing: prefetch, send, send again, undo, keep leases.
 
-import { connection, del, newKey, post } from "./api.js";
+import { connection, del, get, newKey, post } from "./api.js";
 import { forget, keep, kept } from "./label-outbox.js";
 
 const AT_HAND = 5; // cards in the browser, the shown one included
@@ -8,6 +8,7 @@ const RENEW_MINUTES = 4;
 const IDLE_MINUTES = 15; // leases of somebody who went away are not renewed
 const BUSY_SECONDS = 5; // ask again when others hold all that is left
 const REMEMBERED = 50;
+const RECOUNT_MINUTES = 1;
 const headers = () => ({ "X-UTC-Offset": String(-new Date().getTimezoneOffset()) });
 const again = (error) => error.status === 0 || error.status === 429 || error.status >= 500;
 
@@ -33,6 +34,7 @@ export class LabelQueue extends EventTarget {
     this.send();
     this.fill();
     this.timers.push(setInterval(() => this.renew(), RENEW_MINUTES * 60_000));
+    this.timers.push(setInterval(() => document.hidden || this.recount(), RECOUNT_MINUTES * 60_000));
     this.onback = () => {
       this.send();
       this.fill();
@@ -118,17 +120,28 @@ export class LabelQueue extends EventTarget {
   async ask(n) {
     try {
       const body = { n, holding: this.holding() };
-      const [before, busy] = [this.writes, this.sending !== null];
-      const { cards, progress } = await post(`/datasets/${this.dataset}/cards`, body, { headers: headers() });
+      const { cards } = await this.counted(() => post(`/datasets/${this.dataset}/cards`, body, { headers: headers() }));
       this.loaded = true;
-      // Numbers that were read beside a label on its way may be older than the ones its answer brought.
-      if (!this.progress || (before === this.writes && !busy)) this.progress = progress;
       cards.forEach((card) => this.add(card));
     } catch (error) {
       if (error.status === 0) return; // "back" asks again
       if (again(error)) this.later(() => this.fill(), BUSY_SECONDS);
       this.tell("error", error);
     }
+  }
+
+  // What `ask` gets, its progress taken over: unless it was counted beside a label on its way, and may be older.
+  async counted(ask) {
+    const [before, busy] = [this.writes, this.sending !== null];
+    const answer = await ask();
+    if (!this.progress || (before === this.writes && !busy)) this.progress = answer.progress;
+    return answer;
+  }
+
+  // Others label too: count anew now and then.
+  recount() {
+    const ask = async () => (await get("/progress", { dataset_id: this.dataset }, { headers: headers() })).items[0];
+    return this.counted(ask).then(() => this.changed(), () => null); // the old numbers will do
   }
 
   add(card) {
@@ -179,10 +192,19 @@ export class LabelQueue extends EventTarget {
     this.saveHistory();
     this.writes += 1;
     if (answer.dataset === this.dataset) {
-      this.progress = progress;
+      this.progress = progress || this.after(answer);
       if (this.cards.length < AT_HAND) this.add(next);
     }
     this.changed();
+  }
+
+  // The numbers with one more answer of this person.
+  after({ value }) {
+    if (!this.progress) return null;
+    const { labelled, by_you: byYou, today, left, skipped } = this.progress;
+    const rest = { ...this.progress, left: Math.max(0, left - 1) };
+    if ("skip" in value) return { ...rest, skipped: skipped + 1 };
+    return { ...rest, labelled: labelled + 1, by_you: byYou + 1, today: today + 1 };
   }
 
   refused(answer, error) {

@@ -1,17 +1,18 @@
 """Labelling in a real browser: by keyboard alone, blind, undoable, harmless whatever the text, nothing lost."""
 
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from backend.accounts.models import Role
 from backend.datasets.models import Dataset, Item, Kind
 from backend.db import transaction
-from backend.labels.models import Label
+from backend.labels.models import Label, Lease
 from backend.projects import service as projects
 from tests.browser.conftest import SignIn
 
@@ -242,6 +243,24 @@ def test_two_people(sign_in: SignIn) -> None:
     wait_for_labels(one, 4)
     one.goto("/label")  # leaving gives the last pair back
     prompt(two, "Question 4")
+
+
+def test_lease_lost_while_away(sign_in: SignIn) -> None:
+    """Whose lease ran out while they were away, and went to somebody else, is told and gets the next pair."""
+    dataset = numbered(9)
+    one, two = sign_in(Role.annotator, "one"), sign_in(Role.annotator, "two")
+    one.clock.install()
+    open_card(one, dataset)
+    with transaction() as session:
+        session.execute(update(Lease).values(expires_at=func.now() - timedelta(seconds=1)))
+    open_card(two, dataset)
+    prompt(two, "Question 0")
+
+    one.clock.fast_forward("05:00")
+    expect(one.get_by_text("That pair went to somebody else")).to_be_visible()
+    prompt(one, "Question 5")
+    one.keyboard.press("1")
+    assert [position for position, _ in wait_for_labels(one, 1)] == [5]
 
 
 def test_choosing_a_dataset(sign_in: SignIn) -> None:

@@ -69,6 +69,17 @@ def test_in_order_and_not_held_ones(annotator: Client, make_pairs: MakePairs) ->
     assert [(card["item_id"], card["lease"]) for card in again] == [(card["item_id"], card["lease"]) for card in first]
 
 
+def test_on_from_the_last_label_then_around(annotator: Client, make_pairs: MakePairs) -> None:
+    """Cards go on from the person's last label, an undone one first, and come round to what was left before."""
+    dataset = make_pairs(6)
+    cards = take(annotator, dataset, 6)
+    label = send(annotator, cards[3])["label"]
+    assert [card["position"] for card in take(annotator, dataset, 6)] == [4, 5, 0, 1, 2]
+
+    annotator.post(f"/api/v1/labels/{label['id']}/undo")
+    assert [card["position"] for card in take(annotator, dataset, 6)] == [3, 4, 5, 0, 1, 2]
+
+
 def test_one_person_at_a_time(annotator: Client, make_client: MakeClient, make_pairs: MakePairs) -> None:
     """A leased or judged pair goes to nobody else; a released, run-out or skipped one does."""
     dataset, other = make_pairs(2), make_client(Role.annotator)
@@ -143,12 +154,14 @@ def test_progress(annotator: Client, make_client: MakeClient, make_pairs: MakePa
     dataset, other = make_pairs(4), make_client(Role.researcher)
     one, two, three = take(annotator, dataset, 3)
     send(annotator, one)
-    progress = send(annotator, two, {"skip": "both say the same"})["progress"]
+    assert send(annotator, two, {"skip": "both say the same"})["progress"] is None  # there is a next pair
+    progress = annotator.get(f"/api/v1/progress?dataset_id={dataset}").json()["items"][0]["progress"]
     assert progress == {"total": 4, "labelled": 1, "by_you": 1, "skipped": 1, "left": 2, "today": 1}
 
     annotator.delete(f"/api/v1/leases/{three['lease']}")
-    for card in take(other, dataset, 4):
-        send(other, card)
+    answers = [send(other, card) for card in take(other, dataset, 4)]
+    assert answers[-1]["progress"] == {"total": 4, "labelled": 4, "by_you": 3, "skipped": 0, "left": 0, "today": 3}
+    assert annotator.get(f"/api/v1/progress?dataset_id={uuid.uuid4()}").json()["items"] == []
     (seen,) = annotator.get("/api/v1/progress").json()["items"]
     assert seen["dataset_id"] == str(dataset)
     assert seen["progress"] == {"total": 4, "labelled": 4, "by_you": 1, "skipped": 0, "left": 0, "today": 1}

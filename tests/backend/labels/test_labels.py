@@ -72,9 +72,9 @@ def test_next_card_comes_with_the_answer(annotator: Client, make_pairs: MakePair
     one, two = take(annotator, make_pairs(3), 2)
     answer = send(annotator, one, holding=[two["item_id"]])
 
-    assert answer["next"]["position"] == 2
-    assert answer["progress"]["labelled"] == 1
-    assert send(annotator, two, holding=[answer["next"]["item_id"]])["next"] is None
+    assert (answer["next"]["position"], answer["progress"]) == (2, None)
+    last = send(annotator, two, holding=[answer["next"]["item_id"]])
+    assert (last["next"], last["progress"]["labelled"]) == (None, 2)
 
 
 @pytest.mark.parametrize(
