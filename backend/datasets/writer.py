@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, String, any_, func, literal, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
@@ -92,7 +92,7 @@ class Writer:
         """The first response of each of these contents that the dataset holds."""
         found = self.session.execute(
             select(Item.content_hash, Item.responses[0]).where(
-                Item.dataset_id == self.dataset.id, Item.content_hash.in_(hashes)
+                Item.dataset_id == self.dataset.id, Item.content_hash == any_(literal(hashes, ARRAY(String)))
             )
         )
         return {row[0]: row[1] for row in found}
