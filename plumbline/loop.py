@@ -112,8 +112,7 @@ class Loop:
         limit = time.monotonic() + PATIENCE_SECONDS
         while True:
             row: dict[str, Any] = self._call("GET", path)
-            done, total = row.get("step") or row.get("done") or 0, row.get("total_steps") or row.get("total") or 0
-            self.tell(name, done / total if total else None, note(row))
+            self.tell(name, row["done"] / row["total"] if row.get("total") else None, note(row))
             if row["state"] == "succeeded":
                 return row
             if row["state"] in ENDED:
@@ -168,13 +167,13 @@ class Loop:
             started = time.monotonic()
             body = {**RUN, "name": f"Tour {self.suffix}", "checkpoint_id": base, "dataset_id": dataset}
             run = self._post("/runs", body)
-            ended = self._await("Train", f"/runs/{run['id']}", lambda row: f"step {row.get('step') or 0}")
+            ended = self._await("Train", f"/runs/{run['id']}", lambda row: f"step {row['done']} of {row['total']}")
             self.report.run_seconds = time.monotonic() - started
             products = self._call("GET", "/checkpoints", params={"run_id": run["id"], "limit": 100})["items"]
             if not products:
                 raise LoopFailed("Train: the run succeeded but left no checkpoint.")
             last = max(products, key=lambda row: row["step"])
-            result[0] = f"{ended['total_steps']:,} steps of {ended['objective']}"
+            result[0] = f"{ended['total']:,} steps of {ended['objective']}"
             return str(last["id"])
 
     def _evaluate(self, base: str, trained: str) -> str:

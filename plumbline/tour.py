@@ -11,10 +11,11 @@ from pathlib import Path
 
 import httpx2
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from alignment.toyworld import BEST_REWARD
+from backend.logs import configure
 from backend.settings import get_settings
 from plumbline.loop import Loop, Report, Size
 from plumbline.services import Trouble
@@ -41,20 +42,26 @@ def walk(url: str | None, token: str | None, *, pairs: int, label: int) -> None:
 
 def _walk(url: str, token: str, size: Size, tend: Callable[[], None]) -> Report:
     columns = (
-        TextColumn("{task.description:<28}"),
+        TextColumn("{task.description:<14}"),
         BarColumn(),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as progress, _client(url, token) as client:
-        shown = progress.add_task("Getting ready", total=1.0, note="")
+        bars: dict[str, TaskID] = {}
 
         def tell(stage: str, share: float | None, note: str) -> None:
+            """One bar per stage; the one before is full when the next begins."""
             tend()
-            progress.update(shown, description=stage, completed=share, total=None if share is None else 1.0, note=note)
+            if stage not in bars:
+                for bar in bars.values():
+                    progress.update(bar, completed=1.0, total=1.0)
+                bars[stage] = progress.add_task(stage, total=None, note=note)
+            progress.update(bars[stage], completed=share, total=None if share is None else 1.0, note=note)
 
         report = Loop(client, size, tell).walk()
-        progress.update(shown, description="Done", completed=1.0, total=1.0, note="")
+        for bar in bars.values():
+            progress.update(bar, completed=1.0, total=1.0)
         return report
 
 
@@ -77,6 +84,7 @@ def private_program() -> Iterator[tuple[str, str, Callable[[], None]]]:
         with stopping_on_signals(stack.children), stack:
             from plumbline.first_start import prepare
 
+            configure("tour", stack.settings.logs)
             console.print("Starting a private Plumbline for the tour …")
             prepare(stack.settings)
             stack.serve()
