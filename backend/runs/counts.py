@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from alignment.formats.preference import Policy
@@ -33,7 +34,7 @@ def of_dataset(session: Session, dataset: Dataset, policy: Policy) -> Pairs:
         select(Item.split, Label.item_id, Label.value)
         .join(Item, Item.id == Label.item_id)
         .where(Item.dataset_id == dataset.id)
-        .distinct(Label.item_id, who)
+        .ext(distinct_on(Label.item_id, who))
         .order_by(Label.item_id, who, Label.version.desc())
     )
     if policy.sources in SOURCES:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alignment.training.errors import BadSpec
+from alignment.training.estimate import estimate
 from alignment.training.prepare import require_supported
 from alignment.training.schedule import total_steps
 from alignment.training.spec import Spec
@@ -17,6 +18,8 @@ from backend.runs.models import Metric, Run
 from backend.runs.schemas import EstimateOut, MemoryPart, RunIn
 from backend.settings import get_settings
 
+NVIDIA = Path("/dev/nvidia0")
+PROGRAM_BYTES = 500 << 20  # Python with torch and transformers, before any weights
 RATE = "throughput/examples_per_second"
 EARLIER_RUNS = 5
 SPREAD = (0.7, 1.5)  # the next run is seldom outside this share of the median
@@ -32,23 +35,25 @@ def unsupported(whole: Spec) -> list[tuple[str | None, str]]:
 
 
 def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examples: int) -> EstimateOut:
-    """The whole estimate of a run that could be launched."""
-    count = steps(body, examples)
-    memory: list[MemoryPart] = []
+    """The whole estimate of a run that could be launched.  Raises CheckpointRefused."""
+    device = "cuda" if NVIDIA.exists() else "cpu"
+    found = estimate(whole, examples, device)
+    parts = found.memory.model_dump() | {"program": PROGRAM_BYTES}
+    memory = [MemoryPart(name=name, bytes=size) for name, size in parts.items() if size]
+    kept = body.keep.last + (2 if body.keep.best else 1)  # the best one too, and the one that is being written
     return EstimateOut(
         memory=memory,
         memory_bytes=sum(part.bytes for part in memory),
-        available_bytes=memory_here(),
-        disk_bytes=0,
-        free_disk_bytes=_free(get_settings().data),
+        available_bytes=psutil.virtual_memory().available if device == "cpu" else None,
+        device=device,
+        parameters=found.parameters,
+        trainable=found.trainable,
+        disk_bytes=found.checkpoint_bytes * kept,
+        free_disk_bytes=shutil.disk_usage(get_settings().data).free,
         examples=examples,
-        steps=count,
-        seconds=seconds(session, body, checkpoint, count),
+        steps=found.steps,
+        seconds=seconds(session, body, checkpoint, found.steps),
     )
-
-
-def _free(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
 
 
 def steps(body: RunIn, examples: int) -> int:
@@ -80,8 +85,3 @@ def seconds(session: Session, body: RunIn, checkpoint: Checkpoint, steps: int) -
         return None
     expected = steps * body.batch.examples_per_step / median(rates)
     return expected * SPREAD[0], expected * SPREAD[1]
-
-
-def memory_here() -> int:
-    """Bytes of memory that this machine has for a new process."""
-    return int(psutil.virtual_memory().available)

@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from alignment.training.errors import problems_of
+from alignment.training.errors import CheckpointRefused, problems_of
+from alignment.training.spec import Spec
 from backend.checkpoints.models import Checkpoint
 from backend.datasets import service as datasets
 from backend.datasets import snapshots
@@ -61,9 +62,17 @@ class _Check:
         whole = spec.with_paths(self.body.recipe(), base.path, reference.path if reference else None, path)
         self.errors += [Finding(field=field, detail=detail) for field, detail in estimate.unsupported(whole)]
         self.warnings += self._doubts(base)
-        taken = estimate.of(self.session, self.body, base, whole, pairs.train)
-        self.warnings += _about_memory(taken)
+        taken = self._estimate(base, whole, pairs.train)
         return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=taken, yaml=spec.to_yaml(whole))
+
+    def _estimate(self, base: Checkpoint, whole: Spec, examples: int) -> EstimateOut | None:
+        try:
+            taken = estimate.of(self.session, self.body, base, whole, examples)
+        except CheckpointRefused as error:
+            self.errors.append(Finding(field="checkpoint_id", detail=error.detail, remedy=error.remedy))
+            return None
+        self.warnings += _about_room(taken)
+        return taken
 
     def _usable(self, checkpoint_id: Any, field: str) -> Checkpoint | None:
         try:
@@ -125,7 +134,7 @@ class _Check:
         self.warnings.append(Finding(field=field, detail=detail))
 
 
-def _about_memory(taken: EstimateOut) -> Iterator[Finding]:
+def _about_room(taken: EstimateOut) -> Iterator[Finding]:
     if taken.available_bytes is not None and taken.memory_bytes > taken.available_bytes:
         yield Finding(
             field="batch.tokens_per_pack",

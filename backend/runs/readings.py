@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Row, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from backend.runs.models import Metric, MetricRollup
@@ -109,7 +109,7 @@ def latest(session: Session, run_ids: Sequence[uuid.UUID], names: Sequence[str])
     """The last finite value of each of `names` for each run."""
     found = session.execute(
         select(Metric.run_id, Metric.name, Metric.value)
-        .distinct(Metric.run_id, Metric.name)
+        .ext(distinct_on(Metric.run_id, Metric.name))
         .where(Metric.run_id.in_(run_ids), Metric.name.in_(names), Metric.value.is_not(None))
         .order_by(Metric.run_id, Metric.name, Metric.step.desc())
     )

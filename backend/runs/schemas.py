@@ -33,8 +33,8 @@ class RunIn(Part):
     batch: BatchSize = BatchSize()
     length: Length = Length()
     duration: Duration = Duration(epochs=1)
-    precision: Literal["bf16", "fp32"] = Field(
-        "bf16", description="Arithmetic of the forward pass; weights are kept in fp32."
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="Arithmetic of the forward pass; bf16 suits GPUs, and is slow on most CPUs."
     )
     evaluate: Evaluate = Evaluate()
     keep: Keep = Keep()
@@ -72,7 +72,10 @@ class EstimateOut(BaseModel):
 
     memory: list[MemoryPart]
     memory_bytes: int
-    available_bytes: int
+    available_bytes: int | None = Field(description="Free memory of this machine; null when a GPU will train.")
+    device: str
+    parameters: int
+    trainable: int
     disk_bytes: int
     free_disk_bytes: int
     examples: int

@@ -1,0 +1,255 @@
+"""POST /api/v1/runs and /runs/preflight: what may be launched, and what is refused with the field at fault."""
+
+import uuid
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from alignment.training.spec import Spec
+from backend import queue
+from backend.checkpoints.models import Checkpoint
+from backend.datasets.models import Dataset, Snapshot
+from backend.db import transaction
+from backend.runs.models import Run
+from backend.runs.schemas import ELSEWHERE, RunIn
+from tests import loop
+from tests.backend.runs.conftest import Body, Launched
+from tests.conftest import Client
+
+SOME = "00000000-0000-7000-8000-000000000000"
+READ = ["/runs", f"/runs/{SOME}", f"/runs/{SOME}/metrics", f"/runs/{SOME}/events"]
+WRITE = ["/runs", "/runs/preflight", f"/runs/{SOME}/cancel"]
+
+
+@pytest.mark.parametrize("path", READ)
+def test_who_may_read(anonymous: Client, annotator: Client, path: str) -> None:
+    """Runs are for researchers."""
+    assert anonymous.get(f"/api/v1{path}").status_code == 401
+    assert annotator.get(f"/api/v1{path}").status_code == 403
+
+
+@pytest.mark.parametrize("path", WRITE)
+def test_who_may_write(anonymous: Client, annotator: Client, path: str, body: Body) -> None:
+    """Launching and cancelling too."""
+    assert anonymous.post(f"/api/v1{path}", json=body()).status_code == 401
+    assert annotator.post(f"/api/v1{path}", json=body()).status_code == 403
+
+
+def test_missing(researcher: Client) -> None:
+    """An id of nothing is 404."""
+    for path in READ[1:]:
+        assert researcher.get(f"/api/v1{path}").status_code == 404
+    assert researcher.post(f"/api/v1/runs/{SOME}/cancel").status_code == 404
+
+
+def test_api_takes_what_training_takes() -> None:
+    """RunIn is the training spec with ids where that has paths: no hyperparameter is missing or differs."""
+    ours, theirs = RunIn.model_fields, Spec.model_fields
+
+    assert set(ours) - ELSEWHERE == set(theirs) - {"checkpoint", "reference", "snapshots"}
+    for name in set(ours) - ELSEWHERE:
+        assert ours[name].annotation == theirs[name].annotation, name
+        assert ours[name].default == theirs[name].default, name
+        assert ours[name].description == theirs[name].description, name
+
+
+def test_launch(researcher: Client, body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data is frozen, the run queued, and the bell rung once both are committed."""
+    rung: list[tuple[str, int]] = []
+
+    def ring(bell: str) -> None:
+        with transaction() as session:
+            rung.append((bell, session.scalar(select(func.count()).select_from(Run)) or 0))
+
+    monkeypatch.setattr(queue, "ring_now", ring)
+    answer = researcher.post("/api/v1/runs", json=body())
+
+    assert answer.status_code == 202
+    run = answer.json()
+    assert (run["state"], run["total"], run["objective"]) == ("queued", 4, "dpo")
+    assert rung == [("train", 1)]
+    whole = researcher.get(f"/api/v1/runs/{run['id']}").json()
+    assert whole["position"] == 1
+    assert whole["spec"]["objective"] == {"name": "dpo", "beta": 0.1}
+    assert "learning_rate: 0.001" in whole["yaml"]
+    assert len(whole["snapshot_hash"]) == 64
+
+
+def test_same_data_same_snapshot(launched: Launched) -> None:
+    """Runs on unchanged data share a snapshot."""
+    assert launched()["snapshot_id"] == launched()["snapshot_id"]
+
+
+def test_snapshot_instead_of_dataset(researcher: Client, launched: Launched, body: Body) -> None:
+    """A frozen snapshot can be trained on again, whatever has happened to its dataset."""
+    first = launched()
+    again = body(snapshot_id=first["snapshot_id"])
+    del again["dataset_id"]
+
+    assert researcher.post("/api/v1/runs", json=again).json()["snapshot_id"] == first["snapshot_id"]
+
+
+def test_once(researcher: Client, body: Body) -> None:
+    """A request that is sent twice with its key launches one run."""
+    sent = body()
+    first, again = (
+        researcher.post("/api/v1/runs", json=sent, headers={"idempotency-key": "one"}).json() for _ in range(2)
+    )
+
+    assert first["id"] == again["id"]
+    assert len(researcher.get("/api/v1/runs").json()["items"]) == 1
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"objective": {"name": "dpp"}}, "objective", "did you mean 'dpo'"),
+    ({"objective": {"name": "dpo", "betta": 1}}, "objective.betta", "did you mean 'beta'"),
+    ({"objective": {"name": "dpo", "beta": -1}}, "objective.beta", "greater than 0"),
+    ({"objective": {"name": "dpo", "beta": "inf"}}, "objective.beta", "finite"),
+    ({"objective": {}}, "objective", "dpo"),
+    ({"optimizer": {"learning_rate": 7}}, "optimizer.learning_rate", "less than or equal to 1"),
+    ({"optimizer": {"learnin_rate": 1}}, "optimizer.learnin_rate", "did you mean 'learning_rate'"),
+    ({"tuning": {"kind": "lora", "rank": 0}}, "tuning", "greater than or equal to 1"),
+    ({"tuning": {"kind": "qlora"}}, "tuning", "lora"),
+    ({"batch": {"examples_per_step": 0}}, "batch.examples_per_step", "greater than or equal to 1"),
+    ({"batch": {"examples_per_step": 1e400}}, "batch.examples_per_step", ""),
+    ({"duration": {"epochs": 1, "steps": 1}}, "duration", "either"),
+    ({"duration": {}}, "duration", "either"),
+    ({"seed": -1}, "seed", "greater than or equal to 0"),
+    ({"precision": "fp8"}, "precision", "bf16"),
+    ({"devices": 2}, "devices", "1"),
+    ({"name": "   "}, "name", "at least 1"),
+    ({"checkpiont_id": "x"}, "checkpiont_id", "did you mean 'checkpoint_id'"),
+    ({"checkpoint_id": "nonsense"}, "checkpoint_id", "UUID"),
+    ({"kind": "sft"}, "kind", "preference"),
+    ({"dataset_id": None}, "", "dataset_id"),
+]
+
+
+@pytest.mark.parametrize(("changes", "field", "words"), BAD)
+def test_refused(researcher: Client, body: Body, changes: dict[str, Any], field: str, words: str) -> None:
+    """A wrong spec names its field, in the pre-flight as in the launch, and leaves nothing behind."""
+    sent = {key: value for key, value in body(**changes).items() if value is not None}
+    if "inf" in str(sent["batch"]):
+        sent["batch"] = {"examples_per_step": 10**400}
+    answer = researcher.post("/api/v1/runs", json=sent)
+    told = researcher.post("/api/v1/runs/preflight", json=sent)
+
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert (answer.json()["field"] or "").startswith(field)
+    assert told.status_code == 200
+    assert (told.json()["errors"][0]["field"] or "").startswith(field)
+    assert words in told.json()["errors"][0]["detail"]
+    with transaction() as session:
+        assert session.scalar(select(func.count()).select_from(Run)) == 0
+        assert session.scalar(select(func.count()).select_from(Snapshot)) == 0
+
+
+def test_too_few(researcher: Client, body: Body) -> None:
+    """Fewer training pairs than one step takes: both numbers and what to do are said, before anything is frozen too."""
+    sent = body(batch={"examples_per_step": 64})
+    answer = researcher.post("/api/v1/runs", json=sent)
+    told = researcher.post("/api/v1/runs/preflight", json=sent).json()
+
+    assert answer.status_code == 422
+    assert "one step takes 64" in answer.json()["detail"]
+    assert "examples_per_step" in answer.json()["remedy"]
+    assert "one step takes 64" in told["errors"][0]["detail"]
+
+
+def test_unlabelled(researcher: Client, body: Body) -> None:
+    """A dataset without labels cannot be trained on, and says so."""
+    with transaction() as session:
+        from backend.datasets import service as datasets
+        from backend.projects import service as projects
+
+        items = loop.pairs(20)
+        for item in items:
+            item.labels = ()
+        empty = datasets.create_from_items(session, projects.default(session), "Unlabelled", items)
+    answer = researcher.post("/api/v1/runs", json=body(dataset_id=str(empty.id)))
+
+    assert answer.status_code == 422
+    assert "No labelled pair" in answer.json()["detail"]
+
+
+def test_somebody_elses(researcher: Client, body: Body) -> None:
+    """Checkpoints, datasets and snapshots of nobody here are 404, naming the field."""
+    for field in ("checkpoint_id", "reference_id", "dataset_id"):
+        answer = researcher.post("/api/v1/runs", json=body(**{field: SOME}))
+        assert answer.status_code == 404, field
+        told = researcher.post("/api/v1/runs/preflight", json=body(**{field: SOME})).json()
+        assert told["errors"][0]["field"] == field
+
+
+def test_weights_gone(researcher: Client, body: Body, base: Checkpoint) -> None:
+    """A checkpoint whose folder is gone is refused before a worker fails on it."""
+    from pathlib import Path
+
+    Path(base.path).rename(Path(base.path).parent / "moved")
+    answer = researcher.post("/api/v1/runs", json=body())
+
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "checkpoint_id"
+
+
+def test_preflight(researcher: Client, body: Body, dataset: Dataset) -> None:
+    """A good run: no errors, the steps, memory by part, and YAML that the command line takes; nothing is stored."""
+    told = researcher.post("/api/v1/runs/preflight", json=body()).json()
+
+    assert told["errors"] == []
+    estimate = told["estimate"]
+    assert estimate["steps"] == 4
+    assert {"weights", "gradients", "optimizer", "program"} <= {part["name"] for part in estimate["memory"]}
+    assert estimate["memory_bytes"] == sum(part["bytes"] for part in estimate["memory"])
+    assert estimate["seconds"] is None
+    assert 50 <= estimate["examples"] <= 60
+    assert "objective:\n  name: dpo" in told["yaml"]
+    with transaction() as session:
+        assert session.scalar(select(func.count()).select_from(Snapshot)) == 0
+
+
+def test_preflight_doubts(researcher: Client, body: Body) -> None:
+    """What may be meant but seldom is comes as a warning: a context too short, a reference that is not looked at."""
+    long = body(
+        length={"max_prompt_tokens": 100, "max_response_tokens": 100, "cut_prompt": "right"},
+        objective={"name": "simpo"},
+    )
+    told = researcher.post("/api/v1/runs/preflight", json=long | {"reference_id": long["checkpoint_id"]}).json()
+
+    assert {finding["field"] for finding in told["warnings"]} >= {"length.max_prompt_tokens", "reference_id"}
+    assert "lose their right side" in told["warnings"][0]["detail"] + told["warnings"][1]["detail"]
+
+
+def test_hostile_preflight(researcher: Client) -> None:
+    """Nonsense of any depth is answered, not obeyed."""
+    deep: Any = {}
+    for _ in range(200):
+        deep = {"base": deep}
+    for sent in ({}, {"objective": deep}, {"name": {"$ne": 1}}, {"snapshot_id": ["'; DROP TABLE runs"]}):
+        assert researcher.post("/api/v1/runs/preflight", json=sent).status_code == 200
+    assert researcher.post("/api/v1/runs/preflight", json=[]).status_code == 422
+
+
+def test_cancel_queued(researcher: Client, launched: Launched) -> None:
+    """A queued run is cancelled at once; a second time there is nothing to stop."""
+    run = launched()
+
+    assert researcher.post(f"/api/v1/runs/{run['id']}/cancel").json()["state"] == "cancelled"
+    assert researcher.post(f"/api/v1/runs/{run['id']}/cancel").status_code == 409
+
+
+def test_list(researcher: Client, launched: Launched) -> None:
+    """Runs come newest first, page by page, each with its data and checkpoint; filters hold."""
+    made = [launched(name=f"Run {number}")["id"] for number in range(3)]
+    first = researcher.get("/api/v1/runs", params={"limit": 2}).json()
+    rest = researcher.get("/api/v1/runs", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+
+    assert [row["id"] for row in first["items"] + rest["items"]] == made[::-1]
+    assert [row["position"] for row in first["items"]] == [3, 2]
+    assert rest["next_cursor"] is None
+    assert first["items"][0]["checkpoint"] == "Base"
+    assert researcher.get("/api/v1/runs", params={"state": "failed"}).json()["items"] == []
+    assert researcher.get("/api/v1/runs", params={"state": "nonsense"}).status_code == 422
+    assert researcher.get("/api/v1/runs", params={"checkpoint_id": str(uuid.uuid4())}).json()["items"] == []
