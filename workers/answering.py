@@ -1,14 +1,17 @@
 """Checkpoints that answer prompts: the last two stay loaded; what keeps one from answering is a named error."""
 
+import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from jinja2 import TemplateError
+from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from alignment.chat import UnsupportedContent
@@ -19,6 +22,7 @@ from workers import shutdown
 
 KEPT = 2
 ASK_SECONDS = 1.0
+BEAT_SECONDS = 5.0
 PUT_BACK = "Put its folder back where it was registered, or choose another checkpoint."
 PROMPT_ERRORS = (PromptTooLong, TemplateError, UnsupportedContent)  # of one prompt; the checkpoint is fine
 
@@ -37,12 +41,13 @@ class Shelf:
     def __init__(self) -> None:
         self._loaded: OrderedDict[uuid.UUID, Generator] = OrderedDict()
 
-    def get(self, checkpoint: Checkpoint) -> Generator:
-        """The loaded checkpoint.  Raises Refused."""
+    def get(self, checkpoint: Checkpoint, watch: "Watch") -> Generator:
+        """The loaded checkpoint; while it loads, `watch` keeps telling that the worker lives.  Raises Refused."""
         if checkpoint.id not in self._loaded:
             while len(self._loaded) >= KEPT:  # make room before, not after
                 self._loaded.popitem(last=False)
-            self._loaded[checkpoint.id] = _load(checkpoint)
+            with watch.meanwhile():
+                self._loaded[checkpoint.id] = _load(checkpoint)
         self._loaded.move_to_end(checkpoint.id)
         return self._loaded[checkpoint.id]
 
@@ -63,6 +68,8 @@ def _load(checkpoint: Checkpoint) -> Generator:
         raise Refused(f"“{checkpoint.name}” cannot be used: {error.detail}", error.remedy) from error
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise out_of_memory(checkpoint.name) from error
+    except SafetensorError as error:
+        raise Refused(f"The weights of “{checkpoint.name}” are damaged.", PUT_BACK) from error
     except OSError as error:
         reason = f"The files of “{checkpoint.name}” cannot be read ({error.strerror or type(error).__name__})."
         raise Refused(reason, PUT_BACK) from error
@@ -103,3 +110,20 @@ class Watch:
             self.stopped = shutdown.asked() or not self._ask()
             self._next = time.monotonic() + ASK_SECONDS
         return self.stopped
+
+    @contextmanager
+    def meanwhile(self) -> Iterator[None]:
+        """Keep the heartbeat going in a thread while the block does something that cannot ask by itself."""
+        over = threading.Event()
+
+        def keep_on() -> None:
+            while not over.wait(BEAT_SECONDS):
+                self._ask()
+
+        beating = threading.Thread(target=keep_on, daemon=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            over.set()
+            beating.join()

@@ -77,6 +77,7 @@ export class Composer {
     }
     const chosen = this.selects ? this.selects.map((select) => select.value).filter(Boolean) : [];
     this.sampling.clear();
+    this.element.querySelector("details").open = false;
     return this.onask({ prompt, checkpoints: chosen.length === 2 ? chosen : null, sampling: this.sampling.value() });
   }
 

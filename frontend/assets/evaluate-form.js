@@ -76,10 +76,9 @@ class Form {
     };
     const buttons = [["dataset", "From a dataset"], ["texts", "Typed here"]].map(([value, words]) =>
       h("button", { type: "button", value, onclick: () => { this.source = value; show(); this.changed(); } }, words));
-    if (!this.datasets.length) buttons[0].hidden = true;
     for (const input of [this.dataset, this.split, this.limit, this.texts]) input.addEventListener("input", () => this.changed());
     show();
-    return h("section.pl-card.pl-stack.tight", h("h2", "Prompts"), h("div.pl-segments", { role: "group", "aria-label": "Where prompts come from" }, buttons), fromDataset, this.textField);
+    return h("section.pl-card.pl-stack.tight", h("h2", "Prompts"), this.datasets.length > 0 && h("div.pl-segments", { role: "group", "aria-label": "Where prompts come from" }, buttons), fromDataset, this.textField);
   }
 
   judge() {

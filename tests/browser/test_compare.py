@@ -26,6 +26,7 @@ from workers.tasks import arena, evaluate
 pytestmark = pytest.mark.browser
 NAMES = ("Base <b>bold</b>", "Tuned & true")
 PROMPTS = [f"Please tell me something about number {index}." for index in range(12)]
+expect.set_options(timeout=15_000)
 SHOTS = os.environ.get("PLUMBLINE_SHOTS")
 Register = Callable[..., list[str]]
 
@@ -75,7 +76,7 @@ def answer_in_background() -> threading.Thread:
 
 def ask(page: Page, prompt: str) -> None:
     """Type a prompt, send it with Enter, and wait until both answers are there."""
-    page.get_by_label("Prompt", exact=True).fill(prompt)
+    page.get_by_role("textbox", name="Prompt", exact=True).fill(prompt)
     page.keyboard.press("Enter")
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
     answer_in_background().join()
@@ -106,7 +107,7 @@ def test_the_arena_by_keyboard(sign_in: SignIn, pair: list[str]) -> None:
     expect(page.locator(".pl-arena-tally")).to_contain_text("n = 1")
     shoot(page, "arena-reveal")
     page.keyboard.press("n")
-    expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
+    expect(page.get_by_role("textbox", name="Prompt", exact=True)).to_be_focused()
     ask(page, "Another question")
     page.keyboard.press("b")
     expect(page.locator(".pl-reveal").first).to_be_visible()
@@ -128,7 +129,7 @@ def test_a_reload_keeps_the_match(sign_in: SignIn, pair: list[str]) -> None:
     page = sign_in()
     page.goto("/compare")
     shorten(page)
-    page.get_by_label("Prompt", exact=True).fill("Tell me about tea.")
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("Tell me about tea.")
     page.get_by_role("button", name="Ask both").click()
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
     page.goto("about:blank")
@@ -145,7 +146,7 @@ def test_a_prompt_that_is_too_long_is_told(sign_in: SignIn, pair: list[str]) -> 
     page = sign_in()
     page.goto("/compare")
     shorten(page)
-    page.get_by_label("Prompt", exact=True).fill("word " * 300)
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("word " * 300)
     page.keyboard.press("Enter")
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
     answer_in_background().join()
@@ -153,14 +154,14 @@ def test_a_prompt_that_is_too_long_is_told(sign_in: SignIn, pair: list[str]) -> 
     expect(page.get_by_role("alert").filter(has_text="tokens")).to_contain_text("Shorten the prompt")
     shoot(page, "arena-too-long")
     page.get_by_role("button", name="Ask again").click()
-    expect(page.get_by_label("Prompt", exact=True)).not_to_be_empty()
+    expect(page.get_by_role("textbox", name="Prompt", exact=True)).not_to_be_empty()
 
 
 def test_a_match_can_be_stopped(sign_in: SignIn, pair: list[str]) -> None:
     """A match that no worker has taken is stopped at once."""
     page = sign_in()
     page.goto("/compare")
-    page.get_by_label("Prompt", exact=True).fill("Hello")
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("Hello")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Stop").click()
 

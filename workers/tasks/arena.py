@@ -17,7 +17,7 @@ from workers import shutdown
 from workers.answering import PROMPT_ERRORS, SHELF, Refused, Watch, as_answer, as_error
 
 SEND_SECONDS = 0.08
-SHORTEN = "Shorten the prompt, or choose checkpoints with a longer context."
+SHORTEN = "Shorten the prompt or the longest answer, or choose checkpoints with a longer context."
 UNEXPECTED = "Something went wrong while answering."
 log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ def _stream(job: Job) -> dict[Side, Response]:
     watch = Watch(lambda: _alive(job.id))
     watch()
     going: dict[Side, PyGenerator[str, None, Response]] = {
-        side: SHELF.get(checkpoint).stream(job.prompt, job.sampling, stop=watch, cut=False)
+        side: SHELF.get(checkpoint, watch).stream(job.prompt, job.sampling, stop=watch, cut=False)
         for side, checkpoint in job.sides.items()
     }
     answers: dict[Side, Response] = {}

@@ -94,7 +94,7 @@ def _answer(job: Job) -> None:
             questions = progress.unanswered(session, job.id, checkpoint.id)
         if not questions or job.watch():
             continue
-        generator = SHELF.get(checkpoint)
+        generator = SHELF.get(checkpoint, job.watch)
         for start in range(0, len(questions), PROMPTS_AT_ONCE):
             answers = _batch(job, checkpoint, generator, questions[start : start + PROMPTS_AT_ONCE])
             if job.watch.stopped:
