@@ -52,7 +52,9 @@ class Checkpoints:
         require_room(self.folder, size_of(model))
         place, partial = self.folder / str(step), self.folder / f".{step}.partial"
         try:
-            model.save_pretrained(partial, safe_serialization=True)
+            # embeddings are never trained beside adapters; peft would look for the base's config to find that out
+            only_adapters: dict[str, Any] = {"save_embedding_layers": False} if self.kind == "lora" else {}
+            model.save_pretrained(partial, **only_adapters)
             tokenizer.save_pretrained(partial)
             (partial / "README.md").unlink(missing_ok=True)  # an empty card that peft writes
             _sync(partial)

@@ -50,7 +50,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(generator: Generator, tempe
 
 def test_greedy_answers_are_those_of_transformers(generator: Generator, folder: Path) -> None:
     """Without randomness the tokens are the model's most probable ones."""
-    model = AutoModelForCausalLM.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
     row = generator._rows([PROMPTS[0]], Sampling(temperature=0), cut=True)[0]
     ids = torch.tensor([row.prompt])
     expected = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=15, do_sample=False)

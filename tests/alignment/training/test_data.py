@@ -100,7 +100,7 @@ def test_both_responses_follow_the_same_prompt_and_end_with_one_end_token(encode
 
     (example,) = encode(pair("the cat", "sat on", "never")).train
 
-    assert tokenizer.decode(example.prompt) == "<|user|>the cat\n<|assistant|>"
+    assert tokenizer.decode(example.prompt) == "<|user|>the cat<|assistant|>"
     assert tokenizer.decode(example.chosen) == "sat on<eos>"
     assert tokenizer.decode(example.rejected) == "never<eos>"
 

@@ -11,7 +11,7 @@ from alignment.training import Spec
 from alignment.training.errors import CheckpointRefused
 from alignment.training.estimate import adapter_parameters, estimate
 from alignment.training.folder import inspect
-from alignment.training.model import add_adapters, load_model, load_tokenizer
+from alignment.training.model import add_adapters, load_model
 from alignment.training.spec import LoraTuning
 from tests.alignment.training.conftest import MakeSpec
 
