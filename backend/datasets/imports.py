@@ -8,13 +8,13 @@ from sqlalchemy.orm import Session
 
 from alignment.formats import FileRefused
 from backend import queue, work
-from backend.datasets import uploads
+from backend.datasets import leftovers, uploads
 from backend.datasets.models import Import, Upload
 from backend.datasets.schemas import ImportIn, ImportOut
 from backend.datasets.service import NameTaken, refuse_taken, uuid_cursor
 from backend.errors import Invalid, NotFound
 from backend.projects.models import Project
-from backend.settings import Settings
+from backend.settings import Settings, get_settings
 from backend.work import State
 
 LOST = "The worker stopped in the middle of the import. Nothing of it was kept."
@@ -111,7 +111,11 @@ def refused(error: FileRefused) -> tuple[str, str]:
 
 
 def sweep(session: Session) -> int:
-    """End the imports whose worker is gone, and tell how many.  What they had written went with their transaction."""
+    """End the imports whose worker is gone, and tell how many.  What they had written went with their transaction.
+
+    Files that a killed program left unfinished go too.
+    """
+    leftovers.remove(get_settings())
     rows = work.silent(session, Import)
     for row in rows:
         if row.stop_requested:

@@ -144,7 +144,7 @@ def test_cancel_before_and_during(researcher: Client, monkeypatch: pytest.Monkey
     def cancel_then_pulse(import_id: Any, tally: imports.Tally) -> None:
         if tally.good:
             researcher.post(f"{URL}/{running['id']}/cancel")
-        pulse(import_id, tally)
+            pulse(import_id, tally)
 
     monkeypatch.setattr(imports, "PULSE_SECONDS", 0.0)
     monkeypatch.setattr(imports, "_pulse", cancel_then_pulse)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from backend.datasets import uploads
+from backend.datasets import leftovers, uploads
 from backend.settings import Settings, get_settings
 from tests.backend.datasets.conftest import lines, pair, upload
 from tests.conftest import Client
@@ -154,3 +154,18 @@ def test_unknown_columns(researcher: Client) -> None:
 def test_missing_upload(researcher: Client) -> None:
     """An upload that is not there is 404."""
     assert researcher.post(f"{URL}/{SOME}/preview", json={}).status_code == 404
+
+
+def test_leftovers_go(researcher: Client, settings: Settings) -> None:
+    """What a killed program left unfinished is removed once it is old; what is being written stays."""
+    old, fresh = uploads.folder_of(settings) / "old.part", uploads.folder_of(settings) / "fresh.part"
+    half = settings.snapshots / ".writing-half"
+    half.mkdir(parents=True)
+    for path in (old, fresh, half / "spool.arrow"):
+        path.write_bytes(b"x")
+    for path in (old, half / "spool.arrow", half):
+        os.utime(path, (0, 0))
+
+    assert leftovers.remove(settings) == 2
+    assert (old.exists(), half.exists(), fresh.exists()) == (False, False, True)
+    fresh.unlink()
