@@ -6,6 +6,7 @@ import math
 import resource
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from alignment.generation import Generator
 from alignment.objectives import State
 from alignment.sampling import Sampling
+from alignment.training.batches import order
 from alignment.training.checkpoint import Checkpoints, Kind, Saved
 from alignment.training.events import Events, finite
 from alignment.training.prepare import Prepared
@@ -86,6 +88,7 @@ class _Loop:
         self._spec, self._prepared, self._events, self._stop = spec, prepared, events, stop
         kind: Kind = "lora" if isinstance(spec.tuning, LoraTuning) else "full"
         self.checkpoints = Checkpoints(out / "checkpoints", kind, spec.keep)
+        self._order = order(len(prepared.examples.train), spec.seed)
         self.summary = Summary(total_steps=prepared.total_steps)
         if not prepared.examples.validation:
             events.log("no validation examples: nothing is evaluated, and the last checkpoint counts", "warning")
@@ -95,7 +98,7 @@ class _Loop:
         self._stop.check()
         prepared, size = self._prepared, self._spec.batch.examples_per_step
         began = time.monotonic()
-        indices = prepared.plan[(step - 1) * size : step * size]
+        indices = list(islice(self._order, size))
         examples = [prepared.examples.train[index] for index in indices]
         reference = None if prepared.reference is None else prepared.reference.train[indices]
         values = prepared.learner.update(examples, reference, State(step - 1), self._stop.check)

@@ -48,7 +48,6 @@ class Prepared:
     model: PreTrainedModel
     learner: Learner
     examples: Examples
-    plan: list[int]
     total_steps: int
     reference: Reference | None
 
@@ -84,15 +83,16 @@ def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
     tokenizer = load_tokenizer(spec.checkpoint)
     examples = load_examples(spec, tokenizer, facts.max_tokens, events, stop)
     steps = total_steps(spec.duration, len(examples.train), spec.batch.examples_per_step)
-    plan = list(islice(order(len(examples.train), spec.seed), steps * spec.batch.examples_per_step))
+    count, seen = len(examples.train), steps * spec.batch.examples_per_step
+    used = set(range(count)) if seen >= count else set(islice(order(count, spec.seed), seen))
 
     stop.check()
     events.log("loading the model", parameters=facts.parameters, architecture=facts.architecture)
     learner, model = build(spec, tokenizer, steps)
     if spec.precision == "bf16" and learner.scoring.device.type == "cpu":
         events.log("bf16 is slower than fp32 on most CPUs", "warning", field="precision")
-    reference = compute_reference(spec, learner.scoring, tokenizer, examples, set(plan), events, stop)
-    return Prepared(tokenizer, model, learner, examples, plan, steps, reference)
+    reference = compute_reference(spec, learner.scoring, tokenizer, examples, used, events, stop)
+    return Prepared(tokenizer, model, learner, examples, steps, reference)
 
 
 def load_examples(
