@@ -1,0 +1,76 @@
+"""Logs: JSON in the file, short lines for people, and no error that ends a process unseen."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from backend.logs import LOG_BYTES, configure, turn_over
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Leaves the logging of this process as it was."""
+    root = logging.getLogger()
+    handlers, level, hook = list(root.handlers), root.level, sys.excepthook
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:], sys.excepthook = handlers, hook
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_the_file_has_everything_and_the_terminal_little(
+    quiet: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every line of the file is a JSON object with time and level; the terminal shows warnings, in short."""
+    path = configure("web", tmp_path / "logs")
+    structlog.get_logger().info("run claimed", run="r1")
+    logging.getLogger("elsewhere").warning("disk nearly full: %s", "5 %")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["level"], line["event"]) for line in lines] == [
+        ("info", "run claimed"),
+        ("warning", "disk nearly full: 5 %"),
+    ]
+    assert lines[0]["run"] == "r1"
+    assert all("timestamp" in line for line in lines)
+    shown = capsys.readouterr().err
+    assert "run claimed" not in shown
+    assert "web: warning: disk nearly full: 5 %" in shown
+
+
+def test_an_error_that_ends_a_process_is_in_its_log(tmp_path: Path) -> None:
+    """The trace goes to the file, the terminal gets one line, and the exit status tells."""
+    code = (
+        "import sys; from pathlib import Path; from backend.logs import configure;"
+        "configure('web', Path(sys.argv[1])); raise RuntimeError('broken')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "ended by RuntimeError" in done.stderr
+    assert "broken" in (tmp_path / "web.log").read_text()
+
+
+def test_a_big_log_is_turned_over_once(tmp_path: Path) -> None:
+    """A log does not grow for ever: it starts anew beyond its size, and one older file is kept."""
+    path = tmp_path / "web.log"
+    for content in (b"old", b"new"):
+        path.write_bytes(content * LOG_BYTES)
+        turn_over(path)
+    assert not path.exists()
+    assert (tmp_path / "web.log.1").read_bytes().startswith(b"new")
+    path.write_bytes(b"small")
+    turn_over(path)
+    assert path.read_bytes() == b"small"
