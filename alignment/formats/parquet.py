@@ -16,6 +16,7 @@ from alignment.formats.native import render
 
 MAX_GROUP_BYTES: Final = 2 << 30
 ROWS_AT_ONCE: Final = 1_000
+ROWS_READ_AT_ONCE: Final = 200  # a row may unpack to megabytes
 
 _MESSAGE: Final = pa.struct([("role", pa.string()), ("content", pa.string()), ("more", pa.string())])
 _LABEL: Final = pa.struct(
@@ -47,7 +48,7 @@ def rows(
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             _refuse_giants(file)
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
+            for batch in file.iter_batches(batch_size=ROWS_READ_AT_ONCE):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
