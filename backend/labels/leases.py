@@ -98,10 +98,8 @@ def hold(session: Session, user_id: uuid.UUID, items: Sequence[Item]) -> list[He
 
 
 def find(session: Session, user_id: uuid.UUID, token: uuid.UUID) -> Lease:
-    """The person's own lease with this token, locked."""
-    found = session.scalars(
-        select(Lease).where(Lease.token == token, Lease.annotator_id == user_id).with_for_update()
-    ).first()
+    """The person's own lease with this token."""
+    found = session.scalars(select(Lease).where(Lease.token == token, Lease.annotator_id == user_id)).first()
     if found is None:
         raise NotFound.of("lease")
     return found
@@ -109,8 +107,7 @@ def find(session: Session, user_id: uuid.UUID, token: uuid.UUID) -> Lease:
 
 def renew(session: Session, user_id: uuid.UUID, token: uuid.UUID) -> Lease:
     """Ten minutes more from now, unless the lease ran out and the item went to somebody else."""
-    lease = find(session, user_id, token)
-    item = lock(session, lease.item_id)
+    item = lock(session, find(session, user_id, token).item_id)  # the item before its leases, as everybody does
     gone = select(exists().where(Item.id == item.id, done_for(user_id) | _held_from(user_id)))
     if session.scalar(gone):
         raise LeaseLost("This pair went to somebody else meanwhile.", remedy="Go on with the next one.")
@@ -119,7 +116,9 @@ def renew(session: Session, user_id: uuid.UUID, token: uuid.UUID) -> Lease:
 
 def release(session: Session, user_id: uuid.UUID, token: uuid.UUID) -> None:
     """Afterwards the item is free for others."""
-    find(session, user_id, token).expires_at = func.now()
+    lease = find(session, user_id, token)
+    lock(session, lease.item_id)
+    lease.expires_at = func.now()
 
 
 def lock(session: Session, item_id: uuid.UUID) -> Item:
