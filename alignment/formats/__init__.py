@@ -1,7 +1,7 @@
 """Preference data in and out: public formats, canonical items and their hashes, and the snapshots runs train on.
 
-`read(path)` gives items and row errors of a JSON-lines, JSON or Parquet file in any known format; `write_rows` gives
-the lines of an export; `preference.decide` turns an item's labels into chosen and rejected; `snapshot.write` and
+`read(path)` gives items and row errors of a JSON-lines, JSON or Parquet file in any known format; a format's `render`
+gives the row of an export; `preference.decide` turns an item's labels into chosen and rejected; `snapshot.write` and
 `snapshot.read` keep the frozen copy that training uses.
 """
 
