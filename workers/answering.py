@@ -61,7 +61,7 @@ SHELF = Shelf()
 
 def _load(checkpoint: Checkpoint) -> Generator:
     if not Path(checkpoint.path).is_dir():
-        raise Refused(f"The folder of “{checkpoint.name}” is missing: {checkpoint.path}.", PUT_BACK)
+        raise Refused(f"The folder of “{checkpoint.name}” is missing.", PUT_BACK)
     try:
         return Generator(Path(checkpoint.path))
     except CheckpointRefused as error:

@@ -38,22 +38,32 @@ export function plotly() {
   return loading;
 }
 
-function layout({ title, x, y, log = false, range = null, legend = false, height = 240, shapes = [] }) {
+function layout({ title, x, y, log = false, range = null, legend = false, height = 240, shapes = [], rows = null }) {
   const axis = (text) => ({
     title: { text, font: { size: 12, color: variable("--pl-muted") }, standoff: 6 },
     gridcolor: variable("--pl-line"), zerolinecolor: variable("--pl-line-strong"), linecolor: variable("--pl-line"), automargin: true,
     tickfont: { size: 11, color: variable("--pl-muted") },
   });
   return {
+    ...(rows && named(rows)),
     title: title ? { text: escapeMarkup(title), font: { size: 13, weight: 600 }, x: 0, xref: "paper", pad: { l: 0 } } : undefined,
-    xaxis: axis(x), yaxis: { ...axis(y), type: log ? "log" : "linear", range: range || undefined },
-    height, margin: { l: 52, r: 12, t: title ? 34 : 12, b: 42 }, showlegend: legend, shapes,
+    xaxis: { ...axis(x), ...(rows && { range: [-0.02, 1.02], tickformat: ".0%" }) },
+    yaxis: rows ? { visible: false, range: [rows.length - 0.4, -0.75], fixedrange: true } : { ...axis(y), type: log ? "log" : "linear", range: range || undefined },
+    height, margin: { l: rows ? 12 : 52, r: 12, t: title ? 34 : 12, b: 42 }, showlegend: legend, shapes,
     legend: { orientation: "h", y: -0.28, x: 0, font: { size: 12 } },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: variable("--pl-font"), color: variable("--pl-text") },
-    hovermode: "x unified", hoverlabel: { bgcolor: variable("--pl-raised"), bordercolor: variable("--pl-line"), font: { color: variable("--pl-text"), size: 12 } },
+    hovermode: rows ? "closest" : "x unified", hoverlabel: { bgcolor: variable("--pl-raised"), bordercolor: variable("--pl-line"), font: { color: variable("--pl-text"), size: 12 } },
     uirevision: "keep", // zoom and hidden lines survive new data
   };
 }
+
+// The name of a forest plot's row stands above its interval, where a phone has room for it.
+const named = (rows) => ({
+  annotations: rows.map((row, index) => ({
+    xref: "paper", x: 0, y: index, yshift: 17, xanchor: "left", showarrow: false, align: "left",
+    text: escapeMarkup(`${row.name} (n = ${row.n})`), font: { size: 12, color: variable("--pl-text") },
+  })),
+});
 
 // Plotly reads a little markup in labels; names that people chose must not become any.
 const escapeMarkup = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -170,14 +180,13 @@ function translucent(color, opacity) {
 
 // Rates with their intervals, one row each, and the even line: rows [{name, rate, low, high, n, color?}].
 export function forestPlot(place, { title = null, x = "Win rate", rows, even = 0.5 }) {
-  const label = (row) => escapeMarkup(`${row.name} (n = ${row.n})`);
   const shapes = () => [{ type: "line", x0: even, x1: even, yref: "paper", y0: 0, y1: 1, line: { color: variable("--pl-line-strong"), dash: "dot", width: 1 } }];
   return chart(place, title || x, () => ({
-    title, x, y: "", height: 90 + 38 * rows.length, shapes: shapes(),
+    title, x, y: "", height: 60 + 52 * rows.length, shapes: shapes(), rows,
     data: rows.map((row, index) => ({
-      type: "scatter", mode: "markers", x: [row.rate], y: [label(row)], name: label(row),
-      marker: { color: row.color || colorAt(index), size: 9 },
-      error_x: { type: "data", symmetric: false, array: [row.high - row.rate], arrayminus: [row.rate - row.low], color: row.color || colorAt(index), thickness: 2 },
+      type: "scatter", mode: "markers", x: [row.rate], y: [index], name: escapeMarkup(row.name),
+      marker: { color: row.color || colorAt(index), size: 10 },
+      error_x: { type: "data", symmetric: false, array: [row.high - row.rate], arrayminus: [row.rate - row.low], color: row.color || colorAt(index), thickness: 2.5, width: 6 },
       hovertemplate: `%{x:.1%} (${(row.low * 100).toFixed(1)}–${(row.high * 100).toFixed(1)} %)<extra></extra>`,
     })),
   }));

@@ -72,8 +72,8 @@ export class Report {
     const place = h("div");
     const known = one.pairs.filter((pair) => pair.win_rate.rate !== null);
     if (known.length) {
-      const rows = known.map((pair) => ({ name: `${short(names[pair.first])} vs ${short(names[pair.second])}`, ...pair.win_rate }));
-      requestAnimationFrame(() => this.plots.push(forestPlot(place, { x: "Win rate of the first", rows })));
+      const rows = known.map((pair) => ({ name: `${short(names[pair.first])} against ${short(names[pair.second])}`, ...pair.win_rate }));
+      requestAnimationFrame(() => this.plots.push(forestPlot(place, { x: "Win rate of the one named first", rows })));
     }
     const [{ win_rate: any }] = one.pairs;
     const people = one.source === "person";
@@ -90,7 +90,7 @@ export class Report {
 
 function columns(names, people) {
   return [
-    { title: "Pair", cell: (pair) => h("span.pl-wrap", h("strong", names[pair.first]), h("span.pl-muted", " against "), names[pair.second]) },
+    { title: "Pair", cell: (pair) => h("div.pl-wrap.pl-eval-pair", h("strong", names[pair.first]), h("span.pl-muted", " against "), names[pair.second]) },
     { title: "Win rate", cell: (pair) => (pair.win_rate.rate === null ? h("span.pl-muted", { title: pair.win_rate.reason }, "–") : h("strong", percent(pair.win_rate.rate, 1))), kind: "number" },
     { title: "Interval", cell: ({ win_rate: one }) => (one.low === null ? "–" : `${(one.low * 100).toFixed(1)}–${percent(one.high, 1)}`), kind: "number" },
     { title: "Matches", cell: (pair) => count(pair.win_rate.n), kind: "number", hint: "Matches with an answer (n)" },

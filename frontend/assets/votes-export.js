@@ -2,7 +2,7 @@
 
 import { all, ApiError, newKey, post } from "./api.js";
 import { button, dialog, errorCard, field, fill, h, showError } from "./dom.js";
-import { count, plural } from "./format.js";
+import { plural } from "./format.js";
 
 const NEW = "";
 
@@ -51,7 +51,7 @@ function done(place, { dataset_id: id, dataset, items, labels, trainable, left_o
   fill(
     place,
     h("p", h("strong", labels ? `${plural(labels, "new label")} ` : "No new label "), `in “${dataset}”, which holds ${plural(items, "pair")} of these matches.`),
-    tests > 0 && h("p.pl-muted", `${count(tests)} of them have validation or test prompts, which never enter training.`),
+    tests > 0 && h("p.pl-muted", `${plural(tests, "pair has a", "pairs have")} validation or test ${tests === 1 ? "prompt" : "prompts"}; those never enter training.`),
     left.map((words) => h("p.pl-muted", words)),
     h("div.pl-row.end", button("Close", () => close(true)), h("a.pl-button", { href: `/dataset?id=${id}` }, "Open the dataset"),
       trainable > 0 && h("a.pl-button.primary", { href: `/new-run?dataset=${id}` }, "Train on it")),
