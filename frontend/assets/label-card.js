@@ -4,30 +4,14 @@ import { connection, get } from "./api.js";
 import { add, button, dialog, empty, errorCard, fill, h, progress, skeleton, toast, toastError } from "./dom.js";
 import { count, plural } from "./format.js";
 import { actions, mayResearch, param, title } from "./frame.js";
-import { bind, hint } from "./keys.js";
+import { bind } from "./keys.js";
 import { choose } from "./label-chooser.js";
 import { LabelQueue, Unsent } from "./label-queue.js";
+import { controls, SCALE, SHORTCUTS } from "./label-scale.js";
 import { describe, PairView } from "./pair.js";
 
 const LONGEST_SECONDS = 3600; // somebody went away and left the page open
 const MARKS = "pl-judge-marks"; // whether differences stay marked
-
-// action, key, value, what it says, what its button shows
-const SCALE = [
-  ["much-left", "1", 3, "A is much better", "Much better"],
-  ["left", "2", 2, "A is better", "Better"],
-  ["slightly-left", "3", 1, "A is slightly better", "Slightly"],
-  ["tie", "4", 0, "Tie", "Tie"],
-  ["slightly-right", "5", -1, "B is slightly better", "Slightly"],
-  ["right", "6", -2, "B is better", "Better"],
-  ["much-right", "7", -3, "B is much better", "Much better"],
-];
-const SHORTCUTS = [
-  ["arrow-left", "ArrowLeft", 2, "A is better"],
-  ["arrow-right", "ArrowRight", -2, "B is better"],
-  ["arrow-tie", "ArrowDown", 0, "Tie"],
-  ["letter-tie", "t", 0, "Tie"],
-];
 
 export async function mount(element) {
   await style();
@@ -172,38 +156,10 @@ class LabelPage {
   }
 
   drawControls() {
-    const choices = SCALE.map(([action, , value, text, short]) => {
-      const side = value > 0 ? "a" : value < 0 ? "b" : "tie";
-      return h(
-        "button.pl-choice",
-        { type: "button", class: side, "aria-label": text, title: text, onclick: () => this.judge({ strength: value }) },
-        h("span.pl-choice-name", short),
-        hint(`label-${action}`),
-      );
-    });
-    const scale = h(
-      "div.pl-judge-scale",
-      { role: "group", "aria-label": "Which response is better?" },
-      h("span.pl-scale-end.a", "A better"),
-      h("div.pl-choices", choices),
-      h("span.pl-scale-end.b", "B better"),
-    );
-    const others = h(
-      "div.pl-row.center.pl-judge-others",
-      this.control("Both bad", "both-bad", () => this.judge({ both_bad: true })),
-      this.control("Skip…", "skip", () => this.skip()),
-      this.control("Undo", "undo", () => this.undo()),
-      this.control("Differences", "marks", () => this.toggleMarks(), this.view.marking),
-    );
-    return h("div.pl-judge-controls", { hidden: true }, scale, others);
-  }
-
-  control(text, action, run, pressed = null) {
-    const element = button(text, run, { kind: "small" });
-    element.append(hint(`label-${action}`));
-    if (pressed !== null) element.setAttribute("aria-pressed", String(pressed));
-    element.dataset.action = action;
-    return element;
+    const run = {
+      judge: (value) => this.judge(value), skip: () => this.skip(), undo: () => this.undo(), marks: () => this.toggleMarks(),
+    };
+    return controls(run, this.view.marking);
   }
 
   redrawControls() {

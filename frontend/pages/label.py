@@ -7,7 +7,17 @@ PAGE = Page(
     title="Label",
     nav="Label",
     roles=EVERYONE,
-    modules=("label-card", "label-chooser", "label-queue", "label-outbox", "pair", "diff", "keys", "format"),
+    modules=(
+        "label-card",
+        "label-chooser",
+        "label-scale",
+        "label-queue",
+        "label-outbox",
+        "pair",
+        "diff",
+        "keys",
+        "format",
+    ),
 )
 
 
