@@ -107,12 +107,14 @@ def tour(
     token: Annotated[str | None, typer.Option(help="An API token for it.", envvar="PLUMBLINE_TOKEN")] = None,
     pairs: Annotated[int, typer.Option(min=50, help="Toy pairs to import.")] = 1600,
     label: Annotated[int, typer.Option(min=1, help="Pairs to label by the true preference.")] = 40,
+    prompts: Annotated[int, typer.Option(min=2, max=1000, help="Held-out prompts to evaluate on.")] = 200,
 ) -> None:
     """Walk the whole loop without a browser: import, label, train, evaluate, report."""
     with _plain_troubles():
+        from plumbline.loop import Size
         from plumbline.tour import walk
 
-        walk(url, token, pairs=pairs, label=label)
+        walk(url, token, Size(pairs, label, prompts))
 
 
 @app.command()

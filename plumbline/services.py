@@ -30,8 +30,12 @@ class Unreachable(Trouble):
 
 def use(**urls: str) -> None:
     """Afterwards this process and its children work with the servers at `urls` (`database_url`, `redis_url`)."""
+    from backend.db import get_engine
+    from backend.queue import get_celery
+
     os.environ.update({name.upper(): url for name, url in urls.items()})
-    get_settings.cache_clear()
+    for chosen_before in (get_settings, get_engine, get_celery):
+        chosen_before.cache_clear()
 
 
 def private(settings: Settings) -> Embedded:

@@ -28,9 +28,8 @@ class TourStopped(Trouble):
     """The tour was interrupted."""
 
 
-def walk(url: str | None, token: str | None, *, pairs: int, label: int) -> None:
+def walk(url: str | None, token: str | None, size: Size) -> None:
     """Walk the loop against the server at `url`, or a private one meanwhile, and show what came of it."""
-    size = Size(pairs=pairs, labels=label)
     if url is not None:
         if token is None:
             raise Trouble("A token is needed for a running server: make one on the Account page, pass it as --token.")
