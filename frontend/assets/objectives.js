@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { badge, button, dialog, empty, errorCard, fill, h, link, skeleton } from "./dom.js";
-import { lineChart } from "./charts.js";
+import { lineChart, plotly } from "./charts.js";
 import { formula } from "./formula.js";
 import { schemaForm } from "./form.js";
 import { actions, param, setParam } from "./frame.js";
@@ -78,6 +78,7 @@ function needs({ needs: need }) {
 
 function open(objective) {
   setParam("name", objective.name);
+  plotly().catch(() => {}); // begins to load beside the curve; a failure is shown by the chart itself
   const shown = dialog(objective.title, () => {
     const plot = h("div.pl-plot", skeleton(5));
     const refusal = h("div");
@@ -104,14 +105,19 @@ async function curve(objective, form, place, refusal) {
   fill(refusal);
   try {
     const answer = await get(`/objectives/${objective.name}/curve`, { parameters: JSON.stringify(form.value()) });
-    if (!place.chart) fill(place);
-    place.chart ||= lineChart(place, { x: "Margin: log-ratio of chosen minus rejected (nats)", y: "Loss (nats) and its slope", height: 260, legend: true });
-    place.chart.replace({ id: "loss", name: "loss", color: chosen("--pl-accent") }, answer.margin, answer.loss);
-    place.chart.replace({ id: "gradient", name: "gradient", color: chosen("--pl-warn"), dash: "dash" }, answer.margin, answer.gradient);
+    if (!place.charts) place.charts = panels(fill(place));
+    place.charts.loss.replace({ id: "loss", name: "loss", color: chosen("--pl-accent") }, answer.margin, answer.loss);
+    place.charts.slope.replace({ id: "slope", name: "slope", color: chosen("--pl-warn") }, answer.margin, answer.gradient);
   } catch (error) {
-    if (!place.chart) fill(place);
+    if (!place.charts) fill(place);
     if (!(error.field && form.fail(error.field, error.detail))) fill(refusal, error.status === 409 ? h("p.pl-muted", `${error.detail} ${error.remedy || ""}`) : errorCard(error));
   }
+}
+
+// Two panels, since the slope is a small fraction of the loss.
+function panels(place) {
+  const x = "Margin: log-ratio of chosen minus rejected (nats)";
+  return { loss: lineChart(place, { title: "Loss", x, y: "nats", height: 200 }), slope: lineChart(place, { title: "Its slope: how hard the pair is pushed", x, y: "nats per nat", height: 200 }) };
 }
 
 const chosen = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
