@@ -2,6 +2,7 @@
 
 import { all, get } from "./api.js";
 import { button, fill, h, toast, toastError } from "./dom.js";
+import { param } from "./frame.js";
 import { samplingForm } from "./sampling.js";
 
 const REMEMBERED = 10;
@@ -52,6 +53,9 @@ export class Composer {
     const options = () => [h("option", { value: "" }, "Surprise me"), checkpoints.map((one) => h("option", { value: one.id }, one.name))];
     this.selects = ["First checkpoint", "Second checkpoint"].map((label) => h("select.pl-input", { "aria-label": label }, options()));
     for (const select of this.selects) select.addEventListener("change", () => this.pairUp(select));
+    // "Compare" on a run's or checkpoint's page names both.
+    const named = (param("checkpoints") || "").split(",");
+    if (named.length === 2 && named.every((id) => checkpoints.some((one) => one.id === id))) this.selects.forEach((select, at) => { select.value = named[at]; });
     fill(this.who, this.selects[0], h("span.pl-muted", "against"), this.selects[1]);
     this.suggest.hidden = false;
     return null;

@@ -25,7 +25,7 @@ export class Arena {
     this.status = h("div.pl-arena-status", { role: "status", "aria-live": "polite" });
     this.scale = voteScale((value) => this.vote(value), [
       { action: "marks", key: "d", text: "Mark the words that differ", name: "Differences", run: () => this.marks() },
-    ]);
+    ], { scrolls: true });
     this.tally = new Tally();
     this.match = null;
     this.polling = null;

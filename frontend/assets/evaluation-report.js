@@ -82,17 +82,23 @@ export class Report {
       h("h2", people ? "Judged by people" : `Judged by ${one.judge.replaceAll("_", " ")}`),
       known.length ? place : h("p.pl-muted", people ? "Nobody has judged a match yet." : any.reason),
       table(`Win rates by ${one.judge}`, columns(names, people), one.pairs),
-      h("p.pl-muted.pl-note", `${percent(any.level)} intervals, seed ${any.seed}. The prompt is the unit: several matches on a prompt do not count as independent.`,
+      h("p.pl-muted.pl-note", `${percent(any.level)} intervals${methods(known)}, seed ${any.seed}. The prompt is the unit: several matches on a prompt do not count as independent.`,
         one.shown_first.n ? ` The answer shown first won ${rate(one.shown_first)}.` : ""),
     );
   }
 }
 
+// How the intervals were made, each way once.
+const methods = (pairs) => {
+  const used = [...new Set(pairs.map((pair) => METHODS[pair.win_rate.method]))];
+  return used.length ? ` (${used.join("; ")})` : "";
+};
+
 function columns(names, people) {
   return [
     { title: "Pair", cell: (pair) => h("div.pl-wrap.pl-eval-pair", h("strong", names[pair.first]), h("span.pl-muted", " against "), names[pair.second]) },
     { title: "Win rate", cell: (pair) => (pair.win_rate.rate === null ? h("span.pl-muted", { title: pair.win_rate.reason }, "–") : h("strong", percent(pair.win_rate.rate, 1))), kind: "number" },
-    { title: "Interval", cell: ({ win_rate: one }) => (one.low === null ? "–" : `${(one.low * 100).toFixed(1)}–${percent(one.high, 1)}`), kind: "number" },
+    { title: "Interval", cell: ({ win_rate: one }) => (one.low === null ? "–" : h("span", { title: METHODS[one.method] }, `${(one.low * 100).toFixed(1)}–${percent(one.high, 1)}`)), kind: "number" },
     { title: "Matches", cell: (pair) => count(pair.win_rate.n), kind: "number", hint: "Matches with an answer (n)" },
     { title: "Prompts", cell: (pair) => count(pair.win_rate.prompts), kind: "number", hint: "Independent prompts behind the interval" },
     { title: "Won · tied · lost", cell: ({ win_rate: one }) => `${count(one.wins)} · ${count(one.ties)} · ${count(one.losses)}`, kind: "number" },
@@ -100,7 +106,6 @@ function columns(names, people) {
       ? { title: "Both bad", cell: (pair) => count(pair.both_bad), kind: "number", hint: "They count as ties" }
       : { title: "Contradicted", cell: (pair) => count(pair.contradicted), kind: "number", hint: "Matches whose winner changed with the side order; they count as ties" },
     { title: "Undecided", cell: undecided, kind: "number" },
-    { title: "Method", cell: (pair) => h("span.pl-muted", METHODS[pair.win_rate.method] || pair.win_rate.method) },
   ];
 }
 

@@ -1,38 +1,21 @@
 // The seven steps from "A is much better" to "B is much better", with the keys of the labelling page.
 
-import { button, h } from "./dom.js";
+import { button, fill, h } from "./dom.js";
 import { bind, hint } from "./keys.js";
+import { SCALE, SHORTCUTS } from "./label-scale.js";
 
-// action, key, strength, what it says, what its button shows
-const SCALE = [
-  ["much-left", "1", 3, "A is much better", "Much better"],
-  ["left", "2", 2, "A is better", "Better"],
-  ["slightly-left", "3", 1, "A is slightly better", "Slightly"],
-  ["tie", "4", 0, "Tie", "Tie"],
-  ["slightly-right", "5", -1, "B is slightly better", "Slightly"],
-  ["right", "6", -2, "B is better", "Better"],
-  ["much-right", "7", -3, "B is much better", "Much better"],
-];
-const SHORTCUTS = [
-  ["arrow-left", "ArrowLeft", 2, "A is better"],
-  ["arrow-right", "ArrowRight", -2, "B is better"],
-  ["arrow-tie", "ArrowDown", 0, "Tie"],
-  ["letter-tie", "t", 0, "Tie"],
-];
-
-// Draws the scale and binds its keys. `onvote(value)` gets a value in shown order; `others` are further actions,
-// [{action, key, text, name, run}]. Returned: {element, show(whether)}; keys sleep while the scale is hidden.
-export function voteScale(onvote, others = []) {
-  let element = draw();
-  element.hidden = true;
-  const awake = (run) => (...args) => !element.hidden && run(...args);
-
-  // The names of actions are those of the labelling page: whoever changed a key there finds it changed here.
-  for (const [action, key, strength, text] of [...SCALE, ...SHORTCUTS]) {
-    bind(`label-${action}`, key, text, awake(() => onvote({ strength })), "Vote");
-  }
-  bind("label-both-bad", "b", "Both bad", awake(() => onvote({ both_bad: true })), "Vote");
-  for (const { action, key, text, run } of others) bind(`label-${action}`, key, text, awake(run), "Vote");
+// The scale for one page. `onvote(value)` gets a value in shown order; `others` are further actions,
+// [{action, key, text, name, run}]; `scrolls` leaves the arrow down to a page that scrolls. Returned: {element, show(whether)}.
+// Its keys are bound only while it is shown.
+export function voteScale(onvote, others = [], { scrolls = false } = {}) {
+  const keys = [
+    // The names of actions are those of the labelling page: whoever changed a key there finds it changed here.
+    ...[...SCALE, ...SHORTCUTS].map(([action, key, strength, text]) => ({ action, key, text, run: () => onvote({ strength }) })),
+    { action: "both-bad", key: "b", text: "Both bad", run: () => onvote({ both_bad: true }) },
+    ...others,
+  ].filter(({ key }) => !(scrolls && key === "ArrowDown"));
+  let bound = [];
+  const element = h("div.pl-judge-controls", { hidden: true });
 
   function draw() {
     const choices = SCALE.map(([action, , strength, text, short]) =>
@@ -43,8 +26,8 @@ export function voteScale(onvote, others = []) {
         hint(`label-${action}`),
       ),
     );
-    return h(
-      "div.pl-judge-controls",
+    fill(
+      element,
       h(
         "div.pl-judge-scale",
         { role: "group", "aria-label": "Which answer is better?" },
@@ -60,20 +43,19 @@ export function voteScale(onvote, others = []) {
     );
   }
 
-  function redraw() {
-    const fresh = draw();
-    fresh.hidden = element.hidden;
-    element.replaceWith(fresh);
-    element = fresh;
-  }
-  redraw();
-  addEventListener("pl-keys", redraw);
+  addEventListener("pl-keys", () => element.hidden || draw());
   return {
-    get element() {
-      return element;
-    },
+    element,
     show(whether) {
+      if (element.hidden !== whether) return;
       element.hidden = !whether;
+      if (whether) {
+        bound = keys.map(({ action, key, text, run }) => bind(`label-${action}`, key, text, run, "Vote"));
+        draw();
+      } else {
+        bound.forEach((remove) => remove());
+        bound = [];
+      }
     },
   };
 }
