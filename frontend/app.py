@@ -35,7 +35,6 @@ def mount(app: FastAPI) -> FastAPI:
     mounted = app.router.routes[-1]
     if not isinstance(mounted, Mount):
         raise TypeError("Gradio was expected to mount itself last")
-    mounted.app.state.plumbline_api = app  # type: ignore[attr-defined]
     mounted.app = Guard(mounted.app, {module.PAGE.address: module.PAGE for module in modules}, _who_is(app))
     return app
 
