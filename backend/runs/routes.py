@@ -9,7 +9,18 @@ from pydantic import StringConstraints
 from backend.accounts.schemas import Page
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
 from backend.runs import preflight, readings, service, views
-from backend.runs.schemas import EventOut, EventsOut, MetricsOut, PreflightOut, RunDetail, RunIn, RunOut, RunRow
+from backend.runs.presets import PRESETS
+from backend.runs.schemas import (
+    EventOut,
+    EventsOut,
+    FormOut,
+    MetricsOut,
+    PreflightOut,
+    RunDetail,
+    RunIn,
+    RunOut,
+    RunRow,
+)
 from backend.settings import get_settings
 from backend.work import State
 
@@ -22,6 +33,12 @@ Word = Annotated[str, StringConstraints(max_length=200)]
 def check_run(body: dict[str, Any], _: Researcher, project: ProjectDep, session: SessionDep) -> PreflightOut:
     """What would be wrong with a run, and what it would take. Nothing is stored."""
     return preflight.check(session, project, body)
+
+
+@router.get("/run-form")
+def get_form(_: Researcher) -> FormOut:
+    """What the launch form is drawn from: the schema of a run's parts, and presets."""
+    return FormOut(json_schema=RunIn.model_json_schema(), presets=list(PRESETS))
 
 
 @router.post("/runs", status_code=202)

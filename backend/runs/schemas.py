@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from alignment.formats.preference import Policy
@@ -12,6 +12,7 @@ from alignment.objectives import ObjectiveSpec
 from alignment.parts import Part
 from alignment.training.spec import BatchSize, Duration, Evaluate, FullTuning, Keep, Length, Optimizer, Tuning
 from backend.accounts.schemas import Out
+from backend.runs.presets import Preset
 from backend.work import State
 
 ELSEWHERE = {"name", "checkpoint_id", "reference_id", "dataset_id", "snapshot_id", "policy"}
@@ -152,6 +153,15 @@ class MetricsOut(BaseModel):
     whole: bool
     level: int
     series: dict[str, Series]
+
+
+class FormOut(BaseModel):
+    """What the launch form is drawn from."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    json_schema: dict[str, Any] = Field(alias="schema")
+    presets: list[Preset]
 
 
 class EventOut(Out):

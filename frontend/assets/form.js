@@ -122,6 +122,7 @@ function numeric(schema, start, label, onchange) {
 }
 
 function slidable(schema) {
+  if (schema.default && Math.abs(schema.default) < 0.01) return false; // learning rates live in powers of ten
   const [low, high] = [schema.minimum ?? schema.exclusiveMinimum, schema.maximum ?? schema.exclusiveMaximum];
   return low !== undefined && high !== undefined && high - low <= (schema.type === "integer" ? 64 : 2);
 }

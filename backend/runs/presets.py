@@ -1,0 +1,73 @@
+"""Starting points for the launch form: parts of a spec that go well together."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class Preset(BaseModel):
+    """A named start; `values` are parts of a RunIn."""
+
+    name: str
+    title: str
+    text: str
+    values: dict[str, Any]
+
+
+PRESETS = (
+    Preset(
+        name="toy",
+        title="Toy world",
+        text="For the toy checkpoint: DPO on all weights, about a minute on two cores.",
+        values={
+            "objective": {"name": "dpo", "beta": 0.1},
+            "tuning": {"kind": "full"},
+            "optimizer": {
+                "learning_rate": 5e-4, "schedule": "cosine", "warmup_ratio": 0.1,
+                "weight_decay": 0.0, "max_grad_norm": 1.0,
+            },
+            "batch": {"examples_per_step": 32, "tokens_per_pack": "auto"},
+            "length": {"max_prompt_tokens": 96, "max_response_tokens": 160, "cut_prompt": "left"},
+            "duration": {"epochs": 2},
+            "precision": "fp32",
+            "evaluate": {"every_steps": 25, "samples": 2},
+            "keep": {"last": 1, "best": None},
+            "seed": 0,
+        },
+    ),
+    Preset(
+        name="try",
+        title="Quick try",
+        text="A few steps on little memory, to see that everything fits together.",
+        values={
+            "tuning": {"kind": "lora", "rank": 8, "alpha": 16},
+            "optimizer": {"learning_rate": 1e-5},
+            "batch": {"examples_per_step": 8},
+            "length": {"max_prompt_tokens": 256, "max_response_tokens": 256},
+            "duration": {"steps": 20},
+            "evaluate": {"every_steps": 10, "samples": 4},
+        },
+    ),
+    Preset(
+        name="lora",
+        title="LoRA",
+        text="Adapters beside frozen weights: little memory, small checkpoints, a higher learning rate.",
+        values={
+            "tuning": {"kind": "lora", "rank": 16, "alpha": 32},
+            "optimizer": {"learning_rate": 5e-6},
+            "batch": {"examples_per_step": 32},
+            "duration": {"epochs": 1},
+        },
+    ),
+    Preset(
+        name="full",
+        title="All weights",
+        text="Every weight is trained: four times the memory of the weights, and a low learning rate.",
+        values={
+            "tuning": {"kind": "full"},
+            "optimizer": {"learning_rate": 5e-7},
+            "batch": {"examples_per_step": 32},
+            "duration": {"epochs": 1},
+        },
+    ),
+)  # fmt: skip

@@ -1,0 +1,82 @@
+// One checkpoint: what it is, what one does with it next, and its history down to imported weights.
+
+import { get } from "./api.js";
+import { badge, button, empty, fill, h, link, stateBadge, table } from "./dom.js";
+import { ago, count } from "./format.js";
+import { actions, param, title } from "./frame.js";
+import { load } from "./live.js";
+import { checkpointPage, comparePage, evaluatePage, objectiveTitles, runPage, size, toyBadge } from "./run-state.js";
+import { stylesheet } from "./stylesheet.js";
+
+export async function mount(element) {
+  await stylesheet("runs.css");
+  const page = h("div.pl-page.pl-stack");
+  element.append(page);
+  const id = param("id");
+  if (!id) {
+    page.append(empty("Which checkpoint?", "The address names none.", h("a.pl-button.primary", { href: "/checkpoints" }, "All checkpoints")));
+    return;
+  }
+  const ask = async () => ({ lineage: await get(`/checkpoints/${encodeURIComponent(id)}/lineage`), titleOf: await objectiveTitles() });
+  await load(page, ask, ({ lineage, titleOf }) => draw(page, lineage, titleOf));
+}
+
+function draw(page, lineage, titleOf) {
+  const [{ checkpoint }] = lineage.chain;
+  title(checkpoint.name);
+  const gone = checkpoint.available ? null : "Its weights are no longer in their folder.";
+  const other = checkpoint.parent_id;
+  actions(
+    button("Evaluate", () => location.assign(evaluatePage(...(other ? [other, checkpoint.id] : [checkpoint.id]))), { disabled: gone }),
+    other ? button("Compare with its base", () => location.assign(comparePage(checkpoint.id, other)), { disabled: gone }) : null,
+    button("Use as base", () => location.assign(`/new-run?checkpoint=${checkpoint.id}`), { kind: "primary", disabled: gone }),
+  );
+  fill(page,
+    gone && h("div.pl-error", { role: "alert" }, h("strong", "Weights gone"), h("p", `${gone} The record stays, so that its history can be read.`)),
+    h("section.pl-card", facts(checkpoint)),
+    h("section.pl-stack.tight", h("h2", "Lineage"), h("ol.pl-lineage", lineage.chain.map((one, index) => h("li", step(one, index === 0, titleOf))))),
+    lineage.children.length ? h("section.pl-stack.tight", h("h2", "Trained from it"), table("Checkpoints trained from it", CHILDREN, lineage.children, { onrow: (one) => location.assign(checkpointPage(one.id)) })) : null,
+    lineage.evaluations.length ? h("section.pl-stack.tight", h("h2", "Evaluations"), table("Evaluations", EVALUATIONS, lineage.evaluations, { onrow: (one) => location.assign(`/evaluation?id=${one.id}`) })) : null);
+}
+
+function facts(one) {
+  const rows = [
+    ["Architecture", one.architecture],
+    ["Parameters", h("span", { title: count(one.parameters) }, size(one.parameters), one.adapter ? " and an adapter" : "")],
+    ["Context", one.max_tokens ? `${count(one.max_tokens)} tokens` : "not stated"],
+    one.hub_id && ["Hub", [one.hub_id, " at ", h("code.pl-mono", { title: one.revision }, one.revision.slice(0, 12))]],
+    ["Added", ago(one.created_at)],
+  ].filter(Boolean);
+  return [h("div.pl-row", one.toy ? [toyBadge(), h("span.pl-muted", "A model of about a million parameters that ships with Plumbline, for trying things out.")] : null),
+    h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]))];
+}
+
+const ORIGINS = { folder: "registered from a folder", hub: "downloaded from a hub", toy: "ships with Plumbline", run: "made by a run that was deleted" };
+
+// One box of the picture: the checkpoint, and the run and the data that made it.
+function step({ checkpoint, run, snapshot }, here, titleOf) {
+  return h(`div.pl-card${here ? ".here" : ""}`,
+    h("div.pl-row", here ? h("strong", checkpoint.name) : link(checkpoint.name, checkpointPage(checkpoint.id)), here ? badge("this one", "live") : null, checkpoint.toy ? toyBadge() : null, checkpoint.available ? null : badge("files gone", "bad"),
+      run ? null : h("span.pl-muted", ORIGINS[checkpoint.source])),
+    run ? madeBy(run, snapshot, titleOf) : null);
+}
+
+function madeBy(run, snapshot, titleOf) {
+  const settings = [run.spec.tuning.kind === "lora" ? `LoRA rank ${run.spec.tuning.rank}` : "all weights", `learning rate ${run.spec.optimizer.learning_rate}`, `seed ${run.spec.seed}`];
+  return h("div.pl-made-by",
+    h("div.pl-row", h("span.pl-muted", "by run"), link(run.name, runPage(run.id)), stateBadge(run.state), badge(titleOf(run.objective)), h("span.pl-muted", settings.join(" · "))),
+    snapshot && h("div.pl-row", h("span.pl-muted", "on"), link(snapshot.dataset, `/dataset?id=${snapshot.dataset_id}`), h("code.pl-mono", { title: `Snapshot ${snapshot.hash}` }, snapshot.hash.slice(0, 12)),
+      h("span.pl-muted", `${count(snapshot.counts.train)} training pairs`), h("a.pl-button.small", { href: `/new-run?snapshot=${snapshot.id}`, title: "Train again on exactly these pairs" }, "Train on this snapshot")));
+}
+
+const CHILDREN = [
+  { title: "Name", cell: (one) => [link(one.name, checkpointPage(one.id)), one.available ? null : [" ", badge("files gone", "bad")]] },
+  { title: "Run", cell: (one) => (one.run_id ? link("run", runPage(one.run_id)) : "–") },
+  { title: "Step", kind: "number", cell: (one) => count(one.step) },
+  { title: "Added", cell: (one) => ago(one.created_at) },
+];
+const EVALUATIONS = [
+  { title: "Name", cell: (one) => link(one.name, `/evaluation?id=${one.id}`) },
+  { title: "State", cell: (one) => stateBadge(one.state) },
+  { title: "Started", cell: (one) => ago(one.created_at) },
+];

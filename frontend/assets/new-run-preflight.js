@@ -1,0 +1,102 @@
+// What the run would take and what is wrong with it, asked of the API after every change; and the button that launches.
+
+import { newKey, post } from "./api.js";
+import { button, fill, h, toast, toastError } from "./dom.js";
+import { colorAt } from "./charts.js";
+import { bytes, count, duration, plural } from "./format.js";
+
+const PAUSE = 300; // milliseconds without a change before it is asked
+const PARTS = { weights: "weights", gradients: "gradients", optimizer: "optimizer", activations: "activations", reference: "reference", program: "program" };
+
+export class Preflight {
+  constructor({ body, show, clear }) {
+    Object.assign(this, { body, show, clear });
+    this.key = newKey();
+    this.turn = 0;
+    this.told = null;
+    this.element = h("aside.pl-card.pl-stack.pl-new-check", { "aria-label": "What the run takes", "aria-live": "polite" });
+    this.draw("Checking…");
+  }
+
+  changed() {
+    this.key = newKey(); // another run is meant now
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.ask(), PAUSE);
+  }
+
+  async ask() {
+    const turn = (this.turn += 1);
+    try {
+      const told = await post("/runs/preflight", this.body());
+      if (turn !== this.turn) return;
+      this.told = told;
+      this.clear();
+      for (const one of told.errors) if (one.field) this.show(one.field, one.detail);
+      this.draw();
+    } catch (error) {
+      if (turn !== this.turn) return;
+      this.told = null;
+      this.draw(error.message);
+    }
+  }
+
+  draw(why = "") {
+    const { told } = this;
+    const wrong = told ? told.errors.length : 0;
+    const reason = !told ? why : wrong ? (wrong === 1 ? "One problem is to be solved first." : `${wrong} problems are to be solved first.`) : null;
+    const launch = button("Launch run", null, { kind: "primary", type: "submit", disabled: reason });
+    if (!told) return void fill(this.element, h("h2", "Before the launch"), h("p.pl-muted", why), launch);
+    return void fill(this.element, h("div.pl-row.between", h("h2", wrong ? plural(wrong, "problem") : "Ready to launch"), launch),
+      findings(told), told.estimate && facts(told.estimate), told.estimate && memory(told.estimate), told.yaml && this.yaml(told.yaml));
+  }
+
+  yaml(text) {
+    const copy = button("Copy", () => navigator.clipboard.writeText(text).then(() => toast("Copied."), () => toast("The browser did not allow it.")), { kind: "small" });
+    const box = h("details", h("summary", "The same run as YAML"), h("div.pl-row.end", copy), h("pre.pl-run-words", text));
+    box.open = this.opened || false;
+    box.addEventListener("toggle", () => { this.opened = box.open; });
+    return box;
+  }
+
+  async launch() {
+    if (!this.told || this.told.errors.length || this.launching) return;
+    this.launching = true;
+    const start = this.element.querySelector(".pl-button.primary");
+    start.classList.add("busy");
+    try {
+      const run = await post("/runs", this.body(), { key: this.key });
+      location.assign(`/run?id=${run.id}`);
+    } catch (error) {
+      this.launching = false;
+      start.classList.remove("busy");
+      if (!(error.field && this.show(error.field, error.detail))) toastError(error);
+      else toast(error.detail, { kind: "bad", seconds: 6 });
+    }
+  }
+}
+
+function findings({ errors, warnings }) {
+  if (!errors.length && !warnings.length) return null;
+  const line = (kind) => (one) => h(`li.${kind}`, one.field && h("code.pl-mono", one.field, " "), one.detail, one.remedy && [" ", h("span.pl-muted", one.remedy)]);
+  return h("ul.pl-findings", { "aria-label": "Problems and warnings" }, errors.map(line("error")), warnings.map(line("warning")));
+}
+
+function facts(estimate) {
+  const rows = [
+    ["Training pairs", `about ${count(estimate.examples)}`],
+    ["Steps", count(estimate.steps)],
+    ["Time", estimate.seconds ? `${duration(estimate.seconds[0])} to ${duration(estimate.seconds[1])}, by earlier runs` : "not known before a run of this size was measured here"],
+    ["Trained", estimate.trainable === estimate.parameters ? `all ${count(estimate.parameters)} weights` : `${count(estimate.trainable)} of ${count(estimate.parameters + estimate.trainable)} weights`],
+    ["Disk", `${bytes(estimate.disk_bytes)} for checkpoints, ${bytes(estimate.free_disk_bytes)} free`],
+  ];
+  return h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]));
+}
+
+function memory(estimate) {
+  const whole = Math.max(estimate.available_bytes || 0, estimate.memory_bytes);
+  const words = estimate.available_bytes ? `about ${bytes(estimate.memory_bytes)} of ${bytes(estimate.available_bytes)} free` : `about ${bytes(estimate.memory_bytes)} on the GPU`;
+  const color = (index) => ({ background: colorAt(index) });
+  return h("div", h("h3", `Memory: ${words}`),
+    h("div.pl-memory", { role: "img", "aria-label": `Memory: ${words}` }, estimate.memory.map((part, index) => h("i", { style: { ...color(index), width: `${(100 * part.bytes) / whole}%` }, title: `${PARTS[part.name] || part.name}: ${bytes(part.bytes)}` }))),
+    h("ul.pl-memory-key", estimate.memory.map((part, index) => h("li", h("i", { style: color(index) }), `${PARTS[part.name] || part.name} ${bytes(part.bytes)}`))));
+}

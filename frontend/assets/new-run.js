@@ -1,0 +1,254 @@
+// New run: what to train on and from, with which objective, how; checked by the API while one types.
+
+import { all, get } from "./api.js";
+import { badge, button, empty, field, fill, h, link, showError, skeleton } from "./dom.js";
+import { schemaForm } from "./form.js";
+import { formula } from "./formula.js";
+import { count } from "./format.js";
+import { actions, param } from "./frame.js";
+import { load } from "./live.js";
+import { Preflight } from "./new-run-preflight.js";
+import { size, toyBadge } from "./run-state.js";
+import { stylesheet } from "./stylesheet.js";
+
+const FIRST = ["tuning", "optimizer", "batch"];
+const REST = ["length", "evaluate", "keep", "precision", "seed"];
+
+export async function mount(element) {
+  await stylesheet("runs.css");
+  const page = h("div.pl-page.pl-stack");
+  element.append(page);
+  actions(button("All runs", () => location.assign("/runs"), { kind: "quiet" }));
+  fill(page, skeleton(6));
+  await load(page, materials, (found) => {
+    if (!found.checkpoints.length || (!found.datasets.length && !found.snapshot)) return void page.append(missing(found));
+    page.append(new LaunchForm(found).element);
+    return null;
+  });
+}
+
+async function materials() {
+  const [form, objectives, checkpoints, datasets, from] = await Promise.all([
+    get("/run-form"), get("/objectives"), everything("/checkpoints"), everything("/datasets"),
+    param("from") ? get(`/runs/${encodeURIComponent(param("from"))}`) : null,
+  ]);
+  const frozen = param("snapshot") || null;
+  const snapshot = frozen ? await get(`/snapshots/${encodeURIComponent(frozen)}`) : null;
+  return { form, objectives, from, snapshot, checkpoints: checkpoints.filter((one) => one.available), datasets: datasets.filter((one) => one.kind === "paired") };
+}
+
+async function everything(path) {
+  const found = [];
+  for await (const one of all(path, { limit: 100 })) found.push(one);
+  return found;
+}
+
+const missing = ({ checkpoints }) =>
+  checkpoints.length
+    ? empty("No pairs to train on", "A run learns from labelled pairs of responses. Import some, or label pairs of your own.", h("a.pl-button.primary", { href: "/import" }, "Import data"), h("a.pl-button", { href: "/data" }, "Data"))
+    : empty("No checkpoint to start from", "A run starts from the weights of a language model.", h("a.pl-button.primary", { href: "/checkpoints" }, "Register a checkpoint"));
+
+class LaunchForm {
+  constructor(found) {
+    Object.assign(this, found);
+    this.schema = found.form.schema;
+    this.named = false;
+    this.checks = new Preflight({ body: () => this.body(), show: (path, words) => this.fail(path, words), clear: () => this.clear() });
+    const start = this.startingPoint();
+    this.dataPart = this.data(start);
+    this.objectivePlace = h("div.pl-stack.tight");
+    this.trainingPlace = h("div.pl-stack");
+    this.preset = start.preset;
+    this.element = h("form.pl-split.pl-new-run", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.checks.launch(); } },
+      h("div.pl-stack", this.dataPart, this.objectivePart(), this.trainingPart()), this.checks.element);
+    this.setObjective(start.values.objective);
+    this.setTraining(start.values);
+    this.changed();
+  }
+
+  // A run to repeat, else the preset that suits the checkpoint; the address may name parts.
+  startingPoint() {
+    const wanted = param("checkpoint") || this.from?.checkpoint_id;
+    const checkpoint = this.checkpoints.find((one) => one.id === wanted) || this.checkpoints[0];
+    const paired = this.datasets.filter((one) => one.labelled > 0);
+    const dataset = this.datasets.find((one) => one.id === (param("dataset") || this.from?.dataset_id)) || paired[0] || this.datasets[0] || null;
+    const preset = this.form.presets.find((one) => one.name === (checkpoint.toy ? "toy" : "lora"));
+    const values = { ...(this.from ? this.from.spec : preset.values) };
+    const objective = param("objective");
+    if (objective && objective !== values.objective?.name) values.objective = { name: objective };
+    return { checkpoint, dataset, preset: this.from ? null : preset.name, values };
+  }
+
+  // ---- data and checkpoint ----
+
+  data({ checkpoint, dataset }) {
+    this.name = h("input", { type: "text", maxlength: 120, value: this.from ? `${this.from.name} again`.slice(0, 120) : "" });
+    this.named = Boolean(this.from);
+    this.name.addEventListener("input", () => { this.named = this.name.value !== ""; this.changed(); });
+    const frozen = this.snapshot ? [h("option", { value: `snapshot:${this.snapshot.id}`, selected: true }, `Snapshot ${this.snapshot.hash.slice(0, 12)} of ${this.snapshot.dataset_name}`)] : [];
+    const again = this.from ? [h("option", { value: `snapshot:${this.from.snapshot_id}` }, `The very data of “${this.from.name}”`)] : [];
+    this.source = h("select", frozen, again, this.datasets.map((one) => h("option", { value: `dataset:${one.id}`, selected: !this.snapshot && one === dataset }, `${one.name} (${count(one.labelled)} of ${count(one.items)} labelled)`)));
+    const named = (one) => `${one.name} · ${size(one.parameters)}${one.toy ? " · toy" : ""}`;
+    this.checkpoint = h("select", this.checkpoints.map((one) => h("option", { value: one.id, selected: one === checkpoint }, named(one))));
+    this.reference = h("select", h("option", { value: "" }, "Where the run starts from"), this.checkpoints.map((one) => h("option", { value: one.id, selected: one.id === this.from?.reference_id }, named(one))));
+    this.toy = h("span");
+    this.policy = schemaForm(this.part(["policy"]), { onchange: () => this.changed() });
+    this.checkpoint.addEventListener("change", () => this.suit());
+    this.source.addEventListener("change", () => this.changed());
+    this.reference.addEventListener("change", () => this.changed());
+    this.fields = {
+      name: field("Name", this.name),
+      dataset_id: field("Data", this.source, { help: "Its labelled pairs are frozen when the run is launched." }),
+      checkpoint_id: field("Start from", this.checkpoint, { help: "Its weights are not changed; the run makes new ones." }),
+      reference_id: field("Reference", this.reference, { help: "What the objective measures change against." }),
+    };
+    this.fields.snapshot_id = this.fields.dataset_id;
+    return h("section.pl-card.pl-stack", h("div.pl-row", h("h2", "1 · Data and checkpoint"), this.toy),
+      h("div.pl-form", this.fields.dataset_id, this.fields.checkpoint_id, this.fields.name),
+      h("details", h("summary", "Reference, and which labels count"), h("div.pl-stack", h("div.pl-form", this.fields.reference_id), this.policy.element)));
+  }
+
+  // Another kind of checkpoint wants other settings, unless somebody has chosen some.
+  suit() {
+    const toy = this.chosen().toy;
+    if (this.preset && this.preset !== "try" && (this.preset === "toy") !== toy) this.choose(toy ? "toy" : "lora");
+    this.changed();
+  }
+
+  chosen() {
+    return this.checkpoints.find((one) => one.id === this.checkpoint.value);
+  }
+
+  // ---- objective ----
+
+  objectivePart() {
+    this.objective = h("select", this.families());
+    this.objective.addEventListener("change", () => { this.setObjective({ name: this.objective.value }); this.changed(); });
+    this.fields.objective = field("Objective", this.objective);
+    return h("section.pl-card.pl-stack", h("div.pl-row.between", h("h2", "2 · Objective"), link("All objectives", "/objectives")), this.fields.objective, this.objectivePlace);
+  }
+
+  families() {
+    const families = new Map();
+    for (const one of this.objectives) families.set(one.family, [...(families.get(one.family) || []), one]);
+    return [...families].map(([family, members]) => h("optgroup", { label: family }, members.map((one) => h("option", { value: one.name }, one.title))));
+  }
+
+  setObjective(values) {
+    const known = this.objectives.find((one) => one.name === values?.name) || this.objectives.find((one) => one.name === "dpo") || this.objectives[0];
+    this.objective.value = known.name;
+    this.title = known.title;
+    this.hyper = schemaForm(known.schema, { values: known.name === values?.name ? values : {}, skip: ["name"], onchange: () => this.changed() });
+    const needs = known.needs.reference === "none" ? "no reference" : "reference model";
+    fill(this.objectivePlace, h("div.pl-formula", formula(known.formula)), h("p.pl-muted", known.summary),
+      h("div.pl-row", badge(needs), paper(known.paper)), this.hyper.element);
+  }
+
+  // ---- training ----
+
+  trainingPart() {
+    this.presetButtons = this.form.presets.map((one) =>
+      h("button", { type: "button", value: one.name, "aria-pressed": "false", onclick: () => { this.choose(one.name); this.changed(); } }, h("b", one.title), h("small", one.text)));
+    return h("section.pl-card.pl-stack", h("h2", "3 · Training"), h("div.pl-presets", { role: "group", "aria-label": "Presets" }, this.presetButtons), this.trainingPlace);
+  }
+
+  choose(name) {
+    const preset = this.form.presets.find((one) => one.name === name);
+    this.preset = name;
+    if (preset.values.objective && this.objective.value === preset.values.objective.name) this.setObjective(preset.values.objective);
+    this.setTraining(preset.values);
+  }
+
+  setTraining(values) {
+    const make = (names) => schemaForm(this.part(names), { values, onchange: () => this.changed() });
+    this.first = make(FIRST);
+    this.rest = make(REST);
+    this.duration = new Duration(this.schema.$defs.Duration, values.duration, () => this.changed());
+    this.presetButtons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.preset)));
+    fill(this.trainingPlace, this.duration.element, this.first.element, h("details", h("summary", "Lengths, evaluation, checkpoints to keep, precision, seed"), this.rest.element));
+  }
+
+  // The schema of some parts of a run alone.
+  part(names) {
+    const { properties, $defs } = this.schema;
+    return { $defs, properties: Object.fromEntries(names.map((name) => [name, properties[name]])) };
+  }
+
+  // ---- what is sent, and what comes back ----
+
+  body() {
+    const [kind, id] = this.source.value.split(":");
+    return {
+      name: this.name.value, checkpoint_id: this.checkpoint.value, ...(this.reference.value ? { reference_id: this.reference.value } : {}),
+      ...(kind === "snapshot" ? { snapshot_id: id } : { dataset_id: id }), ...this.policy.value(),
+      objective: { ...this.hyper.value(), name: this.objective.value },
+      ...this.first.value(), ...this.rest.value(), duration: this.duration.value(),
+    };
+  }
+
+  changed() {
+    if (!this.duration) return; // still being put together
+    if (!this.named) this.name.value = this.suggestion();
+    fill(this.toy, this.chosen().toy ? toyBadge() : null);
+    this.checks.changed();
+  }
+
+  suggestion() {
+    const words = this.source.selectedOptions[0].textContent.replace(/ \([^(]*labelled\)$/, "");
+    return `${this.title} on ${words}`.slice(0, 120);
+  }
+
+  clear() {
+    Object.values(this.fields).forEach((one) => showError(one, ""));
+    for (const form of [this.hyper, this.first, this.rest, this.policy]) form.clear();
+    this.duration.fail("");
+  }
+
+  // Put a complaint at its field; false when no field here is meant.
+  fail(path, words) {
+    const [head, ...rest] = path.split(".");
+    if (head === "duration") return this.duration.fail(words);
+    if (head === "objective" && rest.length && this.hyper.fail(rest.join("."), words)) return true;
+    if (this.fields[head]) {
+      showError(this.fields[head], words);
+      return true;
+    }
+    return [this.first, this.rest, this.policy].some((form) => form.fail(path, words));
+  }
+}
+
+// Epochs or steps: one of the two.
+class Duration {
+  constructor(schema, values, onchange) {
+    this.unit = values?.steps ? "steps" : "epochs";
+    this.input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", value: values?.[this.unit] ?? 1, oninput: onchange });
+    this.field = field("Duration", this.input);
+    const help = h("small.pl-help");
+    const words = { epochs: "Passes over the pairs", steps: "Optimizer steps" };
+    const buttons = Object.entries(words).map(([unit, text]) => h("button", { type: "button", value: unit, onclick: () => { this.unit = unit; show(); onchange(); } }, text));
+    const show = () => {
+      buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.unit)));
+      help.textContent = schema.properties[this.unit].description;
+    };
+    this.input.before(h("div.pl-segments", { role: "group", "aria-label": "Unit of the duration" }, buttons));
+    this.input.after(help);
+    this.element = h("div.pl-form", this.field);
+    show();
+  }
+
+  value() {
+    const typed = this.input.value.trim();
+    return typed === "" ? {} : { [this.unit]: Number.isNaN(Number(typed)) ? typed : Number(typed) };
+  }
+
+  fail(words) {
+    showError(this.field, words);
+    return true;
+  }
+}
+
+function paper({ authors, year, arxiv, url, title }) {
+  const address = url || (arxiv ? `https://arxiv.org/abs/${arxiv}` : null);
+  const words = `${authors} ${year}`;
+  return address ? h("a", { href: address, target: "_blank", rel: "noopener noreferrer", title }, words) : h("span.pl-muted", words);
+}

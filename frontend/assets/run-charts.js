@@ -1,0 +1,103 @@
+// The charts of a run: what preference training is judged by first, everything else that it reports after that.
+
+import { button, h } from "./dom.js";
+import { colorAt, lineChart, runColor } from "./charts.js";
+
+const EVALUATED = "eval/";
+// title, y, names; the first name of a panel has the run's own color
+const PANELS = [
+  ["Loss", "nats", ["loss"]],
+  ["Accuracy: share of pairs whose chosen response has the higher reward", "share", ["rewards/accuracies"]],
+  ["Margin: chosen minus rejected reward", "reward", ["rewards/margins"]],
+  ["Rewards", "reward", ["rewards/chosen", "rewards/rejected"]],
+  ["Log-probabilities", "nats a response", ["logps/chosen", "logps/rejected"]],
+  ["Gradient norm", "norm before clipping", ["grad_norm"]],
+  ["Learning rate", "", ["learning_rate"]],
+  ["Speed", "tokens a second", ["throughput/tokens_per_second"]],
+];
+const MORE = { "throughput/examples_per_second": ["Examples a second", ""], "memory/peak_gib": ["Peak memory", "GiB"] };
+const SMOOTH = 0.8;
+
+export class Charts {
+  constructor(run) {
+    this.run = run;
+    this.panels = new Map(); // title -> chart
+    this.points = 0; // of the longest line
+    this.lengths = new Map();
+    this.banded = new Set(); // lines drawn from buckets
+    this.place = h("div.pl-run-charts");
+    this.more = h("div.pl-run-charts");
+    this.waiting = h("p.pl-muted", "The first numbers come with the first step.");
+    const toggle = button("Smooth", () => {
+      const smooth = toggle.getAttribute("aria-pressed") !== "true";
+      toggle.setAttribute("aria-pressed", String(smooth));
+      this.panels.forEach((chart) => { chart.smoothing = smooth ? SMOOTH : 0; chart.draw(); });
+      this.smooth = smooth;
+    }, { kind: "small", title: "Draw a moving average over the raw line" });
+    toggle.setAttribute("aria-pressed", "false");
+    this.rest = h("details.pl-run-rest", { hidden: true }, h("summary", "More metrics"), this.more);
+    this.element = h("section.pl-card.pl-stack", { "aria-label": "Metrics" }, h("div.pl-row.between", h("h2", "Metrics"), toggle), this.waiting, this.place, this.rest);
+  }
+
+  // All there is, in place of what is drawn.
+  replace({ series }) {
+    this.lengths.clear();
+    this.banded.clear();
+    this.put(series, (chart, line, one) => chart.replace(line, one.step, one.value, { low: one.low, high: one.high }));
+  }
+
+  // What has arrived since.
+  append({ series }) {
+    this.put(series, (chart, line, one) => {
+      // A line from the ladder has a band; raw points that follow it are their own band.
+      const band = one.low.length || !this.banded.has(line.id) ? { low: one.low, high: one.high } : { low: one.value, high: one.value };
+      chart.append(line, one.step, one.value, band);
+    });
+  }
+
+  put(series, draw) {
+    for (const [name, one] of Object.entries(series)) {
+      if (one.low.length) this.banded.add(name);
+      this.lengths.set(name, (this.lengths.get(name) || 0) + one.step.length);
+      draw(this.chartOf(name), this.line(name), one);
+    }
+    this.points = Math.max(0, ...this.lengths.values());
+    if (Object.keys(series).length) this.waiting.remove();
+  }
+
+  // The run ended: without a single step there is nothing to wait for.
+  end() {
+    if (this.waiting.isConnected) this.waiting.textContent = "It ended before its first step.";
+  }
+
+  chartOf(name) {
+    const plain = name.replace(EVALUATED, "");
+    const known = PANELS.find(([, , names]) => names.includes(plain));
+    const [title, y] = known || [...(MORE[plain] || [plain, ""])];
+    if (!this.panels.has(title)) this.panels.set(title, this.make(title, y, known));
+    return this.panels.get(title);
+  }
+
+  make(title, y, known) {
+    const cell = h("div.pl-run-chart", { dataset: { order: known ? PANELS.indexOf(known) : PANELS.length } });
+    const place = known ? this.place : this.more;
+    if (!known) this.rest.hidden = false;
+    const later = [...place.children].find((other) => Number(other.dataset.order) > Number(cell.dataset.order));
+    place.insertBefore(cell, later || null);
+    return lineChart(cell, { title, x: "Step", y, height: 230, legend: known ? undefined : false, smoothing: this.smooth ? SMOOTH : 0 });
+  }
+
+  line(name) {
+    const plain = name.replace(EVALUATED, "");
+    const held = name.startsWith(EVALUATED);
+    const panel = PANELS.find(([, , names]) => names.includes(plain));
+    const second = panel && panel[2].indexOf(plain) > 0;
+    const word = panel && panel[2].length > 1 ? plain.split("/").pop() : held ? "" : "training";
+    return {
+      id: name,
+      name: [held ? "held-out" : "", word].filter(Boolean).join(" ") || plain,
+      color: held ? colorAt(second ? 3 : 1) : second ? colorAt(2) : runColor(this.run.id),
+      dash: held ? "dash" : second ? "dot" : "solid",
+    };
+  }
+}

@@ -1,0 +1,154 @@
+// One run, live: the row, its metrics and its events are read by cursor; nothing new, nothing redrawn.
+
+import { get, newKey, post } from "./api.js";
+import { button, confirm, empty, errorCard, fill, h, link, progress, stateBadge, toast, toastError } from "./dom.js";
+import { ago, count, duration } from "./format.js";
+import { actions, param, title } from "./frame.js";
+import { live, load } from "./live.js";
+import { Charts } from "./run-charts.js";
+import { Log, Samples } from "./run-events.js";
+import { products } from "./run-products.js";
+import { checkpointPage, moving, objectiveTitles, progressLine, toyBadge, worked } from "./run-state.js";
+import { stylesheet } from "./stylesheet.js";
+
+const SECONDS = 0.7; // with the worker's one transaction a second, a step is seen within two
+const MOST_POINTS = 3000;
+const CALM = { seconds: SECONDS, slowest: 1.4 };
+
+export async function mount(element) {
+  await stylesheet("runs.css");
+  const page = h("div.pl-page.pl-stack");
+  element.append(page);
+  const id = param("id");
+  if (!id) {
+    page.append(empty("Which run?", "The address names none.", h("a.pl-button.primary", { href: "/runs" }, "All runs")));
+    return;
+  }
+  const ask = async () => ({ run: await get(`/runs/${encodeURIComponent(id)}`), titleOf: await objectiveTitles() });
+  await load(page, ask, ({ run, titleOf }) => new RunPage(page, run, titleOf).start());
+}
+
+class RunPage {
+  constructor(page, run, titleOf) {
+    Object.assign(this, { page, run, titleOf });
+    this.head = h("section.pl-card.pl-stack.tight", { "aria-label": "Status" });
+    this.trouble = h("div");
+    this.charts = new Charts(run);
+    this.samples = new Samples();
+    this.log = new Log(run);
+    this.made = products(run);
+    this.facts = h("section.pl-card");
+    this.cursor = null; // of metrics
+    this.seen = null; // of events
+    this.messages = []; // the latest words of the log, for the failure card
+  }
+
+  start() {
+    this.page.append(this.head, this.trouble, this.charts.element,
+      h("div.pl-run-columns", h("div.pl-stack", this.samples.element, this.log.element), h("div.pl-stack", this.made.element, this.facts)));
+    this.drawFacts();
+    this.draw();
+    this.polling = live((signal) => this.refresh(signal), { ...CALM, onerror: (error) => { if (this.cursor === null) fill(this.trouble, errorCard(error, () => this.polling.now())); } });
+  }
+
+  async refresh(signal) {
+    const path = `/runs/${this.run.id}`;
+    // The row first: when it says that the run has ended, what is read after it is the end of the story.
+    const run = await get(path, {}, { signal });
+    const [metrics, events] = await Promise.all([
+      get(`${path}/metrics`, { after: this.cursor, points: 1000 }, { signal }),
+      get(`${path}/events`, { after: this.seen, limit: 1000 }, { signal }),
+    ]);
+    const moved = metrics.cursor !== this.cursor || events.items.length > 0;
+    this.takeMetrics(metrics);
+    this.takeEvents(events);
+    const changed = ["state", "done", "total", "eta_seconds", "position", "name"].some((name) => run[name] !== this.run[name]);
+    this.run = run;
+    if (changed || moved) this.draw();
+    if (!moving(run) && !moved) {
+      this.charts.end();
+      return "done";
+    }
+    return moved || changed;
+  }
+
+  takeMetrics(metrics) {
+    if (metrics.cursor === this.cursor && !metrics.whole) return;
+    if (metrics.whole) this.charts.replace(metrics);
+    else this.charts.append(metrics);
+    // Too many points: the next answer is the whole picture, from a coarser level of the ladder.
+    this.cursor = !metrics.whole && this.charts.points > MOST_POINTS ? null : metrics.cursor;
+  }
+
+  takeEvents({ items, cursor }) {
+    this.seen = cursor;
+    for (const event of items) {
+      if (event.kind === "log") this.messages = [...this.messages, event.payload.message].slice(-4);
+      if (event.kind === "sample") this.samples.add(event);
+      if (event.kind === "checkpoint") this.made.add(event);
+      this.log.add(event);
+    }
+    if (items.length) {
+      this.samples.draw();
+      this.log.draw();
+    }
+    if (items.some((event) => event.kind === "checkpoint" || event.payload.removed_checkpoint)) this.made.refresh();
+  }
+
+  draw() {
+    const { run } = this;
+    title(run.name);
+    const stopping = run.state === "stopping" || run.stop_requested;
+    actions(
+      moving(run) ? button(stopping ? "Stopping…" : "Cancel run", () => this.cancel(), { disabled: stopping ? "It saves its last step and ends." : null }) : null,
+      button("Launch again", () => location.assign(`/new-run?from=${run.id}`), { kind: moving(run) ? "" : "primary", title: "Opens the form with this run's settings" }),
+    );
+    const time = worked(run);
+    fill(this.head,
+      h("div.pl-row.between", h("div.pl-row", stateBadge(run.state), moving(run) ? progressLine(run) : h("span.pl-muted", `${count(run.done)} of ${count(run.total)} steps`)),
+        h("span.pl-muted", time === null ? ["Launched ", ago(run.created_at)] : [moving(run) ? "For " : "Took ", duration(time), " · launched ", ago(run.created_at)])),
+      progress(run.state === "succeeded" ? 1 : run.done, run.state === "succeeded" ? 1 : run.total, "Progress of the run"));
+    this.drawTrouble();
+  }
+
+  drawTrouble() {
+    const { run } = this;
+    if (run.state === "cancelled") return fill(this.trouble, h("div.pl-card", h("strong", "Cancelled"), h("p.pl-muted", run.reason)));
+    if (run.state !== "failed" && run.state !== "lost") return fill(this.trouble);
+    return fill(this.trouble, h("div.pl-error.pl-run-failure", { role: "alert" },
+      h("strong", run.state === "lost" ? "Lost" : "Failed"), h("p", run.reason || "The reason was not recorded."),
+      run.remedy && h("p", h("b", "What to do: "), run.remedy),
+      this.messages.length && h("details", h("summary", "Its last words"), h("pre.pl-run-words", this.messages.join("\n"))),
+      h("div.pl-row", h("a.pl-button", { href: `/new-run?from=${run.id}` }, "Change the settings and launch again"))));
+  }
+
+  drawFacts() {
+    const { run } = this;
+    const { spec } = run;
+    const rows = [
+      ["Objective", h("a", { href: `/objectives?name=${encodeURIComponent(run.objective)}` }, this.titleOf(run.objective))],
+      ["Started from", [link(run.checkpoint, checkpointPage(run.checkpoint_id)), run.checkpoint_toy ? [" ", toyBadge()] : null]],
+      ["Reference", run.reference_id ? link("another checkpoint", checkpointPage(run.reference_id)) : "where it started from"],
+      ["Data", link(run.dataset, `/dataset?id=${run.dataset_id}`)],
+      ["Snapshot", h("code.pl-mono", { title: run.snapshot_hash }, run.snapshot_hash.slice(0, 12))],
+      ["Tuning", spec.tuning.kind === "lora" ? `LoRA, rank ${spec.tuning.rank}` : "all weights"],
+      ["Learning rate", `${spec.optimizer.learning_rate}, ${spec.optimizer.schedule}`],
+      ["Batch", `${spec.batch.examples_per_step} pairs a step`],
+      ["Seed", String(spec.seed)],
+    ];
+    const copy = button("Copy", () => navigator.clipboard.writeText(run.yaml).then(() => toast("Copied."), () => toast("The browser did not allow it.")), { kind: "small" });
+    fill(this.facts, h("h2", "What was launched"), h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)])),
+      h("details.pl-run-yaml", h("summary", "As YAML, for the command line"), h("div.pl-row.end", copy), h("pre.pl-run-words", run.yaml)));
+  }
+
+  async cancel() {
+    if (this.run.state !== "queued" && !(await confirm("Cancel this run?", "Its last step is saved as a checkpoint, and the run ends. It cannot be continued.", "Cancel run"))) return;
+    try {
+      this.run = { ...this.run, ...(await post(`/runs/${this.run.id}/cancel`, undefined, { key: newKey() })) };
+      this.draw();
+      this.polling.now();
+    } catch (error) {
+      toastError(error);
+    }
+  }
+}

@@ -1,0 +1,15 @@
+"""One run, live: progress, charts, samples, log, what went wrong, and the checkpoints it made."""
+
+from frontend.page import Page, component
+
+PAGE = Page(
+    path="run",
+    title="Run",
+    nav="Runs",
+    modules=("run", "run-charts", "run-events", "run-products", "run-state", "stylesheet", "charts", "live"),
+)
+
+
+def build() -> None:
+    """Draw the page."""
+    component("run")

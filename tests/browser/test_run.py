@@ -1,0 +1,199 @@
+"""A run in a real browser: launched from the form, watched while a real worker trains it, followed to its lineage."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import select
+
+from backend.db import transaction
+from backend.runs.models import Run, RunEvent
+from backend.settings import Settings
+from backend.work import State, finish
+from tests import loop
+from tests.browser.conftest import SignIn
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=15_000)
+
+WORKER = [sys.executable, "-c", "from workers.tasks import train; train.work()"]
+TRAINED_MS = 120_000
+HOSTILE = '<img src="/nowhere" onerror="window.pwned = 1">'
+
+Work = Callable[[], subprocess.Popen[bytes]]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama folder."""
+    return loop.tiny_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+@pytest.fixture
+def work(settings: Settings) -> Iterator[Work]:
+    """Starts real workers that train what is queued."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(WORKER, env={**os.environ, "OMP_NUM_THREADS": "1"}))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def newest() -> Run:
+    with transaction() as session:
+        return session.scalars(select(Run).order_by(Run.id.desc()).limit(1)).one()
+
+
+def fill_form(page: Page) -> None:
+    """A run that ends after a few steps."""
+    page.get_by_role("button", name="Quick try").click()
+    page.get_by_role("textbox", name="Duration").fill("6")
+    page.get_by_label("Examples per step").fill("4")
+    page.get_by_label("Learning rate").first.fill("1e-3")
+    page.get_by_text("Lengths, evaluation, checkpoints to keep").click()
+    page.get_by_label("Every steps").fill("3")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+
+
+def test_launch_watch_and_follow(sign_in: SignIn, tiny: Path, work: Work) -> None:
+    """From an empty form to new weights: checked while typed, watched without reloading, the same after a reload."""
+    page = sign_in()
+    base, dataset = loop.add_checkpoint(tiny, "Tiny base"), loop.add_dataset(name="Harbor pairs")
+    page.goto(f"/new-run?dataset={dataset.id}")
+    expect(page.get_by_label("Name")).to_have_value("DPO on Harbor pairs")
+
+    page.get_by_label("Examples per step").fill("5000")
+    expect(page.get_by_text("one step takes 5000").first).to_be_visible()
+    expect(page.get_by_role("button", name="Launch run")).to_have_attribute("aria-disabled", "true")
+    fill_form(page)
+    page.get_by_text("The same run as YAML").click()
+    expect(page.get_by_text("learning_rate: 0.001")).to_be_visible()
+    page.get_by_role("button", name="Launch run").click()
+
+    page.wait_for_url("**/run?id=*")
+    expect(page.get_by_text("Next in the queue")).to_be_visible()
+    process = work()
+    expect(page.locator(".pl-run-chart").first).to_be_visible(timeout=TRAINED_MS)
+    expect(page.get_by_label("Status").get_by_text("succeeded")).to_be_visible(timeout=TRAINED_MS)
+    assert process.wait(30) == 0
+    expect(page.get_by_label("Status").get_by_text("6 of 6 steps")).to_be_visible()
+    expect(page.get_by_text("saved a checkpoint at step 6")).to_be_visible()
+    expect(page.get_by_role("heading", name="Answers to the same prompts")).to_be_visible()
+    charts = page.locator(".pl-run-chart").count()
+    assert charts >= 8
+
+    page.reload()
+    expect(page.get_by_text("saved a checkpoint at step 6")).to_be_visible()
+    expect(page.locator(".pl-run-chart")).to_have_count(charts)
+    page.get_by_role("link", name="Step 6").click()
+    expect(page.locator("#pl-title")).to_have_text("DPO on Harbor pairs · step 6")
+    expect(page.locator(".pl-lineage > li")).to_have_count(2)
+    expect(page.locator(".pl-lineage").get_by_text("Harbor pairs", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Tiny base").click()
+    expect(page.get_by_role("heading", name="Trained from it")).to_be_visible()
+    assert page.url.endswith(str(base.id))
+
+
+def test_cancel(sign_in: SignIn, tiny: Path, work: Work) -> None:
+    """Cancelling asks once, then the run saves and ends, and says so."""
+    page = sign_in(name="ada")
+    with transaction() as session:
+        from backend.accounts.models import User
+
+        user = session.scalars(select(User)).one()
+    run = loop.add_run(
+        user,
+        loop.add_checkpoint(tiny),
+        loop.add_dataset(),
+        duration={"steps": 100_000},
+        evaluate={"every_steps": 10_000},
+    )
+    page.goto(f"/run?id={run.id}")
+    work()
+    expect(page.get_by_label("Status").get_by_text("running")).to_be_visible(timeout=TRAINED_MS)
+    expect(page.locator(".pl-run-chart").first).to_be_visible(timeout=TRAINED_MS)
+    page.get_by_role("button", name="Cancel run").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel run").click()
+    expect(page.get_by_label("Status").get_by_text("cancelled")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("what was saved is kept")).to_be_visible()
+    expect(page.get_by_role("link", name="Step ")).to_be_visible()
+
+
+def failed_run(tiny: Path, user_name: str) -> Run:
+    from backend.accounts.models import User
+
+    with transaction() as session:
+        user = session.scalars(select(User).where(User.name == user_name)).one()
+    run = loop.add_run(user, loop.add_checkpoint(tiny, HOSTILE), loop.add_dataset(name=HOSTILE), name=HOSTILE)
+    with transaction() as session:
+        row = session.get_one(Run, run.id)
+        finish(row, State.failed, f"The loss is no longer a number {HOSTILE}.", "Lower the learning rate.")
+        for number in range(30):
+            session.add(RunEvent(run_id=run.id, kind="log", step=None, payload={"message": f"{HOSTILE} {number}"}))
+        session.add(
+            RunEvent(
+                run_id=run.id,
+                kind="sample",
+                step=1,
+                payload={"prompt": [{"role": "user", "content": HOSTILE}], "response": HOSTILE, "tokens": 3},
+            )
+        )
+    return run
+
+
+def test_failure_and_hostile_text(sign_in: SignIn, tiny: Path) -> None:
+    """A failed run says why and what to do and leads back to its settings; no text becomes markup on any page."""
+    page = sign_in(name="ada")
+    run = failed_run(tiny, "ada")
+    page.goto(f"/run?id={run.id}")
+    expect(page.get_by_role("alert").get_by_text("The loss is no longer a number")).to_be_visible()
+    expect(page.get_by_role("alert").get_by_text("Lower the learning rate.")).to_be_visible()
+    expect(page.locator(".pl-run-sample")).to_contain_text(HOSTILE)
+    page.get_by_role("link", name="Change the settings and launch again").click()
+    expect(page.get_by_label("Name")).to_have_value(f"{HOSTILE} again")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+    for address in ("/runs", "/checkpoints", f"/checkpoint?id={run.checkpoint_id}"):
+        page.goto(address)
+        expect(page.get_by_text(HOSTILE).first).to_be_visible()
+        assert page.evaluate("window.pwned") is None
+
+
+def test_register(sign_in: SignIn, tiny: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is registered from the list or by its path; a refusal stands at the field, a hub's name is checked."""
+    monkeypatch.setattr(settings, "checkpoint_roots", (tiny.parent,))
+    page = sign_in()
+    page.goto("/checkpoints")
+    expect(page.get_by_text("No checkpoint yet")).to_be_visible()
+    page.keyboard.press("g")
+    page.get_by_label("Or type its path").fill("/etc")
+    page.get_by_role("button", name="Register", exact=True).last.click()
+    expect(page.get_by_text("not inside one that checkpoints may come from")).to_be_visible()
+    page.get_by_role("button", name="From a hub").click()
+    page.get_by_label("Model").fill("../../etc")
+    page.get_by_role("button", name="Download").click()
+    expect(page.get_by_text("write owner/model")).to_be_visible()
+    page.get_by_role("button", name="From a folder").click()
+    page.get_by_role("button", name="Register", exact=True).first.click()
+    expect(page.get_by_role("cell", name="tiny")).to_be_visible()
+    page.get_by_role("link", name="tiny").click()
+    expect(page.get_by_text("registered from a folder")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phone_width(sign_in: SignIn, tiny: Path, scheme: str) -> None:
+    """On a phone nothing is wider than the screen."""
+    page = sign_in(name="ada", viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    run = failed_run(tiny, "ada")
+    for address in ("/runs", f"/run?id={run.id}", "/new-run", "/checkpoints", f"/checkpoint?id={run.checkpoint_id}"):
+        page.goto(address)
+        expect(page.locator(".pl-page .pl-card, .pl-page .pl-table").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
