@@ -17,6 +17,7 @@ class Form {
   constructor(checkpoints, datasets, judges, chosen) {
     Object.assign(this, { checkpoints, datasets, judges });
     this.chosen = chosen.filter((id) => checkpoints.some((one) => one.id === id)).slice(0, MOST);
+    this.baseline = null; // the one that the person chose
     this.named = false; // whether the person typed a name
     this.key = newKey();
     this.size = h("aside.pl-card.pl-stack.tight.pl-eval-size", { "aria-label": "What it takes", "aria-live": "polite" });
@@ -44,7 +45,7 @@ class Form {
       rows.forEach((row, index) => { row.element.hidden = !this.checkpoints[index].name.toLowerCase().includes(wanted); });
     });
     return h("section.pl-card.pl-stack.tight", h("h2", "Contestants"),
-      h("p.pl-muted", "Two to six checkpoints. The first one you tick is the baseline that the others are measured against."),
+      h("p.pl-muted", "Two to six checkpoints. The oldest is the baseline that the others are measured against, unless you choose another."),
       search, h("div.pl-eval-list", rows.map((row) => row.element)), this.contestantError);
   }
 
@@ -56,6 +57,22 @@ class Form {
     }
     this.chosen = box.checked ? [...this.chosen, id] : this.chosen.filter((one) => one !== id);
     this.changed();
+  }
+
+  // The baseline first, then the others by age: the list is newest first.
+  order() {
+    const age = (id) => this.checkpoints.findIndex((one) => one.id === id);
+    this.chosen.sort((one, other) => (other === this.baseline) - (one === this.baseline) || age(other) - age(one));
+  }
+
+  mark(row) {
+    const at = this.chosen.indexOf(row.id);
+    const choose = (event) => {
+      event.preventDefault();
+      this.baseline = row.id;
+      this.changed();
+    };
+    fill(row.place, at === 0 ? "baseline" : at > 0 ? h("button.pl-button.small.quiet", { type: "button", onclick: choose }, "Make baseline") : null);
   }
 
   prompts() {
@@ -126,10 +143,8 @@ class Form {
   }
 
   changed() {
-    for (const row of this.rows) {
-      const at = this.chosen.indexOf(row.id);
-      row.place.textContent = at === 0 ? "baseline" : at > 0 ? `${at + 1}` : "";
-    }
+    this.order();
+    for (const row of this.rows) this.mark(row);
     if (!this.named) this.name.value = this.suggestion();
     this.key = newKey();
     clearTimeout(this.timer);

@@ -121,7 +121,7 @@ function contestants(rows) {
   const mean = (one, digits = 3) => (one.mean === null ? "–" : h("span", { title: one.low === null ? one.reason : `${number(one.low, digits)} to ${number(one.high, digits)}, ${percent(one.level)} interval, n = ${one.n}` },
     number(one.mean, digits), one.low === null ? "" : h("span.pl-muted", ` (${number(one.low, digits)}–${number(one.high, digits)})`)));
   return table("Contestants", [
-    { title: "Checkpoint", cell: (row) => h("span", h("a", { href: `/checkpoint?id=${row.id}` }, row.name), row.toy ? [" ", badge("toy", "warn")] : null) },
+    { title: "Checkpoint", cell: (row) => h("span.pl-eval-name", h("a", { href: `/checkpoint?id=${row.id}` }, row.name), row.toy ? [" ", badge("toy", "warn")] : null) },
     { title: "Answers", cell: (row) => count(row.responses), kind: "number" },
     { title: "Length", cell: (row) => mean(row.length), kind: "number", hint: "Mean characters of an answer, with its interval" },
     { title: "Cut off", cell: (row) => count(row.cut), kind: "number", hint: "Answers that ended at the longest length" },
