@@ -4,12 +4,13 @@ import importlib
 import importlib.util
 import pkgutil
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 import backend
 from backend import errors
 from backend.guard import Guard
 from backend.settings import Settings
+from backend.storable import storable
 
 API = "/api/v1"
 
@@ -30,7 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Plumbline", version="1", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
     errors.install(app)
     for router in routers():
-        app.include_router(router, prefix=API, responses=errors.RESPONSES)
+        app.include_router(router, prefix=API, responses=errors.RESPONSES, dependencies=[Depends(storable)])
 
     @app.get("/healthz", include_in_schema=False)
     def health() -> dict[str, str]:

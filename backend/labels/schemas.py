@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StrictInt, StringConstraints, model_validator
+from pydantic import Field, StrictInt, StringConstraints, model_validator
 
 from backend.accounts.schemas import In, Out
 from backend.labels.models import Source
@@ -13,14 +13,8 @@ MOST_CARDS = 50
 MOST_HELD = 1000
 
 
-def _storable(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("a NUL character cannot be stored")
-    return text
-
-
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_storable)]
-Rationale = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000), AfterValidator(_storable)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Rationale = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000)]
 Held = Annotated[list[uuid.UUID], Field(max_length=MOST_HELD)]
 
 
