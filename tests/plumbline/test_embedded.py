@@ -155,7 +155,8 @@ def test_orphans_are_ended_before_a_start(data: Path) -> None:
         program.kill()
         program.wait()
         for process in left_in(data):
-            process.resume()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
         with Embedded(data, fsync=False) as servers:
             assert read(servers)[0]
             assert len([p for p in left_in(data) if p.ppid() == os.getpid()]) == 2
