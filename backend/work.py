@@ -98,6 +98,11 @@ def beat(session: Session, table: type[W], row_id: uuid.UUID) -> W:
     return row
 
 
+def ours(row: Work) -> bool:
+    """Whether this process is still the one at work: the row was not swept, nor taken by another since."""
+    return row.state in ACTIVE and (row.host, row.boot_id, row.pid) == (socket.gethostname(), boot_id(), os.getpid())
+
+
 def finish(row: Work, state: State, reason: str | None = None, remedy: str | None = None) -> None:
     """Move `row` to an end state, once; a row that has ended stays as it is."""
     if row.state in ENDED:

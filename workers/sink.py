@@ -89,13 +89,23 @@ def _take(session: Session, run: Run, folder: Path, line: Line, readings: list[R
         return
     if kind == "checkpoint" and step is not None:
         event["checkpoint_id"] = _product(session, run, folder, step, event)
+    if kind == "log" and event.get("removed_checkpoint"):
+        path = _within(folder, event["removed_checkpoint"])
+        if path is not None:
+            checkpoints.forget_product(session, run.id, path)
     _note(session, run, kind, step, event)
+
+
+def _within(folder: Path, path: object) -> Path | None:
+    """The path that an event names, when it lies in the run's folder."""
+    found = (folder / str(path)).resolve()
+    return found if found.is_relative_to(folder.resolve()) else None
 
 
 def _product(session: Session, run: Run, folder: Path, step: int, event: dict[str, Any]) -> str | None:
     """The row of a checkpoint that the run has written; None when its folder is not fit (kept in the event)."""
-    path = (folder / str(event.get("path") or Path("checkpoints") / str(step))).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    path = _within(folder, event.get("path") or Path("checkpoints") / str(step))
+    if path is None:
         log.warning("checkpoint outside its run", run=str(run.id))
         return None
     try:

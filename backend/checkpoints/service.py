@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,9 @@ from backend.checkpoints.folder import Facts, Unfit
 from backend.checkpoints.models import Checkpoint, Fetch, Source
 from backend.checkpoints.schemas import CheckpointIn, CheckpointOut, FetchIn, FolderOut
 from backend.errors import Conflict, Invalid, NotFound
+from backend.evaluations.models import Match
 from backend.projects.models import Project
+from backend.runs.models import Run
 
 TOY_NAME = "Toy world base"
 AGAIN = "Start the download again."
@@ -127,6 +129,25 @@ def add_product(
     }
     session.execute(insert(Checkpoint).values(values).on_conflict_do_nothing())
     return session.scalars(select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.step == step)).one()
+
+
+def forget_product(session: Session, run_id: uuid.UUID, folder: Path) -> None:
+    """Delete the row of a checkpoint whose folder its run has deleted; where something refers to it, it stays."""
+    found = session.scalars(
+        select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.path == str(folder)).with_for_update()
+    ).first()
+    # Locked first: whoever was about to refer to it has done so by now, or will find it gone.
+    if found is not None and not available(found) and not session.scalar(select(_used(found.id))):
+        session.delete(found)
+        session.flush()
+
+
+def _used(checkpoint_id: uuid.UUID) -> ColumnElement[bool]:
+    return or_(
+        exists().where(Checkpoint.parent_id == checkpoint_id),
+        exists().where(or_(Run.checkpoint_id == checkpoint_id, Run.reference_id == checkpoint_id)),
+        exists().where(or_(Match.checkpoint_a == checkpoint_id, Match.checkpoint_b == checkpoint_id)),
+    )
 
 
 def list_folders(session: Session, project: Project, allowed: Sequence[Path]) -> list[FolderOut]:

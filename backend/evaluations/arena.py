@@ -32,7 +32,7 @@ class TooManyWaiting(TooMany):
 def ask(session: Session, project: Project, user: User, body: ArenaIn) -> Match:
     """A queued match; a worker is told after the commit.
 
-    Raises UnknownCheckpoint, TooFewCheckpoints, TooManyWaiting.
+    Raises UnknownCheckpoint, WeightsGone, TooFewCheckpoints, TooManyWaiting.
     """
     session.execute(select(User.id).where(User.id == user.id).with_for_update())  # two clicks count one by one
     going = select(func.count()).where(IN_ARENA, Match.created_by == user.id, Match.state.in_([State.queued, *ACTIVE]))
@@ -43,7 +43,7 @@ def ask(session: Session, project: Project, user: User, body: ArenaIn) -> Match:
     if body.checkpoints is None:
         pair = contestants.random_pair(session, project)
     else:
-        pair = contestants.find_all(session, project.id, body.checkpoints, "checkpoints")
+        pair = contestants.find_ready(session, project.id, body.checkpoints, "checkpoints")
     prompt = of_messages(body.messages())
     match = Match(
         project_id=project.id,
@@ -158,8 +158,10 @@ def close(session: Session, match_id: uuid.UUID, answers: tuple[dict[str, Any], 
 
 
 def put_back(session: Session, match_id: uuid.UUID) -> None:
-    """Queue the match again: its worker was told to stop."""
-    session.get_one(Match, match_id, with_for_update=True).state = State.queued
+    """Queue the match again, unless it has ended: its worker was told to stop."""
+    match = session.get_one(Match, match_id, with_for_update=True)
+    if match.state not in ENDED:
+        match.state = State.queued
 
 
 def fail(session: Session, match_id: uuid.UUID, reason: str, remedy: str) -> None:

@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, Invalid
 from backend.projects.models import Project
@@ -13,6 +15,10 @@ from backend.projects.models import Project
 
 class UnknownCheckpoint(Invalid):
     title = "Unknown checkpoint"
+
+
+class WeightsGone(Invalid):
+    title = "The checkpoint's weights are gone"
 
 
 class TooFewCheckpoints(Conflict):
@@ -31,6 +37,19 @@ def find_all(session: Session, project_id: uuid.UUID, ids: Sequence[uuid.UUID], 
     return [found[checkpoint_id] for checkpoint_id in ids]
 
 
+def find_ready(session: Session, project_id: uuid.UUID, ids: Sequence[uuid.UUID], field: str) -> list[Checkpoint]:
+    """The same for checkpoints that are to answer now.  Raises also WeightsGone."""
+    found = find_all(session, project_id, ids, field)
+    for place, checkpoint in enumerate(found):
+        if not checkpoints.available(checkpoint):
+            raise WeightsGone(
+                f"The weights of “{checkpoint.name}” are no longer in their folder.",
+                field=f"{field}.{place}",
+                remedy="Put the folder back, or choose another checkpoint.",
+            )
+    return found
+
+
 def named(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Checkpoint]:
     """The checkpoints that there are among `ids`."""
     rows = session.scalars(select(Checkpoint).where(Checkpoint.id.in_(set(ids))))
@@ -38,9 +57,9 @@ def named(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Checkpo
 
 
 def random_pair(session: Session, project: Project) -> list[Checkpoint]:
-    """Two different checkpoints of the project.  Raises TooFewCheckpoints."""
-    query = select(Checkpoint).where(Checkpoint.project_id == project.id).order_by(func.random()).limit(2)
-    found = list(session.scalars(query))
+    """Two different checkpoints of the project whose weights are there.  Raises TooFewCheckpoints."""
+    query = select(Checkpoint).where(Checkpoint.project_id == project.id).order_by(func.random())
+    found = list(islice(filter(checkpoints.available, session.scalars(query)), 2))
     if len(found) < 2:
         raise TooFewCheckpoints(
             "A comparison needs two checkpoints, and there are fewer.",

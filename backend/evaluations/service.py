@@ -64,7 +64,7 @@ def launch(session: Session, project: Project, user: User, body: EvaluationIn) -
 
 
 def _checked(session: Session, project: Project, body: EvaluationIn) -> tuple[list[Checkpoint], Drawn]:
-    found = contestants.find_all(session, project.id, body.contestants, "contestants")
+    found = contestants.find_ready(session, project.id, body.contestants, "contestants")
     judging.resolve(body.judge)
     drawn = prompts.draw(session, project, body.prompts, body.seed)
     matches = len(drawn.prompts) * len(found) * (len(found) - 1) // 2

@@ -15,7 +15,7 @@ from backend.db import transaction
 from backend.evaluations import judging, progress
 from backend.evaluations.models import Evaluation
 from backend.evaluations.progress import Question, Unjudged
-from backend.work import ACTIVE, State, beat, finish
+from backend.work import State, beat, finish, ours
 from workers import shutdown
 from workers.answering import PROMPT_ERRORS, SHELF, Refused, Watch, as_answer, as_error, out_of_memory
 
@@ -55,7 +55,7 @@ def _watch(evaluation_id: uuid.UUID) -> Watch:
     def go_on() -> bool:
         with transaction() as session:
             evaluation = beat(session, Evaluation, evaluation_id)
-            return evaluation.state in ACTIVE and not evaluation.stop_requested
+            return ours(evaluation) and not evaluation.stop_requested
 
     return Watch(go_on)
 
@@ -76,7 +76,9 @@ def _run(job: Job) -> None:
 
 def _end(job: Job, state: State, reason: str | None = None, remedy: str | None = None) -> None:
     with transaction() as session:
-        evaluation = beat(session, Evaluation, job.id)
+        evaluation = session.get_one(Evaluation, job.id, with_for_update=True)
+        if not ours(evaluation):  # swept while this worker was asleep: ended, or another's by now
+            return
         if state is State.failed:
             finish(evaluation, state, reason, remedy)
         elif evaluation.stop_requested:

@@ -233,5 +233,7 @@ def _end(import_id: uuid.UUID, tally: Tally, state: State, reason: str, remedy: 
 def _put_back(import_id: uuid.UUID) -> None:
     with transaction() as session:
         row = session.get_one(Import, import_id, with_for_update=True)
+        if row.state in queued.ENDED:  # swept while this worker was asleep
+            return
         row.state, row.heartbeat_at, row.pid = State.queued, None, None
         row.rows_good = row.rows_bad = row.rows_doubled = row.bytes_read = 0

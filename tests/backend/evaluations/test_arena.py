@@ -1,6 +1,7 @@
 """The arena: blind until the vote, streamed, cancellable, safe against hostile prompts."""
 
 import json
+import shutil
 import threading
 import uuid
 from collections.abc import Callable
@@ -184,16 +185,54 @@ def test_a_prompt_over_the_context_is_told(researcher: Client, ask: Ask) -> None
     assert "Shorten" in match["remedy"]
 
 
-def test_a_missing_folder_is_told(
-    researcher: Client, ask: Ask, pair: list[str], register: Callable[..., uuid.UUID], tmp_path: Path
+def test_missing_weights_are_refused_beforehand(
+    researcher: Client, pair: list[str], register: Callable[..., uuid.UUID], tmp_path: Path
 ) -> None:
-    """A checkpoint whose folder is gone ends the match failed, with the cause."""
+    """A checkpoint whose folder is gone is refused by name at its field, and never drawn at random."""
     gone = str(register("Vanished", tmp_path / "gone"))
 
-    match = ask(researcher, checkpoints=[pair[0], gone])
+    answer = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello", "checkpoints": [pair[0], gone]})
+    drawn = [researcher.post("/api/v1/arena/matches", json={"prompt": "Hello"}).status_code for _ in range(4)]
 
+    assert (answer.status_code, answer.json()["field"]) == (422, "checkpoints.1")
+    assert "Vanished" in answer.json()["detail"]
+    assert drawn == [202] * 4
+    with transaction() as session:
+        assert uuid.UUID(gone) not in {one for match in session.query(Match) for one in contestants_of(match)}
+
+
+def contestants_of(match: Match) -> set[uuid.UUID]:
+    return {match.checkpoint_a, match.checkpoint_b}
+
+
+def test_weights_that_vanish_while_it_waits_are_told(
+    researcher: Client, pair: list[str], register: Callable[..., uuid.UUID], folders: list[Path], tmp_path: Path
+) -> None:
+    """A checkpoint whose folder goes before the worker comes ends the match failed, with the cause."""
+    folder = shutil.copytree(folders[2], tmp_path / "going")
+    going = str(register("Vanished", folder))
+    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello", "checkpoints": [pair[0], going]}).json()
+    shutil.rmtree(folder)
+    arena.work()
+
+    match = researcher.get(f"/api/v1/arena/matches/{asked['id']}").json()
     assert match["state"] == "failed"
     assert "Vanished" in match["reason"]
+
+
+def test_a_match_that_was_swept_is_not_queued_again(researcher: Client, pair: list[str]) -> None:
+    """A worker that lives on after the sweep ended its match hands nothing back: what has ended stays so."""
+    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello"}).json()
+    with transaction() as session:
+        taken = service.take(session)
+        assert taken is not None
+        taken.pid = 2**22 + 1
+    with transaction() as session:
+        assert service.sweep(session) == 1
+    with transaction() as session:
+        service.put_back(session, uuid.UUID(asked["id"]))
+
+    assert researcher.get(f"/api/v1/arena/matches/{asked['id']}").json()["state"] == "failed"
 
 
 def test_tokens_arrive_in_the_shown_order(researcher: Client, pair: list[str]) -> None:

@@ -1,5 +1,7 @@
 """Evaluations through the API: who may, what is refused, what a worker makes of them, what the report says."""
 
+import os
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from backend.db import transaction
 from backend.evaluations import progress, service
 from backend.evaluations.models import Evaluation, Match, Verdict
-from backend.work import State
+from backend.work import State, finish
 from tests.backend.evaluations.conftest import NAMES, TEXTS, Body
 from tests.conftest import Client
 from workers import shutdown
@@ -187,12 +189,25 @@ def test_a_prompt_over_the_context_is_told(researcher: Client, body: Body) -> No
     assert "tokens" in failed[0]["a"]["error"]
 
 
-def test_a_missing_folder_fails_with_its_name(
+def test_missing_weights_are_refused_beforehand(
     researcher: Client, body: Body, register: Callable[..., uuid.UUID], tmp_path: Path
 ) -> None:
-    """When a checkpoint's folder is gone, the evaluation ends failed, says whose folder, and what to do."""
+    """An evaluation of a checkpoint whose folder is gone is refused by name at its field."""
     gone = str(register("Vanished", tmp_path / "gone"))
-    launched = researcher.post("/api/v1/evaluations", json=body | {"contestants": [body["contestants"][0], gone]})
+    answer = researcher.post("/api/v1/evaluations", json=body | {"contestants": [body["contestants"][0], gone]})
+
+    assert (answer.status_code, answer.json()["field"]) == (422, "contestants.1")
+    assert "Vanished" in answer.json()["detail"]
+
+
+def test_weights_that_vanish_while_it_waits_fail_with_their_name(
+    researcher: Client, body: Body, register: Callable[..., uuid.UUID], folders: list[Path], tmp_path: Path
+) -> None:
+    """When a checkpoint's folder goes before the worker comes, it ends failed, says whose folder, and what to do."""
+    folder = shutil.copytree(folders[2], tmp_path / "going")
+    going = str(register("Vanished", folder))
+    launched = researcher.post("/api/v1/evaluations", json=body | {"contestants": [body["contestants"][0], going]})
+    shutil.rmtree(folder)
     evaluate.work()
 
     found = researcher.get(f"/api/v1/evaluations/{launched.json()['id']}").json()
@@ -282,6 +297,34 @@ def test_a_worker_that_is_told_to_stop_hands_over(
     with transaction() as session:
         row = session.get_one(Evaluation, uuid.UUID(launched["id"]))
         assert (row.state, row.attempts) == (State.queued, 0)
+
+
+@pytest.mark.parametrize("taken_by_another", [False, True])
+def test_a_worker_that_was_swept_while_it_lived_lets_go(
+    researcher: Client, body: Body, monkeypatch: pytest.MonkeyPatch, taken_by_another: bool
+) -> None:
+    """It neither queues again what has ended nor disturbs the worker that has taken the evaluation since."""
+    launched = researcher.post("/api/v1/evaluations", json=body).json()
+    another = os.getpid() + 1
+
+    def meanwhile(job: evaluate.Job) -> None:
+        with transaction() as session:
+            row = session.get_one(Evaluation, job.id)
+            if taken_by_another:
+                row.pid = another
+            else:
+                finish(row, State.failed, "Its worker died.")
+        assert job.watch()  # the heartbeat hears of it, and the work stops
+
+    monkeypatch.setattr(evaluate, "_answer", meanwhile)
+    evaluate.work()
+
+    with transaction() as session:
+        row = session.get_one(Evaluation, uuid.UUID(launched["id"]))
+        if taken_by_another:
+            assert (row.state, row.pid, row.attempts) == (State.running, another, 1)
+        else:
+            assert (row.state, row.reason, row.attempts) == (State.failed, "Its worker died.", 1)
 
 
 def test_the_same_seed_gives_the_same_answers(researcher: Client, body: Body) -> None:
