@@ -79,18 +79,27 @@ function chart(place, label, figure) {
   place.append(box);
   let waiting = false;
   let gone = false;
+  let near = false; // a chart that nobody can see is not drawn until it comes near
+  let late = false;
+  let revision = 0; // lines grow in place: without a new number Plotly takes them for unchanged
   async function paint() {
-    waiting = false;
+    waiting = late = false;
     const library = await plotly();
     if (gone) return;
     const { data, ...options } = figure();
-    await library.react(box, data, layout(options), CONFIG);
+    await library.react(box, data, { ...layout(options), datarevision: (revision += 1) }, CONFIG);
   }
   const draw = () => {
-    if (waiting || gone) return;
+    late = true;
+    if (waiting || gone || !near) return;
     waiting = true;
     requestAnimationFrame(() => paint().catch(() => { box.textContent = "The chart library did not load. Reload the page."; }));
   };
+  const nearing = new IntersectionObserver((entries) => {
+    near = entries.at(-1).isIntersecting;
+    if (near && late) draw();
+  }, { rootMargin: "100%" });
+  nearing.observe(box);
   addEventListener("pl-theme", draw);
   draw();
   return {
@@ -98,6 +107,7 @@ function chart(place, label, figure) {
     draw,
     remove() {
       gone = true;
+      nearing.disconnect();
       removeEventListener("pl-theme", draw);
       if (window.Plotly) window.Plotly.purge(box);
       box.remove();

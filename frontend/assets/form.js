@@ -48,7 +48,9 @@ const without = (object, key) => Object.fromEntries(Object.entries(object).filte
 function makeField(name, property, defs, given, onchange) {
   const schema = resolve(property, defs);
   const start = given === undefined ? schema.default : given;
-  const label = humane(schema.title && !schema.properties ? schema.title : name);
+  // Pydantic makes titles of names, Every Word Large; only a title that somebody wrote counts.
+  const written = schema.title && !schema.properties && schema.title.toLowerCase() !== name.replaceAll("_", " ");
+  const label = humane(written ? schema.title : name);
   if (schema.const !== undefined) return { element: null, value: () => schema.const, fail: () => false };
   if (schema.oneOf || (schema.anyOf && schema.anyOf.some((option) => option.$ref))) return choiceOfForms(name, schema, defs, start, label, onchange);
   if (schema.properties) return group(schema, defs, start, label, onchange);
@@ -99,7 +101,7 @@ function outside(value, schema) {
 
 // Numbers are typed as people write them: 5e-7 and 0.1. What is no number is sent as it stands and refused by name.
 function numeric(schema, start, label, onchange) {
-  const input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", value: start ?? "", placeholder: schema.nullable ? "none" : "" });
+  const input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", value: spelled(start), placeholder: schema.nullable ? "none" : "" });
   const slider = slidable(schema)
     ? h("input", { type: "range", min: schema.minimum ?? schema.exclusiveMinimum, max: schema.maximum ?? schema.exclusiveMaximum, step: schema.type === "integer" ? 1 : 0.01, value: start ?? 0, "aria-label": `${label}, slider` })
     : null;
@@ -120,6 +122,9 @@ function numeric(schema, start, label, onchange) {
   if (slider) slider.addEventListener("input", () => { input.value = slider.value; check(); });
   return { ...made, value: read };
 }
+
+// 0.000005 is written 5e-6.
+const spelled = (value) => (typeof value === "number" && value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential().replace("e+", "e") : value ?? "");
 
 function slidable(schema) {
   if (schema.default && Math.abs(schema.default) < 0.01) return false; // learning rates live in powers of ten

@@ -7,8 +7,8 @@ const EVALUATED = "eval/";
 // title, y, names; the first name of a panel has the run's own color
 const PANELS = [
   ["Loss", "nats", ["loss"]],
-  ["Accuracy: share of pairs whose chosen response has the higher reward", "share", ["rewards/accuracies"]],
-  ["Margin: chosen minus rejected reward", "reward", ["rewards/margins"]],
+  ["Accuracy", "share of pairs ranked right", ["rewards/accuracies"]],
+  ["Margin", "chosen minus rejected reward", ["rewards/margins"]],
   ["Rewards", "reward", ["rewards/chosen", "rewards/rejected"]],
   ["Log-probabilities", "nats a response", ["logps/chosen", "logps/rejected"]],
   ["Gradient norm", "norm before clipping", ["grad_norm"]],
@@ -27,7 +27,7 @@ export class Charts {
     this.banded = new Set(); // lines drawn from buckets
     this.place = h("div.pl-run-charts");
     this.more = h("div.pl-run-charts");
-    this.waiting = h("p.pl-muted", "The first numbers come with the first step.");
+    this.waiting = h("p.pl-muted");
     const toggle = button("Smooth", () => {
       const smooth = toggle.getAttribute("aria-pressed") !== "true";
       toggle.setAttribute("aria-pressed", String(smooth));
@@ -65,9 +65,9 @@ export class Charts {
     if (Object.keys(series).length) this.waiting.remove();
   }
 
-  // The run ended: without a single step there is nothing to wait for.
-  end() {
-    if (this.waiting.isConnected) this.waiting.textContent = "It ended before its first step.";
+  // What stands where nothing is drawn yet.
+  await(moving) {
+    this.waiting.textContent = moving ? "The first numbers come with the first step." : "It ended before its first step.";
   }
 
   chartOf(name) {

@@ -6,12 +6,15 @@ import { count } from "./format.js";
 const LINES = 500;
 
 export class Log {
-  constructor(run) {
-    this.run = run;
+  constructor() {
     this.lines = [];
     this.box = h("div.pl-run-log", { role: "log", tabindex: 0, "aria-label": "Log" });
     this.element = h("section.pl-card.pl-stack.tight", h("h2", "Log"), this.box);
-    fill(this.box, h("p.pl-muted", "Nothing yet: the log begins when a worker takes the run."));
+  }
+
+  // What stands where nothing is written yet.
+  await(moving) {
+    if (!this.lines.length) fill(this.box, h("p.pl-muted", moving ? "Nothing yet: the log begins when a worker takes the run." : "Nothing was written."));
   }
 
   add(event) {

@@ -5,7 +5,8 @@ import { badge, fill, h, link } from "./dom.js";
 import { ago, number, percent } from "./format.js";
 import { checkpointPage, comparePage, evaluatePage, moving } from "./run-state.js";
 
-export function products(run) {
+// `now()` is the run as it is known by then.
+export function products(now) {
   const list = h("div.pl-stack.tight", h("p.pl-muted", "None yet."));
   const metrics = new Map(); // step -> what was measured when it was saved
   let asked = 0;
@@ -14,8 +15,8 @@ export function products(run) {
     add: (event) => metrics.set(event.step, event.payload.metrics || {}),
     async refresh() {
       const turn = (asked += 1);
-      const page = await get("/checkpoints", { run_id: run.id, limit: 200 }, { quiet: true }).catch(() => null);
-      if (page && turn === asked) fill(list, draw(page.items, run, metrics));
+      const page = await get("/checkpoints", { run_id: now().id, limit: 200 }, { quiet: true }).catch(() => null);
+      if (page && turn === asked) fill(list, draw(page.items, now(), metrics));
     },
   };
 }

@@ -11,9 +11,9 @@ import { products } from "./run-products.js";
 import { checkpointPage, moving, objectiveTitles, progressLine, toyBadge, worked } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
 
-const SECONDS = 0.7; // with the worker's one transaction a second, a step is seen within two
+const SECONDS = 0.5; // with the worker's one transaction a second, a step is seen within two
 const MOST_POINTS = 3000;
-const CALM = { seconds: SECONDS, slowest: 1.4 };
+const CALM = { seconds: SECONDS, slowest: 1 };
 
 export async function mount(element) {
   await stylesheet("runs.css");
@@ -35,8 +35,8 @@ class RunPage {
     this.trouble = h("div");
     this.charts = new Charts(run);
     this.samples = new Samples();
-    this.log = new Log(run);
-    this.made = products(run);
+    this.log = new Log();
+    this.made = products(() => this.run);
     this.facts = h("section.pl-card");
     this.cursor = null; // of metrics
     this.seen = null; // of events
@@ -48,14 +48,14 @@ class RunPage {
       h("div.pl-run-columns", h("div.pl-stack", this.samples.element, this.log.element), h("div.pl-stack", this.made.element, this.facts)));
     this.drawFacts();
     this.draw();
+    this.made.refresh();
     this.polling = live((signal) => this.refresh(signal), { ...CALM, onerror: (error) => { if (this.cursor === null) fill(this.trouble, errorCard(error, () => this.polling.now())); } });
   }
 
   async refresh(signal) {
     const path = `/runs/${this.run.id}`;
-    // The row first: when it says that the run has ended, what is read after it is the end of the story.
-    const run = await get(path, {}, { signal });
-    const [metrics, events] = await Promise.all([
+    const [run, metrics, events] = await Promise.all([
+      get(path, {}, { signal }),
       get(`${path}/metrics`, { after: this.cursor, points: 1000 }, { signal }),
       get(`${path}/events`, { after: this.seen, limit: 1000 }, { signal }),
     ]);
@@ -63,13 +63,12 @@ class RunPage {
     this.takeMetrics(metrics);
     this.takeEvents(events);
     const changed = ["state", "done", "total", "eta_seconds", "position", "name"].some((name) => run[name] !== this.run[name]);
+    const over = !moving(this.run); // known before this question was asked: its answer is the end of the story
+    const ended = !over && !moving(run);
     this.run = run;
     if (changed || moved) this.draw();
-    if (!moving(run) && !moved) {
-      this.charts.end();
-      return "done";
-    }
-    return moved || changed;
+    if (ended) this.made.refresh();
+    return over && !moved ? "done" : moved || changed;
   }
 
   takeMetrics(metrics) {
@@ -108,6 +107,8 @@ class RunPage {
       h("div.pl-row.between", h("div.pl-row", stateBadge(run.state), moving(run) ? progressLine(run) : h("span.pl-muted", `${count(run.done)} of ${count(run.total)} steps`)),
         h("span.pl-muted", time === null ? ["Launched ", ago(run.created_at)] : [moving(run) ? "For " : "Took ", duration(time), " · launched ", ago(run.created_at)])),
       progress(run.state === "succeeded" ? 1 : run.done, run.state === "succeeded" ? 1 : run.total, "Progress of the run"));
+    this.charts.await(moving(run));
+    this.log.await(moving(run));
     this.drawTrouble();
   }
 
@@ -118,7 +119,7 @@ class RunPage {
     return fill(this.trouble, h("div.pl-error.pl-run-failure", { role: "alert" },
       h("strong", run.state === "lost" ? "Lost" : "Failed"), h("p", run.reason || "The reason was not recorded."),
       run.remedy && h("p", h("b", "What to do: "), run.remedy),
-      this.messages.length && h("details", h("summary", "Its last words"), h("pre.pl-run-words", this.messages.join("\n"))),
+      this.messages.length > 0 && h("details", h("summary", "Its last words"), h("pre.pl-run-words", this.messages.join("\n"))),
       h("div.pl-row", h("a.pl-button", { href: `/new-run?from=${run.id}` }, "Change the settings and launch again"))));
   }
 

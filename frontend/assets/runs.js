@@ -28,7 +28,7 @@ class Runs {
     this.filter = FILTERS.some(([value]) => value === param("state")) ? param("state") || "" : "";
     this.list = h("section.pl-stack", skeleton(6));
     this.buttons = FILTERS.map(([value, words]) => h("button", { type: "button", value, "aria-pressed": String(value === this.filter), onclick: () => this.choose(value) }, words));
-    element.append(h("div.pl-page.pl-stack", h("div.pl-row", h("div.pl-segments", { role: "group", "aria-label": "Which runs" }, this.buttons)), this.list));
+    element.append(h("div.pl-page.pl-stack", h("div.pl-row", h("div.pl-segments.pl-run-filter", { role: "group", "aria-label": "Which runs" }, this.buttons)), this.list));
     this.older = [];
     this.cursor = null;
     this.drawn = "";

@@ -90,6 +90,13 @@ def test_launch_watch_and_follow(sign_in: SignIn, tiny: Path, work: Work) -> Non
     expect(page.get_by_role("heading", name="Answers to the same prompts")).to_be_visible()
     charts = page.locator(".pl-run-chart").count()
     assert charts >= 8
+    # What is painted, not what is known: every panel shows all six steps.
+    page.wait_for_function(
+        "(painted) => document.querySelectorAll('.pl-run-chart .js-plotly-plot').length >= 8 && "
+        "[...document.querySelectorAll('.pl-run-charts')][0].querySelectorAll('.js-plotly-plot').values()"
+        ".every((plot) => Math.max(...plot.calcdata.map((line) => line.length)) === painted)",
+        arg=6,
+    )
 
     page.reload()
     expect(page.get_by_text("saved a checkpoint at step 6")).to_be_visible()
@@ -182,8 +189,8 @@ def test_register(sign_in: SignIn, tiny: Path, settings: Settings, monkeypatch: 
     page.get_by_role("button", name="Download").click()
     expect(page.get_by_text("write owner/model")).to_be_visible()
     page.get_by_role("button", name="From a folder").click()
-    page.get_by_role("button", name="Register", exact=True).first.click()
-    expect(page.get_by_role("cell", name="tiny")).to_be_visible()
+    page.locator(".pl-folder").get_by_role("button", name="Register").click()
+    expect(page.get_by_role("cell", name="tiny", exact=True)).to_be_visible()
     page.get_by_role("link", name="tiny").click()
     expect(page.get_by_text("registered from a folder")).to_be_visible()
 
