@@ -6,7 +6,10 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg.errors import UniqueViolation
 from pydantic import BaseModel
+from redis.exceptions import RedisError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.exceptions import HTTPException
 
 log = structlog.get_logger()
@@ -131,6 +134,28 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body, error.status_code, media_type=PROBLEM, headers=error.headers)
 
 
+class JustTaken(Conflict):
+    title = "Just taken"
+
+
+async def _integrity(request: Request, error: Exception) -> JSONResponse:
+    """Two requests that were both right when they looked; the rule of uniqueness let one of them through."""
+    assert isinstance(error, IntegrityError)  # noqa: S101
+    if not isinstance(error.orig, UniqueViolation):
+        raise error
+    log.warning("two requests at once", path=request.url.path, constraint=error.orig.diag.constraint_name)
+    return _respond(
+        JustTaken("Somebody did the same thing at this very moment.", remedy="Look at the list, then try again.")
+    )
+
+
+async def _server_away(request: Request, error: Exception) -> JSONResponse:
+    log.error("a server is away", path=request.url.path, exc_info=error)
+    return _respond(
+        Unavailable("The database or the broker does not answer now.", remedy="Wait a moment, then try again.")
+    )
+
+
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected error", path=request.url.path, exc_info=error)
     return _respond(
@@ -143,4 +168,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(IntegrityError, _integrity)
+    app.add_exception_handler(OperationalError, _server_away)
+    app.add_exception_handler(RedisError, _server_away)
     app.add_exception_handler(Exception, _unexpected)
