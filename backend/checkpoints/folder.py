@@ -47,6 +47,15 @@ def looks_like_checkpoint(folder: Path) -> bool:
 
 def read_outside(folder: Path) -> Facts:
     """The facts of a folder that somebody wants to register. Raises Unfit with the reason."""
+    try:
+        return _checked(folder)
+    except OSError as error:
+        raise Unfit(
+            "A file in it cannot be read.", "Let the user that runs Plumbline read the whole folder."
+        ) from error
+
+
+def _checked(folder: Path) -> Facts:
     _refuse_links(folder)
     if (folder / "adapter_config.json").is_file():
         raise Unfit(

@@ -34,9 +34,10 @@ def resolve(roots: Sequence[Path], asked: str) -> Path:
         plain = Path(os.path.normpath(real_root / _below(root, asked)))
         if plain == real_root or not plain.is_relative_to(real_root):
             continue
-        if plain.resolve() != plain:
+        # os.path and not pathlib: its questions have an answer also for names too long and links in a circle.
+        if os.path.realpath(plain) != str(plain):
             raise OutsideRoots("A part of this path is a symbolic link.", field="folder", remedy="Copy the folder.")
-        if plain.is_dir():
+        if os.path.isdir(plain):  # noqa: PTH112
             return plain
         found = True
     if found:

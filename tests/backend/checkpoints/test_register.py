@@ -96,6 +96,7 @@ def test_weights_gone(researcher: Client, make_folder: Maker) -> None:
         ({"model__safetensors": b"\x02\0\0\0\0\0\0\0[]"}, "model.safetensors"),
         ({"model__safetensors__index__json": json.dumps({"weight_map": {"a": "model-2.safetensors"}})}, "missing"),
         ({"model__safetensors__index__json": json.dumps({"weight_map": {"a": "../x.safetensors"}})}, "missing"),
+        ({"model__safetensors__index__json": json.dumps({"weight_map": {"a": "x" * 300}})}, "cannot be read"),
     ],
 )
 def test_unfit(researcher: Client, make_folder: Maker, change: dict[str, Any], words: str) -> None:
@@ -150,6 +151,11 @@ def test_symbolic_links(researcher: Client, make_folder: Maker, root: Path, tmp_
         "~",
         "~root",
         "file:///etc",
+        "{root}/" + "x" * 4000,
+        "é" * 200,
+        "{root}/" + "x/" * 2000,
+        "circle",
+        "{root}/circle/good",
         "{root}\x00/good",
         "%2e%2e/outside",
         "..%2foutside",
@@ -164,6 +170,7 @@ def test_traversal(researcher: Client, make_folder: Maker, root: Path, asked: st
     outside = make_folder("other").rename(root.parent / "outside")
     outside.rename(root.parent / "outside")
     (root.parent / "models-secret").mkdir(exist_ok=True)
+    (root / "circle").symlink_to(root / "circle")
 
     made = register(researcher, asked.replace("{root}", str(root)))
 
