@@ -1,6 +1,7 @@
 """The door: hosts, origins, sizes and headers."""
 
 import pytest
+from starlette.websockets import WebSocketDisconnect
 
 from tests.conftest import ORIGIN, Client
 
@@ -61,3 +62,9 @@ def test_unknown_route_is_a_problem_document(admin: Client) -> None:
     answer = admin.get("/api/v1/nothing")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_websockets(admin: Client) -> None:
+    """No WebSocket opens: the checks of hosts and origins are for requests only."""
+    with pytest.raises(WebSocketDisconnect), admin.websocket_connect("/gradio_api/anything"):
+        pass
