@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.accounts.schemas import Page
-from backend.deps import CurrentUser, OnceDep, ProjectDep, SessionDep
+from backend.deps import CurrentUser, OnceDep, ProjectDep, SessionDep, researcher
 from backend.evaluations import arena
 from backend.evaluations.arena_schemas import ArenaIn, ArenaOut, TallyOut, TokensOut
 
@@ -59,5 +59,7 @@ def cancel(match_id: uuid.UUID, user: CurrentUser, session: SessionDep) -> Arena
 def tally(
     user: CurrentUser, project: ProjectDep, session: SessionDep, mine: bool = True, since: datetime | None = None
 ) -> TallyOut:
-    """Votes by pair with win rates: one's own, or everybody's."""
+    """Votes by pair with win rates: one's own, or (researchers only) everybody's."""
+    if not mine:
+        researcher(user)
     return arena.tally(session, project, user, mine=mine, since=since)

@@ -135,6 +135,6 @@ def undo(verdict_id: uuid.UUID, user: CurrentUser, project: ProjectDep, session:
 
 
 @router.post("/matches/export", status_code=201)
-def export(body: ExportIn, user: Researcher, project: ProjectDep, session: SessionDep) -> ExportOut:
+def export(body: ExportIn, user: Researcher, project: ProjectDep, session: SessionDep, once: OnceDep) -> ExportOut:
     """Turn judged matches into items with labels; done twice, nothing is added twice."""
-    return exporting.export(session, project, user, body)
+    return once(body, ExportOut, lambda: exporting.export(session, project, user, body))

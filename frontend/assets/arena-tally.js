@@ -3,14 +3,14 @@
 import { get } from "./api.js";
 import { fill, h, table, toastError } from "./dom.js";
 import { count, percent, plural, rate } from "./format.js";
+import { mayResearch } from "./frame.js";
 
 const SINCE = "pl-arena-since";
 const VIEWS = [
   ["session", "This session"],
   ["mine", "All yours"],
-  ["all", "Everybody"],
+  ...(mayResearch ? [["all", "Everybody"]] : []), // everybody's votes are a result, which annotators do not see
 ];
-
 export class Tally {
   constructor() {
     this.view = "session";

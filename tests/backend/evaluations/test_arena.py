@@ -356,3 +356,13 @@ def test_live_text_is_away_without_redis(
     assert answer.status_code == 503
     assert answer.json()["remedy"]
     assert researcher.get(f"/api/v1/arena/matches/{asked['id']}").json()["state"] == "succeeded"
+
+
+def test_everybodys_votes_are_a_result(annotator: Client, researcher: Client, ask: Ask) -> None:
+    """An annotator's tally holds their own votes and never everybody's; a researcher may see both."""
+    asked = ask(researcher)
+    vote(researcher, asked["id"], {"strength": 1})
+
+    assert annotator.get("/api/v1/arena/tally", params={"mine": False}).status_code == 403
+    assert annotator.get("/api/v1/arena/tally").json()["votes"] == 0
+    assert researcher.get("/api/v1/arena/tally", params={"mine": False}).json()["votes"] == 1

@@ -248,3 +248,13 @@ def test_two_people_leave_two_labels(researcher: Client, make_client: Any, waiti
     found = export(researcher, evaluation_id=waiting["id"], name="Votes").json()
 
     assert (found["items"], found["labels"]) == (1, 2)
+
+
+def test_an_export_sent_twice_is_one(researcher: Client, waiting: Body) -> None:
+    """With its Idempotency-Key, an export whose answer was lost gives the same answer again, not "name taken"."""
+    vote(researcher, cards(researcher, waiting, 1)[0]["match_id"], {"strength": 1})
+    body, headers = {"evaluation_id": waiting["id"], "name": "Votes"}, {"Idempotency-Key": "k"}
+    first, again = (researcher.post("/api/v1/matches/export", json=body, headers=headers) for _ in range(2))
+
+    assert (first.status_code, again.status_code) == (201, 201), again.text
+    assert first.json() == again.json()
