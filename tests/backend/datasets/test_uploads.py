@@ -44,7 +44,7 @@ def test_another_origin(researcher: Client) -> None:
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "..\\win.ini", "a\x00b", "\u202egnp.exe", "<b>x</b>", "/" * 300])
+@pytest.mark.parametrize("name", ["../../etc/passwd", "..\\win.ini", "a\x01b", "\u202egnp.exe", "<b>x</b>", "/" * 300])
 def test_names_are_only_names(researcher: Client, settings: Settings, name: str) -> None:
     """A file's name never reaches the disk, whatever it says."""
     answer = researcher.post(URL, params={"filename": name}, content=b"{}")
