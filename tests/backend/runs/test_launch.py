@@ -204,7 +204,7 @@ def test_preflight(researcher: Client, body: Body, dataset: Dataset) -> None:
     assert {"weights", "gradients", "optimizer", "program"} <= {part["name"] for part in estimate["memory"]}
     assert estimate["memory_bytes"] == sum(part["bytes"] for part in estimate["memory"])
     assert estimate["seconds"] is None
-    assert 50 <= estimate["examples"] <= 60
+    assert 40 <= estimate["examples"] <= 60  # splits are drawn by the project
     assert "objective:\n  name: dpo" in told["yaml"]
     with transaction() as session:
         assert session.scalar(select(func.count()).select_from(Snapshot)) == 0
