@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_the_loop_is_walked_and_nothing_of_it_is_left(tmp_path: Path) -> None:
-    """Import, label, train, evaluate, report and votes back to data, through the API; then no file and no process."""
+    """Import, label, train, evaluate, report and votes back to data, through the API; then nothing of it is left."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLUMBLINE")}
     done = subprocess.run(
         [sys.executable, "-m", "plumbline", "tour", "--pairs", "80", "--label", "5", "--prompts", "20"],
@@ -33,7 +33,7 @@ def test_the_loop_is_walked_and_nothing_of_it_is_left(tmp_path: Path) -> None:
     assert "interval" in done.stdout
     assert "n = 20 held-out prompts" in done.stdout
     assert "of what could be gained" in done.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("plumbline-*")) == []
 
 
 def test_a_running_server_needs_a_token() -> None:
