@@ -10,6 +10,7 @@ from importlib import import_module
 
 from celery import Celery, platforms, signals
 
+from alignment.training.run import share_processors
 from backend.queue import QUEUES, get_celery
 from workers import shutdown
 
@@ -55,6 +56,12 @@ def _register(app: Celery, name: str) -> None:
 def _tie_beat(**_: object) -> None:
     """Beat dies with the worker it belongs to, as the processes of the pool do."""
     platforms.set_pdeathsig("SIGKILL")
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
+def _be_modest(**_: object) -> None:
+    """Torch, which the processes of the pool load later, lets idle threads sleep: web and training run beside it."""
+    share_processors()
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -6,6 +6,7 @@ ends and the child saves and ends by itself. What survives even that is found by
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -17,6 +18,7 @@ from typing import Self
 import psutil
 
 CONTROL = "PLUMBLINE_CONTROL_FD"
+MODULE = "alignment.training"
 SIGTERM_AFTER_SECONDS = 5.0  # the pipe says the same and is enough for a child that works
 SECRETS = ("DATABASE_URL", "REDIS_URL", "PLUMBLINE_ADMIN_PASSWORD")
 
@@ -91,11 +93,14 @@ class Child:
 
 
 def orphans(marker: str) -> list[psutil.Process]:
-    """Living processes of this machine that have `marker` as one argument of their command line."""
+    """Living training processes of this machine that have `marker` as one argument of their command line.
+
+    Somebody's editor or shell that was given the same folder is none.
+    """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and marker in process.cmdline():
+            if process.status() != psutil.STATUS_ZOMBIE and {MODULE, marker} <= set(process.cmdline()):
                 found.append(process)
     return [process for process in found if process.pid != os.getpid()]
 
@@ -114,6 +119,13 @@ def end_orphans(marker: str, *, kill: bool) -> int:
     for group in groups:
         _signal_group(group, signal.SIGKILL if kill else signal.SIGTERM)
     return len(alive)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a training process that was killed had not finished writing in its run's `folder`; call it when none
+    is left."""
+    for partial in (folder / "checkpoints").glob(".*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints: registering, finding, listing, and what a run leaves behind."""
 
+import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from backend.errors import Conflict, Invalid, NotFound
 from backend.evaluations.models import Match
 from backend.projects.models import Project
 from backend.runs.models import Run
+from backend.settings import get_settings
 
 TOY_NAME = "Toy world base"
 AGAIN = "Start the download again."
@@ -204,11 +206,20 @@ def cancel_fetch(session: Session, project: Project, fetch_id: uuid.UUID) -> Fet
     return fetch
 
 
+def arriving(fetch_id: uuid.UUID) -> tuple[Path, Path]:
+    """The hidden folder that a download fills, which nobody can register yet, and the file of what it says."""
+    root = get_settings().checkpoints.absolute()
+    return root / f".arriving-{fetch_id}", root / f".arriving-{fetch_id}.log"
+
+
 def sweep(session: Session) -> int:
-    """End downloads whose worker is gone; returns how many."""
+    """End downloads whose worker is gone, and remove what had arrived; returns how many."""
     abandoned = work.silent(session, Fetch)
     for fetch in abandoned:
         work.finish(fetch, work.State.failed, "The worker that downloaded it was killed. Nothing was kept.", AGAIN)
+        folder, said = arriving(fetch.id)
+        shutil.rmtree(folder, ignore_errors=True)
+        said.unlink(missing_ok=True)
     return len(abandoned)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from backend import work
+from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint, Fetch, Source
 from backend.db import transaction
 from backend.settings import Settings
 from backend.work import State
 from tests.conftest import Client
+from workers import shutdown
 from workers.hub import Refused, choose
 from workers.tasks import fetch
 
@@ -140,6 +144,37 @@ def test_off_line(fetched: Callable[..., Fetch], monkeypatch: pytest.MonkeyPatch
     assert row.state == State.failed
     assert "http://127.0.0.1:9 cannot be reached" in (row.reason or "")
     assert "allowed folder" in (row.remedy or "")
+
+
+def test_a_worker_that_is_told_to_stop_hands_over(
+    hub: Hub, fetched: Callable[..., Fetch], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download that nobody cancelled goes back into the queue, and leaves nothing half done."""
+    told = iter([False])  # asked before a row is taken; from then on the worker has its SIGTERM
+    monkeypatch.setattr(shutdown, "asked", lambda: next(told, True))
+
+    row = fetched(hub_id="someone/tiny")
+
+    assert (row.state, row.reason, row.done) == (State.queued, None, 0)
+    assert not list(settings.checkpoints.glob(".*"))
+
+
+def test_a_killed_worker_leaves_nothing(researcher: Client, settings: Settings) -> None:
+    """After kill -9 the sweep ends the download with the reason and removes what had arrived."""
+    asked = researcher.post("/api/v1/fetches", json={"hub_id": "someone/tiny"}).json()
+    folder, said = checkpoints.arriving(uuid.UUID(asked["id"]))
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"half")
+    said.write_text("{}")
+    with transaction() as session:
+        taken = work.claim(session, Fetch)
+        assert taken is not None
+        taken.pid = 2**22 + 1  # no process has this number
+    with transaction() as session:
+        assert checkpoints.sweep(session) == 1
+
+    assert researcher.get(f"/api/v1/fetches/{asked['id']}").json()["state"] == "failed"
+    assert not list(settings.checkpoints.glob(".*"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, signals
 from sqlalchemy.orm import Session
 
 from backend import queue
@@ -121,6 +121,17 @@ def test_a_broker_that_is_away_breaks_nothing(clean: None, monkeypatch: pytest.M
         ring(session, "imports")
     with transaction() as session:
         assert session.get_one(Import, row.id).state == State.queued
+
+
+def test_a_worker_that_starts_lets_idle_threads_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers prompts beside web and training does not spin; what somebody has set stays set."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    signals.worker_init.send(sender=None)
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    signals.worker_init.send(sender=None)
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
 
 
 def test_a_stop_is_seen_by_forked_workers() -> None:

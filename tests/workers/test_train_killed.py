@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -121,6 +122,8 @@ def test_worker_killed_with_process_that_ignores_it(
     run = wait(run.id, lambda run: run.done >= 1)
     assert run.process_group is not None
     os.killpg(run.process_group, signal.SIGSTOP)
+    partial = train.run_folder(run.id) / "checkpoints" / ".7.partial"  # it was saving
+    partial.mkdir(parents=True)
     process.kill()
     process.wait()
 
@@ -131,6 +134,20 @@ def test_worker_killed_with_process_that_ignores_it(
     monkeypatch.setattr(settings, "stop_grace_seconds", 0.1)
     run = wait(run.id, lambda run: run.state == State.failed, sweep.work)
     assert left_over(run) == []
+    assert not partial.exists()
+
+
+def test_a_bystander_is_no_orphan(tmp_path: Path) -> None:
+    """A person's own program that was given the run's folder is never ended; a training process of it is found."""
+    wait_there = "import time; time.sleep(60)"
+    commands = [[sys.executable, "-c", wait_there, *more, str(tmp_path)] for more in ([], ["alignment.training"])]
+    bystander, training = (subprocess.Popen(command) for command in commands)
+    try:
+        assert [process.pid for process in orphans(str(tmp_path))] == [training.pid]
+    finally:
+        for process in (bystander, training):
+            process.kill()
+            process.wait()
 
 
 def test_cancel(queue_run: QueueRun, worker: Callable[[], subprocess.Popen[bytes]]) -> None:

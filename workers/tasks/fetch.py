@@ -40,8 +40,7 @@ def work() -> None:
 def fetch(fetch_id: uuid.UUID, hub_id: str, revision: str) -> None:
     """Afterwards the claimed download is a checkpoint, or has ended otherwise and left nothing behind."""
     root = get_settings().checkpoints.absolute()
-    arriving = root / f".arriving-{fetch_id}"  # hidden: nobody can register it yet
-    printed = root / f".arriving-{fetch_id}.log"
+    arriving, printed = service.arriving(fetch_id)
     try:
         shutil.rmtree(arriving, ignore_errors=True)
         arriving.mkdir(parents=True)
@@ -76,7 +75,7 @@ def _watch(fetch_id: uuid.UUID, arriving: Path, printed: Path, child: Child) -> 
 
 def _conclude(fetch_id: uuid.UUID, arriving: Path, place: Path, said: dict[str, Any], *, stopped: bool) -> None:
     if stopped:
-        _end(fetch_id, State.cancelled, "Cancelled. Nothing was kept.")
+        _halt(fetch_id)
         return
     if not said.get("done"):
         _end(fetch_id, State.failed, said.get("reason", BROKEN), said.get("remedy", service.AGAIN))
@@ -93,6 +92,16 @@ def _conclude(fetch_id: uuid.UUID, arriving: Path, place: Path, said: dict[str, 
         service.register_fetched(session, row, place, facts)
         queued.finish(row, State.succeeded)
         arriving.rename(place)  # last: a row without its folder would be worse than a folder without its row
+
+
+def _halt(fetch_id: uuid.UUID) -> None:
+    """Cancelled when somebody asked for that; else this worker must stop, and the next one downloads anew."""
+    with transaction() as session:
+        row = session.get_one(Fetch, fetch_id, with_for_update=True)
+        if row.stop_requested:
+            queued.finish(row, State.cancelled, "Cancelled. Nothing was kept.")
+        elif row.state not in queued.ENDED:
+            row.state, row.done = State.queued, 0
 
 
 def _end(fetch_id: uuid.UUID, state: State, reason: str, remedy: str | None = None) -> None:

@@ -17,7 +17,7 @@ from backend.runs.models import Run
 from backend.settings import get_settings
 from backend.work import State
 from workers.sink import drain
-from workers.supervisor import end_orphans
+from workers.supervisor import end_orphans, remove_unfinished
 
 log = structlog.get_logger()
 
@@ -51,6 +51,8 @@ def sweep_run(session: Session, run: Run) -> None:
     if not elsewhere and end_orphans(str(folder), kill=_overdue(run)):
         run.state = State.stopping
         return
+    if not elsewhere:
+        remove_unfinished(folder)
     while drain(session, run, folder):
         pass
     ending.conclude(session, run, None, otherwise=ending.silent(run) if elsewhere else ending.worker_gone(run))

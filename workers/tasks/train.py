@@ -21,7 +21,7 @@ from backend.settings import get_settings
 from backend.work import State
 from workers import shutdown
 from workers.sink import Pace, drain
-from workers.supervisor import Child
+from workers.supervisor import MODULE, Child, remove_unfinished
 
 log = structlog.get_logger()
 
@@ -64,9 +64,10 @@ def train(run_id: uuid.UUID) -> None:
         if problem is not None:
             _end_before_start(run_id, problem)
             return
-        command = [sys.executable, "-m", "alignment.training", str(folder)]
+        command = [sys.executable, "-m", MODULE, str(folder)]
         with Child(command, folder / OUTPUT, ENVIRONMENT) as child:
             code, cause = _watch(run_id, folder, child)
+        remove_unfinished(folder)
         _conclude(run_id, folder, code, cause)
     finally:
         structlog.contextvars.reset_contextvars(**bound)
