@@ -18,6 +18,7 @@ from alignment.sampling import Sampling
 from alignment.training.batches import order
 from alignment.training.checkpoint import Checkpoints, Kind, Saved
 from alignment.training.events import Events, finite
+from alignment.training.model import dropout_off
 from alignment.training.prepare import Prepared
 from alignment.training.spec import LoraTuning, Spec
 from alignment.training.step import evaluate
@@ -120,7 +121,8 @@ class _Loop:
             began = time.monotonic()
             reference = None if prepared.reference is None else prepared.reference.validation
             scoring = prepared.learner.scoring
-            metrics = evaluate(scoring, prepared.examples.validation, reference, State(step), self._stop.check)
+            with dropout_off(prepared.model):
+                metrics = evaluate(scoring, prepared.examples.validation, reference, State(step), self._stop.check)
             self._tell(step, metrics, examples=0, tokens=0, seconds=time.monotonic() - began)
             metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
         self._sample(step)
@@ -145,7 +147,8 @@ class _Loop:
         sampling = Sampling(temperature=0, max_new_tokens=most, seed=spec.seed)
         generator = Generator.of(self._prepared.model, self._prepared.tokenizer)
         prompts = [example.pair.prompt for example in shown]
-        responses = generator.generate(prompts, sampling, stop=lambda: self._stop.asked)
+        with dropout_off(self._prepared.model):
+            responses = generator.generate(prompts, sampling, stop=lambda: self._stop.asked)
         self._stop.check()
         for example, response in zip(shown, responses, strict=True):
             self._events.emit(

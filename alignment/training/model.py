@@ -79,6 +79,7 @@ def _merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
 
     with _quiet_peft():
         merged: PreTrainedModel = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    merged.requires_grad_(True)  # peft froze the base; merged, it is a model like any other, and may be trained whole
     return merged
 
 
@@ -120,6 +121,19 @@ def train_only_adapter_dropout(model: PreTrainedModel) -> None:
     """Switch on the adapters' own dropout, and no other: policy and reference must differ by training alone."""
     for name, module in model.named_modules():
         module.training = "lora_dropout" in name
+
+
+@contextmanager
+def dropout_off(model: PreTrainedModel) -> Iterator[None]:
+    """Measure and sample what is being trained without its dropout; afterwards every module is as it was."""
+    before = [module for module in model.modules() if module.training]
+    for module in before:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in before:
+            module.training = True
 
 
 class Scores(NamedTuple):

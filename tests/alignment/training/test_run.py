@@ -20,7 +20,9 @@ from alignment.generation import Generator
 from alignment.sampling import Sampling
 from alignment.training import Spec, TrainingError, train
 from alignment.training.errors import DiskFull, FolderInUse, OutOfMemory, TooFewExamples, Unexpected
+from alignment.training.events import Events
 from alignment.training.failures import named, require_room
+from alignment.training.prepare import prepare
 from alignment.training.run import EVENTS
 from alignment.training.step import METRICS, Learner
 from alignment.training.stop import CONTROL, Stop
@@ -90,12 +92,13 @@ def test_the_same_seed_gives_the_same_weights(make_spec: MakeSpec, make_snapshot
 def test_lora_leaves_an_adapter_that_loads_by_its_folder_and_can_be_trained_again(
     make_spec: MakeSpec, base: Path, tmp_path: Path
 ) -> None:
-    """An adapter folder answers alone or beside its base, differs from the base, and starts the next run."""
+    """An adapter folder answers alone or beside its base, differs from it, and starts the next run, of either kind."""
     lora = {"kind": "lora", "rank": 4, "alpha": 64, "dropout": 0.1}
     spec = make_spec(tuning=lora, duration={"steps": 8}, optimizer={"learning_rate": 3e-2})
     first = train(spec, tmp_path / "first").checkpoint
     assert first is not None
     second = train(make_spec(tuning=lora, checkpoint=str(first)), tmp_path / "second")
+    whole = train(make_spec(checkpoint=str(first)), tmp_path / "whole").checkpoint
     assert second.checkpoint is not None
     opening = of_type(events_of(tmp_path / "second"), "step")[0]["values"]
 
@@ -106,6 +109,24 @@ def test_lora_leaves_an_adapter_that_loads_by_its_folder_and_can_be_trained_agai
     assert alone != Generator(base).generate([PROMPT], GREEDY)[0].text
     assert abs(opening["rewards/margins"]) < 1e-4
     assert Generator(second.checkpoint).generate([PROMPT], GREEDY)[0].tokens > 0
+    assert whole is not None
+    assert (whole / "model.safetensors").exists()
+
+
+def test_dropout_is_off_while_a_run_is_measured(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """What an evaluation says of a checkpoint is what the saved checkpoint gives, whatever dropout it trains with."""
+    lora = {"kind": "lora", "rank": 4, "alpha": 64, "dropout": 0.5}
+    spec = make_spec(tuning=lora, duration={"steps": 4}, optimizer={"learning_rate": 3e-2})
+    summary = train(spec, tmp_path / "run")
+    assert summary.checkpoint is not None
+
+    with Events(tmp_path / "events.jsonl") as events:
+        saved = prepare(Spec.model_validate(make_spec(checkpoint=str(summary.checkpoint))), events, Stop())
+
+    assert saved.reference is not None
+    chosen, rejected = saved.reference.validation.mean(dim=0).tolist()
+    assert summary.metrics["eval/logps/chosen"] == pytest.approx(chosen, abs=1e-3)
+    assert summary.metrics["eval/logps/rejected"] == pytest.approx(rejected, abs=1e-3)
 
 
 def test_bf16_runs_keep_rewards_at_zero_at_the_start(make_spec: MakeSpec, tmp_path: Path) -> None:
