@@ -98,7 +98,7 @@ class _Check:
     def _look_at_data(self, pairs: counts.Pairs) -> None:
         field = "snapshot_id" if self.body.snapshot_id else "dataset_id"
         try:
-            service.refuse_too_few(pairs.train, self.body, field)
+            service.refuse_unfitting(pairs.train, self.body, field)
         except AppError as error:
             self._refuse(error, field)
             return

@@ -21,9 +21,15 @@ from backend.runs.models import Run, RunEvent
 from backend.runs.schemas import RunIn
 from backend.settings import Settings
 
+MOST_STEPS = 100_000_000  # as many as a spec may ask for by number
+
 
 class TooFewExamples(Invalid):
     title = "The dataset is too small"
+
+
+class TooManySteps(Invalid):
+    title = "Too many steps"
 
 
 class UnsuitedData(Invalid):
@@ -37,14 +43,14 @@ class WeightsGone(Invalid):
 def launch(session: Session, project: Project, user: User, body: RunIn, settings: Settings) -> Run:
     """A queued run on a frozen snapshot; a worker is rung after the commit. Nothing is kept when it is refused.
 
-    Raises NotFound, WeightsGone, UnsuitedData, NothingToTrainOn, TooFewExamples, NoSpace.
+    Raises NotFound, WeightsGone, UnsuitedData, NothingToTrainOn, TooFewExamples, TooManySteps, NoSpace.
     """
     base = usable(session, project, body.checkpoint_id, "checkpoint_id")
     if body.reference_id is not None:
         usable(session, project, body.reference_id, "reference_id")
     snapshot = _frozen(session, project, body, settings)
     refuse_unsuited(snapshot.kind, "snapshot_id" if body.snapshot_id else "dataset_id")
-    refuse_too_few(snapshot.counts.get("train", 0), body, "snapshot_id" if body.snapshot_id else "dataset_id")
+    refuse_unfitting(snapshot.counts.get("train", 0), body, "snapshot_id" if body.snapshot_id else "dataset_id")
     run = Run(
         project_id=project.id,
         name=body.name,
@@ -96,14 +102,21 @@ def refuse_unsuited(kind: Kind, field: str) -> None:
         )
 
 
-def refuse_too_few(examples: int, body: RunIn, field: str) -> None:
-    """Raise TooFewExamples when the training split does not fill one optimizer step."""
+def refuse_unfitting(examples: int, body: RunIn, field: str) -> None:
+    """Raise TooFewExamples when the training split does not fill one optimizer step, TooManySteps when it fills more
+    than a run may take."""
     wanted = body.batch.examples_per_step
     if examples < wanted:
         raise TooFewExamples(
             f"There are {examples} training pairs, and one step takes {wanted}.",
             field=field,
             remedy=f"Lower batch.examples_per_step to {max(examples, 1)} or less, or label more pairs.",
+        )
+    if estimate.steps(body, examples) > MOST_STEPS:
+        raise TooManySteps(
+            f"{body.duration.epochs:g} epochs of {examples:,} pairs are more than {MOST_STEPS:,} steps.",
+            field="duration.epochs",
+            remedy="Take fewer epochs, or a larger batch.examples_per_step.",
         )
 
 

@@ -11,6 +11,7 @@ from backend import queue
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot
 from backend.db import transaction
+from backend.runs import service
 from backend.runs.models import Run
 from backend.runs.schemas import ELSEWHERE, RunIn
 from tests import loop
@@ -156,6 +157,17 @@ def test_too_few(researcher: Client, body: Body) -> None:
     assert "one step takes 64" in answer.json()["detail"]
     assert "examples_per_step" in answer.json()["remedy"]
     assert "one step takes 64" in told["errors"][0]["detail"]
+
+
+def test_too_many_steps(researcher: Client, body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs that make more steps than a run may be asked for are refused, before they overflow a column."""
+    monkeypatch.setattr(service, "MOST_STEPS", 1000)
+    sent = body(duration={"epochs": 10_000})
+    answer = researcher.post("/api/v1/runs", json=sent)
+    told = researcher.post("/api/v1/runs/preflight", json=sent).json()
+
+    assert (answer.status_code, answer.json()["field"]) == (422, "duration.epochs")
+    assert told["errors"][0]["field"] == "duration.epochs"
 
 
 def test_unlabelled(researcher: Client, body: Body) -> None:
