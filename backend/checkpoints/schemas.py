@@ -4,13 +4,13 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from backend.accounts.schemas import In, Out
 from backend.checkpoints.models import Source
+from backend.datasets.schemas import Name
 from backend.work import State
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 HUB_ID = r"^[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?$"
 REVISION = r"^[\w][\w./-]{0,127}$"
 

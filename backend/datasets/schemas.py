@@ -4,9 +4,10 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from alignment.formats.preference import Policy
+from backend.accounts.schemas import In, Out
 from backend.datasets.models import Kind
 from backend.work import State
 
@@ -15,18 +16,6 @@ Name = Annotated[
 ]
 FormatName = Literal["native", "pairs", "trl", "hh"]
 ExportFormat = Literal["native", "trl", "parquet"]
-
-
-class In(BaseModel):
-    """A body; unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Out(BaseModel):
-    """An answer, read from a row."""
-
-    model_config = ConfigDict(from_attributes=True)
 
 
 class UploadOut(Out):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from backend.accounts.schemas import In, Out
+from backend.datasets.schemas import Name
 from backend.labels.schemas import Rationale, ShownMessage, ValueIn
 from backend.work import State
 
@@ -16,9 +17,6 @@ MOST_CARDS = 50
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50_000)]
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f]+$")
-]
 Split = Literal["train", "validation", "test"]
 
 

@@ -2,9 +2,9 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from alignment.formats.preference import Policy
@@ -12,6 +12,7 @@ from alignment.objectives import ObjectiveSpec
 from alignment.parts import Part
 from alignment.training.spec import BatchSize, Duration, Evaluate, FullTuning, Keep, Length, Optimizer, Tuning
 from backend.accounts.schemas import Out
+from backend.datasets.schemas import Name
 from backend.runs.presets import Preset
 from backend.work import State
 
@@ -21,7 +22,7 @@ ELSEWHERE = {"name", "checkpoint_id", "reference_id", "dataset_id", "snapshot_id
 class RunIn(Part):
     """A run: the spec of `alignment.training.spec` with ids where that has paths."""
 
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+    name: Name
     kind: Literal["preference"] = "preference"
     checkpoint_id: uuid.UUID = Field(description="Checkpoint to start from.")
     reference_id: uuid.UUID | None = Field(None, description="Reference; empty for the starting checkpoint.")
