@@ -110,6 +110,7 @@ class _Splitter:
         self.in_text = False
         self.escaped = False
         self.ended = False
+        self.end = 0  # where the list ended, in the block that ended it
         self.element = bytearray()
         self.size = 0
         self.start = 0
@@ -152,7 +153,7 @@ class _Splitter:
                 if self.depth == 0:
                     self._keep(block, kept, at, offset)
                     yield from self._finish()
-                    self.ended = True
+                    self.ended, self.end = True, position
                     return
             elif self.depth == 1:
                 self._keep(block, kept, at, offset)
@@ -163,8 +164,15 @@ class _Splitter:
 
 def _elements(file: IO[bytes], cap: int, progress: Progress | None) -> Iterator[Piece]:
     splitter, offset = _Splitter(cap), 0
-    while (block := file.read(BLOCK)) and not splitter.ended:
-        yield from splitter.feed(block, offset)
+    while block := file.read(BLOCK):
+        if splitter.ended:
+            rest = block
+        else:
+            yield from splitter.feed(block, offset)
+            rest = block[splitter.end :] if splitter.ended else b""
+        if rest.strip():
+            yield splitter.number + 1, offset, 'Text follows the closing "]" of the list. It was not read.'
+            return
         offset += len(block)
         if progress is not None:
             progress(offset)

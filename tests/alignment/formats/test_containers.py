@@ -124,6 +124,17 @@ def test_json_list_cut_off(tmp_path: Path) -> None:
     assert "middle" in found[2].reason
 
 
+@pytest.mark.parametrize("gap", [b"", b"\n", b" " * containers.BLOCK])
+def test_text_after_a_json_list(tmp_path: Path, gap: bytes) -> None:
+    """A second list behind the first is told, not silently left out, wherever blocks end; white space is nothing."""
+    first, second = b"[" + GOOD % 1 + b"]", b"[" + GOOD % 2 + b"]"
+    item, error = read(file(tmp_path, first + gap + second))
+    assert isinstance(item, Item)
+    assert isinstance(error, RowError)
+    assert "follows the closing" in error.reason
+    assert len(list(read(file(tmp_path, first + gap + b"\n")))) == 1
+
+
 def test_json_list_with_a_giant(tmp_path: Path) -> None:
     """An element over the limit is skipped; its neighbors are read."""
     giant = b'{"prompt": "' + b'x\\"[{' * 100_000 + b'"}'
