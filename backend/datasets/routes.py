@@ -108,7 +108,11 @@ def list_items(
     return Page(items=items, next_cursor=next_cursor)
 
 
-@router.get("/datasets/{dataset_id}/export")
+@router.get(
+    "/datasets/{dataset_id}/export",
+    response_class=StreamingResponse,
+    responses=transfers.a_file(*exports.MEDIA_TYPE.values()),
+)
 def export_dataset(
     dataset_id: uuid.UUID, _: Researcher, session: SessionDep, project: ProjectDep, format: ExportFormat = "native"
 ) -> StreamingResponse:

@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -20,6 +20,7 @@ from backend.projects import service as projects
 from backend.settings import get_settings
 
 router = APIRouter()
+BAD_ROWS = "application/x-ndjson"
 
 
 class UploadBroken(AppError):
@@ -29,6 +30,12 @@ class UploadBroken(AppError):
 def attachment(name: str) -> dict[str, str]:
     """Headers of a file to keep and never to show."""
     return {"content-disposition": f'attachment; filename="{name}"', "x-content-type-options": "nosniff"}
+
+
+def a_file(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """What the API's description says of a route that answers with a file."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
+    return {200: {"description": "A file to keep", "content": content}}
 
 
 def uploader(request: Request) -> uuid.UUID:
@@ -115,12 +122,12 @@ def read_import(import_id: uuid.UUID, _: Researcher, session: SessionDep, projec
     return ImportDetail.model_validate(row).model_copy(update={"filename": imports.filename(session, row)})
 
 
-@router.get("/imports/{import_id}/errors")
+@router.get("/imports/{import_id}/errors", response_class=Response, responses=a_file(BAD_ROWS))
 def download_errors(import_id: uuid.UUID, _: Researcher, session: SessionDep, project: ProjectDep) -> Response:
     """The bad rows (the first thousand) as JSON lines to keep."""
     row = imports.find(session, project, import_id)
     lines = "".join(json.dumps(error, ensure_ascii=False) + "\n" for error in row.errors)
-    return Response(lines, media_type="application/x-ndjson", headers=attachment("import-errors.jsonl"))
+    return Response(lines, media_type=BAD_ROWS, headers=attachment("import-errors.jsonl"))
 
 
 @router.post("/imports/{import_id}/cancel")
