@@ -30,6 +30,10 @@ class UnfitFolder(Invalid):
     title = "Not a usable checkpoint"
 
 
+class WeightsGone(Invalid):
+    title = "Weights gone"
+
+
 class AlreadyRegistered(Conflict):
     title = "Already registered"
 
@@ -64,6 +68,16 @@ def out(checkpoint: Checkpoint) -> CheckpointOut:
 def available(checkpoint: Checkpoint) -> bool:
     """Whether the folder still holds what makes it a checkpoint."""
     return folders.looks_like_checkpoint(Path(checkpoint.path))
+
+
+def require_weights(checkpoint: Checkpoint, field: str) -> None:
+    """Raises WeightsGone, at the field that chose the checkpoint, when its folder no longer holds it."""
+    if not available(checkpoint):
+        raise WeightsGone(
+            f"The weights of “{checkpoint.name}” are no longer in their folder.",
+            field=field,
+            remedy="Choose another checkpoint, or put the folder back.",
+        )
 
 
 def register_folder(

@@ -17,10 +17,6 @@ class UnknownCheckpoint(Invalid):
     title = "Unknown checkpoint"
 
 
-class WeightsGone(Invalid):
-    title = "The checkpoint's weights are gone"
-
-
 class TooFewCheckpoints(Conflict):
     title = "Too few checkpoints"
 
@@ -41,12 +37,7 @@ def find_ready(session: Session, project_id: uuid.UUID, ids: Sequence[uuid.UUID]
     """The same for checkpoints that are to answer now.  Raises also WeightsGone."""
     found = find_all(session, project_id, ids, field)
     for place, checkpoint in enumerate(found):
-        if not checkpoints.available(checkpoint):
-            raise WeightsGone(
-                f"The weights of “{checkpoint.name}” are no longer in their folder.",
-                field=f"{field}.{place}",
-                remedy="Put the folder back, or choose another checkpoint.",
-            )
+        checkpoints.require_weights(checkpoint, f"{field}.{place}")
     return found
 
 

@@ -36,10 +36,6 @@ class UnsuitedData(Invalid):
     title = "Unsuited data"
 
 
-class WeightsGone(Invalid):
-    title = "Weights gone"
-
-
 def launch(session: Session, project: Project, user: User, body: RunIn, settings: Settings) -> Run:
     """A queued run on a frozen snapshot; a worker is rung after the commit. Nothing is kept when it is refused.
 
@@ -75,12 +71,7 @@ def usable(session: Session, project: Project, checkpoint_id: uuid.UUID, field: 
         found = checkpoints.find(session, project, checkpoint_id)
     except NotFound as error:
         raise NotFound(error.detail, field=field, remedy="Choose another checkpoint.") from error
-    if not checkpoints.available(found):
-        raise WeightsGone(
-            f"The weights of “{found.name}” are no longer in their folder.",
-            field=field,
-            remedy="Choose another checkpoint, or put the folder back.",
-        )
+    checkpoints.require_weights(found, field)
     return found
 
 
