@@ -59,7 +59,7 @@ class Guard:
 
     async def _answer(self, request: Request, person: Person | None) -> Response:
         path = request.url.path
-        if path.startswith(("/gradio_api/", "/config")):
+        if path.startswith(("/gradio_api/", "/config", "/api/")):
             return _refused(401 if person is None else 404)
         if request.method not in {"GET", "HEAD"}:
             return _refused(401 if person is None else 405)

@@ -59,6 +59,15 @@ def test_an_unknown_address_has_a_page(visit: Visit) -> None:
     assert 'href="/"' in response.text
 
 
+def test_an_unknown_address_of_the_api_is_a_problem(visit: Visit) -> None:
+    """A program that asks the API for what is not there is told so, and not shown a page."""
+    for role, status in ((None, 401), (Role.admin, 404)):
+        response = visit(role).get("/api/v1/nothing")
+
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
+
+
 def test_signed_out_events_are_refused(visit: Visit) -> None:
     """Gradio's own endpoints need a session; nothing of the application leaks before."""
     client = visit(None)
