@@ -3,8 +3,11 @@
 import socket
 import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from backend import work as queued
@@ -25,14 +28,46 @@ SECOND_LOOK_SECONDS = 3.0
 
 
 def work() -> None:
-    """Afterwards nothing is active whose worker is gone, save what is still being ended."""
-    for sweep in (imports.sweep, checkpoints.sweep, evaluations.sweep):
-        with transaction() as session:
-            sweep(session)
+    """Afterwards nothing is active whose worker is gone, save what is still being ended.
+
+    Each sweep and each run fails alone. Raises what went wrong once everything else is done.
+    """
+    failed = [_alone(partial(_rows, sweep)) for sweep in (imports.sweep, checkpoints.sweep, evaluations.sweep)]
     for run_id in _silent_runs():
-        with transaction() as session:
-            for run in queued.silent(session, Run, Run.id == run_id):
-                sweep_run(session, run)
+        error = _alone(partial(_run, run_id, sweep_run))
+        failed.append(error)
+        if error is not None and not isinstance(error, OperationalError | InterfaceError):
+            failed.append(_alone(partial(_run, run_id, _give_up)))
+    errors = [error for error in failed if error is not None]
+    if errors:
+        raise ExceptionGroup("not everything could be swept", errors)
+
+
+def _alone(sweep: Callable[[], None]) -> Exception | None:
+    """What stopped `sweep`, in the log with its trace; None when nothing did."""
+    try:
+        sweep()
+    except Exception as error:
+        log.exception("sweep failed")
+        return error
+    return None
+
+
+def _rows(sweep: Callable[[Session], object]) -> None:
+    with transaction() as session:
+        sweep(session)
+
+
+def _run(run_id: uuid.UUID, end: Callable[[Session, Run], None]) -> None:
+    """One run, locked, if it is still abandoned."""
+    with transaction() as session:
+        for run in queued.silent(session, Run, Run.id == run_id):
+            end(session, run)
+
+
+def _give_up(session: Session, run: Run) -> None:
+    """End a run whose events cannot be stored: it would look alive for ever."""
+    ending.conclude(session, run, None, otherwise=ending.Cause(*ending.UNEXPECTED))
 
 
 def _silent_runs() -> list[uuid.UUID]:
