@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 LONGEST_LINE = 4 << 20
 LINES_AT_ONCE = 2000
+BYTES_AT_ONCE = 16 << 20
 LONGEST_TEXT = 20_000
 LONGEST_NAME = 120
 LAST_STEP = 2**31 - 1
@@ -55,7 +56,8 @@ class Pace:
 
 def drain(session: Session, run: Run, folder: Path, pace: Pace | None = None) -> bool:
     """Store what `run` (locked in `session`) has written since its offset; true when there may be more at once."""
-    lines = list(_read(folder / EVENTS, run.events_offset))
+    before = run.events_offset
+    lines = list(_read(folder / EVENTS, before))
     readings: list[Reading] = []
     for line in lines:
         if line.event is None:
@@ -66,7 +68,7 @@ def drain(session: Session, run: Run, folder: Path, pace: Pace | None = None) ->
     if lines:
         run.events_offset = lines[-1].end
         run.eta_seconds = pace.left(run.total - run.done) if pace else None
-    return len(lines) == LINES_AT_ONCE
+    return len(lines) == LINES_AT_ONCE or run.events_offset - before >= BYTES_AT_ONCE
 
 
 def _take(session: Session, run: Run, folder: Path, line: Line, readings: list[Reading], pace: Pace | None) -> None:
@@ -126,13 +128,15 @@ def _note(session: Session, run: Run, kind: str, step: int | None, payload: dict
 
 
 def _read(path: Path, offset: int) -> Iterator[Line]:
-    """Whole lines from `offset`, at most `LINES_AT_ONCE`; a line that is still being written is left for later."""
+    """Whole lines from `offset`, until there are enough for one transaction; one still being written is left alone."""
     if not path.exists():
         return
     with path.open("rb") as file:
         file.seek(offset)
         for _ in range(LINES_AT_ONCE):
             start = file.tell()
+            if start - offset >= BYTES_AT_ONCE:
+                return
             raw = file.readline(LONGEST_LINE)
             whole = raw.endswith(b"\n")
             while not whole and len(raw) == LONGEST_LINE:  # too long to keep: skipped to its end

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.runs.models import Run, RunEvent
-from workers.sink import drain
+from workers.sink import BYTES_AT_ONCE, LONGEST_LINE, drain
 
 QueueRun = Callable[..., Run]
 
@@ -75,3 +75,19 @@ def test_a_deleted_checkpoint_that_was_used_keeps_its_row(queue_run: QueueRun, t
     assert set(stored(run, tmp_path)) == {2}
     with transaction() as session:
         assert session.get_one(Checkpoint, run.checkpoint_id).parent_id == parent.id
+
+
+def test_long_lines_are_stored_a_few_at_a_time(queue_run: QueueRun, tmp_path: Path) -> None:
+    """However long the lines are, one transaction takes a bounded part of the file, and says that there is more."""
+    run = queue_run()
+    lines = 8
+    tell(tmp_path, *({"type": "log", "level": "info", "message": "x" * (3 << 20)} for _ in range(lines)))
+
+    with transaction() as session:
+        row = session.get_one(Run, run.id, with_for_update=True)
+        assert drain(session, row, tmp_path) is True
+        assert BYTES_AT_ONCE <= row.events_offset < BYTES_AT_ONCE + LONGEST_LINE
+        assert drain(session, row, tmp_path) is False
+        assert row.events_offset == (tmp_path / "events.jsonl").stat().st_size
+    with transaction() as session:
+        assert len(session.scalars(select(RunEvent).where(RunEvent.run_id == run.id)).all()) == lines
