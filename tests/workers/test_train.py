@@ -20,6 +20,24 @@ def again(run: Run) -> Run:
         return session.get_one(Run, run.id)
 
 
+def test_a_run_that_cannot_be_followed_is_ended(queue_run: QueueRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its events cannot be stored, the process is ended, and the run too, with a reason; the log has the error."""
+    run = queue_run()
+
+    def drain(*_: object) -> bool:
+        raise ValueError("nobody thought of this line")
+
+    monkeypatch.setattr(train, "drain", drain)
+    with pytest.raises(ValueError, match="nobody thought"):
+        train.work()
+
+    run = again(run)
+    assert (run.state, run.failure) == (State.failed, "unexpected")
+    assert run.reason
+    assert run.remedy
+    assert run.process_group is None or not Path(f"/proc/{run.process_group}").exists()
+
+
 @pytest.mark.slow
 def test_run_to_checkpoint(queue_run: QueueRun) -> None:
     """A queued run ends succeeded with its metrics, samples, log, and checkpoints whose parent is its base."""

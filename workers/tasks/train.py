@@ -62,13 +62,19 @@ def train(run_id: uuid.UUID) -> None:
     try:
         problem = _prepare(run_id, folder)
         if problem is not None:
-            _end_before_start(run_id, problem)
+            _end_unwatched(run_id, problem)
             return
         command = [sys.executable, "-m", MODULE, str(folder)]
         with Child(command, folder / OUTPUT, ENVIRONMENT) as child:
             code, cause = _watch(run_id, folder, child)
         remove_unfinished(folder)
         _conclude(run_id, folder, code, cause)
+    except NoDatabase:
+        raise
+    except Exception:
+        log.exception("run not followed to its end")
+        _end_unwatched(run_id, Cause(*ending.UNEXPECTED))
+        raise
     finally:
         structlog.contextvars.reset_contextvars(**bound)
 
@@ -98,7 +104,8 @@ def _prepare(run_id: uuid.UUID, folder: Path) -> Cause | None:
     return None
 
 
-def _end_before_start(run_id: uuid.UUID, cause: Cause) -> None:
+def _end_unwatched(run_id: uuid.UUID, cause: Cause) -> None:
+    """End a run whose process was not started, or could not be followed and is gone."""
     with transaction() as session:
         run = session.get_one(Run, run_id, with_for_update=True)
         ending.conclude(session, run, None, otherwise=cause)
