@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from backend import work
 from backend.checkpoints import service as checkpoints
@@ -157,6 +158,42 @@ def test_a_worker_that_is_told_to_stop_hands_over(
 
     assert (row.state, row.reason, row.done) == (State.queued, None, 0)
     assert not list(settings.checkpoints.glob(".*"))
+
+
+def test_a_download_outlives_a_short_outage(
+    hub: Hub, fetched: Callable[..., Fetch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is away for a moment while files arrive costs nothing."""
+    pulse, away = fetch._pulse, iter([True])
+
+    def faltering(fetch_id: uuid.UUID, arriving: Path, said: dict[str, object]) -> bool:
+        if next(away, False):
+            raise OperationalError("SELECT", None, Exception("away"))
+        return pulse(fetch_id, arriving, said)
+
+    monkeypatch.setattr(fetch, "_pulse", faltering)
+
+    assert fetched(hub_id="someone/tiny").state == State.succeeded
+
+
+def test_a_download_that_was_swept_registers_nothing(
+    hub: Hub, fetched: Callable[..., Fetch], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that slept until somebody was told of the end adds no checkpoint when it wakes up."""
+
+    def asleep(fetch_id: uuid.UUID, _arriving: Path, _said: object) -> bool:
+        with transaction() as session:
+            work.finish(session.get_one(Fetch, fetch_id), State.failed, "The worker was lost.")
+        return False
+
+    monkeypatch.setattr(fetch, "_pulse", asleep)
+
+    row = fetched(hub_id="someone/tiny")
+
+    assert (row.state, row.reason, row.checkpoint_id) == (State.failed, "The worker was lost.", None)
+    with transaction() as session:
+        assert session.scalars(select(Checkpoint)).all() == []
+    assert not list(settings.checkpoints.glob(f"*{row.id}*"))
 
 
 def test_a_killed_worker_leaves_nothing(researcher: Client, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from backend import work as queued
 from backend.checkpoints import folder as folders
@@ -60,17 +61,28 @@ def _watch(fetch_id: uuid.UUID, arriving: Path, printed: Path, child: Child) -> 
     """Pulse until the process has ended; whether it was stopped by us."""
     stop = False
     while child.exit_code() is None:
-        said = _said(printed)
-        with transaction() as session:
-            row = queued.beat(session, Fetch, fetch_id)
-            row.commit = row.commit or said.get("commit")
-            row.total = said.get("bytes", 0)
-            row.done = min(_bytes(arriving), row.total)
-            stop = stop or row.stop_requested or row.state in queued.ENDED or shutdown.asked()
+        try:
+            stop = _pulse(fetch_id, arriving, _said(printed)) or stop
+        except (OperationalError, InterfaceError):
+            # The database is started again by whoever runs it; the download need not know.
+            log.warning("database away; the download goes on")
+        stop = stop or shutdown.asked()
         if stop:
             child.stop(PULSE_SECONDS)
         child.wait(PULSE_SECONDS)
     return stop
+
+
+def _pulse(fetch_id: uuid.UUID, arriving: Path, said: dict[str, Any]) -> bool:
+    """One transaction: how far it is, the heartbeat, and whether to stop."""
+    with transaction() as session:
+        row = queued.beat(session, Fetch, fetch_id)
+        if not queued.ours(row):  # swept while this worker was asleep: ended, or another's by now
+            return True
+        row.commit = row.commit or said.get("commit")
+        row.total = said.get("bytes", 0)
+        row.done = min(_bytes(arriving), row.total)
+        return row.stop_requested
 
 
 def _conclude(fetch_id: uuid.UUID, arriving: Path, place: Path, said: dict[str, Any], *, stopped: bool) -> None:
@@ -87,6 +99,9 @@ def _conclude(fetch_id: uuid.UUID, arriving: Path, place: Path, said: dict[str, 
         return
     with transaction() as session:
         row = session.get_one(Fetch, fetch_id, with_for_update=True)
+        if not queued.ours(row):
+            log.warning("download not registered: swept meanwhile", fetch=str(fetch_id))
+            return
         row.commit = said.get("commit")
         row.done = row.total = said.get("bytes", 0)
         service.register_fetched(session, row, place, facts)
@@ -98,16 +113,19 @@ def _halt(fetch_id: uuid.UUID) -> None:
     """Cancelled when somebody asked for that; else this worker must stop, and the next one downloads anew."""
     with transaction() as session:
         row = session.get_one(Fetch, fetch_id, with_for_update=True)
+        if not queued.ours(row):
+            return
         if row.stop_requested:
             queued.finish(row, State.cancelled, "Cancelled. Nothing was kept.")
-        elif row.state not in queued.ENDED:
+        else:
             row.state, row.done = State.queued, 0
 
 
 def _end(fetch_id: uuid.UUID, state: State, reason: str, remedy: str | None = None) -> None:
     with transaction() as session:
         row = session.get_one(Fetch, fetch_id, with_for_update=True)
-        queued.finish(row, state, reason, remedy)
+        if queued.ours(row):
+            queued.finish(row, state, reason, remedy)
     log.warning("download ended", fetch=str(fetch_id), state=state, reason=reason)
 
 
