@@ -25,6 +25,11 @@ KILLED = (
 )
 UNEXPECTED = ("unexpected", "Training stopped on an unexpected error.", AGAIN)
 STOPPED = ("stopped", "Plumbline itself was stopped during the run.", "{kept}Launch the run again.")
+STOPPED_FROM_OUTSIDE = (
+    "stopped",
+    "Something outside Plumbline told the training process to stop; it saved and ended.",
+    "{kept}Find out what sends signals on this machine, then launch the run again.",
+)
 WORKER_GONE = (
     "worker_gone",
     "The worker that ran it was killed, or its machine was switched off.",
@@ -63,6 +68,8 @@ def conclude(session: Session, run: Run, exit_code: int | None, *, otherwise: Ca
         work.finish(run, State.cancelled, _cancelled(run, last))
     elif otherwise is not None:
         _fail(run, otherwise)
+    elif last is not None:  # it says itself that it was made to stop, and nobody here asked
+        _fail(run, _filled(STOPPED_FROM_OUTSIDE, run))
     else:
         _fail(run, _from_exit_code(exit_code))
 
@@ -111,8 +118,16 @@ def _from_event(payload: dict[str, Any]) -> Cause:
 def _from_exit_code(exit_code: int | None) -> Cause:
     if exit_code is not None and exit_code < 0:
         code, reason, remedy = KILLED
-        return Cause(code, reason.format(signal=signal.Signals(-exit_code).name), remedy)
+        return Cause(code, reason.format(signal=_signal_name(-exit_code)), remedy)
     return Cause(*BY_EXIT_CODE.get(exit_code or 1, UNEXPECTED))
+
+
+def _signal_name(number: int) -> str:
+    """Its name; most real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _cancelled(run: Run, last: RunEvent | None) -> str:
