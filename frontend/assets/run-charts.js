@@ -1,7 +1,7 @@
 // The charts of a run: what preference training is judged by first, everything else that it reports after that.
 
 import { button, h } from "./dom.js";
-import { colorAt, lineChart, runColor } from "./charts.js";
+import { colorAt, lineChart, plotly, runColor } from "./charts.js";
 
 const EVALUATED = "eval/";
 // title, y, names; the first name of a panel has the run's own color
@@ -21,6 +21,7 @@ const SMOOTH = 0.8;
 export class Charts {
   constructor(run) {
     this.run = run;
+    plotly().catch(() => {}); // fetched while one waits for the first step; a chart that misses it says so itself
     this.panels = new Map(); // title -> chart
     this.points = 0; // of the longest line
     this.lengths = new Map();

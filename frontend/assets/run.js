@@ -11,9 +11,10 @@ import { products } from "./run-products.js";
 import { checkpointPage, moving, objectiveTitles, progressLine, toyBadge, worked } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
 
-const SECONDS = 0.5; // with the worker's one transaction a second, a step is seen within two
+const SECONDS = 0.35; // with the worker's one transaction a second, a step is seen within two
+const REST_MS = 1000; // row and events are asked with new metrics, else this often
 const MOST_POINTS = 3000;
-const CALM = { seconds: SECONDS, slowest: 1 };
+const CALM = { seconds: SECONDS, slowest: 0.7 };
 
 export async function mount(element) {
   await stylesheet("runs.css");
@@ -40,6 +41,7 @@ class RunPage {
     this.facts = h("section.pl-card");
     this.cursor = null; // of metrics
     this.seen = null; // of events
+    this.asked = -Infinity; // when row and events were
     this.messages = []; // the latest words of the log, for the failure card
   }
 
@@ -54,13 +56,13 @@ class RunPage {
 
   async refresh(signal) {
     const path = `/runs/${this.run.id}`;
-    const [run, metrics, events] = await Promise.all([
-      get(path, {}, { signal }),
-      get(`${path}/metrics`, { after: this.cursor, points: 1000 }, { signal }),
-      get(`${path}/events`, { after: this.seen, limit: 1000 }, { signal }),
-    ]);
-    const moved = metrics.cursor !== this.cursor || events.items.length > 0;
-    this.takeMetrics(metrics);
+    const metrics = await get(`${path}/metrics`, { after: this.cursor, points: 1000 }, { signal });
+    const fresh = metrics.cursor !== this.cursor;
+    this.takeMetrics(metrics); // drawn before anything else is asked
+    if (!fresh && performance.now() - this.asked < REST_MS) return false;
+    this.asked = performance.now();
+    const [run, events] = await Promise.all([get(path, {}, { signal }), get(`${path}/events`, { after: this.seen, limit: 1000 }, { signal })]);
+    const moved = fresh || events.items.length > 0;
     this.takeEvents(events);
     const changed = ["state", "done", "total", "eta_seconds", "position", "name"].some((name) => run[name] !== this.run[name]);
     const over = !moving(this.run); // known before this question was asked: its answer is the end of the story
