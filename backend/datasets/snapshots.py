@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from alignment.formats import snapshot
@@ -119,23 +120,27 @@ def _recorded(
     left_out: Counter[str],
     used: Sequence[uuid.UUID],
 ) -> Snapshot:
-    known = session.scalars(
-        select(Snapshot).where(Snapshot.dataset_id == dataset.id, Snapshot.hash == manifest.hash)
-    ).first()
+    same = select(Snapshot).where(Snapshot.dataset_id == dataset.id, Snapshot.hash == manifest.hash)
+    known = session.scalars(same).first()
     if known is not None:
         return known
-    row = Snapshot(
-        project_id=dataset.project_id,
-        dataset_id=dataset.id,
-        hash=manifest.hash,
-        kind=dataset.kind,
-        policy=manifest.policy,
-        label_watermark=watermark,
-        counts={**manifest.counts, "left_out": dict(left_out)},
-        path=str(root / manifest.hash),
-    )
-    session.add(row)
-    session.flush()
+    row = session.scalars(
+        insert(Snapshot)
+        .values(
+            project_id=dataset.project_id,
+            dataset_id=dataset.id,
+            hash=manifest.hash,
+            kind=dataset.kind,
+            policy=manifest.policy,
+            label_watermark=watermark,
+            counts={**manifest.counts, "left_out": dict(left_out)},
+            path=str(root / manifest.hash),
+        )
+        .on_conflict_do_nothing(index_elements=[Snapshot.dataset_id, Snapshot.hash])
+        .returning(Snapshot)
+    ).first()
+    if row is None:  # another request has frozen the same, and committed while the insert waited for it
+        return session.scalars(same).one()
     connection = session.connection().connection.driver_connection
     assert isinstance(connection, psycopg.Connection)  # noqa: S101  (the engine names psycopg)
     with connection.cursor() as cursor, cursor.copy("COPY snapshot_labels (snapshot_id, label_id) FROM STDIN") as copy:

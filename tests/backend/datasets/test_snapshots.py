@@ -1,15 +1,21 @@
 """POST /api/v1/datasets/{id}/snapshots: labels become chosen and rejected, frozen under a hash."""
 
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from alignment.formats import snapshot
-from backend.datasets.models import Snapshot
+from alignment.formats.preference import Policy
+from backend.datasets import snapshots
+from backend.datasets.models import Dataset, Snapshot
 from backend.db import transaction
 from backend.labels.models import Label, Source
+from backend.settings import get_settings
 from tests.backend.datasets.conftest import Importer, lines, pair
 from tests.conftest import Client
 
@@ -79,6 +85,26 @@ def test_imported_choices_freeze(imported: Importer, researcher: Client) -> None
     assert [row["hash"] for row in listed] == [frozen["hash"]]
     labels = researcher.get(f"/api/v1/snapshots/{frozen['id']}/labels", params={"limit": 200}).json()["items"]
     assert len(labels) == 50
+
+
+def test_two_at_once(imported: Importer, researcher: Client) -> None:
+    """Two launches freeze one dataset at the same moment: both get the same snapshot."""
+    dataset_id = imported(lines([pair(n) for n in range(20)]))["dataset_id"]
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as session:
+            dataset = session.get_one(Dataset, uuid.UUID(dataset_id))
+            first = snapshots.freeze(session, dataset, Policy(), get_settings().snapshots)
+            other = pool.submit(freeze, researcher, dataset_id)
+            waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            deadline = time.monotonic() + 20
+            while not session.scalar(waiting) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert session.scalar(waiting), "the second never came to its insert"
+        second = other.result()
+
+    assert (second["status"], second["id"]) == (201, str(first.id))
+    labels = researcher.get(f"/api/v1/snapshots/{first.id}/labels", params={"limit": 200}).json()["items"]
+    assert len(labels) == 20
 
 
 def test_test_prompts_never_train(imported: Importer, researcher: Client) -> None:
