@@ -140,7 +140,7 @@ def _read_into_dataset(session: Session, import_id: uuid.UUID, tally: Tally) -> 
     dataset.name = row.name
     session.flush()
     session.refresh(row, with_for_update=True)
-    if row.stop_requested or row.state in queued.ENDED:
+    if row.stop_requested or not queued.ours(row):
         raise Stopped
     tally.bytes_read = row.bytes_total
     tally.write(row)
@@ -213,9 +213,10 @@ def _pulse(import_id: uuid.UUID, tally: Tally) -> None:
         raise WorkerStops
     with transaction() as session:
         row = queued.beat(session, Import, import_id)
-        row.rows_good, row.rows_bad, row.rows_doubled = tally.good, tally.bad, tally.doubled
-        row.bytes_read = tally.bytes_read
-        stop = row.stop_requested or row.state in queued.ENDED
+        if queued.ours(row):
+            row.rows_good, row.rows_bad, row.rows_doubled = tally.good, tally.bad, tally.doubled
+            row.bytes_read = tally.bytes_read
+        stop = row.stop_requested or not queued.ours(row)  # swept while this worker was asleep, or another's by now
     if stop:
         raise Stopped
 
@@ -224,6 +225,8 @@ def _end(import_id: uuid.UUID, tally: Tally, state: State, reason: str, remedy: 
     """The end of an import that kept nothing."""
     with transaction() as session:
         row = session.get_one(Import, import_id, with_for_update=True)
+        if not queued.ours(row):
+            return
         tally.good = 0
         tally.write(row)
         queued.finish(row, state, reason, remedy)
@@ -233,7 +236,7 @@ def _end(import_id: uuid.UUID, tally: Tally, state: State, reason: str, remedy: 
 def _put_back(import_id: uuid.UUID) -> None:
     with transaction() as session:
         row = session.get_one(Import, import_id, with_for_update=True)
-        if row.state in queued.ENDED:  # swept while this worker was asleep
+        if not queued.ours(row):
             return
         row.state, row.heartbeat_at, row.pid = State.queued, None, None
         row.rows_good = row.rows_bad = row.rows_doubled = row.bytes_read = 0

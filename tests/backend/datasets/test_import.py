@@ -155,6 +155,27 @@ def test_cancel_before_and_during(researcher: Client, monkeypatch: pytest.Monkey
     assert researcher.post(f"{URL}/{running['id']}/cancel").status_code == 409
 
 
+def test_an_import_that_another_worker_has_by_now_is_left_to_it(
+    researcher: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that slept through a sweep keeps nothing, and neither ends nor changes what is no longer its own."""
+    row = start(researcher, lines([pair(n) for n in range(2_500)]))
+    pulse = imports._pulse
+
+    def taken_then_pulse(import_id: Any, tally: imports.Tally) -> None:
+        with transaction() as session:
+            session.get_one(Import, import_id).pid = 1
+        pulse(import_id, tally)
+
+    monkeypatch.setattr(imports, "PULSE_SECONDS", 0.0)
+    monkeypatch.setattr(imports, "_pulse", taken_then_pulse)
+    imports.work()
+
+    left = finished(researcher, row["id"])
+    assert (left["state"], left["reason"], left["rows_good"]) == ("running", None, 0)
+    assert rows_kept() == (0, 0, 0)
+
+
 def test_worker_told_to_stop(researcher: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that must stop puts the import back, and a later one does it whole."""
     row = start(researcher, lines([pair(n) for n in range(10)]))
