@@ -21,6 +21,8 @@ TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 ADAPTER = "adapter_config.json"
 LONGEST_CHAIN = 16
 LONGEST_HEADER = 100_000_000
+LONGEST_JSON = 50 << 20
+LARGEST = 2**31 - 1
 BYTES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I8": 1, "U8": 1}
 
 
@@ -50,7 +52,7 @@ def inspect(folder: Path) -> CheckpointFacts:
     config = _json(chain[-1] / "config.json")
     tensors = list(_tensors(chain[-1]))
     added = [tensor for adapter in chain[:-1] for tensor in _tensors(adapter)]
-    text = config.get("text_config", config)
+    text = _text_config(config)
     return CheckpointFacts(
         folder=folder,
         adapter=len(chain) > 1,
@@ -59,9 +61,9 @@ def inspect(folder: Path) -> CheckpointFacts:
         parameters=sum(math.prod(shape) for _, _, shape in tensors),
         weight_bytes=sum(BYTES.get(kind, 4) * math.prod(shape) for _, kind, shape in tensors + added),
         max_tokens=context_of(text),
-        layers=int(text.get("num_hidden_layers") or text.get("n_layer") or 0),
-        hidden=int(text.get("hidden_size") or text.get("n_embd") or 0),
-        vocabulary=int(text.get("vocab_size") or 0),
+        layers=_count(text, "num_hidden_layers", "n_layer"),
+        hidden=_count(text, "hidden_size", "n_embd"),
+        vocabulary=_count(text, "vocab_size"),
         linear_shapes=tuple(
             (name.removesuffix(".weight"), shape[0], shape[1])
             for name, _, shape in tensors
@@ -76,6 +78,32 @@ def _architecture(config: dict[str, Any]) -> str:
     if not isinstance(first, str):
         raise CheckpointRefused("config.json names no architecture.", "Copy the checkpoint again.", "checkpoint")
     return first
+
+
+def _text_config(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the language model: a part of the whole where the model sees or hears too."""
+    text = config.get("text_config", config)
+    if not isinstance(text, dict):
+        raise CheckpointRefused(
+            "text_config in config.json is not a table of settings.", "Copy the checkpoint again.", "checkpoint"
+        )
+    return text
+
+
+def _count(config: dict[str, Any], *names: str) -> int:
+    """The first of these settings that is given; 0 when none is."""
+    for name in names:
+        found = config.get(name)
+        if not found:
+            continue
+        if not isinstance(found, int) or not 0 < found <= LARGEST:
+            raise CheckpointRefused(
+                f"{name} in config.json is not a number that a model can have.",
+                "Copy the checkpoint again.",
+                "checkpoint",
+            )
+        return found
+    return 0
 
 
 def base_chain(folder: Path) -> list[Path]:
@@ -104,7 +132,7 @@ def base_chain(folder: Path) -> list[Path]:
 def context_of(config: dict[str, Any]) -> int | None:
     """The most tokens a model may see at once, from its configuration; None when it names no limit."""
     found = config.get("max_position_embeddings") or config.get("n_positions") or config.get("max_seq_len")
-    return found if isinstance(found, int) else None
+    return found if isinstance(found, int) and 0 < found <= LARGEST else None
 
 
 def require_safetensors(folder: Path) -> None:
@@ -146,13 +174,23 @@ def _tensors(folder: Path) -> Iterator[tuple[str, str, list[int]]]:
             with path.open("rb") as file:
                 (length,) = struct.unpack("<Q", file.read(8))
                 header = json.loads(file.read(min(length, LONGEST_HEADER)))
+            size = path.stat().st_size
             for name, tensor in header.items():
                 if name != "__metadata__":
-                    yield name, tensor["dtype"], tensor["shape"]
-        except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+                    yield name, str(tensor["dtype"]), _shape(tensor["shape"], size)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
             raise CheckpointRefused(
                 f"{path.name} in {folder.name} is damaged.", "Copy the checkpoint again.", "checkpoint"
             ) from error
+
+
+def _shape(shape: Any, size: int) -> list[int]:
+    """The shape of a tensor in a file of so many bytes.  Raises ValueError when no tensor there can have it."""
+    if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
+        raise ValueError("no shape")
+    if math.prod(shape) > 8 * size:
+        raise ValueError("larger than its file")
+    return shape
 
 
 def _is_embedding(name: str) -> bool:
@@ -161,10 +199,14 @@ def _is_embedding(name: str) -> bool:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(LONGEST_JSON + 1)
+        if len(raw) > LONGEST_JSON:
+            raise CheckpointRefused(f"{path.name} is larger than any configuration.", "Choose another.", "checkpoint")
+        loaded = json.loads(raw.decode("utf-8"))
     except FileNotFoundError:
         raise CheckpointRefused(f"{path.parent.name} has no {path.name}.", "Add the file.", "checkpoint") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CheckpointRefused(f"{path.name} is not JSON.", "Copy the checkpoint again.", "checkpoint") from None
     if not isinstance(loaded, dict):
         raise CheckpointRefused(f"{path.name} is not a JSON object.", "Copy the checkpoint again.", "checkpoint")

@@ -52,18 +52,12 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMo
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     chain = folders.base_chain(folder)
-    try:
+    with _refusing(folder):
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             chain[-1], dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
         )
         for adapter in reversed(chain[:-1]):
             model = _merged(model, adapter)
-    except (ValueError, OSError, KeyError) as error:
-        raise CheckpointRefused(
-            f"The weights of {folder.name} cannot be loaded as a causal language model.",
-            "Choose a folder of a text model whose architecture the installed transformers knows.",
-            "checkpoint",
-        ) from error
     model.eval()  # type: ignore[no-untyped-call]
     return model
 
@@ -71,7 +65,28 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMo
 def load_adapted(base: Path, adapter: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The base with an adapter merged into it, wherever the adapter's own config says its base lies."""
     folders.require_safetensors(adapter)
-    return _merged(load_model(base, dtype), adapter)
+    model = load_model(base, dtype)
+    with _refusing(adapter):
+        return _merged(model, adapter)
+
+
+@contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
+    """Name what the libraries raise about the weights of a folder that cannot be used, or are damaged."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise CheckpointRefused(
+            f"The weights of {folder.name} are damaged.", "Copy the checkpoint again.", "checkpoint"
+        ) from error
+    except (ValueError, OSError, KeyError) as error:
+        raise CheckpointRefused(
+            f"The weights of {folder.name} cannot be loaded as a causal language model.",
+            "Choose a folder of a text model whose architecture the installed transformers knows.",
+            "checkpoint",
+        ) from error
 
 
 def _merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:

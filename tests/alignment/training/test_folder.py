@@ -142,3 +142,21 @@ def test_bf16_adapters_are_trained_in_fp32(base: Path) -> None:
     model = add_adapters(load_model(base, torch.bfloat16), LoraTuning(rank=2), base)
 
     assert {parameter.dtype for parameter in model.parameters() if parameter.requires_grad} == {torch.float32}
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b" " * (51 << 20), b"\xff"])
+def test_a_hostile_configuration_is_refused(copy: Path, content: bytes) -> None:
+    """Neither endless nesting nor an endless file is followed."""
+    (copy / "config.json").write_bytes(content)
+
+    with pytest.raises(CheckpointRefused, match=r"config\.json"):
+        inspect(copy)
+
+
+def test_damaged_weights_are_refused_by_name(copy: Path) -> None:
+    """A file that was not copied to its end is the folder's fault, and said so."""
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+    with pytest.raises(CheckpointRefused, match="damaged"):
+        load_model(copy)

@@ -26,6 +26,12 @@ def weights(path: Path, shapes: dict[str, list[int]] | None = None, *, cut: int 
     path.write_bytes(struct.pack("<Q", len(raw)) + raw + b"\0" * max(0, end - cut))
 
 
+def header(*, shape: Any) -> bytes:
+    """A safetensors file of one tensor that says of itself that it has `shape`."""
+    raw = json.dumps({"w": {"dtype": "F32", "shape": shape, "data_offsets": [0, 64]}}).encode()
+    return struct.pack("<Q", len(raw)) + raw + b"\0" * 64
+
+
 def config(**changes: Any) -> str:
     """The config.json of a small Llama."""
     return json.dumps({"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 128} | changes)

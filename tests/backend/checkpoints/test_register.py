@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.settings import Settings
-from tests.backend.checkpoints.conftest import Maker, config, weights
+from tests.backend.checkpoints.conftest import Maker, config, header, weights
 from tests.conftest import Client
 
 SOME = "00000000-0000-7000-8000-000000000000"
@@ -90,6 +90,14 @@ def test_weights_gone(researcher: Client, make_folder: Maker) -> None:
         ({"config__json": "[]"}, "config.json"),
         ({"config__json": "[" * 100_000}, "JSON"),
         ({"config__json": config(architectures=["BertModel"])}, "does not generate"),
+        ({"config__json": config(text_config=[])}, "text_config"),
+        ({"config__json": config(num_hidden_layers="x")}, "num_hidden_layers"),
+        ({"config__json": config(hidden_size=10**30)}, "hidden_size"),
+        ({"config__json": config(vocab_size={"a": 1})}, "vocab_size"),
+        ({"config__json": b" " * (51 << 20)}, "larger than any"),
+        ({"model__safetensors": header(shape=[10**30])}, "model.safetensors"),
+        ({"model__safetensors": header(shape="ab")}, "model.safetensors"),
+        ({"model__safetensors": header(shape=[-4, -4])}, "model.safetensors"),
         ({"adapter_config__json": "{}"}, "adapter"),
         ({"model__safetensors": b""}, "model.safetensors"),
         ({"model__safetensors": b"\xff" * 64}, "model.safetensors"),
