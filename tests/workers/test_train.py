@@ -21,7 +21,7 @@ def again(run: Run) -> Run:
 
 
 def test_a_run_that_cannot_be_followed_is_ended(queue_run: QueueRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where its events cannot be stored, the process is ended, and the run too, with a reason; the log has the error."""
+    """Where its events cannot be stored, process and run are ended, with a reason; the log has the error."""
     run = queue_run()
 
     def drain(*_: object) -> bool:
