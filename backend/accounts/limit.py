@@ -22,22 +22,30 @@ def _limiter(url: str) -> FixedWindowRateLimiter:
 
 
 class SignInLimit:
-    """Counts failures only, so a person with the right password is never locked out by their own success."""
+    """Every attempt counts before the password is looked at, so that a burst cannot pass together; all but a wrong
+    one are given back, so that nobody with the right password is locked out by their own success."""
 
     @contextmanager
     def guard(self, name: str, address: str) -> Iterator[None]:
+        """Raises TooMany before the block runs."""
         settings = get_settings()
         limiter = _limiter(settings.redis_url or "memory://")
-        item = RateLimitItemPerMinute(settings.sign_in_attempts, MINUTES)
-        keys = [("sign-in-name", name.strip().lower(), address), ("sign-in-address", address)]
-        allowed = (item, RateLimitItemPerMinute(settings.sign_in_attempts * 5, MINUTES))
-        if not all(limiter.test(limit, *key) for limit, key in zip(allowed, keys, strict=True)):
-            raise TooMany(
-                f"Too many failed sign-ins; wait {MINUTES} minutes.", remedy="If you lost the password, ask an admin."
-            )
+        each = RateLimitItemPerMinute(settings.sign_in_attempts, MINUTES)
+        every = RateLimitItemPerMinute(settings.sign_in_attempts * 5, MINUTES)
+        counted = [(each, ("sign-in-name", name.strip().lower(), address)), (every, ("sign-in-address", address))]
+        allowed = [limiter.hit(limit, *key) for limit, key in counted]
+        wrong = False
         try:
+            if not all(allowed):
+                raise TooMany(
+                    f"Too many failed sign-ins; wait {MINUTES} minutes.",
+                    remedy="If you lost the password, ask an admin.",
+                )
             yield
         except WrongPassword:
-            for limit, key in zip(allowed, keys, strict=True):
-                limiter.hit(limit, *key)
+            wrong = True
             raise
+        finally:
+            if not wrong:
+                for limit, key in counted:
+                    limiter.hit(limit, *key, cost=-1)

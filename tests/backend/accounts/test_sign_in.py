@@ -1,14 +1,17 @@
 """Signing in, staying in, and being kept out."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
 from backend.accounts import service
+from backend.accounts.limit import SignInLimit
 from backend.accounts.models import Role, SignIn
 from backend.db import transaction
+from backend.errors import TooMany
 from backend.settings import Settings
 from backend.work import now
 from tests.conftest import Client
@@ -65,6 +68,30 @@ def test_rate_limit(anonymous: Client, person: str, settings: Settings) -> None:
     assert sign_in(anonymous, "other", "wrong") == 401
 
 
+def test_burst(anonymous: Client, settings: Settings) -> None:
+    """Guesses that are on their way together count together: no more of them than the limit reach the password."""
+    limit = SignInLimit()
+    with ExitStack() as going:
+        for _ in range(settings.sign_in_attempts):
+            going.enter_context(limit.guard("mira", "10.0.0.1"))
+        with pytest.raises(TooMany), limit.guard("Mira ", "10.0.0.1"):
+            pytest.fail("one too many came through")
+        with limit.guard("mira", "10.0.0.2"):
+            pass
+    with limit.guard("mira", "10.0.0.1"):  # none of them was wrong, so all were given back
+        pass
+
+
+def test_success_costs_nothing(anonymous: Client, person: str, settings: Settings) -> None:
+    """Signing in again and again with the right password is never refused, and forgives no wrong one."""
+    for _ in range(settings.sign_in_attempts - 1):
+        assert sign_in(anonymous, person, "wrong") == 401
+    for _ in range(2):
+        assert sign_in(anonymous, person, PASSWORD) == 200
+    assert sign_in(anonymous, person, "wrong") == 401
+    assert sign_in(anonymous, person, PASSWORD) == 429
+
+
 def test_sessions_end(anonymous: Client, person: str) -> None:
     """An expired session, a signed-out one and one of a closed account all open nothing."""
     assert sign_in(anonymous, person, PASSWORD) == 200
@@ -88,17 +115,19 @@ def test_token_is_hashed(anonymous: Client, person: str) -> None:
 
 
 def test_change_password(researcher: Client) -> None:
-    """Changing the password needs the old one, a long new one, and ends every session."""
+    """Changing the password needs the old one, a long new one, and ends every session; API tokens stay."""
     with transaction() as session:
         user = service.find(session, researcher.user.id)
         password = service.reset_password(session, user)
     assert sign_in(researcher, user.name, password) == 200
+    token = researcher.post("/api/v1/me/tokens", json={"name": "ci"}).json()["token"]
     change = {"old": "nope", "new": "a long enough one"}
 
     assert researcher.post("/api/v1/me/password", json=change).status_code == 422
     assert researcher.post("/api/v1/me/password", json={"old": password, "new": "short"}).status_code == 422
     assert researcher.post("/api/v1/me/password", json=change | {"old": password}).status_code == 204
     assert researcher.get("/api/v1/me").status_code == 401
+    assert researcher.get("/api/v1/me", headers={"authorization": f"Bearer {token}"}).status_code == 200
     assert sign_in(researcher, user.name, "a long enough one") == 200
 
 
