@@ -81,7 +81,7 @@ def health(web: Annotated[bool, typer.Option("--web", help="Also ask the web ser
 
 @app.command("reset-password")
 def reset_password(name: Annotated[str, typer.Argument(help="Who has lost the password.")], data: Data = None) -> None:
-    """Give somebody a new random password, shown once. Their sessions end."""
+    """Give somebody a new random password, shown once. Their sessions end, their API tokens are revoked."""
     _set(DATA=data)
     with _plain_troubles():
         from plumbline.recovery import reset

@@ -63,7 +63,7 @@ def me(user: CurrentUser) -> UserOut:
 
 @router.post("/me/password", status_code=204)
 def change_password(body: PasswordIn, user: CurrentUser, session: SessionDep, response: Response) -> None:
-    """Change the own password; every browser session of the person ends."""
+    """Change the own password; every browser session of the person ends, API tokens stay."""
     service.set_password(session, user, body.old, body.new)
     response.delete_cookie(COOKIE, path="/")
 
@@ -115,5 +115,5 @@ def change_user(user_id: uuid.UUID, body: UserPatch, _: Admin, session: SessionD
 
 @router.post("/users/{user_id}/password-reset")
 def reset_password(user_id: uuid.UUID, _: Admin, session: SessionDep) -> NewPasswordOut:
-    """A random password for somebody who lost theirs; shown once."""
+    """A random password for somebody who lost theirs; shown once. Their sessions end, their API tokens are revoked."""
     return NewPasswordOut(password=service.reset_password(session, service.find(session, user_id)))

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import ApiToken, Role, SignIn, User
@@ -140,7 +140,7 @@ def change(session: Session, user: User, role: Role | None, active: bool | None)
 
 
 def set_password(session: Session, user: User, old: str, new: str) -> None:
-    """Change one's own password; ends every browser session of the person."""
+    """Change one's own password; ends every browser session of the person. API tokens stay: programs go on."""
     if not hasher().verify(old, user.password_hash):
         raise Invalid("The old password is wrong.", field="old", remedy="Type the password you signed in with.")
     user.password_hash = hasher().hash(new)
@@ -148,10 +148,14 @@ def set_password(session: Session, user: User, old: str, new: str) -> None:
 
 
 def reset_password(session: Session, user: User) -> str:
-    """A random password for somebody who lost theirs; ends their sessions."""
+    """A random password for somebody who lost theirs, or whose account another has used; afterwards neither their
+    browser sessions nor their API tokens open anything."""
     password = secrets.token_urlsafe(12)
     user.password_hash = hasher().hash(password)
     end_sessions(session, user)
+    session.execute(
+        update(ApiToken).where(ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None)).values(revoked_at=now())
+    )
     return password
 
 

@@ -19,7 +19,7 @@ function password() {
   const input = (kind) => h("input", { type: "password", autocomplete: kind, required: true });
   const [old, fresh, again] = [
     field("Present password", input("current-password")),
-    field("New password", input("new-password"), { help: "Ten characters or more. You sign in again with it, everywhere." }),
+    field("New password", input("new-password"), { help: "Ten characters or more. You sign in again with it, everywhere. API tokens go on working; revoke below those that should not." }),
     field("New password again", input("new-password")),
   ];
   const value = (one) => one.querySelector("input").value;

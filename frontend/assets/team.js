@@ -71,7 +71,7 @@ async function closeAccount(user, refresh) {
 }
 
 async function resetPassword(user) {
-  if (!(await confirm("Reset the password?", `${user.name}'s present password stops working and every session ends.`, "Reset password"))) return;
+  if (!(await confirm("Reset the password?", `${user.name}'s present password stops working, every session ends, and every API token is revoked.`, "Reset password"))) return;
   try {
     const { password } = await post(`/users/${user.id}/password-reset`);
     await showOnce(`New password for ${user.name}`, user.name, password);

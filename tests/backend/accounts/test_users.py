@@ -75,5 +75,14 @@ def test_reset(admin: Client, annotator: Client) -> None:
     assert annotator.post("/api/v1/session", json=body).status_code == 200
 
 
+def test_reset_revokes_tokens(admin: Client, annotator: Client, anonymous: Client) -> None:
+    """After a reset the person's API tokens open nothing; those of others do."""
+    tokens = [client.post("/api/v1/me/tokens", json={"name": "ci"}).json()["token"] for client in (annotator, admin)]
+    assert admin.post(f"/api/v1/users/{annotator.user.id}/password-reset").status_code == 200
+
+    seen = [anonymous.get("/api/v1/me", headers={"authorization": f"Bearer {token}"}).status_code for token in tokens]
+    assert seen == [401, 200]
+
+
 def test_unknown(admin: Client) -> None:
     assert admin.patch(f"/api/v1/users/{uuid.uuid4()}", json={"role": "admin"}).status_code == 404
