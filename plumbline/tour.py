@@ -77,30 +77,39 @@ def private_program() -> Iterator[tuple[str, str, Callable[[], None]]]:
     """
     folder = Path(tempfile.mkdtemp(prefix="plumbline-tour-"))
     password = secrets.token_urlsafe(12)
-    _only_these({"DATA": str(folder / "data"), "PORT": str(_free_port()), "ADMIN_PASSWORD": password})
+    settings = {"DATA": str(folder / "data"), "PORT": str(_free_port()), "ADMIN_PASSWORD": password}
     try:
-        stack = Stack(get_settings())
-        with stopping_on_signals(stack.children), stack:
-            from plumbline.first_start import prepare
+        with _only_these(settings):
+            stack = Stack(get_settings())
+            with stopping_on_signals(stack.children), stack:
+                from plumbline.first_start import prepare
 
-            configure("tour", stack.settings.logs)
-            console.print("Starting a private Plumbline for the tour …")
-            prepare(stack.settings)
-            stack.serve()
-            yield stack.address, _token(stack.address, password), stack.tend
+                configure("tour", stack.settings.logs)
+                console.print("Starting a private Plumbline for the tour …")
+                prepare(stack.settings)
+                stack.serve()
+                yield stack.address, _token(stack.address, password), stack.tend
     except Interrupted as error:
         raise TourStopped("The tour was stopped; nothing of it is left.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _only_these(settings: dict[str, str]) -> None:
-    """Afterwards the environment configures a private program, whatever was set for another one."""
+@contextmanager
+def _only_these(settings: dict[str, str]) -> Iterator[None]:
+    """Meanwhile the environment configures a private program, whatever was set for another; then it is as before."""
+    before = dict(os.environ)
     for name in list(os.environ):
         if name in {"DATABASE_URL", "REDIS_URL"} or name.startswith("PLUMBLINE_"):
             del os.environ[name]
     os.environ.update({f"PLUMBLINE_{name}": value for name, value in settings.items()})
     get_settings.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        get_settings.cache_clear()
 
 
 def _free_port() -> int:

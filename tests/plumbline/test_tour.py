@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from backend.settings import Settings
+from plumbline import tour
 from plumbline.cli import app
 from plumbline.embedded import Embedded
 
@@ -34,6 +36,24 @@ def test_the_loop_is_walked_and_nothing_of_it_is_left(tmp_path: Path) -> None:
     assert "n = 20 held-out prompts" in done.stdout
     assert "of what could be gained" in done.stdout
     assert list(tmp_path.glob("plumbline-*")) == []
+
+
+def test_the_environment_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What configured another program is hidden from the private one, and there again afterwards, also on an error."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/db")
+    before = dict(os.environ)
+    seen: list[Settings] = []
+
+    def refuse(settings: Settings) -> None:
+        seen.append(settings)
+        raise OSError("no port")
+
+    monkeypatch.setattr(tour, "Stack", refuse)
+    with pytest.raises(OSError, match="no port"), tour.private_program():
+        pass
+
+    assert seen[0].database_url is None
+    assert dict(os.environ) == before
 
 
 def test_a_running_server_needs_a_token() -> None:
