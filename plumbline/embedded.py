@@ -16,6 +16,7 @@ from typing import IO, Any, Self, TypeVar
 from plumbline.accounts import account_for, may_pass, own
 from plumbline.servers import Postgres, Server, Valkey
 
+LOOK_SECONDS = 0.2  # whoever asks who holds a folder holds it for a moment
 SOCKET_PATH_BYTES = 100  # the kernel's limit is 108 on Linux, 104 elsewhere
 _LONGEST_SOCKET = ".s.PGSQL.5432.lock"
 
@@ -50,11 +51,12 @@ class FolderLock:
     def take(self) -> None:
         """Afterwards the folder is ours. Raises AlreadyRunning."""
         file = self.path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise AlreadyRunning(self.path.parent, _read(self.path)) from error
+        limit = time.monotonic() + LOOK_SECONDS
+        while not _locked(file, fcntl.LOCK_EX):
+            if time.monotonic() > limit:
+                file.close()
+                raise AlreadyRunning(self.path.parent, _read(self.path))
+            time.sleep(LOOK_SECONDS / 20)
         self._file, self._facts = file, {}
         self.tell(pid=os.getpid(), started=time.time())
 
@@ -89,11 +91,16 @@ def holder(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     with path.open("r", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _read(path)
-    return None
+        return None if _locked(file, fcntl.LOCK_SH) else _read(path)
+
+
+def _locked(file: IO[str], how: int) -> bool:
+    """Whether `file` is locked now, for as long as it is open; False when somebody else's lock is in the way."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Embedded:

@@ -1,6 +1,7 @@
 """Embedded servers: private, one owner at a time, nothing orphaned, nothing lost."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 import redis
 
 from plumbline.accounts import may_enter, may_pass
-from plumbline.embedded import SOCKET_PATH_BYTES, AlreadyRunning, Embedded, holder, socket_folder
+from plumbline.embedded import SOCKET_PATH_BYTES, AlreadyRunning, Embedded, FolderLock, holder, socket_folder
 from plumbline.processes import Account, living_in
 from plumbline.servers import ServerFailed
 
@@ -173,6 +175,21 @@ def test_a_second_start_says_who_holds_the_folder(data: Path) -> None:
         assert found is not None
         assert found["database_url"] == servers.database_url
         assert read(servers)[0]  # the first is unharmed
+
+
+def test_a_glance_at_the_folder_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    """Whoever looks who holds a folder locks it for a moment; a program that starts just then waits that moment."""
+    with (tmp_path / "lock").open("a+") as glance:
+        fcntl.flock(glance, fcntl.LOCK_SH)
+        timer = threading.Timer(0.05, fcntl.flock, (glance, fcntl.LOCK_UN))
+        timer.start()
+        lock = FolderLock(tmp_path)
+        lock.take()
+        timer.join()
+    try:
+        assert holder(tmp_path) is not None
+    finally:
+        lock.drop()
 
 
 def test_terminated_program_stops_its_servers(data: Path) -> None:
