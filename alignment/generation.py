@@ -1,6 +1,7 @@
 """Sampling from a checkpoint: batched or streamed, each prompt drawn with randomness of its own.
 
-What a prompt is answered does not depend on which prompts stand beside it in a batch.
+What a prompt is answered does not depend on which other prompts stand beside it in a call. Only where it stands there
+itself more than once, each occurrence is drawn anew; asked in calls of its own it is answered the same each time.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class Generator:
         progress: Callable[[int], None] = lambda _done: None,
         cut: bool = True,
     ) -> list[Response]:
-        """One response per prompt, in order.  A prompt that occurs twice is answered twice, with different draws.
+        """One response per prompt, in order.  A prompt that occurs twice in a call has two different draws.
 
         `stop` is asked between tokens; answers that were under way end with finish "stopped". `progress` is told how
         many prompts are answered. Raises PromptTooLong when `cut` is False and a prompt leaves no room.
