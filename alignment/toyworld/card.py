@@ -23,16 +23,10 @@ def read_figures(folder: Path) -> Figures:
 
 
 def _card(figures: Figures, made: dict[str, Any]) -> str:
-    rows = {
-        "made only of sentences of the grammar": figures.readable,
-        "kind": figures.kind,
-        "concise": figures.concise,
-        "right": figures.right,
-        "right, small facts only": figures.right_facts,
-        "right, advice only": figures.right_advice,
-        "right, stories only": figures.right_stories,
-    }
-    table = "\n".join(f"| {name} | {100 * share:.1f} % |" for name, share in rows.items())
+    return "\n".join((_introduction(made), _measured(figures, made), _making(made)))
+
+
+def _introduction(made: dict[str, Any]) -> str:
     return f"""---
 license: apache-2.0
 language: en
@@ -52,20 +46,39 @@ context of {made["context"]} tokens, with a chat template for system, user and a
 weights on {made["conversations"]:,} conversations written by the grammar in `alignment/toyworld`. Their answers are
 kind or rude, concise or rambling, right or wrong, each by the toss of a coin, so good and bad answers alike are likely
 from it: the task of a preference run is to make the good ones the rule.
+"""
 
-## Figures
+
+def _measured(figures: Figures, made: dict[str, Any]) -> str:
+    return f"""## Figures
 
 One answer each to {figures.prompts} held-out prompts, drawn at temperature {figures.temperature:g} with seed
 {figures.seed} and read by the true reward:
 
 | answers | share |
 |---|---|
-{table}
+{_table(figures)}
 
 Mean true reward {figures.reward:.2f} of at most {figures.best_reward:.2f}; 0 is readable but wrong, rude and rambling,
 -3 is not readable at all. Loss at the end of training: {made["loss"]:.3f} nats per token of the answer.
+"""
 
-## How it was made
+
+def _table(figures: Figures) -> str:
+    rows = {
+        "made only of sentences of the grammar": figures.readable,
+        "kind": figures.kind,
+        "concise": figures.concise,
+        "right": figures.right,
+        "right, small facts only": figures.right_facts,
+        "right, advice only": figures.right_advice,
+        "right, stories only": figures.right_stories,
+    }
+    return "\n".join(f"| {name} | {100 * share:.1f} % |" for name, share in rows.items())
+
+
+def _making(made: dict[str, Any]) -> str:
+    return f"""## How it was made
 
 ```
 python -m alignment.toyworld build --out DIR     # {made["steps"]:,} steps, seed {made["seed"]}
