@@ -9,21 +9,22 @@ import { checkpointPage, comparePage, evaluatePage, moving } from "./run-state.j
 export function products(now) {
   const list = h("div.pl-stack.tight", h("p.pl-muted", "None yet."));
   const metrics = new Map(); // step -> what was measured when it was saved
+  const removed = new Set(); // folders that the run has deleted; most have no row any more
   let asked = 0;
   return {
     element: h("section.pl-card.pl-stack.tight", h("h2", "Checkpoints"), list),
     add: (event) => metrics.set(event.step, event.payload.metrics || {}),
+    remove: (event) => removed.add(event.payload.removed_checkpoint),
     async refresh() {
       const turn = (asked += 1);
       const page = await get("/checkpoints", { run_id: now().id, limit: 200 }, { quiet: true }).catch(() => null);
-      if (page && turn === asked) fill(list, draw(page.items, now(), metrics));
+      if (page && turn === asked) fill(list, draw(page.items, now(), metrics, removed.size));
     },
   };
 }
 
-function draw(made, run, metrics) {
+function draw(made, run, metrics, gone) {
   const kept = made.filter((one) => one.available);
-  const gone = made.length - kept.length;
   if (!made.length) return h("p.pl-muted", moving(run) ? "None yet." : "It made none.");
   return [kept.map((one) => card(one, run, metrics.get(one.step) || {})), gone ? h("p.pl-muted", `${gone} earlier ${gone === 1 ? "one was" : "ones were"} deleted, as the run's settings say.`) : null];
 }

@@ -87,6 +87,7 @@ class RunPage {
       if (event.kind === "log") this.messages = [...this.messages, event.payload.message].slice(-4);
       if (event.kind === "sample") this.samples.add(event);
       if (event.kind === "checkpoint") this.made.add(event);
+      if (event.payload.removed_checkpoint) this.made.remove(event);
       this.log.add(event);
     }
     if (items.length) {

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
+from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.runs.models import Run, RunEvent
 from backend.settings import Settings
@@ -172,6 +173,19 @@ def test_failure_and_hostile_text(sign_in: SignIn, tiny: Path) -> None:
         page.goto(address)
         expect(page.get_by_text(HOSTILE).first).to_be_visible()
         assert page.evaluate("window.pwned") is None
+
+
+def test_deleted_checkpoints_are_counted(sign_in: SignIn, tiny: Path) -> None:
+    """What the run itself deleted is told from its events: the rows of most of them are gone too."""
+    page = sign_in(name="ada")
+    run = failed_run(tiny, "ada")
+    with transaction() as session:
+        session.get_one(Checkpoint, run.checkpoint_id).run_id = run.id
+        for step in (2, 4):
+            payload = {"message": f"deleted step {step}", "removed_checkpoint": f"checkpoints/{step}"}
+            session.add(RunEvent(run_id=run.id, kind="log", step=None, payload=payload))
+    page.goto(f"/run?id={run.id}")
+    expect(page.get_by_text("2 earlier ones were deleted")).to_be_visible()
 
 
 def test_register(sign_in: SignIn, tiny: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
