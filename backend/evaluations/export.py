@@ -20,6 +20,7 @@ from backend.evaluations import contestants, service
 from backend.evaluations.models import Match, MatchItem, Source, Verdict
 from backend.evaluations.said import Said, scores
 from backend.evaluations.schemas import ExportIn, ExportOut
+from backend.evaluations.votes import label_id
 from backend.labels import service as labels
 from backend.labels.cards import turned
 from backend.labels.models import Label
@@ -79,7 +80,9 @@ def _pairs(session: Session, project: Project, body: ExportIn) -> list[Pair]:
         where.append(Match.evaluation_id == service.find(session, project, body.evaluation_id).id)
     if not body.judges:
         where.append(Verdict.source == Source.person)
-    rows = session.execute(select(Match, Verdict).join(Verdict).where(*where).order_by(Match.id, Verdict.id))
+    query = select(Match, Verdict).join(Verdict).where(*where).order_by(Match.id, Verdict.id)
+    # An undo waits for the export, so that it sees the labels it has to take back.
+    rows = session.execute(query.with_for_update(read=True, key_share=True, of=Verdict))
     found: dict[uuid.UUID, Pair] = {}
     for match, verdict in rows:
         found.setdefault(match.id, Pair(match, [])).verdicts.append(verdict)
@@ -158,7 +161,7 @@ def _label(session: Session, item: Item, pair: Pair) -> None:
                 item,
                 turned(verdict.value, turn),
                 annotator_id=verdict.annotator_id,
-                verdict_id=uuid.uuid5(verdict.id, str(item.dataset_id)),
+                verdict_id=label_id(verdict, item.dataset_id),
                 swapped=verdict.swapped != turn,
                 seconds=verdict.seconds,
                 rationale=verdict.text,

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from backend.accounts.models import User
 from backend.errors import Conflict, NotFound
 from backend.evaluations import cards, contestants
-from backend.evaluations.models import Match, Source, Verdict
+from backend.evaluations.models import Match, MatchItem, Source, Verdict
 from backend.evaluations.schemas import CheckpointBrief, JudgedOut, OwnVerdictOut, RevealOut, VerdictIn
+from backend.labels import service as labels
 from backend.labels.cards import turned
 from backend.projects.models import Project
 from backend.work import State
@@ -91,7 +92,8 @@ def judge(session: Session, project: Project, user: User, match_id: uuid.UUID, b
 
 
 def undo(session: Session, project: Project, user: User, verdict_id: uuid.UUID) -> Match:
-    """Take back one's own verdict on an evaluation's match, and give the match to judge again.
+    """Take back one's own verdict on an evaluation's match, and give the match to judge again. A label that an export
+    made of it is taken back too.
 
     Raises NotFound, NamesKnown: in the arena the vote has shown the names.
     """
@@ -101,9 +103,16 @@ def undo(session: Session, project: Project, user: User, verdict_id: uuid.UUID) 
     match = session.get_one(Match, verdict.match_id)
     if match.evaluation_id is None:
         raise NamesKnown("The names are known now, so the vote stands.", remedy="Ask the same prompt again.")
+    exported = session.scalars(select(MatchItem.dataset_id).where(MatchItem.match_id == match.id))
+    labels.retract_votes(session, [label_id(verdict, dataset_id) for dataset_id in exported])
     session.delete(verdict)
     session.flush()
     return match
+
+
+def label_id(verdict: Verdict, dataset_id: uuid.UUID) -> uuid.UUID:
+    """The client id of the label that a person's verdict becomes in a dataset."""
+    return uuid.uuid5(verdict.id, str(dataset_id))
 
 
 def _judgeable(session: Session, project: Project, user: User, match_id: uuid.UUID) -> Match:

@@ -142,6 +142,21 @@ def add_vote(
     return label
 
 
+def retract_votes(session: Session, verdict_ids: Collection[uuid.UUID]) -> None:
+    """Afterwards none of these verdicts counts as a label: a new version takes back each that was the person's newest.
+
+    Where the person has judged the item again since, that judgement stands.
+    """
+    labels = select(Label).where(Label.client_id.in_(verdict_ids), Label.annotator_id.is_not(None))
+    for label in session.scalars(labels.order_by(Label.item_id)).all():
+        item = leases.lock(session, label.item_id)
+        assert label.annotator_id is not None  # noqa: S101  (the query wants one)
+        if _last(session, label.annotator_id, item.id).id == label.id:
+            row = {"source": label.source, "value": {"retracted": True}, "swapped": label.swapped}
+            session.add(_row(item, label.annotator_id, version=label.version + 1, **row))
+    session.flush()
+
+
 def of_item(session: Session, caller: Caller, item_id: uuid.UUID, *, own: bool) -> Sequence[Row[Label, str | None]]:
     """Every version of an item's labels with its annotator's name, oldest first; only the person's own if `own`."""
     item = _item(session, caller, item_id)

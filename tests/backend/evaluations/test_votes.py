@@ -152,6 +152,46 @@ def test_votes_become_labels_once(researcher: Client, annotator: Client, waiting
             assert {one["name"] for one in item.facts["meta"]["checkpoints"]} == set(NAMES)
 
 
+def test_an_undone_vote_takes_its_labels_back(researcher: Client, annotator: Client, waiting: Body) -> None:
+    """Undoing a verdict that was exported retracts its label in every dataset by a new version; others stay, and the
+    next verdict is exported anew."""
+    given = [
+        vote(annotator, card["match_id"], {"strength": 2}).json()["verdict"] for card in cards(annotator, waiting, 2)
+    ]
+    found = [export(researcher, evaluation_id=waiting["id"], name=name).json() for name in ("One", "Two")]
+
+    undone = annotator.post(f"/api/v1/verdicts/{given[0]['id']}/undo")
+
+    assert undone.status_code == 200
+    for dataset in found:
+        current = researcher.get(f"/api/v1/datasets/{dataset['dataset_id']}/labels").json()["items"]
+        assert len(current) == 1
+    with transaction() as session:
+        versions = sorted((label.version, "retracted" in label.value) for label in session.query(Label))
+    assert versions == [(1, False)] * 4 + [(2, True)] * 2
+
+    vote(annotator, given[0]["match_id"], {"strength": -2})
+    again = export(researcher, evaluation_id=waiting["id"], dataset_id=found[0]["dataset_id"]).json()
+    assert again["labels"] == 1
+    labels = researcher.get(f"/api/v1/datasets/{found[0]['dataset_id']}/labels").json()["items"]
+    assert len(labels) == 2
+
+
+def test_a_later_judgement_outlives_the_undo(researcher: Client, waiting: Body) -> None:
+    """Who has labelled the item again since its export keeps that label when the verdict is undone."""
+    (card,) = cards(researcher, waiting, 1)
+    verdict = vote(researcher, card["match_id"], {"strength": 2}).json()["verdict"]
+    dataset = export(researcher, evaluation_id=waiting["id"], name="Votes").json()["dataset_id"]
+    with transaction() as session:
+        first = session.query(Label).one()
+        columns = {"project_id": first.project_id, "item_id": first.item_id, "annotator_id": first.annotator_id}
+        session.add(Label(**columns, source="person", value={"strength": 1}, version=2))
+
+    assert researcher.post(f"/api/v1/verdicts/{verdict['id']}/undo").status_code == 200
+    (label,) = researcher.get(f"/api/v1/datasets/{dataset}/labels").json()["items"]
+    assert (label["source"], label["value"]) == ("person", {"strength": 1})
+
+
 def test_a_vote_goes_into_two_datasets(researcher: Client, waiting: Body) -> None:
     """A second dataset gets labels of its own."""
     (card,) = cards(researcher, waiting, 1)
