@@ -111,7 +111,12 @@ def finish(row: Work, state: State, reason: str | None = None, remedy: str | Non
 
 
 def request_stop(row: Work) -> None:
-    """Ask for the end: a queued row is cancelled at once, an active one is `stopping` until its worker obeys."""
+    """Ask for the end: a queued row is cancelled at once, an active one is `stopping` until its worker obeys.
+
+    Asking again changes nothing.  Raises AlreadyEnded when the row has ended otherwise.
+    """
+    if row.state == State.cancelled:
+        return
     if row.state in ENDED:
         raise AlreadyEnded(f"This work has already ended ({row.state}).", remedy="There is nothing left to stop.")
     row.stop_requested = True

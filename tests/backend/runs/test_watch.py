@@ -246,8 +246,9 @@ def test_rollup_equals_values(run: str, values: list[float], cut: int) -> None:
     assert sum(bucket.n for bucket in found) == len(values)
 
 
-def test_ended_stays_ended(researcher: Client, run: str) -> None:
-    """What has ended cannot be cancelled."""
-    change(run, state="succeeded")
+@pytest.mark.parametrize("state", ["succeeded", "failed", "lost"])
+def test_ended_stays_ended(researcher: Client, run: str, state: str) -> None:
+    """What has ended otherwise cannot be cancelled."""
+    change(run, state=state)
 
     assert researcher.post(f"/api/v1/runs/{run}/cancel").status_code == 409
