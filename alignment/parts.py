@@ -5,10 +5,21 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -53,7 +64,24 @@ def _line(line: Mapping[str, Any], known: Iterable[str]) -> InitErrorDetails:
     return InitErrorDetails(type=kind, loc=line["loc"], input=line["input"])
 
 
-P = TypeVar("P", bound=Part)
+class NamedPart(Part):
+    """One of a catalogue: written `{name, …fields}`, and written back the same way."""
+
+    name: ClassVar[str]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _take_own_name(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(value, dict) and value.get("name") == getattr(cls, "name", None):
+            value = {key: field for key, field in value.items() if key != "name"}
+        return handler(value)
+
+    @model_serializer(mode="wrap")
+    def _with_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"name": self.name, **handler(self)}
+
+
+P = TypeVar("P", bound=NamedPart)
 
 
 def find_parts(package: str, base: type[P]) -> Mapping[str, type[P]]:
@@ -70,3 +98,37 @@ def find_parts(package: str, base: type[P]) -> Mapping[str, type[P]]:
                     raise TypeError(f"{thing.__module__} and {found[name].__module__} are both named '{name}'")
                 found[name] = thing
     return MappingProxyType(dict(sorted(found.items())))
+
+
+class Choice(Generic[P]):
+    """One part out of a catalogue, by its name. `Annotated[Base, Choice(…)]` validates so, and publishes a `oneOf`."""
+
+    def __init__(self, base: type[P], catalogue: Mapping[str, type[P]], written: str) -> None:
+        """`written` says how one is written, for whoever gives no name."""
+        self._base, self._catalogue, self._written = base, catalogue, written
+        self._what = base.__name__.lower()
+
+    def resolve(self, value: Any) -> P:
+        """The part that `{name, …fields}` describes; unknown names and keys name the nearest known one."""
+        if isinstance(value, self._base):
+            return value
+        name = value.get("name") if isinstance(value, dict) else None
+        if not isinstance(name, str):
+            context = {"names": ", ".join(self._catalogue)}
+            raise PydanticCustomError(f"{self._what}_without_name", self._written + "; names: {names}", context)
+        if name not in self._catalogue:
+            line = InitErrorDetails(type=unknown(self._what, name, self._catalogue), loc=("name",), input=name)
+            raise ValidationError.from_exception_data(self._base.__name__, [line])
+        return self._catalogue[name].model_validate(value)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        serialization = core_schema.plain_serializer_function_ser_schema(lambda part: part.model_dump(mode="json"))
+        return core_schema.no_info_plain_validator_function(self.resolve, serialization=serialization)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        choices = []
+        for name, part in self._catalogue.items():
+            own = part.model_json_schema()
+            properties = {"name": {"const": name, "type": "string"}, **own["properties"]}
+            choices.append({**own, "properties": properties, "required": ["name", *own.get("required", [])]})
+        return {"oneOf": choices, "title": self._base.__name__}

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import ModelWrapValidatorHandler, SerializerFunctionWrapHandler, model_serializer, model_validator
-
-from alignment.parts import Part
+from alignment.parts import NamedPart
 
 DecidedBy = Literal["part", "people"]
 
@@ -38,10 +36,9 @@ class Verdict(NamedTuple):
         return cls(None, reason)
 
 
-class Judge(Part):
+class Judge(NamedPart):
     """A way to decide matches. Its fields are its settings; the one who asks swaps the sides, not the judge."""
 
-    name: ClassVar[str]
     title: ClassVar[str]
     decided_by: ClassVar[DecidedBy] = "part"
 
@@ -64,14 +61,3 @@ class Judge(Part):
             "decided_by": cls.decided_by,
             "schema": cls.model_json_schema(),
         }
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _take_own_name(cls, value: Any, handler: ModelWrapValidatorHandler[Judge]) -> Judge:
-        if isinstance(value, dict) and value.get("name") == getattr(cls, "name", None):
-            value = {key: field for key, field in value.items() if key != "name"}
-        return handler(value)
-
-    @model_serializer(mode="wrap")
-    def _with_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {"name": self.name, **handler(self)}

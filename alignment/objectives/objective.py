@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import ModelWrapValidatorHandler, SerializerFunctionWrapHandler, model_serializer, model_validator
-
 from alignment.objectives.batch import Role
-from alignment.parts import Part
+from alignment.parts import NamedPart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,10 +49,9 @@ class State(NamedTuple):
     step: int = 0
 
 
-class Objective(Part):
+class Objective(NamedPart):
     """A loss over a batch of log-probabilities. Its fields are its hyperparameters."""
 
-    name: ClassVar[str]
     title: ClassVar[str]
     family: ClassVar[str]
     formula: ClassVar[str]
@@ -92,17 +89,6 @@ class Objective(Part):
             },
             "schema": cls.model_json_schema(),
         }
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _take_own_name(cls, value: Any, handler: ModelWrapValidatorHandler[Objective]) -> Objective:
-        if isinstance(value, dict) and value.get("name") == getattr(cls, "name", None):
-            value = {key: field for key, field in value.items() if key != "name"}
-        return handler(value)
-
-    @model_serializer(mode="wrap")
-    def _with_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {"name": self.name, **handler(self)}
 
 
 def log_sigmoid(x: Tensor) -> Tensor:

@@ -106,6 +106,14 @@ class Keep(Part):
     )
 
 
+Precision = Annotated[
+    Literal["fp32", "bf16"],
+    Field(description="Arithmetic of the forward pass; bf16 suits GPUs, and is slow on most CPUs."),
+]
+Devices = Annotated[Literal[1], Field(description="Processes that train together; this version trains on one.")]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Decides the order of examples, dropout and samples.")]
+
+
 class Spec(Part):
     """A whole training run."""
 
@@ -119,13 +127,11 @@ class Spec(Part):
     batch: BatchSize = BatchSize()
     length: Length = Length()
     duration: Duration = Duration(epochs=1)
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="Arithmetic of the forward pass; bf16 suits GPUs, and is slow on most CPUs."
-    )
+    precision: Precision = "fp32"
     evaluate: Evaluate = Evaluate()
     keep: Keep = Keep()
-    devices: Literal[1] = Field(1, description="Processes that train together; this version trains on one.")
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="Decides the order of examples, dropout and samples.")
+    devices: Devices = 1
+    seed: Seed = 0
 
     @field_validator("kind", mode="before")
     @classmethod

@@ -10,7 +10,19 @@ from pydantic_core import PydanticCustomError
 from alignment.formats.preference import Policy
 from alignment.objectives import ObjectiveSpec
 from alignment.parts import Part
-from alignment.training.spec import BatchSize, Duration, Evaluate, FullTuning, Keep, Length, Optimizer, Tuning
+from alignment.training.spec import (
+    BatchSize,
+    Devices,
+    Duration,
+    Evaluate,
+    FullTuning,
+    Keep,
+    Length,
+    Optimizer,
+    Precision,
+    Seed,
+    Tuning,
+)
 from backend.accounts.schemas import Out
 from backend.datasets.schemas import Name
 from backend.runs.presets import Preset
@@ -35,13 +47,11 @@ class RunIn(Part):
     batch: BatchSize = BatchSize()
     length: Length = Length()
     duration: Duration = Duration(epochs=1)
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="Arithmetic of the forward pass; bf16 suits GPUs, and is slow on most CPUs."
-    )
+    precision: Precision = "fp32"
     evaluate: Evaluate = Evaluate()
     keep: Keep = Keep()
-    devices: Literal[1] = Field(1, description="Processes that train together; this version trains on one.")
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="Decides the order of examples, dropout and samples.")
+    devices: Devices = 1
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
