@@ -56,10 +56,12 @@ class Guard:
         try:
             self._check(scope)
         except AppError as error:
-            response = JSONResponse(error.problem(), error.status, media_type=PROBLEM, headers=HEADERS)
-            await response(scope, receive, send)
+            await _refusal(error)(scope, receive, send)
             return
-        await self.app(scope, self._limited(scope, receive), _with_headers(send))
+        if scope["path"] == STREAMED:
+            await self.app(scope, receive, _with_headers(send))
+        else:
+            await self._limited(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -73,22 +75,37 @@ class Guard:
             _check_origin(headers, host)
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self.max_body and scope["path"] != STREAMED:
-            raise TooLarge(f"The body is larger than {self.max_body} bytes.", remedy="Upload large data as a file.")
+            raise self._too_large()
 
-    def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        if scope["path"] == STREAMED:
-            return receive
-        seen = 0
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body is larger than {self.max_body} bytes.", remedy="Upload large data as a file.")
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application on a body whose size nobody announced: past the limit its input ends, and whatever it
+        answers to that becomes a refusal that names the reason."""
+        seen, refused = 0, False
+        answer = _with_headers(send)
 
         async def limited() -> Message:
             nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
             if seen > self.max_body:
                 return {"type": "http.disconnect"}
-            return message
+            message = await receive()
+            seen += len(message.get("body", b""))
+            return {"type": "http.disconnect"} if seen > self.max_body else message
 
-        return limited
+        async def answering(message: Message) -> None:
+            nonlocal refused
+            if refused:
+                return
+            refused = seen > self.max_body and message["type"] == "http.response.start"
+            await (_refusal(self._too_large())(scope, receive, send) if refused else answer(message))
+
+        await self.app(scope, limited, answering)
+
+
+def _refusal(error: AppError) -> JSONResponse:
+    return JSONResponse(error.problem(), error.status, media_type=PROBLEM, headers=HEADERS)
 
 
 def _check_origin(headers: Headers, host: str) -> None:

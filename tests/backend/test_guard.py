@@ -58,6 +58,22 @@ def test_large_body(admin: Client) -> None:
     assert answer.status_code == 413
 
 
+def test_large_body_of_unknown_size(admin: Client) -> None:
+    """A body that comes in pieces without a length is refused like one that announces its size."""
+    headers = {"content-type": "application/json"}
+    pieces = (b"x" * (1 << 20) for _ in range(5))
+    answer = admin.post("/api/v1/me/tokens", content=pieces, headers=headers)
+
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.json()["title"] == "Too large"
+    assert answer.json()["remedy"]
+
+    small = admin.post("/api/v1/me/tokens", content=iter([b'{"name"', b': "ci"}']), headers=headers)
+    assert small.status_code == 201
+
+
 def test_unknown_route_is_a_problem_document(admin: Client) -> None:
     answer = admin.get("/api/v1/nothing")
     assert answer.status_code == 404
