@@ -9,13 +9,13 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy import Row, Select, func, literal, or_, select, true, union_all
+from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on, insert
 from sqlalchemy.orm import Session
 
-from backend.runs.models import Metric, MetricRollup
+from backend.runs.models import Metric, MetricRollup, Run
 from backend.runs.schemas import MetricsOut, Series
 
 BITS = 3
@@ -121,14 +121,38 @@ def latest(session: Session, run_ids: Sequence[uuid.UUID], names: Sequence[str])
 
 
 def sparkline(session: Session, run_ids: Sequence[uuid.UUID], name: str, points: int) -> dict[uuid.UUID, list[float]]:
-    """The course of one metric of each run in at most `points` values, oldest first."""
-    lines: dict[uuid.UUID, list[float]] = {}
-    for run_id in run_ids:
-        level = _level(session, run_id, [name], None, points)
-        series = _raw(session, run_id, [name], -1, None) if level == 0 else _rolled(session, run_id, [name], level)
-        values = series[name].value if name in series else []
-        lines[run_id] = [value for value in values if value is not None]
+    """The course of one metric of each run in at most `points` values, oldest first: one query, which looks at no more
+    than `points` values and one of each level, however long the runs are."""
+    lines: dict[uuid.UUID, list[float]] = {run_id: [] for run_id in run_ids}
+    each = union_all(*(_starts(run_ids, name, level, points + 1) for level in range(LEVELS + 1))).subquery()
+    values = func.array_agg(aggregate_order_by(each.c.value, each.c.place)).filter(each.c.value.is_not(None))
+    fitting = (
+        select(each.c.run_id, values)
+        .ext(distinct_on(each.c.run_id))
+        .group_by(each.c.run_id, each.c.level)
+        .having(or_(func.count() <= points, each.c.level == LEVELS))
+        .order_by(each.c.run_id, each.c.level)
+    )
+    for run_id, found in session.execute(fitting):
+        lines[run_id] = (found or [])[:points]
     return lines
+
+
+def _starts(run_ids: Sequence[uuid.UUID], name: str, level: int, most: int) -> Select[Any]:
+    """The first `most` values of every run at a level of the ladder."""
+    inner: Select[Any]
+    if level == 0:
+        inner = select(Metric.step.label("place"), Metric.value.label("value"))
+        inner = inner.where(Metric.run_id == Run.id, Metric.name == name)
+    else:
+        inner = select(MetricRollup.bucket.label("place"), MetricRollup.mean.label("value"))
+        inner = inner.where(MetricRollup.run_id == Run.id, MetricRollup.level == level, MetricRollup.name == name)
+    first = inner.correlate(Run).order_by("place").limit(most).lateral()
+    return (
+        select(Run.id.label("run_id"), literal(level).label("level"), first.c.place, first.c.value)
+        .join(first, true())
+        .where(Run.id.in_(run_ids))
+    )
 
 
 def _longest(session: Session, run_id: uuid.UUID, names: Sequence[str] | None, after: int, cursor: int | None) -> int:

@@ -20,6 +20,7 @@ from backend.runs.readings import Reading
 from backend.settings import Settings
 from tests.backend.runs.conftest import Launched, change, run_folder
 from tests.conftest import Client
+from tests.queries import counted
 from workers import sink
 
 Event = dict[str, Any]
@@ -244,6 +245,28 @@ def test_rollup_equals_values(run: str, values: list[float], cut: int) -> None:
         mean = math.fsum(value / len(inside) for value in inside)
         assert math.isclose(bucket.mean, mean, rel_tol=1e-9, abs_tol=1e-9 * scale)
     assert sum(bucket.n for bucket in found) == len(values)
+
+
+def test_sparklines_are_one_query(researcher: Client, launched: Launched) -> None:
+    """The courses of a page's runs come in one query: each the finest level that fits, oldest first, at most so many
+    values; gaps are left out, and a run without the metric has an empty one."""
+    wanted = {"raw": 64, "first level": 65, "second level": 600, "none": 0}
+    ids = {what: uuid.UUID(launched(name=what)["id"]) for what in wanted}
+    with transaction() as session:
+        for what, steps in wanted.items():
+            values = [Reading("loss", step, None if step == 3 else float(step), step) for step in range(steps)]
+            readings.record(session, ids[what], [*values, Reading("lr", 1, 1.0, 1)])
+
+    with transaction() as session, counted() as statements:
+        lines = readings.sparkline(session, list(ids.values()), "loss", 64)
+
+    assert len(statements) == 1
+    assert lines[ids["raw"]] == [float(step) for step in range(64) if step != 3]
+    assert lines[ids["first level"]] == pytest.approx([25 / 7, *(n * 8 + 3.5 for n in range(1, 8)), 64.0])
+    assert lines[ids["second level"]][1:] == pytest.approx([n * 64 + 31.5 for n in range(1, 9)] + [587.5])
+    assert lines[ids["none"]] == []
+    with transaction() as session:
+        assert readings.sparkline(session, [], "loss", 64) == {}
 
 
 @pytest.mark.parametrize("state", ["succeeded", "failed", "lost"])
