@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import User
+from backend.checkpoints.models import Checkpoint
 from backend.datasets.service import uuid_cursor
 from backend.errors import NotFound, TooMany
 from backend.evaluations import cards, contestants, tokens, votes
@@ -80,8 +81,21 @@ def page(session: Session, user: User, cursor: str | None, limit: int) -> tuple[
 
 def out(session: Session, user: User, match: Match) -> ArenaOut:
     """The match as its asker may see it: names only beside their own verdict."""
-    own = (Verdict.match_id == match.id, Verdict.source == Source.person, Verdict.annotator_id == user.id)
-    verdict = session.scalars(select(Verdict).where(*own)).first()
+    return out_all(session, user, [match])[0]
+
+
+def out_all(session: Session, user: User, matches: Sequence[Match]) -> list[ArenaOut]:
+    """The same of several, in two queries."""
+    own = (Verdict.source == Source.person, Verdict.annotator_id == user.id)
+    said = session.scalars(select(Verdict).where(Verdict.match_id.in_([match.id for match in matches]), *own))
+    verdicts = {verdict.match_id: verdict for verdict in said}
+    judged = [match for match in matches if match.id in verdicts]
+    ids = {one for match in judged for one in (match.checkpoint_a, match.checkpoint_b)}
+    known = contestants.named(session, ids) if ids else {}
+    return [_out(user, match, verdicts.get(match.id), known) for match in matches]
+
+
+def _out(user: User, match: Match, verdict: Verdict | None, known: Mapping[uuid.UUID, Checkpoint]) -> ArenaOut:
     left, right = cards.show_sides(match, user.id)
     return ArenaOut(
         id=match.id,
@@ -92,7 +106,7 @@ def out(session: Session, user: User, match: Match) -> ArenaOut:
         prompt=cards.show_prompt(match.prompt),
         left=left,
         right=right,
-        judged=votes.judged(session, verdict) if verdict else None,
+        judged=votes.revealed(match, verdict, known) if verdict else None,
     )
 
 

@@ -29,7 +29,7 @@ def list_matches(
 ) -> Page[ArenaOut]:
     """One's own matches, newest first."""
     rows, following = arena.page(session, user, cursor, limit)
-    return Page(items=[arena.out(session, user, match) for match in rows], next_cursor=following)
+    return Page(items=arena.out_all(session, user, rows), next_cursor=following)
 
 
 @router.get("/matches/{match_id}")

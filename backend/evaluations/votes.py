@@ -1,6 +1,7 @@
 """A person's verdict on a match: stored once, in match order, and only afterwards the names."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -8,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import User
+from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, NotFound
 from backend.evaluations import cards, contestants
 from backend.evaluations.models import Match, MatchItem, Source, Verdict
@@ -131,17 +133,24 @@ def _judgeable(session: Session, project: Project, user: User, match_id: uuid.UU
 def judged(session: Session, verdict: Verdict) -> JudgedOut:
     """The verdict in the order shown; names for the arena, progress for an evaluation."""
     match = session.get_one(Match, verdict.match_id)
+    if match.evaluation_id is None:
+        return revealed(match, verdict, contestants.named(session, [match.checkpoint_a, match.checkpoint_b]))
     assert verdict.annotator_id is not None  # noqa: S101  (a person's)
-    own = OwnVerdictOut(
+    progress = cards.judging(session, match.evaluation_id, verdict.annotator_id)
+    return JudgedOut(verdict=_own(verdict), reveal=None, progress=progress)
+
+
+def revealed(match: Match, verdict: Verdict, known: Mapping[uuid.UUID, Checkpoint]) -> JudgedOut:
+    """The verdict on an arena match in the order shown, with the names of both sides, which are among `known`."""
+    sides = [CheckpointBrief.model_validate(known[id]) for id in (match.checkpoint_a, match.checkpoint_b)]
+    left, right = reversed(sides) if verdict.swapped else sides
+    return JudgedOut(verdict=_own(verdict), reveal=RevealOut(left=left, right=right), progress=None)
+
+
+def _own(verdict: Verdict) -> OwnVerdictOut:
+    return OwnVerdictOut(
         id=verdict.id,
-        match_id=match.id,
+        match_id=verdict.match_id,
         value=turned(verdict.value or {}, verdict.swapped),
         created_at=verdict.created_at,
     )
-    if match.evaluation_id is not None:
-        progress = cards.judging(session, match.evaluation_id, verdict.annotator_id)
-        return JudgedOut(verdict=own, reveal=None, progress=progress)
-    known = contestants.named(session, [match.checkpoint_a, match.checkpoint_b])
-    sides = [CheckpointBrief.model_validate(known[id]) for id in (match.checkpoint_a, match.checkpoint_b)]
-    left, right = reversed(sides) if verdict.swapped else sides
-    return JudgedOut(verdict=own, reveal=RevealOut(left=left, right=right), progress=None)

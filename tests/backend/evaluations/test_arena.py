@@ -17,6 +17,7 @@ from backend.evaluations.tokens import Piece
 from backend.work import State
 from tests.backend.evaluations.conftest import NAMES, SAMPLING, Body, vote
 from tests.conftest import Client
+from tests.queries import counted
 from workers.tasks import arena
 
 Ask = Callable[..., Body]
@@ -356,6 +357,24 @@ def test_live_text_is_away_without_redis(
     assert answer.status_code == 503
     assert answer.json()["remedy"]
     assert researcher.get(f"/api/v1/arena/matches/{asked['id']}").json()["state"] == "succeeded"
+
+
+def test_the_list_takes_as_many_queries_however_long(researcher: Client, ask: Ask) -> None:
+    """Matches, own verdicts and names are each fetched at once for the page."""
+    counts = []
+    for _ in range(2):
+        for strength in (1, -1):
+            vote(researcher, ask(researcher)["id"], {"strength": strength})
+        ask(researcher)
+        with counted() as statements:
+            items = researcher.get("/api/v1/arena/matches").json()["items"]
+        counts.append(len(statements))
+
+    assert counts[0] == counts[1]
+    assert len(items) == 6
+    for item in items:
+        assert item == researcher.get(f"/api/v1/arena/matches/{item['id']}").json()
+    assert sum(item["judged"] is not None for item in items) == 4
 
 
 def test_everybodys_votes_are_a_result(annotator: Client, researcher: Client, ask: Ask) -> None:
