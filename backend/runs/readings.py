@@ -140,7 +140,7 @@ def sparkline(session: Session, run_ids: Sequence[uuid.UUID], name: str, points:
 
 def _starts(run_ids: Sequence[uuid.UUID], name: str, level: int, most: int) -> Select[Any]:
     """The first `most` values of every run at a level of the ladder."""
-    inner: Select[Any]
+    inner: Any
     if level == 0:
         inner = select(Metric.step.label("place"), Metric.value.label("value"))
         inner = inner.where(Metric.run_id == Run.id, Metric.name == name)
