@@ -113,9 +113,10 @@ def refused(error: FileRefused) -> tuple[str, str]:
 def sweep(session: Session) -> int:
     """End the imports whose worker is gone, and tell how many.  What they had written went with their transaction.
 
-    Files that a killed program left unfinished go too.
+    Files that a killed program left unfinished go too, and what nobody has used for a week.
     """
     leftovers.remove(get_settings())
+    leftovers.forget(session, get_settings())
     rows = work.silent(session, Import)
     for row in rows:
         if row.stop_requested:

@@ -1,11 +1,19 @@
-"""What a killed program left on the disk: parts of uploads and of snapshots that nobody will finish."""
+"""What nobody will come back for: unfinished parts that a killed program left, and what was kept for a week unused."""
 
 import shutil
 import time
+from datetime import timedelta
 from pathlib import Path
 
-from backend.settings import Settings
+from sqlalchemy import delete, exists
+from sqlalchemy.orm import Session
 
+from backend.accounts.models import IdempotencyKey
+from backend.datasets.models import Import, Upload
+from backend.settings import Settings
+from backend.work import now
+
+KEPT = timedelta(days=7)
 OLD_SECONDS = 3600.0  # an upload that lives writes more often, a snapshot is done sooner
 
 
@@ -28,3 +36,20 @@ def _age(path: Path) -> float:
     except FileNotFoundError:
         return 0.0
     return time.time() - max(times)
+
+
+def forget(session: Session, settings: Settings) -> int:
+    """Remove what nobody comes back for after a week: answers kept for requests sent twice, and uploads that no import
+    has used, with their files; returns how many rows.
+
+    An upload that was imported stays: its import is listed under the file's name.
+    """
+    old = now() - KEPT
+    answers = session.scalars(
+        delete(IdempotencyKey).where(IdempotencyKey.created_at < old).returning(IdempotencyKey.id)
+    ).all()
+    unused = ~exists().where(Import.upload_id == Upload.id)
+    paths = session.scalars(delete(Upload).where(Upload.created_at < old, unused).returning(Upload.path)).all()
+    for path in paths:
+        (settings.uploads / Path(path).name).unlink(missing_ok=True)
+    return len(answers) + len(paths)
