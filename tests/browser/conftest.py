@@ -65,9 +65,9 @@ class Web(NamedTuple):
             calm = 0 if self.counting.open else calm + 1
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium."""
+    """Headless Chromium. Playwright keeps an event loop in this thread, so it ends before other tests need one."""
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium(playwright), args=["--no-sandbox"])
         yield opened
@@ -108,7 +108,7 @@ def sign_in(clean: None, browser: Browser, web: Web) -> Iterator[SignIn]:
             session.flush()
             token = accounts.open_session(session, user)
         made = browser.new_context(base_url=web.address, **context)  # type: ignore[arg-type]
-        made.set_default_timeout(15_000)
+        made.set_default_timeout(45_000)
         made.add_cookies([{"name": COOKIE, "value": token, "url": web.address, "httpOnly": True, "sameSite": "Lax"}])
         contexts.append(made)
         page = made.new_page()

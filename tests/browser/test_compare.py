@@ -26,7 +26,7 @@ from workers.tasks import arena, evaluate
 pytestmark = pytest.mark.browser
 NAMES = ("Base <b>bold</b>", "Tuned & true")
 PROMPTS = [f"Please tell me something about number {index}." for index in range(12)]
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=45_000)
 SHOTS = os.environ.get("PLUMBLINE_SHOTS")
 Register = Callable[..., list[str]]
 

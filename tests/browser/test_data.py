@@ -10,7 +10,7 @@ from tests.browser.conftest import SignIn
 from workers.tasks import imports
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=45_000)
 
 HOSTILE = '<img src="/nowhere" onerror="window.pwned = 1"><script>window.pwned = 2</script>'
 

@@ -181,7 +181,10 @@ def test_the_objective_plot_follows_its_form(sign_in: SignIn) -> None:
     tab = sign_in(Role.researcher)
     tab.goto("/objectives?name=dpo")
     dialog = tab.get_by_role("dialog")
-    expect(dialog.locator(".js-plotly-plot .scatterlayer .trace")).to_have_count(2, timeout=30_000)
+    traces = dialog.locator(".js-plotly-plot .scatterlayer .trace")
+    expect(traces).to_have_count(1, timeout=30_000)
+    dialog.locator(".pl-plot > * > *").last.scroll_into_view_if_needed()  # a chart is drawn once it is near
+    expect(traces).to_have_count(2, timeout=30_000)
 
     dialog.get_by_role("textbox", name="Beta").fill("-1")
 

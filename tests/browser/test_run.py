@@ -19,7 +19,7 @@ from tests import loop
 from tests.browser.conftest import SignIn
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=45_000)
 
 WORKER = [sys.executable, "-c", "from workers.tasks import train; train.work()"]
 TRAINED_MS = 120_000

@@ -234,7 +234,7 @@ def test_the_program_from_first_start_to_ordered_stop(program: Program) -> None:
 
     family = program.family()
     program.process.send_signal(signal.SIGINT)
-    assert program.process.wait(60) == 0
+    assert program.process.wait(180) == 0
     assert alive(family) == []
     assert holder(program.folder) is None
     program.until(lambda: any("Stopped." in line for line in program.lines), 10)
@@ -254,7 +254,7 @@ def test_a_killed_program_leaves_nothing_and_starts_again(program: Program) -> N
         done = plumbline("reset-password", "Admin", env=environment(program.folder))
         assert re.fullmatch(r"The new password of admin is \S{16}\n", done.stdout), done.stderr
         again.process.terminate()
-        assert again.process.wait(60) == 0
+        assert again.process.wait(180) == 0
     finally:
         again.end()
 
