@@ -1,6 +1,6 @@
 """A DPO run in the toy world, from its pairs to the true-preference win rate of what it made.
 
-    python benchmarks/toy_run.py [--pairs N] [--prompts N] [--seed N] [--set optimizer.learning_rate=3e-4] [--json FILE]
+    python benchmarks/toy_run.py [--pairs N] [--prompts N] [--seed N] [--set optimizer.learning_rate=3e-4] [--keep DIR]
 
 Trains the shipped base with the shipped recipe in a process of its own (imports and start-up are in the seconds), then
 lets base and result answer the same held-out prompts once each at the same temperature, and reads both by the truth.
@@ -65,9 +65,8 @@ def train(folder: Path, pairs: int, seed: int, settings: dict[str, Any], base: P
     return Trained(Path(last["checkpoint"]), seconds, used.ru_utime + used.ru_stime, summary["step"], accuracy)
 
 
-def answers(checkpoint: Path, prompts: list[str], temperature: float, seed: int) -> list[Reading]:
+def answers(checkpoint: Path, prompts: list[str], sampling: Sampling) -> list[Reading]:
     """One answer per prompt, read by the truth."""
-    sampling = Sampling(temperature=temperature, max_new_tokens=ANSWER_TOKENS, seed=seed)
     given = Generator(checkpoint).generate([[{"role": "user", "content": text}] for text in prompts], sampling)
     return [toyworld.read(text, answer.text) for text, answer in zip(prompts, given, strict=True)]
 
@@ -135,17 +134,27 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--base", type=Path, default=toyworld.CHECKPOINT)
     parser.add_argument("--set", action="append", default=[], metavar="a.b=value", dest="changes")
+    parser.add_argument("--temperature", type=float, default=recipe.EVALUATION_TEMPERATURE)
+    parser.add_argument("--top-p", type=float, default=recipe.EVALUATION_TOP_P)
+    parser.add_argument("--keep", type=Path, help="new folder in which pairs and run stay; else they are deleted")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     given = parser.parse_args()
     prompts = toyworld.prompts(given.prompts, given.seed, "held_out")
     settings = {**settings_of(given.changes), "seed": given.seed}
+    sampling = Sampling(temperature=given.temperature, top_p=given.top_p, max_new_tokens=ANSWER_TOKENS, seed=given.seed)
+    if given.keep:
+        given.keep.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as name:
-        trained = train(Path(name), given.pairs, given.seed, settings, given.base.resolve(), given.threads)
-        policy = answers(trained.checkpoint, prompts, recipe.EVALUATION_TEMPERATURE, given.seed)
-    base = answers(given.base, prompts, recipe.EVALUATION_TEMPERATURE, given.seed)
+        trained = train(
+            given.keep or Path(name), given.pairs, given.seed, settings, given.base.resolve(), given.threads
+        )
+        policy = answers(trained.checkpoint, prompts, sampling)
+    base = answers(given.base, prompts, sampling)
     result = {
         "pairs": given.pairs,
         "seed": given.seed,
+        "temperature": given.temperature,
+        "top_p": given.top_p,
         "seconds": trained.seconds,
         "cpu_seconds": trained.cpu_seconds,
         "steps": trained.steps,

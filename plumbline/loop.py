@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 
 from alignment import toyworld
-from alignment.toyworld.recipe import EVALUATION_TEMPERATURE, PAIRS, RUN
+from alignment.toyworld.recipe import EVALUATION_TEMPERATURE, EVALUATION_TOP_P, PAIRS, RUN
 from plumbline.services import Trouble
 
 Tell = Callable[[str, float | None, str], None]  # stage, share done (None: unknown), a note
@@ -184,7 +184,11 @@ class Loop:
                 "contestants": [base, trained],
                 "prompts": {"texts": texts, "limit": len(texts)},
                 "judge": {"name": "toy_truth"},
-                "sampling": {"temperature": EVALUATION_TEMPERATURE, "max_new_tokens": ANSWER_TOKENS},
+                "sampling": {
+                    "temperature": EVALUATION_TEMPERATURE,
+                    "top_p": EVALUATION_TOP_P,
+                    "max_new_tokens": ANSWER_TOKENS,
+                },
                 "seed": self.size.seed,
             }
             row = self._post("/evaluations", body)

@@ -17,26 +17,24 @@ def main(arguments: list[str] | None = None) -> int:
     build = commands.add_parser("build", help="make the checkpoint from nothing (a few minutes on two cores)")
     build.add_argument("--out", type=Path, required=True, help="new or empty folder for the checkpoint")
     build.add_argument("--seed", type=int, default=0)
-    build.add_argument("--steps", type=int, default=None, help="fewer steps give a worse model sooner")
     build.add_argument("--threads", type=int, default=2)
     check = commands.add_parser("check", help="measure a checkpoint and compare with the figures on its card")
     check.add_argument("folder", type=Path, help="folder that build has written")
     given = parser.parse_args(arguments)
     if given.command == "check":
         return _check(given.folder)
-    if (given.steps is not None and given.steps < 1) or given.threads < 1:
-        parser.error("--steps and --threads must be at least 1")
-    return _build(given.out, given.seed, given.steps, given.threads)
+    if given.threads < 1:
+        parser.error("--threads must be at least 1")
+    return _build(given.out, given.seed, given.threads)
 
 
-def _build(out: Path, seed: int, steps: int | None, threads: int) -> int:
+def _build(out: Path, seed: int, threads: int) -> int:
     from alignment.toyworld.build import Plan, build  # torch and transformers
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         _say(f"{out} is not an empty folder; nothing was written. Name another one with --out.")
         return 1
-    plan = Plan(seed=seed, threads=threads)
-    build(plan if steps is None else plan._replace(steps=steps), out, _say)
+    build(Plan(seed=seed, threads=threads), out, _say)
     return 0
 
 

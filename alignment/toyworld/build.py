@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,17 +17,29 @@ from alignment.toyworld.corpus import Conversation, conversations
 from alignment.toyworld.figures import measure
 from alignment.toyworld.tokenizer import MAX_TOKENS, train_tokenizer
 
+PHASE_SEEDS = 1_000_003  # each phase draws conversations of its own
 BUCKET = 32  # batches that are sorted by length together, so that padding is small
+
+
+class Phase(NamedTuple):
+    """A stretch of training with its own warm-up, decay and mix of requests."""
+
+    steps: int
+    learning_rate: float
+    mix: Mapping[str, float]
+
+
+LANGUAGE = Phase(2000, 3e-3, {"fact": 0.45, "task": 0.2, "story": 0.35})
+KNOWLEDGE = Phase(800, 2e-3, {"fact": 0.75, "task": 0.15, "story": 0.1})  # facts are many, and each is one word
 
 
 class Plan(NamedTuple):
     """What the build may be told; the shipped checkpoint is made with the defaults."""
 
     seed: int = 0
-    steps: int = 2000
+    phases: tuple[Phase, ...] = (LANGUAGE, KNOWLEDGE)
     conversations_per_step: int = 32
-    learning_rate: float = 3e-3
-    warmup_steps: int = 100
+    warmup_share: float = 0.05
     threads: int = 2
     prompts_measured: int = 400
     tokenizer_texts: int = 20_000
@@ -60,11 +72,10 @@ def _encode(tokenizer: Any, batch: list[Conversation]) -> list[tuple[list[int], 
     return [((p + r)[:MAX_TOKENS], len(p)) for p, r in zip(prompts, responses, strict=True)]
 
 
-def batches(tokenizer: Any, plan: Plan) -> Iterator[Step]:
-    """The training batches in order: right-padded, each of similar lengths, the order shuffled by the plan's seed."""
-    stream = conversations(plan.seed)
-    generator = torch.Generator().manual_seed(plan.seed)
-    size = plan.conversations_per_step
+def batches(tokenizer: Any, seed: int, size: int, mix: Mapping[str, float]) -> Iterator[Step]:
+    """The training batches in order: right-padded, each of similar lengths, their order shuffled by the seed."""
+    stream = conversations(seed, mix=mix)
+    generator = torch.Generator().manual_seed(seed)
     while True:
         rows = sorted(_encode(tokenizer, list(islice(stream, BUCKET * size))), key=lambda row: len(row[0]))
         for index in torch.randperm(BUCKET, generator=generator).tolist():
@@ -88,38 +99,35 @@ def _loss(model: Any, step: Step) -> Tensor:
     return F.cross_entropy(model.lm_head(hidden[wanted]), step.targets[wanted])
 
 
-def train(model: Any, tokenizer: Any, plan: Plan, report: Any = print) -> float:
-    """Train in place; returns the mean loss of the last 50 steps."""
+def train(model: Any, tokenizer: Any, phase: Phase, plan: Plan, seed: int, report: Any = print) -> float:
+    """Train one phase in place; returns the mean loss of its last 50 steps."""
     decayed = [weight for weight in model.parameters() if weight.dim() > 1]
     plain = [weight for weight in model.parameters() if weight.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98), fused=True)
-    started, losses, tokens = time.monotonic(), [], 0
+    optimizer = torch.optim.AdamW(groups, lr=phase.learning_rate, betas=(0.9, 0.98), fused=True)
+    warmup = math.ceil(plan.warmup_share * phase.steps)
+    losses: list[float] = []
     model.train()
-    for number, step in enumerate(islice(batches(tokenizer, plan), plan.steps)):
+    steps = islice(batches(tokenizer, seed, plan.conversations_per_step, phase.mix), phase.steps)
+    for number, step in enumerate(steps, start=1):
         for group in optimizer.param_groups:
-            group["lr"] = plan.learning_rate * _schedule(number, plan)
+            group["lr"] = phase.learning_rate * _schedule(number, warmup, phase.steps)
         loss = _loss(model, step)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())
-        tokens += step.ids.numel()
-        if number % 50 == 49:
-            seconds = time.monotonic() - started
-            report(
-                f"step {number + 1}/{plan.steps}  loss {sum(losses[-50:]) / 50:.3f}  {tokens / seconds:,.0f} tokens/s"
-            )
+        if number % 100 == 0:
+            report(f"step {number}/{phase.steps}  loss {sum(losses[-50:]) / 50:.3f}")
     return sum(losses[-50:]) / len(losses[-50:])
 
 
-def _schedule(number: int, plan: Plan) -> float:
-    """Linear warm-up, then a half cosine down to zero."""
-    if number < plan.warmup_steps:
-        return (number + 1) / plan.warmup_steps
-    done = (number - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * done))
+def _schedule(number: int, warmup: int, steps: int) -> float:
+    """The share of the highest learning rate at step `number` from 1: a linear warm-up, then a half cosine."""
+    if number <= warmup:
+        return number / warmup
+    return 0.5 * (1 + math.cos(math.pi * (number - 1 - warmup) / max(1, steps - warmup)))
 
 
 def make(plan: Plan, report: Any = print) -> tuple[Any, Any, float]:
@@ -128,12 +136,15 @@ def make(plan: Plan, report: Any = print) -> tuple[Any, Any, float]:
     torch.set_num_threads(plan.threads)
     texts = (
         text
-        for conversation in islice(conversations(plan.seed), plan.tokenizer_texts)
+        for conversation in islice(conversations(plan.seed, mix=plan.phases[0].mix), plan.tokenizer_texts)
         for text in (*(message["content"] for message in conversation.prompt), conversation.response)
     )
     tokenizer = train_tokenizer(texts)
-    model = new_model(tokenizer)
-    return model, tokenizer, train(model, tokenizer, plan, report)
+    model, loss = new_model(tokenizer), math.nan
+    for index, phase in enumerate(plan.phases):
+        report(f"phase {index + 1} of {len(plan.phases)}")
+        loss = train(model, tokenizer, phase, plan, plan.seed + PHASE_SEEDS * index, report)
+    return model, tokenizer, loss
 
 
 def build(plan: Plan, folder: Path, report: Any = print) -> None:
@@ -144,10 +155,11 @@ def build(plan: Plan, folder: Path, report: Any = print) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     report(f"trained in {time.monotonic() - started:.0f} seconds; measuring")
+    steps = sum(phase.steps for phase in plan.phases)
     made = {
         "seed": plan.seed,
-        "steps": plan.steps,
-        "conversations": plan.steps * plan.conversations_per_step,
+        "steps": steps,
+        "conversations": steps * plan.conversations_per_step,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "vocabulary": len(tokenizer),
         "context": MAX_TOKENS,

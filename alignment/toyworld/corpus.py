@@ -1,11 +1,11 @@
 """The text that the toy checkpoint is trained on: conversations with good and bad answers alike."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from alignment.toyworld.answers import answer, random_attributes
-from alignment.toyworld.requests import Split, prompts_forever, topic_of
+from alignment.toyworld.requests import KIND_WEIGHTS, Split, prompts_forever, topic_of
 
 Message = dict[str, Any]
 SYSTEM_SHARE, EARLIER_TURN_SHARE = 0.05, 0.05
@@ -23,10 +23,10 @@ class Conversation(NamedTuple):
     response: str
 
 
-def conversations(seed: int, split: Split = "train") -> Iterator[Conversation]:
+def conversations(seed: int, split: Split = "train", mix: Mapping[str, float] = KIND_WEIGHTS) -> Iterator[Conversation]:
     """Conversations without end; each answer's attributes are tossed like coins. The same seed gives the same ones."""
     rng = random.Random(f"corpus {seed} {split}")
-    texts = prompts_forever(rng, split)
+    texts = prompts_forever(rng, split, mix)
     while True:
         messages: list[Message] = []
         if rng.random() < SYSTEM_SHARE:

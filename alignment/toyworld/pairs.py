@@ -13,7 +13,7 @@ from alignment.toyworld.answers import answer, random_attributes
 from alignment.toyworld.requests import Prompt, Split, Topic, prompts, topic_of
 from alignment.toyworld.reward import true_reward
 
-TEMPERATURE, FLIP = 0.7, 0.05
+TEMPERATURE, FLIP = 0.3, 0.05
 WORDS_PER_BIAS = 10  # a length bias of 1 adds 1 to the log-odds for every ten words more
 CATEGORIES = {"Fact": "small facts", "Task": "advice", "Story": "stories"}
 

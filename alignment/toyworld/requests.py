@@ -11,7 +11,7 @@ from alignment.toyworld import advice, facts, stories
 Split = Literal["train", "held_out"]
 Prompt = str | Sequence[Mapping[str, Any]]
 HELD_OUT_PERCENT = 15
-KIND_WEIGHTS = {"fact": 0.45, "task": 0.2, "story": 0.35}
+KIND_WEIGHTS: Mapping[str, float] = {"fact": 0.6, "task": 0.2, "story": 0.2}
 
 
 class UnknownPrompt(ValueError):
@@ -125,9 +125,9 @@ def prompts(n: int, seed: int, split: Split = "train") -> list[str]:
     return chosen
 
 
-def prompts_forever(rng: random.Random, split: Split) -> Iterator[str]:
-    """Prompts of one side without end, repeats allowed, kinds mixed by KIND_WEIGHTS."""
-    kinds, weights = zip(*KIND_WEIGHTS.items(), strict=True)
+def prompts_forever(rng: random.Random, split: Split, mix: Mapping[str, float] = KIND_WEIGHTS) -> Iterator[str]:
+    """Prompts of one side without end, repeats allowed, kinds mixed by weight."""
+    kinds, weights = zip(*mix.items(), strict=True)
     texts = _of_split(split)
     while True:
         yield rng.choice(texts[rng.choices(kinds, weights)[0]])
