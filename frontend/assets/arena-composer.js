@@ -121,7 +121,7 @@ export class Composer {
   }
 
   blur() {
-    this.text.blur(); // so that the next key votes
+    this.text.blur(); // so that the next key votes; done when asking, for whoever writes on meanwhile must not vote by it
   }
 
   grow() {

@@ -54,7 +54,7 @@ export class Tally {
   }
 }
 
-const hint = ({ level, seed, tie_rule: ties }) => `${percent(level)} intervals, resampled by prompt (seed ${seed}); a tie counts ${ties === "half" ? "half a win" : "as not won"}.`;
+const hint = ({ level, seed, tie_rule: ties }) => `${percent(level)} intervals over prompts (seed ${seed}); a tie counts ${ties === "half" ? "half a win" : "as not won"}.`;
 
 // A bar from 0 to 100 % with the interval and the point; words stand beside it.
 export function interval({ rate: value, low, high }) {

@@ -70,6 +70,7 @@ export class Arena {
     try {
       const match = await post("/arena/matches", { prompt, checkpoints, sampling }, { key: newKey() });
       this.composer.remember([prompt]);
+      this.composer.blur();
       this.follow(match);
     } catch (error) {
       this.composer.busy(false);
@@ -139,7 +140,6 @@ export class Arena {
     else {
       this.status.textContent = "Which answer is better?";
       this.scale.show(true);
-      this.composer.blur();
     }
     return null;
   }

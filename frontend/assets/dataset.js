@@ -45,14 +45,16 @@ function draw(page, dataset) {
   drawLog(log, dataset);
 }
 
+const FROM = { person: "from people", import: "imported", judge: "from judges", vote: "from votes" };
+
 function numbers(dataset) {
   const stat = (number, words, hint) => h("div.pl-card.pl-stat", { title: hint || null }, h("strong", number), h("span", words));
   const part = (split) => `${count(dataset.splits[split] || 0)} ${split}`;
-  const sources = Object.entries(dataset.sources).map(([source, number]) => `${count(number)} ${source}`).join(" · ");
+  const sources = Object.entries(dataset.sources).map(([source, number]) => `${count(number)} ${FROM[source] || source}`).join(" · ");
   return h("section.pl-numbers", { "aria-label": "Numbers" },
     stat(count(dataset.items), dataset.kind === "paired" ? "pairs" : "prompts"),
     dataset.kind === "paired" ? stat(dataset.items ? percent(dataset.labelled / dataset.items) : "–", `labelled (${count(dataset.labelled)})`) : null,
-    dataset.kind === "paired" ? stat(count(dataset.labels), sources || "labels", "Labels by where they come from, every version counted") : null,
+    dataset.kind === "paired" ? stat(count(dataset.labels), sources ? `labels: ${sources}` : "labels", "Labels by where they come from, every version counted") : null,
     h("div.pl-card.pl-stat", { title: "Fixed for life by the prompt: a test prompt never enters training" }, h("strong", part("train")), h("span", `${part("validation")} · ${part("test")}`)));
 }
 
@@ -117,6 +119,13 @@ async function freeze(dataset, refresh) {
   }
 }
 
+// Said of a dataset without imports.
+function origin({ sources }) {
+  const from = Object.keys(sources);
+  if (from.length && from.every((source) => ["vote", "judge"].includes(source))) return "Made here, from votes and verdicts on answers.";
+  return "No file was imported into it: it came with Plumbline or was made here.";
+}
+
 async function drawLog(place, dataset) {
   const read = async () => {
     const rows = [];
@@ -125,7 +134,7 @@ async function drawLog(place, dataset) {
   };
   await load(place, read, (rows) => {
     place.append(h("h2", "Where it came from"));
-    if (!rows.length) place.append(h("p.pl-muted", dataset.toy ? "Shipped with the program." : "Made here, from votes or by the program."));
+    if (!rows.length) place.append(h("p.pl-muted", origin(dataset)));
     else place.append(table("Imports", LOG_COLUMNS, rows), ...rows.map(errors).filter(Boolean));
   });
 }

@@ -187,7 +187,14 @@ class Form {
     const half = size.prompts ? 98 / Math.sqrt(size.prompts) : null;
     return void fill(this.size, h("h2", "What it takes"), h("dl.pl-facts", facts.map(([name, value]) => [h("dt", name), h("dd", value)])),
       half && h("p.pl-muted", `With ${plural(size.prompts, "prompt")}, an even win rate is known to about ±${Math.round(half)} points.`),
-      size.warnings.map((words) => h("div.pl-card.warn.pl-note", words)), launch);
+      this.short(size), size.warnings.map((words) => h("div.pl-card.warn.pl-note", words)), launch);
+  }
+
+  // Said when the split, not the limit, makes the prompts few.
+  short({ available }) {
+    const whole = this.source !== "texts" && this.split.value ? this.datasets.find((one) => one.id === this.dataset.value) : null;
+    if (!whole || available >= Math.min(Number(this.limit.value), whole.items)) return null;
+    return h("p.pl-muted", `The ${this.split.value} split holds ${count(available)} of the ${count(whole.items)} in “${whole.name}”.`);
   }
 
   clear() {

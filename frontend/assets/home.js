@@ -63,7 +63,7 @@ function question(home) {
 function resume(home) {
   const lines = home.resume.map((line) =>
     h("li", h("a", { href: line.address }, h("span.pl-cut", line.title)), h("span.pl-muted", line.detail), line.at ? h("span.pl-muted", ago(line.at)) : null));
-  return h("section.pl-card", h("h2", "Continue where you left"),
+  return h("section.pl-card", h("h2", "Continue where you left off"),
     lines.length ? h("ul.pl-lines", lines) : h("p.pl-muted", "Nothing begun yet. ", link("Label a pair", "/label"), " to start."));
 }
 

@@ -29,13 +29,16 @@ function prompt(turns) {
   );
 }
 
-// What one label says, in words. `first` and `second` are the item's own order.
-export function verdict(value) {
+const HOW_MUCH = ["", "slightly ", "", "much "]; // as the labelling page says it
+
+// What one label says, in words. `first` and `second` are the item's own order. A file's plain preference has strength
+// 1 for want of another, so an imported label is not called slight.
+export function verdict(value, source = "import") {
   if (value.both_bad) return "both bad";
   if (value.skip !== undefined) return "skipped";
   if (!value.strength) return "tie";
   const strength = Math.abs(value.strength);
-  return `${value.strength > 0 ? "first" : "second"} is ${["", "", "clearly ", "far "][strength]}better`;
+  return `${value.strength > 0 ? "first" : "second"} is ${strength === 1 && source === "import" ? "" : HOW_MUCH[strength]}better`;
 }
 
 // Which response most labels prefer: 0, 1, or null.
@@ -57,7 +60,7 @@ function response(message, index, best) {
 export function itemCard(item, ...aside) {
   const best = preferred(item.labels);
   const votes = item.labels.length
-    ? item.labels.map((label) => badge(`${label.source ? `${label.source}: ` : ""}${verdict(label.value || label)}`))
+    ? item.labels.map((label) => badge(`${label.source ? `${label.source}: ` : ""}${verdict(label.value || label, label.source)}`))
     : badge("not labelled");
   return h(
     "article.pl-card.pl-item",

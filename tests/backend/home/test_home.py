@@ -77,7 +77,7 @@ def test_the_numbers_are_those_of_the_rows(researcher: Client) -> None:
 
 
 def test_only_own_work_is_resumed(researcher: Client, make_client: Callable[..., Client]) -> None:
-    """“Continue where you left” holds what the caller began, not what others did."""
+    """“Continue where you left off” holds what the caller began, not what others did."""
     fill(researcher.user)
 
     home = make_client(Role.researcher).get("/api/v1/home").json()
