@@ -4,12 +4,13 @@ from sqlalchemy.orm import Session
 
 from alignment import formats, toyworld
 from alignment.formats import Item
+from alignment.toyworld import recipe
 from backend.checkpoints import service as checkpoints
 from backend.datasets import service as datasets
 from backend.datasets.models import Kind
 from backend.projects.models import Project
 
-PAIRS, HELD_OUT, SEED = 2000, 200, 1
+HELD_OUT, SEED = 200, 1
 SAMPLE_NAME = "Everyday requests"
 TOY_NAME = "Toy world: labelled pairs"
 PROMPTS_NAME = "Toy world: held-out prompts"
@@ -31,7 +32,7 @@ def tour(session: Session, project: Project) -> None:
         session,
         project,
         TOY_NAME,
-        toyworld.pairs(PAIRS, SEED),
+        toyworld.pairs(recipe.PAIRS, SEED),
         description="Pairs of the toy world, labelled by its true preference with noise: train on these first.",
         toy=True,
     )
