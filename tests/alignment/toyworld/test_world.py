@@ -134,9 +134,9 @@ def test_prompts_are_reproducible_and_mixed() -> None:
     assert drawn == toyworld.prompts(1000, seed=3) != toyworld.prompts(1000, seed=4)
     assert len(set(drawn)) == 1000
     kinds = Counter(type(topic_of(text)).__name__ for text in drawn)
-    assert 380 < kinds["Fact"] < 520
-    assert kinds["Task"] > 130
-    assert kinds["Story"] > 280
+    assert 540 < kinds["Fact"] < 660
+    assert kinds["Task"] > 140
+    assert kinds["Story"] > 140
     with pytest.raises(ValueError, match="prompts"):
         toyworld.prompts(10**9, seed=0)
 
