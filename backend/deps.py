@@ -48,6 +48,8 @@ def find_user(session: Session, request: Request) -> User | None:
 def current_user(session: SessionDep, request: Request) -> User:
     user = find_user(session, request)
     if user is None:
+        if bearer(request) is not None:
+            raise SignedOut("This API token is wrong or was revoked.", "Make a new one on the Account page.")
         raise SignedOut
     return user
 

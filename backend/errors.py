@@ -62,8 +62,10 @@ class AppError(Exception):
 class SignedOut(AppError):
     status, title = 401, "Signed out"
 
-    def __init__(self) -> None:
-        super().__init__("You are not signed in, or your session has ended.", remedy="Sign in and try again.")
+    def __init__(
+        self, detail: str = "You are not signed in, or your session has ended.", remedy: str = "Sign in and try again."
+    ) -> None:
+        super().__init__(detail, remedy=remedy)
 
 
 class NotAllowed(AppError):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from alignment.formats.canonical import hash_of
 from backend.datasets import service as datasets
-from backend.datasets.models import Item
+from backend.datasets.models import Item, Kind
 from backend.errors import Invalid
 from backend.evaluations.schemas import PromptsIn
 from backend.projects.models import Project
@@ -33,6 +33,7 @@ class Drawn(NamedTuple):
     prompts: list[Prompt]
     available: int
     source: dict[str, Any]
+    trained_on: bool = False  # whether a run may have seen them: only pairs outside the test split are trained on
 
 
 def draw(session: Session, project: Project, wanted: PromptsIn, seed: int) -> Drawn:
@@ -69,4 +70,6 @@ def _of_dataset(session: Session, project: Project, dataset_id: uuid.UUID, wante
     lot = func.md5(func.concat(Item.prompt_hash, str(seed)))
     query = select(Item.prompt, Item.prompt_hash).where(*where).ext(distinct_on(lot)).order_by(lot).limit(wanted.limit)
     source = {"dataset_id": str(dataset.id), "dataset": dataset.name, "split": wanted.split, "limit": wanted.limit}
-    return Drawn([Prompt(messages, hashed) for messages, hashed in session.execute(query)], available, source)
+    trained_on = dataset.kind is not Kind.prompts and wanted.split in {None, "train"}
+    prompts = [Prompt(messages, hashed) for messages, hashed in session.execute(query)]
+    return Drawn(prompts, available, source, trained_on)

@@ -84,7 +84,7 @@ def _size(body: EvaluationIn, found: Sequence[Checkpoint], drawn: Drawn) -> Size
     warnings = [
         sentence
         for sentence, holds in (
-            (TRAINED_ON, body.prompts.dataset_id is not None and body.prompts.split in {None, "train"}),
+            (TRAINED_ON, drawn.trained_on),
             (FEW, asked < 10),
             (TOY, any(checkpoint.toy for checkpoint in found)),
         )

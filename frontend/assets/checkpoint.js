@@ -47,7 +47,7 @@ function facts(one) {
     one.hub_id && ["Hub", [one.hub_id, " at ", h("code.pl-mono", { title: one.revision }, one.revision.slice(0, 12))]],
     ["Added", ago(one.created_at)],
   ].filter(Boolean);
-  return [h("div.pl-row", one.toy ? [toyBadge(), h("span.pl-muted", "A model of about a million parameters that ships with Plumbline, for trying things out.")] : null),
+  return [h("div.pl-row", one.toy ? [toyBadge(), h("span.pl-muted", one.source === "toy" ? "A model of about a million parameters that ships with Plumbline, for trying things out." : "Trained in the toy world, for trying things out.")] : null),
     h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]))];
 }
 

@@ -93,7 +93,11 @@ class Form {
     };
     const buttons = [["dataset", "From a dataset"], ["texts", "Typed here"]].map(([value, words]) =>
       h("button", { type: "button", value, onclick: () => { this.source = value; show(); this.changed(); } }, words));
+    // Prompts without answers are never trained on: all of them may be asked.
+    const wholeOrTest = () => { this.split.value = this.datasets.find((one) => one.id === this.dataset.value)?.kind === "prompts" ? "" : "test"; };
+    this.dataset.addEventListener("input", wholeOrTest);
     for (const input of [this.dataset, this.split, this.limit, this.texts]) input.addEventListener("input", () => this.changed());
+    wholeOrTest();
     show();
     return h("section.pl-card.pl-stack.tight", h("h2", "Prompts"), this.datasets.length > 0 && h("div.pl-segments", { role: "group", "aria-label": "Where prompts come from" }, buttons), fromDataset, this.textField);
   }
