@@ -56,7 +56,7 @@ def printed(log: Path, process: "subprocess.Popen[bytes]", pattern: str) -> str:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """The program on a new data folder, stopped as Ctrl-C stops it."""
+    """The program on a new data folder, stopped as a service manager stops it."""
     folder = tmp_path_factory.mktemp("program")
     models, log = folder / "models", folder / "output"
     models.mkdir()
@@ -74,7 +74,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
             address = printed(log, process, r"Plumbline is at (http://\S+)")
             yield Program(address, "admin", password, models)
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             process.wait(90)
 
 
