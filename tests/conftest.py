@@ -1,6 +1,7 @@
 """Real Postgres and Valkey for every test that asks, built by the migrations; clients that are signed in."""
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ from plumbline.embedded import Embedded
 
 # Tracebacks with every local variable take most of a minute to draw.
 structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
+
+# A runner started in the background ignores Ctrl-C, and so would every program that a test starts and stops by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ORIGIN = "http://localhost"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
