@@ -2,8 +2,10 @@
 
 import uuid
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, Enum, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db import Base, ProjectRow
@@ -17,10 +19,14 @@ class Source(StrEnum):
     hub = "hub"
     run = "run"
     toy = "toy"
+    endpoint = "endpoint"
 
 
 class Checkpoint(ProjectRow, Base):
-    """A folder of weights that does not change; an adapter stands on its parent."""
+    """A folder of weights that does not change, an adapter on its parent, or a model that an endpoint serves.
+
+    `path` is an endpoint's address. `template` is a chat template that somebody gave to weights without `own_template`.
+    """
 
     __tablename__ = "checkpoints"
     __table_args__ = (
@@ -43,11 +49,18 @@ class Checkpoint(ProjectRow, Base):
     parameters: Mapped[int] = mapped_column(BigInteger)
     max_tokens: Mapped[int | None]
     toy: Mapped[bool] = mapped_column(default=False)
+    endpoint: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    own_template: Mapped[bool] = mapped_column(default=True)
+    template: Mapped[str | None]
+    license: Mapped[str | None]
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
 
 class Fetch(Work, ProjectRow, Base):
-    """A download from a model hub on its way to a checkpoint; `done` and `total` count bytes."""
+    """A download from a model hub on its way to a checkpoint; `done` and `total` count bytes.
+
+    `secret` names the project's token that opens the model; `attempts` counts workers that began it.
+    """
 
     __tablename__ = "fetches"
     done: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -56,5 +69,9 @@ class Fetch(Work, ProjectRow, Base):
     hub_id: Mapped[str]
     revision: Mapped[str]
     commit: Mapped[str | None]
+    secret: Mapped[str | None]
+    template: Mapped[str | None]
+    license: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
     checkpoint_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="SET NULL"))
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
