@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend.addresses import Allowance
+
 
 def default_data_folder() -> Path:
     """The data folder when none is named: the system's for root, else the user's."""
@@ -25,6 +27,12 @@ class Settings(BaseSettings):
     data: Path = Field(default_factory=default_data_folder, description="Folder for everything Plumbline stores.")
     database_url: str | None = Field(None, validation_alias=AliasChoices("DATABASE_URL", "database_url"))
     redis_url: str | None = Field(None, validation_alias=AliasChoices("REDIS_URL", "redis_url"))
+    storage: str | None = Field(
+        None, description="Shared folder or fsspec URL (s3://bucket/prefix) of large files; unset: the data folder."
+    )
+    cache_bytes: int = Field(
+        100 << 30, ge=0, description="Most that this machine keeps of copies from a storage that is a URL."
+    )
     host: str = Field("127.0.0.1", description="Address the web server binds.")
     port: int = Field(7860, ge=1, le=65535)
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -35,6 +43,9 @@ class Settings(BaseSettings):
     sign_in_attempts: int = Field(10, ge=1, description="Failed sign-ins allowed per five minutes, name and address.")
     checkpoint_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Folders whose subfolders may be registered as checkpoints."
+    )
+    allowed_addresses: Annotated[tuple[Allowance, ...], NoDecode] = Field(
+        (), description="Private addresses that users may name as endpoints: networks or host:port, split by commas."
     )
     stop_grace_seconds: float = Field(120, gt=0, description="Time a run that is cancelled has for saving.")
     max_upload_bytes: int = Field(4 << 30, ge=1)
@@ -48,6 +59,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_addresses", mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        return (
+            tuple(Allowance.parse(part) for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @property
     def uploads(self) -> Path:

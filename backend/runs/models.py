@@ -2,19 +2,28 @@
 
 import uuid
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Index, SmallInteger, func
+from sqlalchemy import BigInteger, Double, Enum, ForeignKey, Index, LargeBinary, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db import Base, ProjectRow, Row
 from backend.work import Work
 
 
+class Place(StrEnum):
+    """Who trains: a worker of ours, or a program that reports over HTTP."""
+
+    worker = "worker"
+    elsewhere = "elsewhere"
+
+
 class Run(Work, ProjectRow, Base):
     """One training run. `done` and `total` count optimizer steps; `pid` is the worker's, `process_group` the trainer's.
 
-    `spec` is what training is told, without paths; `failure` is the code of the cause when it failed.
+    `spec` is what training is told, without paths; `failure` is the code of the cause when it failed. `reporter` is
+    what the program that trains elsewhere says of itself.
     """
 
     __tablename__ = "runs"
@@ -30,6 +39,10 @@ class Run(Work, ProjectRow, Base):
     events_offset: Mapped[int] = mapped_column(BigInteger, default=0)
     eta_seconds: Mapped[float | None] = mapped_column(Double)
     failure: Mapped[str | None]
+    place: Mapped[Place] = mapped_column(
+        Enum(Place, native_enum=False, length=16, create_constraint=False), default=Place.worker
+    )
+    reporter: Mapped[dict[str, Any] | None]
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
 
@@ -70,3 +83,16 @@ class RunEvent(Row, Base):
     step: Mapped[int | None]
     payload: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class ReportToken(Row, Base):
+    """A token with which a program elsewhere reports one run, and nothing else; shown once, stored as its SHA-256."""
+
+    __tablename__ = "report_tokens"
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    prefix: Mapped[str]
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
