@@ -11,13 +11,15 @@ from sqlalchemy.orm import Session
 
 from backend.settings import get_settings
 
-Bell = Literal["train", "imports", "evaluate", "arena", "fetch"]
+Bell = Literal["train", "imports", "evaluate", "arena", "fetch", "export", "push"]
 QUEUES: dict[str, str] = {
     "plumbline.train": "train",
     "plumbline.imports": "light",
     "plumbline.evaluate": "light",
     "plumbline.arena": "light",
     "plumbline.fetch": "light",
+    "plumbline.export": "light",
+    "plumbline.push": "light",
     "plumbline.ring": "light",
     "plumbline.sweep": "light",
 }

@@ -49,24 +49,24 @@ def inspect(folder: Path) -> CheckpointFacts:
         raise CheckpointRefused(f"{folder} is not a folder.", "Name the folder of a checkpoint.", "checkpoint")
     _require_tokenizer(folder)
     chain = base_chain(folder)
-    config = _json(chain[-1] / "config.json")
-    tensors = list(_tensors(chain[-1]))
-    added = [tensor for adapter in chain[:-1] for tensor in _tensors(adapter)]
+    config = read_json(chain[-1] / "config.json")
+    whole = list(tensors(chain[-1]))
+    added = [tensor for adapter in chain[:-1] for tensor in tensors(adapter)]
     text = _text_config(config)
     return CheckpointFacts(
         folder=folder,
         adapter=len(chain) > 1,
         base=chain[1] if len(chain) > 1 else None,
         architecture=_architecture(config),
-        parameters=sum(math.prod(shape) for _, _, shape in tensors),
-        weight_bytes=sum(BYTES.get(kind, 4) * math.prod(shape) for _, kind, shape in tensors + added),
+        parameters=sum(math.prod(shape) for _, _, shape in whole),
+        weight_bytes=sum(BYTES.get(kind, 4) * math.prod(shape) for _, kind, shape in whole + added),
         max_tokens=context_of(text),
         layers=_count(text, "num_hidden_layers", "n_layer"),
         hidden=_count(text, "hidden_size", "n_embd"),
         vocabulary=_count(text, "vocab_size"),
         linear_shapes=tuple(
             (name.removesuffix(".weight"), shape[0], shape[1])
-            for name, _, shape in tensors
+            for name, _, shape in whole
             if len(shape) == 2 and not _is_embedding(name)
         ),
     )
@@ -110,7 +110,7 @@ def base_chain(folder: Path) -> list[Path]:
     """The folder, then the base it adapts, and so on down to the folder that holds whole weights."""
     chain = [folder]
     while (chain[-1] / ADAPTER).exists():
-        base = _json(chain[-1] / ADAPTER).get("base_model_name_or_path")
+        base = read_json(chain[-1] / ADAPTER).get("base_model_name_or_path")
         if not isinstance(base, str) or not Path(base).is_dir():
             raise CheckpointRefused(
                 f"{chain[-1].name} is an adapter of {base!r}, which is not a folder on this machine.",
@@ -159,7 +159,7 @@ def _require_tokenizer(folder: Path) -> None:
     if (folder / "chat_template.jinja").exists() or any((folder / "additional_chat_templates").glob("*.jinja")):
         return
     settings = folder / "tokenizer_config.json"
-    if not settings.exists() or not _json(settings).get("chat_template"):
+    if not settings.exists() or not read_json(settings).get("chat_template"):
         raise CheckpointRefused(
             f"{folder.name} has no chat template, so nobody can tell where a response begins.",
             "Add chat_template.jinja to the folder.",
@@ -167,7 +167,7 @@ def _require_tokenizer(folder: Path) -> None:
         )
 
 
-def _tensors(folder: Path) -> Iterator[tuple[str, str, list[int]]]:
+def tensors(folder: Path) -> Iterator[tuple[str, str, list[int]]]:
     """Name, dtype and shape of every tensor, from the headers."""
     for path in sorted(folder.glob("*.safetensors")):
         try:
@@ -197,7 +197,8 @@ def _is_embedding(name: str) -> bool:
     return any(part in name for part in ("embed", "wte", "wpe", "lm_head"))
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a checkpoint.  Raises CheckpointRefused."""
     try:
         with path.open("rb") as file:
             raw = file.read(LONGEST_JSON + 1)

@@ -21,6 +21,8 @@ TABLES: dict[Bell, tuple[str, str]] = {
     "evaluate": ("backend.evaluations.models", "Evaluation"),
     "arena": ("backend.evaluations.models", "Match"),
     "fetch": ("backend.checkpoints.models", "Fetch"),
+    "export": ("backend.exports.models", "Export"),
+    "push": ("backend.exports.models", "Push"),
 }
 
 
