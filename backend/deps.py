@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from fastapi import Depends, Header, Request
 from pydantic import BaseModel
@@ -11,13 +11,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.accounts import service as accounts
-from backend.accounts.models import IdempotencyKey, Role, User
+from backend.accounts.models import ApiToken, IdempotencyKey, Role, User
 from backend.db import transaction
 from backend.errors import Conflict, NotAllowed, SignedOut
-from backend.projects import service as projects
+from backend.projects import members
+from backend.projects.members import Place
 from backend.projects.models import Project
 
 COOKIE = "plumbline_session"
+PROJECT_COOKIE = "plumbline_project"
+PROJECT_HEADER = "plumbline-project"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 O = TypeVar("O", bound=BaseModel)  # noqa: E741
 
 
@@ -36,48 +40,113 @@ def bearer(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def find_user(session: Session, request: Request) -> User | None:
-    """Who is asking: by bearer token when there is one, else by cookie."""
-    token = bearer(request)
-    if token is not None:
-        return accounts.by_token(session, token)
-    cookie = request.cookies.get(COOKIE)
-    return accounts.by_cookie(session, cookie) if cookie else None
+class Identity(NamedTuple):
+    """Who is asking, and the API token by which they do, if any."""
+
+    user: User
+    token: ApiToken | None
+
+    @property
+    def limited(self) -> bool:
+        """Whether the token may do less than its person."""
+        return self.token is not None and (self.token.project_id is not None or self.token.role is not None)
 
 
-def current_user(session: SessionDep, request: Request) -> User:
-    user = find_user(session, request)
-    if user is None:
-        if bearer(request) is not None:
+def identify(session: SessionDep, request: Request) -> Identity:
+    """Who is asking: by bearer token when there is one, else by cookie.  Raises SignedOut."""
+    secret = bearer(request)
+    if secret is not None:
+        token = accounts.by_token(session, secret)
+        if token is None:
             raise SignedOut("This API token is wrong or was revoked.", "Make a new one on the Account page.")
+        return Identity(token.user, token)
+    cookie = request.cookies.get(COOKIE)
+    user = accounts.by_cookie(session, cookie) if cookie else None
+    if user is None:
         raise SignedOut
-    return user
+    return Identity(user, None)
+
+
+IdentityDep = Annotated[Identity, Depends(identify)]
+
+
+def current_user(identity: IdentityDep) -> User:
+    return identity.user
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
 
 
-def researcher(user: CurrentUser) -> User:
-    if user.role == Role.annotator:
-        raise NotAllowed("Annotators label and vote; this needs a researcher.", remedy="Ask an admin for the role.")
-    return user
+def whole(identity: IdentityDep) -> User:
+    """The person, about their own account or the instance: nothing for a token of one project or role."""
+    if identity.limited:
+        raise NotAllowed("This API token is for the work in a project only.", remedy="Use the pages, or another token.")
+    return identity.user
 
 
-def admin(user: CurrentUser) -> User:
-    if user.role != Role.admin:
+Whole = Annotated[User, Depends(whole)]
+
+
+def admin(user: Whole) -> User:
+    if not user.admin:
         raise NotAllowed("This needs an admin.", remedy="Ask an admin.")
     return user
 
 
-Researcher = Annotated[User, Depends(researcher)]
 Admin = Annotated[User, Depends(admin)]
 
 
-def current_project(session: SessionDep, user: CurrentUser) -> Project:  # noqa: ARG001  (signed in first)
-    return projects.default(session)
+def named_project(request: Request) -> str | None:
+    """The project that a request names: by header, else a browser's by cookie."""
+    by_cookie = None if bearer(request) else request.cookies.get(PROJECT_COOKIE)
+    return request.headers.get(PROJECT_HEADER) or by_cookie or None
+
+
+def locate(session: SessionDep, identity: IdentityDep, request: Request) -> Place:
+    """The project of a request and what the caller may do in it: the project named, else the token's, else the
+    caller's first.  Raises NotAMember for one that is missing just as for one that is somebody else's."""
+    changes = request.method not in SAFE
+    place = members.place(session, identity.user, identity.token, named_project(request), lock=changes)
+    if changes and place.project.archived_at is not None:
+        raise ProjectArchived("This project is archived: it can be read only.", remedy="Ask an owner to reopen it.")
+    return place
+
+
+PlaceDep = Annotated[Place, Depends(locate)]
+
+
+def current_project(place: PlaceDep) -> Project:
+    return place.project
 
 
 ProjectDep = Annotated[Project, Depends(current_project)]
+
+
+def need(place: Place, role: Role) -> None:
+    """Raises NotAllowed unless the caller has the role, or a greater one, in the project."""
+    if not place.role.includes(role):
+        known = "Annotators label and vote; this" if place.role is Role.annotator else "This"
+        raise NotAllowed(
+            f"{known} needs {'an' if role is Role.owner else 'a'} {role}.", remedy="Ask an owner of the project."
+        )
+
+
+def researcher(place: PlaceDep, user: CurrentUser) -> User:
+    need(place, Role.researcher)
+    return user
+
+
+def owner(place: PlaceDep, user: CurrentUser) -> User:
+    need(place, Role.owner)
+    return user
+
+
+Researcher = Annotated[User, Depends(researcher)]
+Owner = Annotated[User, Depends(owner)]
+
+
+class ProjectArchived(Conflict):
+    title = "Project archived"
 
 
 class KeyReused(Conflict):
@@ -91,10 +160,11 @@ class Once:
         self,
         session: SessionDep,
         user: CurrentUser,
+        project: ProjectDep,
         request: Request,
         idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     ) -> None:
-        self.session, self.user, self.key = session, user, idempotency_key
+        self.session, self.user, self.project, self.key = session, user, project, idempotency_key
         self.route = f"{request.method} {request.url.path}"
 
     def __call__(self, body: BaseModel | None, out: type[O], create: Callable[[], Any]) -> O:
@@ -103,7 +173,9 @@ class Once:
             return out.model_validate(create())
         lock = int.from_bytes(hashlib.sha256(f"{self.user.id} {self.key}".encode()).digest()[:8], signed=True)
         self.session.execute(select(func.pg_advisory_xact_lock(lock)))
-        payload = json.dumps([self.route, body.model_dump(mode="json") if body else None], sort_keys=True)
+        payload = json.dumps(
+            [str(self.project.id), self.route, body.model_dump(mode="json") if body else None], sort_keys=True
+        )
         request_hash = hashlib.sha256(payload.encode()).hexdigest()
         stored = self.session.scalars(
             select(IdempotencyKey).where(IdempotencyKey.user_id == self.user.id, IdempotencyKey.key == self.key)

@@ -23,6 +23,7 @@ from backend.datasets.models import Dataset, Item, Kind
 from backend.db import make_engine, migrate, transaction
 from backend.deps import COOKIE
 from backend.labels.models import Label, Source
+from backend.projects import members
 from backend.projects import service as projects
 from benchmarks.figure import Figure
 from plumbline.embedded import Embedded
@@ -83,11 +84,12 @@ def fill(engine: Engine) -> tuple[uuid.UUID, str]:
     text = SENTENCE * 6
     with transaction(engine) as session:
         project = projects.default(session)
-        user = User(name="bench", role=Role.annotator, password_hash="-", active=True)  # noqa: S106  (opens nothing)
-        other = User(name="other", role=Role.annotator, password_hash="-", active=True)  # noqa: S106
+        user = User(name="bench", password_hash="-", active=True)  # noqa: S106  (opens nothing)
+        other = User(name="other", password_hash="-", active=True)  # noqa: S106
         dataset = Dataset(project_id=project.id, name="Bench", kind=Kind.paired)
         session.add_all([user, other, dataset])
         session.flush()
+        members.join(session, project.id, user, Role.annotator)
         rows = [
             {
                 "project_id": project.id,

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from frontend import static
 from frontend.client import API, connect
 from frontend.guard import Guard, Person, WhoIs
-from frontend.page import PageModule, discover
+from frontend.page import NOBODY, PageModule, discover
 from frontend.theme import theme
 
 # Plural nouns, as the API writes them, lead to the pages that show one of each.
@@ -93,7 +93,9 @@ def _who_is(app: FastAPI) -> WhoIs:
         if response.status_code != 200:
             return None
         body = response.json()
-        person: Person = {"id": str(body["id"]), "name": str(body["name"]), "role": str(body["role"])}
+        project = body["project"]
+        role = project["role"] if project else "admin" if body["admin"] else NOBODY
+        person: Person = {key: body[key] for key in ("id", "name", "admin", "project", "projects")} | {"role": role}
         request.scope["plumbline_person"] = person
         return person
 

@@ -4,6 +4,7 @@ so that it is there at once and the same on every page."""
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from frontend import static
 from frontend.page import ADMINS, EVERYONE, RESEARCH, Page, Role
@@ -40,7 +41,7 @@ _FRAME = static.template("frame")
 _PLAIN = static.template("message")
 
 
-def around(html: str, page: Page, person: Mapping[str, str], pages: Sequence[Page]) -> str:
+def around(html: str, page: Page, person: Mapping[str, Any], pages: Sequence[Page]) -> str:
     """Gradio's page with our head and frame in it."""
     html = _without_remote_metadata(html)
     html = html.replace("</head>", _head(page.title, page, person) + "</head>", 1)
@@ -52,12 +53,12 @@ def around(html: str, page: Page, person: Mapping[str, str], pages: Sequence[Pag
     return html[:start] + '<body class="pl-framed">' + _frame(page.title, page, person, pages) + html[end:]
 
 
-def missing(person: Mapping[str, str], pages: Sequence[Page]) -> str:
+def missing(person: Mapping[str, Any], pages: Sequence[Page]) -> str:
     """The page for an address that leads nowhere."""
     return _plain("Nothing here", "This address leads nowhere. It may be an old link or a typing slip.", person, pages)
 
 
-def forbidden(page: Page, person: Mapping[str, str], pages: Sequence[Page]) -> str:
+def forbidden(page: Page, person: Mapping[str, Any], pages: Sequence[Page]) -> str:
     """The page for a person without the rights."""
     text = (
         f"“{page.title}” is for {' and '.join(sorted(f'{role}s' for role in page.roles))}; you are signed in as "
@@ -66,7 +67,7 @@ def forbidden(page: Page, person: Mapping[str, str], pages: Sequence[Page]) -> s
     return _plain("Not for your role", text, person, pages)
 
 
-def _plain(heading: str, text: str, person: Mapping[str, str], pages: Sequence[Page]) -> str:
+def _plain(heading: str, text: str, person: Mapping[str, Any], pages: Sequence[Page]) -> str:
     page = Page(path="", title=heading, nav="")
     return _PLAIN.substitute(
         head=_head(heading, page, person),
@@ -76,7 +77,7 @@ def _plain(heading: str, text: str, person: Mapping[str, str], pages: Sequence[P
     )
 
 
-def _head(title: str, page: Page, person: Mapping[str, str]) -> str:
+def _head(title: str, page: Page, person: Mapping[str, Any]) -> str:
     assets = f"/ui/{static.version()}"
     modules = ("frame", "api", "dom", *page.modules)
     return _HEAD.substitute(
@@ -96,7 +97,7 @@ def _links(assets: str, modules: Sequence[str]) -> Iterator[str]:
             yield f'<link rel="stylesheet" href="{assets}/{name}.css">'
 
 
-def _frame(title: str, page: Page, person: Mapping[str, str], pages: Sequence[Page]) -> str:
+def _frame(title: str, page: Page, person: Mapping[str, Any], pages: Sequence[Page]) -> str:
     return _FRAME.substitute(
         assets=f"/ui/{static.version()}",
         entries="".join(_entries(page, person, pages)),
@@ -107,7 +108,7 @@ def _frame(title: str, page: Page, person: Mapping[str, str], pages: Sequence[Pa
     )
 
 
-def _entries(page: Page, person: Mapping[str, str], pages: Sequence[Page]) -> Iterator[str]:
+def _entries(page: Page, person: Mapping[str, Any], pages: Sequence[Page]) -> Iterator[str]:
     there = {other.address for other in pages}
     for label, address, roles in NAVIGATION:
         if address in there and person["role"] in roles:
@@ -116,7 +117,7 @@ def _entries(page: Page, person: Mapping[str, str], pages: Sequence[Page]) -> It
             yield f'<li><a href="{address}"{current}>{icon}<span>{label}</span></a></li>'
 
 
-def _tabs(page: Page, person: Mapping[str, str], pages: Sequence[Page]) -> str:
+def _tabs(page: Page, person: Mapping[str, Any], pages: Sequence[Page]) -> str:
     tabs = [other for other in pages if other.tab and other.nav == page.nav and person["role"] in other.roles]
     if page.tab is None or len(tabs) < 2:
         return ""

@@ -6,6 +6,7 @@ use are let through, each for a signed-in person; pages are framed on their way 
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from frontend import frame
 from frontend.page import Page
 
-Person = Mapping[str, str]
+Person = Mapping[str, Any]
 WhoIs = Callable[[Request], Awaitable[Person | None]]
 
 _PUBLIC_FILES = ("/assets/", "/static/", "/theme.css", "/favicon.ico")

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from backend.accounts import service as accounts
+from backend.accounts.models import Role
 from backend.db import MIGRATION_LOCK, migrate, transaction
+from backend.projects import members
 from backend.projects import service as projects
 from backend.settings import Settings
 from plumbline import seed
@@ -32,8 +34,10 @@ def prepare(settings: Settings) -> FirstAdmin | None:
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         project = projects.default(session)
         made = accounts.first_admin(session)
-        if made is not None and settings.seed_tour:
-            seed.tour(session, project)
+        if made is not None:
+            members.join(session, project.id, made[0], Role.owner)
+            if settings.seed_tour:
+                seed.tour(session, project)
     if made is None:
         return None
     user, password = made

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from backend.accounts.models import Role, User
 from backend.db import Base, get_engine, migrate, transaction
 from backend.deps import COOKIE
 from backend.projects import service as projects
+from backend.projects.models import Project
 from backend.settings import Settings, get_settings
 from plumbline.embedded import Embedded
+from tests.people import add_person
 
 # Tracebacks with every local variable take most of a minute to draw.
 structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
@@ -78,22 +79,18 @@ class Client(TestClient):
 
 @pytest.fixture
 def make_client(clean: None) -> Iterator[Callable[..., Client]]:
-    """Makes signed-in clients of a role (without a password: none is checked); `None` for somebody signed out."""
+    """Makes signed-in clients of a role in the default project or another; `None` for somebody signed out."""
     from backend.app import create_app
 
     app = create_app(get_settings())
     opened: list[Client] = []
 
-    def make(role: Role | None = Role.admin, name: str | None = None) -> Client:
+    def make(role: Role | None = Role.admin, name: str | None = None, project: Project | None = None) -> Client:
         client = Client(app, base_url=ORIGIN, headers={"origin": ORIGIN})
         opened.append(client)
         if role is not None:
             with transaction() as session:
-                client.user = User(
-                    name=name or f"{role}-{uuid.uuid4().hex[:8]}", role=role, password_hash="-", active=True
-                )
-                session.add(client.user)
-                session.flush()
+                client.user = add_person(session, role, name, project)
                 client.cookies.set(COOKIE, accounts.open_session(session, client.user), domain="localhost.local")
         return client
 

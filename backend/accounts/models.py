@@ -12,20 +12,35 @@ from backend.db import Base, Row
 
 
 class Role(StrEnum):
-    """What a person may do. An annotator labels and votes, nothing else."""
+    """What a person may do in a project, the least first.
 
-    admin = "admin"
-    researcher = "researcher"
+    An annotator labels and votes, nothing else; a researcher does everything but the members' and the project's own
+    affairs, which are an owner's. `admin` is what an admin of the instance is in every project; nobody is made a
+    member as one.
+    """
+
     annotator = "annotator"
+    researcher = "researcher"
+    owner = "owner"
+    admin = "admin"
+
+    def includes(self, other: "Role") -> bool:
+        """Whether whoever has this role may do what `other` may."""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(other)
+
+
+ROLE = Enum(Role, native_enum=False, length=16, create_constraint=False)
 
 
 class User(Row, Base):
-    """A person who can sign in."""
+    """A person who can sign in. What they may do is up to their memberships; an `admin` may do everything, and looks
+    after the accounts of all."""
 
     __tablename__ = "users"
     name: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str]
-    role: Mapped[Role] = mapped_column(Enum(Role, native_enum=False, length=16, create_constraint=False))
+    admin: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
 
 
@@ -41,11 +56,14 @@ class SignIn(Row, Base):
 
 
 class ApiToken(Row, Base):
-    """A token for programs; shown once, stored as its SHA-256."""
+    """A token for programs; shown once, stored as its SHA-256. One with a project opens nothing else, one with a role
+    may do no more than that, whatever its person may."""
 
     __tablename__ = "api_tokens"
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     name: Mapped[str]
+    project_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    role: Mapped[Role | None] = mapped_column(ROLE)
     prefix: Mapped[str]
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     last_used_at: Mapped[datetime | None]

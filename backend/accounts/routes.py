@@ -8,11 +8,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from backend.accounts import service
 from backend.accounts.limit import SignInLimit
 from backend.accounts.schemas import (
+    MeOut,
     NewPasswordOut,
     NewTokenOut,
     NewUserOut,
+    OwnProject,
     Page,
     PasswordIn,
+    ProjectChoice,
     SignInIn,
     TokenIn,
     TokenOut,
@@ -20,7 +23,8 @@ from backend.accounts.schemas import (
     UserOut,
     UserPatch,
 )
-from backend.deps import COOKIE, Admin, CurrentUser, SessionDep
+from backend.deps import COOKIE, PROJECT_COOKIE, Admin, IdentityDep, SessionDep, Whole, named_project
+from backend.projects import members
 from backend.settings import get_settings
 
 router = APIRouter(tags=["accounts"])
@@ -34,16 +38,13 @@ def sign_in(
     settings = get_settings()
     with limit.guard(body.name, request.client.host if request.client else "unknown"):
         user, token = service.sign_in(session, body.name, body.password)
-    response.set_cookie(
-        COOKIE,
-        token,
-        max_age=settings.session_hours * 3600,
-        httponly=True,
-        samesite="lax",
-        secure=settings.secure_cookies,
-        path="/",
-    )
+    _set_cookie(response, COOKIE, token, settings.session_hours * 3600)
     return UserOut.model_validate(user)
+
+
+def _set_cookie(response: Response, name: str, value: str, seconds: int) -> None:
+    secure = get_settings().secure_cookies
+    response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=secure, path="/")
 
 
 @router.delete("/session", status_code=204)
@@ -53,43 +54,64 @@ def sign_out(request: Request, response: Response, session: SessionDep) -> None:
     if token:
         service.sign_out(session, token)
     response.delete_cookie(COOKIE, path="/")
+    response.delete_cookie(PROJECT_COOKIE, path="/")
 
 
 @router.get("/me")
-def me(user: CurrentUser) -> UserOut:
-    """Who is signed in."""
-    return UserOut.model_validate(user)
+def me(identity: IdentityDep, request: Request, session: SessionDep) -> MeOut:
+    """Who is signed in, their projects, and which of them requests like this one are about."""
+    own = members.places(session, identity.user, identity.token)
+    found = members.choose(own, named_project(request))
+    return MeOut(
+        **UserOut.model_validate(identity.user).model_dump(),
+        project=_own(found) if found else None,
+        projects=[_own(place) for place in own],
+    )
+
+
+def _own(place: members.Place) -> OwnProject:
+    project, role = place
+    return OwnProject(id=project.id, name=project.name, role=role, archived=project.archived_at is not None)
+
+
+@router.put("/me/project", status_code=204)
+def choose_project(body: ProjectChoice, user: Whole, session: SessionDep, response: Response) -> None:
+    """Make a project the one that this browser's requests are about when they name none."""
+    found = members.place(session, user, None, str(body.project_id), lock=False)
+    _set_cookie(response, PROJECT_COOKIE, str(found.project.id), 400 * 24 * 3600)
 
 
 @router.post("/me/password", status_code=204)
-def change_password(body: PasswordIn, user: CurrentUser, session: SessionDep, response: Response) -> None:
+def change_password(body: PasswordIn, user: Whole, session: SessionDep, response: Response) -> None:
     """Change the own password; every browser session of the person ends, API tokens stay."""
     service.set_password(session, user, body.old, body.new)
     response.delete_cookie(COOKIE, path="/")
 
 
 @router.delete("/me/sessions", status_code=204)
-def sign_out_everywhere(user: CurrentUser, session: SessionDep, response: Response) -> None:
+def sign_out_everywhere(user: Whole, session: SessionDep, response: Response) -> None:
     """End every browser session of the person, this one too; tokens stay."""
     service.end_sessions(session, user)
     response.delete_cookie(COOKIE, path="/")
 
 
 @router.get("/me/tokens")
-def list_tokens(user: CurrentUser, session: SessionDep) -> Page[TokenOut]:
+def list_tokens(user: Whole, session: SessionDep) -> Page[TokenOut]:
     """The own API tokens, newest first."""
     return Page(items=[TokenOut.model_validate(token) for token in service.tokens(session, user)])
 
 
 @router.post("/me/tokens", status_code=201)
-def add_token(body: TokenIn, user: CurrentUser, session: SessionDep) -> NewTokenOut:
-    """A new API token; its text is shown once."""
-    token, secret = service.add_token(session, user, body.name)
+def add_token(body: TokenIn, user: Whole, session: SessionDep) -> NewTokenOut:
+    """A new API token, of one project and of at most a role if so wanted; its text is shown once."""
+    if body.project_id is not None:
+        members.place(session, user, None, str(body.project_id), lock=False)
+    token, secret = service.add_token(session, user, body.name, project_id=body.project_id, role=body.role)
     return NewTokenOut(**TokenOut.model_validate(token).model_dump(), token=secret)
 
 
 @router.delete("/me/tokens/{token_id}", status_code=204)
-def revoke_token(token_id: uuid.UUID, user: CurrentUser, session: SessionDep) -> None:
+def revoke_token(token_id: uuid.UUID, user: Whole, session: SessionDep) -> None:
     """Afterwards the token opens nothing."""
     service.revoke_token(session, user, token_id)
 
@@ -102,15 +124,15 @@ def list_users(_: Admin, session: SessionDep) -> Page[UserOut]:
 
 @router.post("/users", status_code=201)
 def add_user(body: UserIn, _: Admin, session: SessionDep) -> NewUserOut:
-    """Add a person; the password is shown once."""
-    user, password = service.add(session, body.name, body.role)
+    """Add a person, in no project yet; the password is shown once."""
+    user, password = service.add(session, body.name, admin=body.admin)
     return NewUserOut(**UserOut.model_validate(user).model_dump(), password=password)
 
 
 @router.patch("/users/{user_id}")
 def change_user(user_id: uuid.UUID, body: UserPatch, _: Admin, session: SessionDep) -> UserOut:
-    """Change a role, or close or reopen an account."""
-    return UserOut.model_validate(service.change(session, service.find(session, user_id), body.role, body.active))
+    """Make an admin or no longer one, or close or reopen an account."""
+    return UserOut.model_validate(service.change(session, service.find(session, user_id), body.admin, body.active))
 
 
 @router.post("/users/{user_id}/password-reset")

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -12,6 +12,7 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=64, pattern=r"^[\w.@+-]+$")
 ]
 Password = Annotated[str, Field(min_length=10, max_length=256)]
+MemberRole = Literal[Role.owner, Role.researcher, Role.annotator]
 T = TypeVar("T")
 
 
@@ -46,20 +47,34 @@ class PasswordIn(In):
 
 class UserIn(In):
     name: Name
-    role: Role
+    admin: bool = False
 
 
 class UserPatch(In):
-    role: Role | None = None
+    admin: bool | None = None
     active: bool | None = None
 
 
 class UserOut(Out):
     id: uuid.UUID
     name: str
-    role: Role
+    admin: bool = Field(description="Of the instance: looks after accounts, and may do everything in every project.")
     active: bool
     created_at: datetime
+
+
+class OwnProject(BaseModel):
+    """A project that the caller is in."""
+
+    id: uuid.UUID
+    name: str
+    role: Role
+    archived: bool
+
+
+class MeOut(UserOut):
+    project: OwnProject | None = Field(description="The project of this request; null when the caller is in none.")
+    projects: list[OwnProject]
 
 
 class NewUserOut(UserOut):
@@ -70,13 +85,21 @@ class NewPasswordOut(Out):
     password: str = Field(description="Shown once.")
 
 
+class ProjectChoice(In):
+    project_id: uuid.UUID
+
+
 class TokenIn(In):
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+    project_id: uuid.UUID | None = Field(None, description="The only project that it opens; null for all of yours.")
+    role: MemberRole | None = Field(None, description="It may do no more than this; null for all that you may.")
 
 
 class TokenOut(Out):
     id: uuid.UUID
     name: str
+    project_id: uuid.UUID | None
+    role: Role | None
     prefix: str
     created_at: datetime
     last_used_at: datetime | None

@@ -83,26 +83,26 @@ def by_cookie(session: Session, token: str) -> User | None:
     return found.user
 
 
-def by_token(session: Session, token: str) -> User | None:
-    """Whose API token this is, if it is one and not revoked."""
+def by_token(session: Session, token: str) -> ApiToken | None:
+    """The API token, with its person, if it is one and not revoked."""
     found = session.scalars(select(ApiToken).where(ApiToken.token_hash == digest(token))).first()
     if found is None or found.revoked_at is not None or not found.user.active:
         return None
     if found.last_used_at is None or now() - found.last_used_at > SEEN_EVERY:
         found.last_used_at = now()
-    return found.user
+    return found
 
 
 def people(session: Session) -> Sequence[User]:
     return session.scalars(select(User).order_by(User.name)).all()
 
 
-def add(session: Session, name: str, role: Role, password: str | None = None) -> tuple[User, str]:
-    """A new person and the password, which is random unless given."""
+def add(session: Session, name: str, *, admin: bool = False, password: str | None = None) -> tuple[User, str]:
+    """A new person, in no project yet, and the password, which is random unless given."""
     if session.scalars(select(User.id).where(User.name == name)).first():
         raise NameTaken(f"There is already somebody called {name}.", field="name", remedy="Choose another name.")
     password = password or secrets.token_urlsafe(12)
-    user = User(name=name, role=role, password_hash=hasher().hash(password), active=True)
+    user = User(name=name, admin=admin, password_hash=hasher().hash(password), active=True)
     session.add(user)
     session.flush()
     return user, password
@@ -113,7 +113,7 @@ def first_admin(session: Session) -> tuple[User, str] | None:
     if session.scalar(select(func.count()).select_from(User)):
         return None
     settings = get_settings()
-    return add(session, settings.admin_name.lower(), Role.admin, settings.admin_password)
+    return add(session, settings.admin_name.lower(), admin=True, password=settings.admin_password)
 
 
 def find(session: Session, user_id: uuid.UUID) -> User:
@@ -123,15 +123,15 @@ def find(session: Session, user_id: uuid.UUID) -> User:
     return user
 
 
-def change(session: Session, user: User, role: Role | None, active: bool | None) -> User:
-    """Give another role, or close or reopen the account. There is always an active admin."""
-    demoted = role is not None and role != Role.admin
-    if user.role == Role.admin and user.active and (demoted or active is False):
-        session.scalars(select(User.id).where(User.role == Role.admin).with_for_update()).all()
-        admins = select(func.count()).where(User.role == Role.admin, User.active, User.id != user.id)
+def change(session: Session, user: User, admin: bool | None, active: bool | None) -> User:
+    """Make an admin or no longer one, or close or reopen the account. There is always an active admin."""
+    if user.admin and user.active and (admin is False or active is False):
+        session.scalars(select(User.id).where(User.admin).with_for_update()).all()
+        admins = select(func.count()).where(User.admin, User.active, User.id != user.id)
         if not session.scalar(admins):
             raise LastAdmin("This is the only admin.", remedy="Make somebody else an admin first.")
-    user.role = role or user.role
+    if admin is not None:
+        user.admin = admin
     if active is not None:
         user.active = active
         if not active:
@@ -167,10 +167,14 @@ def tokens(session: Session, user: User) -> Sequence[ApiToken]:
     return session.scalars(select(ApiToken).where(ApiToken.user_id == user.id).order_by(ApiToken.id.desc())).all()
 
 
-def add_token(session: Session, user: User, name: str) -> tuple[ApiToken, str]:
-    """A new API token; the text is returned this once."""
+def add_token(
+    session: Session, user: User, name: str, *, project_id: uuid.UUID | None = None, role: Role | None = None
+) -> tuple[ApiToken, str]:
+    """A new API token, of one project and of at most a role if so wanted; the text is returned this once."""
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    token = ApiToken(user=user, name=name, prefix=secret[:10], token_hash=digest(secret))
+    token = ApiToken(
+        user=user, name=name, project_id=project_id, role=role, prefix=secret[:10], token_hash=digest(secret)
+    )
     session.add(token)
     session.flush()
     return token, secret

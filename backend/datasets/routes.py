@@ -22,7 +22,7 @@ from backend.datasets.schemas import (
     SnapshotOut,
 )
 from backend.db import transaction
-from backend.deps import CurrentUser, OnceDep, ProjectDep, Researcher, SessionDep
+from backend.deps import OnceDep, PlaceDep, ProjectDep, Researcher, SessionDep
 from backend.settings import get_settings
 
 router = APIRouter(tags=["datasets"])
@@ -47,31 +47,28 @@ def _out(dataset: Dataset, numbers: service.Numbers) -> DatasetOut:
 
 @router.get("/datasets")
 def list_datasets(
-    user: CurrentUser,
+    place: PlaceDep,
     session: SessionDep,
-    project: ProjectDep,
     cursor: Cursor = None,
     limit: Limit = 50,
     search: Search = None,
 ) -> Page[DatasetOut] | Page[DatasetBrief]:
     """Datasets, newest first; annotators see names and numbers only."""
-    rows, next_cursor = service.page(session, project, cursor, limit, search)
+    rows, next_cursor = service.page(session, place.project, cursor, limit, search)
     numbers = service.numbers(session, rows)
     full = [_out(row, numbers[row.id]) for row in rows]
-    if user.role is Role.annotator:
+    if place.role is Role.annotator:
         brief = [DatasetBrief(**dataset.model_dump(include=set(DatasetBrief.model_fields))) for dataset in full]
         return Page[DatasetBrief](items=brief, next_cursor=next_cursor)
     return Page[DatasetOut](items=full, next_cursor=next_cursor)
 
 
 @router.get("/datasets/{dataset_id}")
-def read_dataset(
-    dataset_id: uuid.UUID, user: CurrentUser, session: SessionDep, project: ProjectDep
-) -> DatasetDetail | DatasetBrief:
+def read_dataset(dataset_id: uuid.UUID, place: PlaceDep, session: SessionDep) -> DatasetDetail | DatasetBrief:
     """One dataset with its splits, labels and lengths; annotators see its name and numbers only."""
-    dataset = service.find(session, project, dataset_id)
+    dataset = service.find(session, place.project, dataset_id)
     out = _out(dataset, service.numbers(session, [dataset])[dataset.id])
-    if user.role is Role.annotator:
+    if place.role is Role.annotator:
         return DatasetBrief(**out.model_dump(include=set(DatasetBrief.model_fields)))
     sources = judgements.sources(session, dataset.id)
     bars, looked_at = lengths.histogram(session, dataset.id)

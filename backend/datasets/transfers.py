@@ -3,20 +3,22 @@
 import json
 import uuid
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
+from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
+from backend.accounts.models import Role, User
 from backend.accounts.schemas import Page
 from backend.datasets import imports, uploads
 from backend.datasets.schemas import ImportDetail, ImportIn, ImportOut, PreviewIn, PreviewOut, UploadOut
 from backend.datasets.service import MAX_PAGE
 from backend.db import transaction
-from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep, current_user, researcher
+from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep, identify, locate, need
 from backend.errors import AppError
-from backend.projects import service as projects
+from backend.projects.models import Project
 from backend.settings import get_settings
 
 router = APIRouter()
@@ -38,16 +40,30 @@ def a_file(*media_types: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "A file to keep", "content": content}}
 
 
-def uploader(request: Request) -> uuid.UUID:
-    """Who uploads; asked in a transaction of its own, because the file may take an hour to arrive."""
+class Uploader(NamedTuple):
+    """Who uploads, and into which project."""
+
+    user: User
+    project: Project
+
+
+def uploading(session: Session, request: Request) -> Uploader:
+    """Raises SignedOut, NotAMember or NotAllowed."""
+    identity = identify(session, request)
+    place = locate(session, identity, request)
+    need(place, Role.researcher)
+    return Uploader(identity.user, place.project)
+
+
+def may_upload(request: Request) -> None:
+    """Asked in a transaction of its own, because the file may take an hour to arrive; and asked again when it has."""
     with transaction() as session:
-        return researcher(current_user(session, request)).id
+        uploading(session, request)
 
 
-@router.post("/uploads", status_code=201)
+@router.post("/uploads", status_code=201, dependencies=[Depends(may_upload)])
 async def upload(
     request: Request,
-    user_id: Annotated[uuid.UUID, Depends(uploader)],
     filename: Annotated[str, Query(min_length=1, max_length=400)],
 ) -> UploadOut:
     """Keep the request's raw body as a file."""
@@ -58,7 +74,8 @@ async def upload(
 
     def record() -> UploadOut:
         with transaction() as session:
-            row = uploads.record(session, projects.default(session), user_id, filename, received)
+            by = uploading(session, request)
+            row = uploads.record(session, by.project, by.user.id, filename, received)
             session.refresh(row)
             return UploadOut.model_validate(row)
 

@@ -62,17 +62,22 @@ def ask(session: Session, project: Project, user: User, body: ArenaIn) -> Match:
     return match
 
 
-def find(session: Session, user: User, match_id: uuid.UUID, *, lock: bool = False) -> Match:
+def find(session: Session, project: Project, user: User, match_id: uuid.UUID, *, lock: bool = False) -> Match:
     """The person's own arena match.  Raises NotFound."""
-    match = session.get(Match, match_id, with_for_update=lock)
-    if match is None or match.evaluation_id is not None or match.created_by != user.id:
+    match = session.get(Match, match_id, with_for_update=lock or None)
+    if match is None or match.project_id != project.id or match.evaluation_id is not None:
+        raise NotFound.of("match")
+    if match.created_by != user.id:
         raise NotFound.of("match")
     return match
 
 
-def page(session: Session, user: User, cursor: str | None, limit: int) -> tuple[Sequence[Match], str | None]:
+def page(
+    session: Session, project: Project, user: User, cursor: str | None, limit: int
+) -> tuple[Sequence[Match], str | None]:
     """The person's own arena matches, newest first, and the cursor of the next page."""
-    query = select(Match).where(IN_ARENA, Match.created_by == user.id).order_by(Match.id.desc()).limit(limit + 1)
+    own = IN_ARENA, Match.created_by == user.id, Match.project_id == project.id
+    query = select(Match).where(*own).order_by(Match.id.desc()).limit(limit + 1)
     if cursor is not None:
         query = query.where(Match.id < uuid_cursor(cursor))
     rows = session.scalars(query).all()

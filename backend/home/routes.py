@@ -13,4 +13,4 @@ router = APIRouter(tags=["home"])
 @router.get("/home")
 def home(caller: CallerDep, session: SessionDep) -> HomeOut:
     """The loop's live numbers, as far as the caller may see them."""
-    return service.read(session, service.Visitor(caller.user, caller.project_id, caller.midnight))
+    return service.read(session, service.Visitor(caller.user, caller.role, caller.project_id, caller.midnight))

@@ -34,9 +34,10 @@ SHOWN = 3
 
 
 class Visitor(NamedTuple):
-    """Who opens Home, in which project, and when their day began."""
+    """Who opens Home, as what and in which project, and when their day began."""
 
     user: User
+    role: Role
     project_id: uuid.UUID
     midnight: datetime
 
@@ -45,7 +46,7 @@ def read(session: Session, visitor: Visitor) -> HomeOut:
     """The whole page; an annotator's holds what annotators work with."""
     project_id = visitor.project_id
     progress = queries.progress(session, visitor.user.id, visitor.midnight, project_id=project_id, dataset_id=None)
-    research = visitor.user.role != Role.annotator
+    research = visitor.role != Role.annotator
     runs = _runs(session, project_id) if research else None
     return HomeOut(
         datasets=_count(session, Dataset, Dataset.project_id == project_id),
@@ -124,7 +125,7 @@ def _resume(session: Session, visitor: Visitor, progress: list[DatasetProgress])
         left = f"{following.progress.left} pairs left"
         address = f"/label?dataset={following.dataset_id}"
         lines.append(ResumeLine(kind="label", title=following.name, detail=left, address=address, at=None))
-    if visitor.user.role == Role.annotator:
+    if visitor.role == Role.annotator:
         return lines
     own = Run.created_by == visitor.user.id, Run.project_id == visitor.project_id
     for run in session.scalars(select(Run).where(*own).order_by(Run.id.desc()).limit(2)):

@@ -97,26 +97,29 @@ def hold(session: Session, user_id: uuid.UUID, items: Sequence[Item]) -> list[He
     return [Held(item, by_item[item.id]) for item in items]
 
 
-def find(session: Session, user_id: uuid.UUID, token: uuid.UUID) -> Lease:
+def find(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, token: uuid.UUID) -> Lease:
     """The person's own lease with this token."""
-    found = session.scalars(select(Lease).where(Lease.token == token, Lease.annotator_id == user_id)).first()
+    own = Lease.token == token, Lease.annotator_id == user_id, Lease.project_id == project_id
+    found = session.scalars(select(Lease).where(*own)).first()
     if found is None:
         raise NotFound.of("lease")
     return found
 
 
-def renew(session: Session, user_id: uuid.UUID, token: uuid.UUID) -> Lease:
+def renew(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, token: uuid.UUID) -> Lease:
     """Ten minutes more from now, unless the lease ran out and the item went to somebody else."""
-    item = lock(session, find(session, user_id, token).item_id)  # the item before its leases, as everybody does
+    item = lock(
+        session, find(session, project_id, user_id, token).item_id
+    )  # the item before its leases, as everybody does
     gone = select(exists().where(Item.id == item.id, done_for(user_id) | _held_from(user_id)))
     if session.scalar(gone):
         raise LeaseLost("This pair went to somebody else meanwhile.", remedy="Go on with the next one.")
     return hold(session, user_id, [item])[0].lease
 
 
-def release(session: Session, user_id: uuid.UUID, token: uuid.UUID) -> None:
+def release(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, token: uuid.UUID) -> None:
     """Afterwards the item is free for others."""
-    lease = find(session, user_id, token)
+    lease = find(session, project_id, user_id, token)
     lock(session, lease.item_id)
     lease.expires_at = func.now()
 

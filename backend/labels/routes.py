@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from backend.accounts.models import Role
 from backend.accounts.schemas import Page
-from backend.deps import CurrentUser, ProjectDep, SessionDep
+from backend.deps import CurrentUser, PlaceDep, SessionDep
 from backend.labels import leases, service
 from backend.labels.cards import turned
 from backend.labels.models import Label
@@ -34,7 +34,7 @@ Labels = Page[LabelOut] | Page[OwnLabelOut]
 
 def calling(
     user: CurrentUser,
-    project: ProjectDep,
+    place: PlaceDep,
     x_utc_offset: Annotated[
         int, Header(ge=-DAY_MINUTES, le=DAY_MINUTES, description="Minutes that the person's clock is ahead of UTC.")
     ] = 0,
@@ -42,7 +42,7 @@ def calling(
     """Who labels; their day begins at midnight of their own clock."""
     ahead = timedelta(minutes=x_utc_offset)
     local = datetime.now(UTC) + ahead
-    return Caller(user, project.id, local.replace(hour=0, minute=0, second=0, microsecond=0) - ahead)
+    return Caller(user, place.role, place.project.id, local.replace(hour=0, minute=0, second=0, microsecond=0) - ahead)
 
 
 CallerDep = Annotated[Caller, Depends(calling)]
@@ -78,7 +78,7 @@ def undo(label_id: uuid.UUID, caller: CallerDep, session: SessionDep) -> UndoneO
 @router.get("/items/{item_id}/labels")
 def item_labels(item_id: uuid.UUID, caller: CallerDep, session: SessionDep) -> Labels:
     """Every version of an item's labels; annotators see their own, in the order they saw."""
-    own = caller.user.role == Role.annotator
+    own = caller.role is Role.annotator
     return _page(service.of_item(session, caller, item_id, own=own), own=own)
 
 
@@ -91,7 +91,7 @@ def dataset_labels(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Labels:
     """The labels that count in a dataset; annotators see their own, in the order they saw."""
-    own = caller.user.role == Role.annotator
+    own = caller.role is Role.annotator
     rows = service.of_dataset(session, caller, dataset_id, own=own, after=cursor, limit=limit + 1)
     return _page(rows[:limit], own=own, more=len(rows) > limit)
 
@@ -99,13 +99,13 @@ def dataset_labels(
 @router.post("/leases/{token}/renew")
 def renew(token: uuid.UUID, caller: CallerDep, session: SessionDep) -> RenewedOut:
     """Keep a pair for ten minutes more."""
-    return RenewedOut.model_validate(leases.renew(session, caller.user.id, token))
+    return RenewedOut.model_validate(leases.renew(session, caller.project_id, caller.user.id, token))
 
 
 @router.delete("/leases/{token}", status_code=204)
 def release(token: uuid.UUID, caller: CallerDep, session: SessionDep) -> None:
     """Give a pair back."""
-    leases.release(session, caller.user.id, token)
+    leases.release(session, caller.project_id, caller.user.id, token)
 
 
 def _own(label: Label) -> OwnLabelOut:

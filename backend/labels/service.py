@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from backend.accounts.models import User
+from backend.accounts.models import Role, User
 from backend.datasets.models import Dataset, Item, Kind
 from backend.errors import Conflict, NotFound
 from backend.labels import leases
@@ -36,9 +36,10 @@ class ChangedSince(Conflict):
 
 
 class Caller(NamedTuple):
-    """Who labels, in which project, and when their day began."""
+    """Who labels, as what and in which project, and when their day began."""
 
     user: User
+    role: Role
     project_id: uuid.UUID
     midnight: datetime
 

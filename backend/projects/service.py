@@ -1,7 +1,6 @@
-"""Projects: there is one, "Tour", until membership arrives."""
+"""Projects: the first one, making, naming, archiving and deleting them."""
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend.projects.models import Project
@@ -10,9 +9,10 @@ DEFAULT = "Tour"
 
 
 def default(session: Session) -> Project:
-    """The default project, made when it is missing."""
-    found = session.scalars(select(Project).where(Project.name == DEFAULT)).first()
+    """The oldest project; "Tour", made now, when there is none."""
+    found = session.scalars(select(Project).where(Project.deleted_at.is_(None)).order_by(Project.id).limit(1)).first()
     if found is None:
-        session.execute(insert(Project).values(name=DEFAULT).on_conflict_do_nothing())
-        found = session.scalars(select(Project).where(Project.name == DEFAULT)).one()
+        found = Project(name=DEFAULT)
+        session.add(found)
+        session.flush()
     return found

@@ -58,6 +58,9 @@ export async function* all(path, query = {}) {
 export async function request(method, path, body, options = {}) {
   // The person's day begins at their own midnight: the API is told how far their clock is from UTC.
   const headers = { Accept: "application/json", "X-UTC-Offset": String(-new Date().getTimezoneOffset()), ...options.headers };
+  // A tab stays in the project that it was opened in, whatever another tab has chosen since.
+  const project = window.plumbline?.me?.project;
+  if (project) headers["Plumbline-Project"] = project.id;
   if (options.key) headers["Idempotency-Key"] = options.key;
   const init = { method, headers, credentials: "same-origin", signal: options.signal, keepalive: Boolean(options.keepalive) };
   if (options.raw !== undefined) {

@@ -4,10 +4,11 @@ import { connection, del } from "./api.js";
 import { errorCard, fill, toastError } from "./dom.js";
 import { bind, showHelp } from "./keys.js";
 
-// The signed-in person: {id, name, role}.
+// The signed-in person: {id, name, admin, role, project, projects}; the role is the one in the project of this page.
 export const me = window.plumbline.me;
-export const mayResearch = me.role === "admin" || me.role === "researcher";
-export const isAdmin = me.role === "admin";
+export const mayResearch = ["admin", "owner", "researcher"].includes(me.role);
+export const isOwner = ["admin", "owner"].includes(me.role);
+export const isAdmin = me.admin;
 
 // What `?name=` says, or null.
 export const param = (name) => new URLSearchParams(location.search).get(name);

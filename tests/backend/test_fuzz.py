@@ -35,6 +35,7 @@ from backend.work import State
 from plumbline.embedded import Embedded
 from tests import loop
 from tests.backend.checkpoints.conftest import config, weights
+from tests.people import add_person
 
 CHECKS: list[CheckFunction] = [not_a_server_error, content_type_conformance, response_schema_conformance]
 ANSWER = {"content": "A quiet place.", "tokens": 4, "ended": True}
@@ -56,8 +57,8 @@ class World(NamedTuple):
 def world(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> World:
     """One row of every noun, made once: fuzzing ids alone would only ever meet 404."""
     with transaction() as session:
-        user, _ = accounts.add(session, f"fuzz-{uuid.uuid4().hex[:8]}", Role.admin)
-        other, _ = accounts.add(session, f"other-{uuid.uuid4().hex[:8]}", Role.annotator)
+        user = add_person(session, Role.admin)
+        other = add_person(session, Role.annotator)
         token = accounts.add_token(session, user, "fuzz")[1]
     checkpoints = [_checkpoint(tmp_path_factory.mktemp("model")) for _ in range(2)]
     dataset = loop.add_dataset()

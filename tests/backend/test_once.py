@@ -13,6 +13,7 @@ from backend.accounts import service
 from backend.accounts.models import Role
 from backend.db import transaction
 from backend.deps import OnceDep
+from tests.people import add_person
 
 
 class Thing(BaseModel):
@@ -35,7 +36,7 @@ def thing_client(clean: None) -> TestClient:
         return once(body, Thing, make)
 
     with transaction() as session:
-        user, _ = service.add(session, "kim", Role.researcher)
+        user = add_person(session, Role.researcher, "kim")
         _, token = service.add_token(session, user, "test")
     return TestClient(app, headers={"authorization": f"Bearer {token}"})
 

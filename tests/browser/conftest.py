@@ -15,10 +15,11 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.accounts import service as accounts
-from backend.accounts.models import Role, User
+from backend.accounts.models import Role
 from backend.db import transaction
 from backend.deps import COOKIE
 from plumbline.embedded import Embedded
+from tests.people import add_person
 
 INSTALLED = ("chromium", "chromium-browser", "google-chrome", "chrome")
 STARTS_WITHIN = 60.0
@@ -103,9 +104,7 @@ def sign_in(clean: None, browser: Browser, web: Web) -> Iterator[SignIn]:
 
     def open_page(role: Role = Role.researcher, name: str | None = None, **context: object) -> Page:
         with transaction() as session:
-            user = User(name=name or str(role), role=role, password_hash="-", active=True)
-            session.add(user)
-            session.flush()
+            user = add_person(session, role, name or str(role))
             token = accounts.open_session(session, user)
         made = browser.new_context(base_url=web.address, **context)  # type: ignore[arg-type]
         made.set_default_timeout(45_000)

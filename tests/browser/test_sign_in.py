@@ -8,6 +8,8 @@ from playwright.sync_api import Browser, Page, expect
 from backend.accounts import service as accounts
 from backend.accounts.models import Role
 from backend.db import transaction
+from backend.projects import members
+from backend.projects import service as projects
 from tests.browser.conftest import SignIn, Web
 
 pytestmark = pytest.mark.browser
@@ -28,7 +30,9 @@ ELSEWHERE = [
 
 def person(name: str, role: Role = Role.researcher) -> str:
     with transaction() as session:
-        return accounts.add(session, name, role)[1]
+        user, password = accounts.add(session, name)
+        members.join(session, projects.default(session).id, user, role)
+        return password
 
 
 def submit(page: Page, name: str, password: str) -> None:

@@ -1,6 +1,5 @@
 """The pages mounted on the API, called without a socket."""
 
-import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -8,10 +7,11 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from backend.accounts import service as accounts
-from backend.accounts.models import Role, User
+from backend.accounts.models import Role
 from backend.db import transaction
 from backend.deps import COOKIE
 from plumbline.embedded import Embedded
+from tests.people import add_person
 
 ORIGIN = "http://localhost"
 
@@ -40,9 +40,7 @@ def visit(clean: None, web: FastAPI) -> Iterator[Callable[..., TestClient]]:
         opened.append(client)
         if role is not None:
             with transaction() as session:
-                user = User(name=name or f"{role}-{uuid.uuid4().hex[:8]}", role=role, password_hash="-", active=True)
-                session.add(user)
-                session.flush()
+                user = add_person(session, role, name)
                 client.cookies.set(COOKIE, accounts.open_session(session, user), domain="localhost.local")
         return client
 

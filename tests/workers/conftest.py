@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.accounts.models import Role, User
+from backend.accounts.models import Role
 from backend.db import transaction
 from backend.runs.models import Run
 from backend.settings import Settings
 from tests import loop
+from tests.people import add_person
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +23,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def queue_run(clean: None, settings: Settings, tiny: Path) -> Callable[..., Run]:
     """Queues small runs on real parts; keyword arguments change the spec."""
     with transaction() as session:
-        user = User(name="ada", role=Role.researcher, password_hash="-", active=True)
-        session.add(user)
+        user = add_person(session, Role.researcher, "ada")
     checkpoint = loop.add_checkpoint(tiny)
     dataset = loop.add_dataset()
 

@@ -22,7 +22,7 @@ PASSWORD = "correct horse battery"
 @pytest.fixture
 def person(anonymous: Client) -> str:
     with transaction() as session:
-        user, _ = service.add(session, "mira", Role.researcher, PASSWORD)
+        user, _ = service.add(session, "mira", password=PASSWORD)
     return user.name
 
 
@@ -139,7 +139,7 @@ def test_first_admin(clean: None) -> None:
         assert service.first_admin(session) is None
 
     assert first is not None
-    assert first[0].role == Role.admin
+    assert first[0].admin
     assert len(first[1]) >= 16
 
 

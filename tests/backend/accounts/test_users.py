@@ -15,7 +15,7 @@ def test_signed_out_and_wrong_role(
 ) -> None:
     """Only admins manage people."""
     url = "/api/v1" + path.format(id=annotator.user.id)
-    body = {"name": "eve", "role": "admin"} if path == "/users" else {"role": "admin"}
+    body = {"name": "eve", "admin": True} if path == "/users" else {"admin": True}
     json = body if method != "GET" else None
 
     assert anonymous.request(method, url, json=json).status_code == 401
@@ -25,22 +25,22 @@ def test_signed_out_and_wrong_role(
 
 def test_add_and_sign_in(admin: Client, anonymous: Client) -> None:
     """A new person signs in with the password that was shown once."""
-    made = admin.post("/api/v1/users", json={"name": "Noor", "role": "annotator"}).json()
+    made = admin.post("/api/v1/users", json={"name": "Noor"}).json()
     assert "password" not in admin.get("/api/v1/users").json()["items"][0]
 
     answer = anonymous.post("/api/v1/session", json={"name": "noor", "password": made["password"]})
     assert answer.status_code == 200
-    assert answer.json()["role"] == "annotator"
+    assert answer.json()["admin"] is False
 
 
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"name": "a b", "role": "annotator"}, "name"),
-        ({"name": "<script>", "role": "annotator"}, "name"),
-        ({"name": "x" * 65, "role": "annotator"}, "name"),
-        ({"name": "kim", "role": "owner"}, "role"),
-        ({"name": "kim", "role": "annotator", "active": True}, "active"),
+        ({"name": "a b"}, "name"),
+        ({"name": "<script>"}, "name"),
+        ({"name": "x" * 65}, "name"),
+        ({"name": "kim", "admin": "very"}, "admin"),
+        ({"name": "kim", "active": True}, "active"),
     ],
 )
 def test_bad_people(admin: Client, body: dict[str, object], field: str) -> None:
@@ -52,7 +52,7 @@ def test_bad_people(admin: Client, body: dict[str, object], field: str) -> None:
 
 
 def test_name_taken(admin: Client) -> None:
-    body = {"name": "noor", "role": "annotator"}
+    body = {"name": "noor"}
     assert admin.post("/api/v1/users", json=body).status_code == 201
     assert admin.post("/api/v1/users", json=body).status_code == 409
 
@@ -62,8 +62,8 @@ def test_last_admin_stays(admin: Client) -> None:
     url = f"/api/v1/users/{admin.user.id}"
 
     assert admin.patch(url, json={"active": False}).status_code == 409
-    assert admin.patch(url, json={"role": "annotator"}).status_code == 409
-    assert admin.get("/api/v1/me").json()["role"] == "admin"
+    assert admin.patch(url, json={"admin": False}).status_code == 409
+    assert admin.get("/api/v1/me").json()["admin"] is True
 
 
 def test_reset(admin: Client, annotator: Client) -> None:
@@ -85,4 +85,4 @@ def test_reset_revokes_tokens(admin: Client, annotator: Client, anonymous: Clien
 
 
 def test_unknown(admin: Client) -> None:
-    assert admin.patch(f"/api/v1/users/{uuid.uuid4()}", json={"role": "admin"}).status_code == 404
+    assert admin.patch(f"/api/v1/users/{uuid.uuid4()}", json={"admin": True}).status_code == 404
