@@ -7,6 +7,8 @@ from types import TracebackType
 
 import structlog
 
+from backend.redaction import redact
+
 LOG_BYTES = 8 << 20  # a log is turned over at the next start beyond this; one older file is kept
 
 # Without local variables: they hold passwords and people's texts, and take seconds to write down.
@@ -29,10 +31,10 @@ def configure(name: str, folder: Path, *, console: int = logging.WARNING) -> Pat
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     written = logging.FileHandler(path, encoding="utf-8", delay=True)
-    written.setFormatter(_formatter(steps, TRACEBACKS, structlog.processors.JSONRenderer()))
+    written.setFormatter(_formatter(steps, TRACEBACKS, redact, structlog.processors.JSONRenderer()))
     shown = logging.StreamHandler(sys.stderr)
     shown.setLevel(console)
-    shown.setFormatter(_formatter(steps, _short(name)))
+    shown.setFormatter(_formatter(steps, redact, _short(name)))
     root = logging.getLogger()
     root.handlers[:] = [written, shown]
     root.setLevel(logging.INFO)

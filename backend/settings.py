@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.addresses import Allowance
@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(4 << 30, ge=1)
     max_line_bytes: int = Field(10 << 20, ge=1)
     max_body_bytes: int = Field(4 << 20, ge=1, description="Largest JSON body accepted; uploads have their own limit.")
+    secret_key: SecretStr | None = Field(
+        None, description="Keys of the stored secrets, base64, with commas; the first seals. Unset: file secret.key."
+    )
     admin_name: str = "admin"
     admin_password: str | None = Field(None, description="Password of the first admin; unset means a random one.")
     seed_tour: bool = Field(True, description="Fill the Tour project at first start.")

@@ -1,0 +1,1 @@
+"""The audit log: who gave away, deleted or changed what, and when."""
