@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Enum, ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy import Enum, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.db import Base, Row
@@ -42,6 +42,7 @@ class User(Row, Base):
     password_hash: Mapped[str]
     admin: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
+    erased_at: Mapped[datetime | None]
 
 
 class SignIn(Row, Base):
@@ -68,6 +69,23 @@ class ApiToken(Row, Base):
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class Identity(Row, Base):
+    """Who a person is at a sign-in provider. Until they first come from there, only the email is known by which they
+    are expected."""
+
+    __tablename__ = "identities"
+    __table_args__ = (
+        UniqueConstraint("issuer", "subject"),
+        Index("ix_identities_expected", "email", unique=True, postgresql_where=text("subject IS NULL")),
+    )
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    email: Mapped[str]
+    issuer: Mapped[str | None]
+    subject: Mapped[str | None]
+    last_used_at: Mapped[datetime | None]
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 

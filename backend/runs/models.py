@@ -23,7 +23,8 @@ class Run(Work, ProjectRow, Base):
     """One training run. `done` and `total` count optimizer steps; `pid` is the worker's, `process_group` the trainer's.
 
     `spec` is what training is told, without paths; `failure` is the code of the cause when it failed. `reporter` is
-    what the program that trains elsewhere says of itself.
+    what the program that trains elsewhere says of itself. `device` is the name of what it trains on ("cpu", or the
+    accelerator's), told by the trainer.
     """
 
     __tablename__ = "runs"
@@ -36,6 +37,8 @@ class Run(Work, ProjectRow, Base):
     snapshot_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("snapshots.id", ondelete="RESTRICT"), index=True)
     reference_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="RESTRICT"))
     process_group: Mapped[int | None]
+    device: Mapped[str | None]
+    devices: Mapped[int] = mapped_column(default=1)
     events_offset: Mapped[int] = mapped_column(BigInteger, default=0)
     eta_seconds: Mapped[float | None] = mapped_column(Double)
     failure: Mapped[str | None]
