@@ -1,8 +1,8 @@
 """Preference data in and out: public formats, canonical items and their hashes, and the snapshots runs train on.
 
-`read(path)` gives items and row errors of a JSON-lines, JSON or Parquet file in any known format; a format's `render`
-gives the row of an export; `preference.decide` turns an item's labels into chosen and rejected; `snapshot.write` and
-`snapshot.read` keep the frozen copy that training uses.
+`read(path)` gives items and row errors of a JSON-lines, JSON, Parquet or CSV file, or of lines of text, in any known
+format; `writing.Export` makes the rows of an export and counts what they lose; `preference.decide` turns an item's
+labels into chosen and rejected; `snapshot.write` and `snapshot.read` keep the frozen copy that training uses.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from alignment.formats.canonical import BadRow, FileRefused, Item, LabelFacts, Message, RowError, excerpt
+from alignment.formats.canonical import BadRow, FileRefused, Item, Kind, LabelFacts, Message, RowError, excerpt
 from alignment.formats.containers import MAX_ROW_BYTES, container_of, rows
-from alignment.formats.detect import FORMATS, Format, UnknownFormat, detect, named
+from alignment.formats.detect import FORMATS, AmbiguousFormat, Format, UnknownFormat, detect, named
+from alignment.formats.mapped import Columns, Mapped
 from alignment.formats.parquet import plain
 
 __all__ = [
     "FORMATS",
+    "AmbiguousFormat",
     "BadRow",
+    "Columns",
     "FileRefused",
     "Format",
     "Item",
+    "Kind",
     "LabelFacts",
     "Message",
     "RowError",
@@ -30,6 +34,7 @@ __all__ = [
     "UnknownFormat",
     "detect",
     "excerpt",
+    "form_of",
     "named",
     "read",
     "read_rows",
@@ -52,21 +57,31 @@ def read(
     *,
     max_row_bytes: int = MAX_ROW_BYTES,
     progress: Callable[[int], None] | None = None,
+    columns: Columns | None = None,
 ) -> Iterator[Item | RowError]:
     """Items of a file in order, with a RowError in the place of each row that is none.
 
-    `format` is detected by content when it is None.  Memory stays constant whatever the file's size.  Raises
-    FileRefused when the file as a whole cannot be read, UnknownFormat when no format fits.
+    `format` is detected by content when it is None; `columns` is the mapping of the format `mapped`.  Memory stays
+    constant whatever the file's size.  Raises FileRefused when the file as a whole cannot be read, UnknownFormat when
+    no format fits, AmbiguousFormat when several do.
     """
-    form = (
-        detect(row.values for row in sample(path, max_row_bytes=max_row_bytes)[0]) if format is None else named(format)
-    )
+    if format is None and columns is None:
+        form = detect(row.values for row in sample(path, max_row_bytes=max_row_bytes)[0])
+    else:
+        form = form_of(format, columns)
     empty = True
-    for row in _plain_rows(path, max_row_bytes, progress):
+    for row in _plain_rows(path, max_row_bytes, progress, columns):
         empty = False
         yield row if isinstance(row, RowError) else _item(form, row)
     if empty:
         raise FileRefused("The file holds no rows.", "Choose a file that holds rows.")
+
+
+def form_of(format: str | None, columns: Columns | None) -> Format:
+    """The format of that name; with a mapping of columns, the format that reads by it.  Raises UnknownFormat."""
+    if columns is not None and format in (None, Mapped.NAME):
+        return Mapped(columns)
+    return named(format or Mapped.NAME)
 
 
 def read_rows(form: Format, given: Iterable[SampleRow]) -> Iterator[Item | RowError]:
@@ -76,19 +91,19 @@ def read_rows(form: Format, given: Iterable[SampleRow]) -> Iterator[Item | RowEr
 
 
 def sample(
-    path: Path, count: int = SAMPLE_ROWS, *, max_row_bytes: int = MAX_ROW_BYTES
+    path: Path, count: int = SAMPLE_ROWS, *, max_row_bytes: int = MAX_ROW_BYTES, columns: Columns | None = None
 ) -> tuple[list[SampleRow], list[RowError]]:
     """The readable ones among the first rows of a file, and the unreadable ones."""
-    found = list(islice(_plain_rows(path, max_row_bytes, None), count))
+    found = list(islice(_plain_rows(path, max_row_bytes, None, columns), count))
     good = [row for row in found if isinstance(row, SampleRow)]
     return good, [row for row in found if isinstance(row, RowError)]
 
 
 def _plain_rows(
-    path: Path, max_row_bytes: int, progress: Callable[[int], None] | None
+    path: Path, max_row_bytes: int, progress: Callable[[int], None] | None, columns: Columns | None
 ) -> Iterator[SampleRow | RowError]:
     parquet = container_of(path) == "parquet"
-    for row in rows(path, max_row_bytes=max_row_bytes, progress=progress):
+    for row in rows(path, max_row_bytes=max_row_bytes, progress=progress, columns=columns):
         if isinstance(row, RowError):
             yield row
         elif not parquet:

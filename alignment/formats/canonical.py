@@ -7,25 +7,37 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NotRequired, TypedDict, cast
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 import orjson
 
 Split = Literal["train", "validation", "test"]
 LabelOrigin = Literal["person", "import", "judge", "vote"]
+Kind = Literal["prompts", "demonstrations", "unpaired", "paired", "ranked"]
 
 ORIGINS: Final[frozenset[str]] = frozenset({"person", "import", "judge", "vote"})
 ROLES: Final[frozenset[str]] = frozenset({"system", "user", "assistant", "tool"})
 
 
+PARTS: Final[frozenset[str]] = frozenset(
+    {"text", "image", "image_url", "audio", "input_audio", "video", "video_url", "file"}
+)
+"""The types of content parts that are kept; all but text are media."""
+
+
 class Message(TypedDict):
-    """One turn of a conversation; `content` is text."""
+    """One turn of a conversation; `content` is its text.
+
+    A turn given as several parts, or as media, keeps them in `parts`, and `content` is then the text in them.
+    """
 
     role: str
     content: str
     reasoning: NotRequired[str]
     tool_calls: NotRequired[list[Any]]
+    tool_call_id: NotRequired[str]
     name: NotRequired[str]
+    parts: NotRequired[list[Any]]
 
 
 class BadRow(ValueError):
@@ -78,6 +90,23 @@ class Item:
     warnings: tuple[str, ...] = ()
 
     @property
+    def kind(self) -> Kind:
+        """What the item is: a bare prompt, one answer (with a thumb or without), a pair, or answers in an order."""
+        count = len(self.responses)
+        if count == 2 and ("ranks" not in self.facts or self.labels):
+            return "paired"
+        if count > 1:
+            return "ranked"
+        if not count:
+            return "prompts"
+        return "unpaired" if "desirable" in self.facts else "demonstrations"
+
+    @property
+    def has_media(self) -> bool:
+        """Whether a turn holds pictures, sound, video or files, which text alone does not say."""
+        return any(part["type"] != "text" for turn in (*self.prompt, *self.responses) for part in turn.get("parts", ()))
+
+    @property
     def prompt_hash(self) -> str:
         """SHA-256 of the prompt's canonical JSON: prompts that are equal here share a split."""
         return hash_of(self.prompt)
@@ -117,9 +146,7 @@ def content_hash(prompt_hash: str, responses: Sequence[Message]) -> str:
     return hashlib.sha256(prompt_hash.encode() + b"".join(digests)).hexdigest()
 
 
-# ---- reading one message, prompt or response -----------------------------------------------------------------------
-
-_MESSAGE_KEYS: Final = frozenset({"role", "content", "reasoning", "tool_calls", "name"})
+# ---- values that can be stored ------------------------------------------------------------------------------------
 
 
 def text(value: Any, field: str) -> str:
@@ -129,94 +156,6 @@ def text(value: Any, field: str) -> str:
     if "\x00" in value:
         raise BadRow(field, "The text holds a NUL character (\\u0000), which cannot be stored.")
     return value
-
-
-def message(value: Any, field: str) -> Message:
-    """One chat message from `{role, content, …}`; a list of text parts becomes one text."""
-    if type(value) is not dict:
-        raise BadRow(field, f"A message {{role, content}} is expected here, not {kind_of(value)}.")
-    role = value.get("role")
-    if type(role) is not str or role not in ROLES:
-        raise BadRow(f"{field}.role", f"The role must be one of {', '.join(sorted(ROLES))}, not {excerpt(role)}.")
-    if "content" not in value and "tool_calls" not in value:
-        raise BadRow(f"{field}.content", "The message has no content.")
-    content = value.get("content")
-    if type(content) is not str:
-        content = _joined(content if content is not None else "", f"{field}.content")
-    elif "\x00" in content:
-        text(content, f"{field}.content")
-    if len(value) == 2:
-        return {"role": role, "content": content}
-    return _with_extras(value, {"role": role, "content": content}, field)
-
-
-def _with_extras(value: Mapping[str, Any], plain: Message, field: str) -> Message:
-    """The message with the optional keys it carries; absent is the same as null."""
-    for key, extra in value.items():
-        if key in ("role", "content") or extra is None:
-            continue
-        if key not in _MESSAGE_KEYS:
-            raise BadRow(f"{field}.{key}", f"A message has no key {excerpt(key)}; it has {_names(_MESSAGE_KEYS)}.")
-        if key == "tool_calls":
-            if type(extra) is not list:
-                raise BadRow(f"{field}.tool_calls", "A list of tool calls is expected here.")
-            if extra:
-                plain["tool_calls"] = storable(extra, f"{field}.tool_calls")
-        else:
-            cast(dict[str, Any], plain)[key] = text(extra, f"{field}.{key}")
-    return plain
-
-
-def _joined(content: Any, field: str) -> str:
-    if type(content) is not list:
-        return text(content, field)
-    parts = []
-    for index, part in enumerate(content):
-        if type(part) is not dict or part.get("type") != "text":
-            raise BadRow(f"{field}[{index}]", "Only text parts can be used; pictures, sound and video cannot yet.")
-        parts.append(text(part.get("text"), f"{field}[{index}].text"))
-    return "".join(parts)
-
-
-def prompt(value: Any, field: str = "prompt") -> list[Message]:
-    """A prompt from a text or a list of messages: a system turn only at the start, the last turn the user's."""
-    if type(value) is str:
-        value = [{"role": "user", "content": value}]
-    if type(value) is not list:
-        raise BadRow(field, f"The prompt must be a text or a list of messages, not {kind_of(value)}.")
-    if not value:
-        raise BadRow(field, "The prompt is empty.")
-    messages = [message(turn, f"{field}[{index}]") for index, turn in enumerate(value)]
-    for index in range(1, len(messages)):
-        if messages[index]["role"] == "system":
-            raise BadRow(f"{field}[{index}].role", "A system message may stand only at the start.")
-    if messages[-1]["role"] != "user":
-        raise BadRow(field, f"The prompt must end with the user's turn, not with {messages[-1]['role']}.")
-    if not messages[-1]["content"].strip():
-        raise BadRow(field, "The user's last turn is empty.")
-    return messages
-
-
-def response(value: Any, field: str) -> Message:
-    """An assistant message from a text, a message, or a list of exactly one message."""
-    if type(value) is list:
-        if len(value) != 1:
-            raise BadRow(field, f"Exactly one assistant message is expected here, not {len(value)} messages.")
-        value = value[0]
-    answer: Message = (
-        {"role": "assistant", "content": text(value, field)} if type(value) is str else message(value, field)
-    )
-    if answer["role"] != "assistant":
-        raise BadRow(field, f"The response must come from the assistant, not from {answer['role']}.")
-    if not answer["content"].strip() and not answer.get("tool_calls"):
-        raise BadRow(field, "The response is empty.")
-    return answer
-
-
-def refuse_equal(first: Message, second: Message, field: str) -> None:
-    """Raise BadRow when the two responses say the same (spaces around them aside)."""
-    if first["content"].strip() == second["content"].strip() and first.get("tool_calls") == second.get("tool_calls"):
-        raise BadRow(field, "Both responses are the same, so there is nothing to prefer.")
 
 
 def storable(value: Any, field: str) -> Any:
@@ -248,24 +187,8 @@ def kind_of(value: Any) -> str:
     return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else type(value).__name__
 
 
-def shared_beginning(first: str, second: str) -> str:
-    """The longest text that both begin with, found by halving: long transcripts are compared at C speed."""
-    low, high = 0, min(len(first), len(second))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if first[low:middle] == second[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return first[:low]
-
-
 def excerpt(value: Any, length: int = 120) -> str:
     """The beginning of a value for an error list, on one line."""
     plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
     plain = " ".join(plain[: length * 2].split())
     return plain if len(plain) <= length else plain[: length - 1] + "…"
-
-
-def _names(names: frozenset[str]) -> str:
-    return ", ".join(sorted(names))

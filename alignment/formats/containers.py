@@ -1,4 +1,4 @@
-"""How rows lie in a file: JSON lines, one JSON array, or Parquet.  Each is read in constant memory."""
+"""How rows lie in a file: JSON lines, one JSON array, Parquet, a table of text, or lines; read in constant memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import IO, Any, Final, Literal
 
 import orjson
 
+from alignment.formats import delimited
 from alignment.formats.canonical import FileRefused, RowError, excerpt
+from alignment.formats.delimited import sniff
+from alignment.formats.mapped import Columns
 
-Container = Literal["jsonl", "json", "parquet"]
+Container = Literal["jsonl", "json", "parquet", "table", "lines"]
 Progress = Callable[[int], None]
 Row = tuple[int, dict[str, Any]]
 
@@ -24,9 +27,8 @@ _REFUSED_STARTS: Final = {
     b"PK\x03\x04": ("The file is a zip archive or a spreadsheet.", "Unpack it, or save the sheet as JSON lines."),
     b"BZh": ("The file is compressed with bzip2.", "Unpack it first."),
     b"(\xb5/\xfd": ("The file is compressed with zstd.", "Unpack it first."),
-    b"\xff\xfe": ("The file is in UTF-16, not UTF-8.", "Save it again with the encoding UTF-8."),
-    b"\xfe\xff": ("The file is in UTF-16, not UTF-8.", "Save it again with the encoding UTF-8."),
 }
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 def container_of(path: Path) -> Container:
@@ -43,21 +45,42 @@ def container_of(path: Path) -> Container:
     first = start.removeprefix(_BOM).lstrip()
     if not first:
         raise FileRefused("The file is empty.", "Choose a file that holds rows.")
-    return "json" if first.startswith(b"[") else "jsonl"
+    if first[:1] in (b"[", b"{"):
+        return "json" if first.startswith(b"[") else "jsonl"
+    if start.startswith(_UTF16) and start[2:].replace(b"\x00", b"").lstrip()[:1] in (b"[", b"{"):
+        raise FileRefused("The file is in UTF-16, not UTF-8.", "Save it again with the encoding UTF-8.")
+    if _mostly_objects(start):
+        return "jsonl"
+    return "table" if sniff(path).delimiter else "lines"
+
+
+def _mostly_objects(start: bytes) -> bool:
+    """Whether most lines begin an object, though the first does not."""
+    lines = [line for line in start.split(b"\n") if line.strip()]
+    return sum(line.lstrip().startswith(b"{") for line in lines) * 2 >= max(2, len(lines))
 
 
 def rows(
-    path: Path, *, max_row_bytes: int = MAX_ROW_BYTES, progress: Progress | None = None
+    path: Path,
+    *,
+    max_row_bytes: int = MAX_ROW_BYTES,
+    progress: Progress | None = None,
+    columns: Columns | None = None,
 ) -> Iterator[Row | RowError]:
-    """Every row of a file with its line (JSON lines) or number (array, Parquet), in order; bad ones as RowError.
+    """Every row of a file with its line (text) or number (array, Parquet), in order; bad ones as RowError.
 
-    `progress` is told the bytes read so far, or for Parquet the equal share of the file's size.
+    `progress` is told the bytes read so far, or for Parquet the equal share of the file's size.  A mapping that says
+    how a table is laid out is believed.
     """
     container = container_of(path)
+    said = (columns.delimiter, columns.encoding) if columns is not None else (None, None)
+    if container in ("table", "lines") or said[0] is not None:
+        yield from delimited.rows(path, sniff(path, *said), max_row_bytes=max_row_bytes, progress=progress)
+        return
     if container == "parquet":
         from alignment.formats import parquet  # pyarrow costs 0.3 s to import; most files are JSON
 
-        yield from parquet.rows(path, progress=progress)
+        yield from parquet.rows(path, max_row_bytes=max_row_bytes, progress=progress)
         return
     with path.open("rb", buffering=BLOCK) as file:
         pieces = (

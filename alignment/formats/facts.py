@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from alignment.formats.canonical import BadRow, kind_of, storable, text
@@ -49,13 +49,31 @@ def _numbers(value: Any, field: str) -> list[float]:
     return [_number(number, f"{field}[{index}]") for index, number in enumerate(value)]
 
 
+def _truth(value: Any, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise BadRow(field, f"True or false is expected here, not {kind_of(value)}.")
+    return value
+
+
+def _aspects(value: Any, field: str) -> list[dict[str, float]]:
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise BadRow(field, "A list of objects {aspect: number}, one per response, is expected here.")
+    return [
+        {text(name, field): _number(number, f"{field}[{index}].{name}") for name, number in one.items()}
+        for index, one in enumerate(value)
+    ]
+
+
 FACTS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "weight": not_negative,  # how much the example counts in the loss
     "soft_label": _probability,  # probability that chosen wins
     "margin": _number,  # how much better chosen is, in label strengths or reward units
     "votes": _count,  # people behind the choice
     "win_probability": _probability,
-    "scores": _numbers,  # one per response, in the order of `responses`
+    "scores": _numbers,  # one per response, in the order of `responses`; more is better
+    "ranks": _numbers,  # one per response, 1 the best; ties allowed
+    "aspects": _aspects,  # one object of named scores per response
+    "desirable": _truth,  # whether a lone response is wanted
     "category": text,
     "reference_answer": text,
     "rationale": text,
@@ -85,11 +103,24 @@ def read_facts(columns: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+PER_RESPONSE: Final = ("scores", "ranks", "aspects")
+
+
 def check_scores(facts: Mapping[str, Any], responses: int) -> None:
-    """Raise BadRow unless `scores` has one number per response."""
-    scores = facts.get("scores")
-    if scores is not None and len(scores) != responses:
-        raise BadRow("scores", f"There are {len(scores)} scores for {responses} responses.")
+    """Raise BadRow unless every fact that follows the responses has one value for each."""
+    for name in PER_RESPONSE:
+        if (given := facts.get(name)) is not None and len(given) != responses:
+            raise BadRow(name, f"There are {len(given)} {name} for {responses} responses.")
+
+
+def columns(facts: Mapping[str, Any], reserved: Collection[str]) -> dict[str, Any]:
+    """Facts as columns beside those that a format names itself; what other columns would hide goes under `meta`."""
+    found = {name: value for name, value in facts.items() if name != RESERVED}
+    hidden: dict[str, Any] = {}
+    for name, value in facts.get(RESERVED, {}).items():
+        clashes = value is None or name in FACTS or name in reserved or name == RESERVED
+        (hidden if clashes else found)[name] = value
+    return found | {RESERVED: hidden} if hidden else found
 
 
 def training_facts(facts: Mapping[str, Any]) -> dict[str, Any]:

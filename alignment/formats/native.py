@@ -13,16 +13,22 @@ from alignment.formats.canonical import (
     LabelOrigin,
     excerpt,
     kind_of,
-    prompt,
-    refuse_equal,
-    response,
     text,
 )
 from alignment.formats.facts import check_scores, not_negative, read_facts
+from alignment.formats.losses import EVERYTHING
+from alignment.formats.messages import prompt, refuse_equal, response, written
 
 NAME: Final = "native"
 TITLE: Final = "Plumbline rows"
-LOSSES: Final = ("Times and overruled earlier labels of the same annotator are left out.",)
+NOTES: Final = ("Times and overruled earlier labels of the same annotator are left out.",)
+KINDS: Final = frozenset({"prompts", "demonstrations", "unpaired", "paired", "ranked"})
+STYLES: Final = {"": EVERYTHING}
+DECIDED: Final = False
+EXAMPLE: Final = (
+    '{"prompt":[{"role":"user","content":"Name a color."}],"responses":[{"role":"assistant","content":"Red."},'
+    '{"role":"assistant","content":"Seven."}],"labels":[{"value":{"strength":2},"source":"person"}]}'
+)
 _KEYS: Final = frozenset({"id", "split", "prompt", "responses", "labels", "facts"})
 _LABEL_KEYS: Final = frozenset({"value", "source", "annotator", "rationale", "seconds"})
 _STRENGTHS: Final = frozenset(range(-3, 4))
@@ -47,10 +53,8 @@ def parse(row: Mapping[str, Any]) -> Item:
     answers = row.get("responses", [])
     if not isinstance(answers, list):
         raise BadRow("responses", f"A list of responses is expected here, not {kind_of(answers)}.")
-    if len(answers) not in (0, 2):
-        raise BadRow("responses", f"An item has two responses, or none in a prompt set; here are {len(answers)}.")
     responses = [response(answer, f"responses[{index}]") for index, answer in enumerate(answers)]
-    if responses:
+    if len(responses) == 2:
         refuse_equal(responses[0], responses[1], "responses[1]")
     facts = row.get("facts") or {}
     if not isinstance(facts, dict):
@@ -72,8 +76,8 @@ def _labels(value: Any, responses: int) -> tuple[LabelFacts, ...]:
         return ()
     if not isinstance(value, list):
         raise BadRow("labels", f"A list of labels is expected here, not {kind_of(value)}.")
-    if not responses:
-        raise BadRow("labels", "A prompt without responses cannot have labels.")
+    if responses != 2:
+        raise BadRow("labels", f"Labels say which of two responses is better; here are {responses}.")
     return tuple(_label(label, f"labels[{index}]") for index, label in enumerate(value))
 
 
@@ -108,10 +112,11 @@ def judgement(value: Any, field: str) -> dict[str, Any]:
     raise BadRow(field, 'The value must be {"strength": -3 to 3}, {"both_bad": true} or {"skip": "reason"}.')
 
 
-def render(item: Item) -> dict[str, Any]:
+def render(item: Item, style: str = "") -> dict[str, Any]:
     """The row of an item, whatever its labels."""
+    del style
     row: dict[str, Any] = {} if item.id is None else {"id": item.id}
-    row |= {"prompt": item.prompt, "responses": item.responses}
+    row |= {"prompt": [written(turn) for turn in item.prompt], "responses": [written(one) for one in item.responses]}
     if item.labels:
         row["labels"] = [_label_row(label) for label in item.labels]
     if item.facts:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from alignment.formats.canonical import BadRow, Item, LabelFacts, excerpt, kind_of, prompt, refuse_equal, response, text
-from alignment.formats.facts import RESERVED, check_scores, read_facts
+from alignment.formats.canonical import BadRow, Item, LabelFacts, excerpt, kind_of, text
+from alignment.formats.facts import check_scores, columns, read_facts
+from alignment.formats.losses import CHAT, FACT_COLUMNS
+from alignment.formats.messages import prompt, refuse_equal, response, written
 
 NAME: Final = "pairs"
 TITLE: Final = "Two responses side by side"
-LOSSES: Final = (
-    "Strengths become a bare a, b or tie; items judged both bad or skipped lose that label.",
-    "Rationales, seconds and the source of a label are dropped.",
-)
+KINDS: Final = frozenset({"paired"})
+STYLES: Final = {"": CHAT | FACT_COLUMNS | {"votes", "annotators"}}
+DECIDED: Final = False
+NOTES: Final = ("A strength becomes a bare a, b or tie.",)
+EXAMPLE: Final = '{"prompt":"Name a color.","response_a":"Red.","response_b":"Seven.","label":"a"}'
 _COLUMNS: Final = frozenset({"prompt", "response_a", "response_b", "label", "annotations"})
 _STRENGTH: Final = {"a": 1, "b": -1, "tie": 0}
 _LABEL: Final = {1: "a", -1: "b", 0: "tie"}
@@ -52,7 +55,7 @@ def _labels(row: Mapping[str, Any]) -> tuple[LabelFacts, ...]:
         field = f"annotations[{index}]"
         match given:
             case {"annotator": str() as annotator, "label": label} | [str() as annotator, label]:
-                labels.append(_label(label, text(annotator, field), field))
+                labels.append(_label(label, text(annotator, field) or None, field))
             case _:
                 raise BadRow(field, "An annotation is {annotator, label} or [annotator, label].")
     return tuple(labels)
@@ -64,13 +67,13 @@ def _label(value: Any, annotator: str | None, field: str) -> LabelFacts:
     return LabelFacts({"strength": _STRENGTH[value.lower()]}, annotator=annotator)
 
 
-def render(item: Item) -> dict[str, Any]:
+def render(item: Item, style: str = "") -> dict[str, Any]:
     """The row of a pair, whatever its labels."""
-    meta = item.facts.get(RESERVED, {})
-    row = {name: value for name, value in meta.items() if name not in _COLUMNS and name not in item.facts}
-    row |= {name: value for name, value in item.facts.items() if name != RESERVED}
-    row |= {"prompt": item.prompt, "response_a": item.responses[:1], "response_b": item.responses[1:]}
-    judged = [(label.annotator or "", _direction(label)) for label in item.labels if "strength" in label.value]
+    del style
+    row = columns(item.facts, _COLUMNS)
+    first, second = ([written(one)] for one in item.responses)
+    row |= {"prompt": [written(turn) for turn in item.prompt], "response_a": first, "response_b": second}
+    judged = [(label.annotator or "", _direction(label)) for label in item.labels]
     if len(judged) == 1 and not judged[0][0]:
         row["label"] = judged[0][1]
     elif judged:

@@ -17,6 +17,7 @@ from alignment.formats.native import render
 MAX_GROUP_BYTES: Final = 2 << 30
 ROWS_AT_ONCE: Final = 1_000
 ROWS_READ_AT_ONCE: Final = 200  # a row may unpack to megabytes
+BYTES_READ_AT_ONCE: Final = 64 << 20
 
 _MESSAGE: Final = pa.struct([("role", pa.string()), ("content", pa.string()), ("more", pa.string())])
 _LABEL: Final = pa.struct(
@@ -41,17 +42,20 @@ SCHEMA: Final = pa.schema(
 
 
 def rows(
-    path: Path, *, progress: Callable[[int], None] | None = None
+    path: Path, *, max_row_bytes: int, progress: Callable[[int], None] | None = None
 ) -> Iterator[tuple[int, dict[str, Any]] | RowError]:
-    """Every row with its number from 1.  Raises FileRefused for a file that is no readable Parquet."""
+    """Every row with its number from 1; those of more than `max_row_bytes` of JSON as RowError.
+
+    Raises FileRefused for a file that is no readable Parquet.
+    """
     size, number = path.stat().st_size, 0
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            _refuse_giants(file)
-            for batch in file.iter_batches(batch_size=ROWS_READ_AT_ONCE):
+            for batch in file.iter_batches(batch_size=_rows_at_once(file)):
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, row
+                    length = _size(row)
+                    yield (number, row) if length <= max_row_bytes else _too_long(number, length, max_row_bytes)
                 if progress is not None:
                     progress(size * number // max(1, file.metadata.num_rows))
     except (pa.ArrowException, OSError, UnicodeDecodeError):
@@ -62,14 +66,34 @@ def rows(
         raise FileRefused("The file holds no rows.", "Choose a file that holds rows.")
 
 
-def _refuse_giants(file: Any) -> None:
+def _too_long(number: int, size: int, cap: int) -> RowError:
+    return RowError(number, "row", f"The row is {size:,} bytes long; at most {cap:,} are read. It was skipped.")
+
+
+def _rows_at_once(file: Any) -> int:
+    """How many rows are unpacked together, by their mean size.  Raises FileRefused for giant row groups."""
+    mean = 1
     for index in range(file.metadata.num_row_groups):
-        size = file.metadata.row_group(index).total_byte_size
+        group = file.metadata.row_group(index)
+        size = group.total_byte_size
         if size > MAX_GROUP_BYTES:
             raise FileRefused(
                 f"Row group {index + 1} unpacks to {size:,} bytes; at most {MAX_GROUP_BYTES:,} are read at once.",
                 "Write the file with smaller row groups.",
             )
+        mean = max(mean, size // max(1, group.num_rows))
+    return max(1, min(ROWS_READ_AT_ONCE, BYTES_READ_AT_ONCE // mean))
+
+
+def _size(value: Any) -> int:
+    """About the bytes of a value's JSON."""
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, dict):
+        return sum(len(name) + _size(inner) for name, inner in value.items())
+    if isinstance(value, list):
+        return sum(map(_size, value))
+    return len(value) if isinstance(value, bytes) else 8
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,6 +125,8 @@ def _opened(turn: Any, field: str) -> Any:
     if not isinstance(turn, dict) or not isinstance(turn.get("more"), str):
         return turn
     more = _json(turn["more"], f"{field}.more")
+    if "parts" in more:
+        more["content"] = more.pop("parts")
     return {name: value for name, value in turn.items() if name != "more"} | more
 
 

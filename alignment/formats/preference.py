@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from alignment.formats.canonical import Item, LabelFacts, Message
-from alignment.formats.facts import training_facts
+from alignment.formats.facts import PER_RESPONSE, training_facts
 
 LeftOut = Literal["unlabelled", "tie", "both_bad", "skipped", "too_few_votes"]
 
@@ -102,8 +102,9 @@ def _vote_facts(labels: Sequence[LabelFacts], first: bool) -> dict[str, Any]:
 def _swapped(facts: dict[str, Any]) -> dict[str, Any]:
     """Facts that follow the order of the responses, turned round."""
     turned = dict(facts)
-    if "scores" in turned:
-        turned["scores"] = turned["scores"][::-1]
+    for name in PER_RESPONSE:
+        if name in turned:
+            turned[name] = turned[name][::-1]
     for name in ("soft_label", "win_probability"):
         if name in turned:
             turned[name] = 1 - turned[name]

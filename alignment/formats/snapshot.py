@@ -30,11 +30,16 @@ FACT_TYPES: Final[Mapping[str, Any]] = {
     "votes": pa.int64(),
     "win_probability": pa.float64(),
     "scores": pa.list_(pa.float64()),
+    "ranks": pa.list_(pa.float64()),
+    "aspects": pa.string(),  # JSON: a list of objects
+    "desirable": pa.bool_(),
     "category": pa.string(),
     "reference_answer": pa.string(),
     "rationale": pa.string(),
     "annotator": pa.string(),
 }
+
+_JSON_FACTS: Final = frozenset({"aspects"})
 
 
 @dataclass(slots=True)
@@ -161,7 +166,10 @@ def _columns(id: str, row: dict[str, Any]) -> dict[str, Any]:
         "split": row["split"],
         "prompt": canonical_json(row["prompt"]).decode(),
         "responses": [canonical_json(answer).decode() for answer in row["responses"]],
-        **row["facts"],
+        **{
+            name: canonical_json(value).decode() if name in _JSON_FACTS else value
+            for name, value in row["facts"].items()
+        },
     }
 
 
@@ -215,7 +223,11 @@ def _example(row: dict[str, Any]) -> Example:
         split=cast(Split, row.pop("split")),
         prompt=orjson.loads(row.pop("prompt")),
         responses=[orjson.loads(answer) for answer in row.pop("responses")],
-        facts={name: value for name, value in row.items() if value is not None},
+        facts={
+            name: orjson.loads(value) if name in _JSON_FACTS else value
+            for name, value in row.items()
+            if value is not None
+        },
     )
 
 

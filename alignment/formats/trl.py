@@ -1,4 +1,4 @@
-"""TRL preference rows: explicit, implicit and conversational, also a messages prompt with plain text answers."""
+"""TRL preference rows: explicit, implicit and conversational; also a messages prompt with plain text answers."""
 
 from __future__ import annotations
 
@@ -10,31 +10,44 @@ from alignment.formats.canonical import (
     BadRow,
     Item,
     Message,
-    message,
-    prompt,
-    refuse_equal,
-    response,
-    shared_beginning,
     text,
 )
-from alignment.formats.facts import RESERVED, check_scores, read_facts
+from alignment.formats.facts import check_scores, columns, read_facts
+from alignment.formats.losses import CHAT, FACT_COLUMNS
+from alignment.formats.messages import message, prompt, refuse_equal, response, written
+from alignment.formats.transcript import shared_beginning
 
 NAME: Final = "trl"
 TITLE: Final = "TRL preference rows"
-LOSSES: Final = (
-    "Items without a decided label are left out.",
+KINDS: Final = frozenset({"paired", "prompts"})
+STYLES: Final = {
+    "conversational": CHAT | FACT_COLUMNS,
+    "implicit": CHAT | FACT_COLUMNS,
+    "standard": frozenset({"edges"}) | FACT_COLUMNS,
+}
+DECIDED: Final = True
+NOTES: Final = (
     "The single votes behind a choice are dropped; their number, share and mean strength stay as columns.",
+    "Plain texts are written with an explicit prompt only: without one its end would have to be guessed.",
 )
+EXAMPLE: Final = '{"prompt":"The sky is","chosen":" blue.","rejected":" green."}'
 _COLUMNS: Final = frozenset({"prompt", "chosen", "rejected", "score_chosen", "score_rejected", "messages"})
+_ELSEWHERE: Final = frozenset({"instruction", "conversations", "input"})  # where other formats keep the prompt
+_ANSWERS: Final = frozenset(
+    {"completion", "completions", "response", "responses", "answers", "output", "chosen", "rejected"}
+    | {f"response{end}" for end in ("_a", "_b", "_1", "_2", "1", "2")}
+)
 
 
 def claims(row: Mapping[str, Any]) -> bool:
     """Whether a row looks like this format: chosen and rejected, or a prompt alone."""
-    return ("chosen" in row and "rejected" in row) or ("prompt" in row and not _answered(row))
+    if "chosen" in row and "rejected" in row:
+        return "prompt" in row or _ELSEWHERE.isdisjoint(row)
+    return "prompt" in row and not _answered(row)
 
 
 def _answered(row: Mapping[str, Any]) -> bool:
-    return any(name in row for name in ("completion", "response", "responses", "response_a", "chosen", "rejected"))
+    return not _ANSWERS.isdisjoint(row)
 
 
 def describe(row: Mapping[str, Any]) -> str:
@@ -125,11 +138,18 @@ def _implicit_text(chosen: str, rejected: str) -> tuple[list[Message], Message, 
     )
 
 
-def render(item: Item) -> dict[str, Any]:
-    """The conversational row of a decided pair (chosen first) or of a prompt; facts become columns."""
-    meta = item.facts.get(RESERVED, {})
-    columns = {name: value for name, value in meta.items() if name not in _COLUMNS and name not in item.facts}
-    columns |= {name: value for name, value in item.facts.items() if name != RESERVED}
+def render(item: Item, style: str = "conversational") -> dict[str, Any]:
+    """The row of a decided pair (chosen first) or of a prompt; facts become columns."""
+    row = columns(item.facts, _COLUMNS)
+    if style == "standard":
+        row["prompt"] = item.prompt[0]["content"]
+        if item.responses:
+            row["chosen"], row["rejected"] = (one["content"] for one in item.responses)
+        return row
+    asked = [written(turn, "reasoning_content") for turn in item.prompt]
     if not item.responses:
-        return columns | {"prompt": item.prompt}
-    return columns | {"prompt": item.prompt, "chosen": item.responses[:1], "rejected": item.responses[1:]}
+        return row | {"prompt": asked}
+    chosen, rejected = ([written(one, "reasoning_content")] for one in item.responses)
+    if style == "implicit":
+        return row | {"chosen": asked + chosen, "rejected": asked + rejected}
+    return row | {"prompt": asked, "chosen": chosen, "rejected": rejected}

@@ -14,10 +14,13 @@ from backend.work import Work
 
 
 class Kind(StrEnum):
-    """What the items of a dataset are: bare prompts, or prompts with two responses."""
+    """What the items of a dataset are, by their responses: none, one, one with a thumb, two, or several in an order."""
 
     prompts = "prompts"
+    demonstrations = "demonstrations"
+    unpaired = "unpaired"
     paired = "paired"
+    ranked = "ranked"
 
 
 class Dataset(ProjectRow, Base):

@@ -17,6 +17,7 @@ from alignment import formats
 from alignment.formats import FileRefused, RowError
 from alignment.formats.containers import container_of
 from alignment.formats.detect import detect, named
+from alignment.formats.losses import stated
 from backend.datasets.models import Upload
 from backend.datasets.schemas import FormatOut, PreviewOut, PreviewRow, Problem
 from backend.errors import AppError, Invalid, NoSpace, NotFound, TooLarge
@@ -25,6 +26,13 @@ from backend.settings import Settings
 
 BLOCK = 1 << 20
 RESERVE = 256 << 20  # what the disk keeps free for the database and runs
+CONTAINERS = {
+    "jsonl": "JSON lines",
+    "json": "JSON list",
+    "parquet": "Parquet",
+    "table": "CSV",
+    "lines": "Lines of text",
+}
 SHOWN_ROWS = 10
 SHOWN_PROBLEMS = 20
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f/\\]+")
@@ -164,13 +172,15 @@ def preview(path: Path, format: str | None, settings: Settings) -> PreviewOut:
         format=form.NAME if form else None,
         detected=detected.NAME if detected else None,
         description=form.describe(rows[0].values) if form and rows else "No known format",
-        container={"jsonl": "JSON lines", "json": "JSON list", "parquet": "Parquet"}[container],
+        container=CONTAINERS[container],
         columns=sorted({formats.excerpt(name, 60) for row in rows for name in row.values}),
         rows=shown,
         problems=[Problem.model_validate(problem) for problem in problems[:SHOWN_PROBLEMS]],
         rows_looked_at=len(rows) + len({problem.line for problem in problems if problem.field == "row"}),
         formats=[
-            FormatOut(name=known.NAME, title=known.TITLE, losses=list(known.LOSSES))
+            FormatOut(
+                name=known.NAME, title=known.TITLE, losses=[*known.NOTES, *stated(next(iter(known.STYLES.values())))]
+            )
             for known in formats.FORMATS.values()
         ],
     )

@@ -27,6 +27,7 @@ from alignment.formats import (
 )
 from alignment.formats.canonical import content_hash, hash_of
 from alignment.formats.facts import FACTS
+from alignment.formats.losses import stated
 from alignment.formats.snapshot import FACT_TYPES
 
 USER = {"role": "user", "content": "What color is the sky?"}
@@ -133,7 +134,12 @@ def test_shapes(row: dict[str, Any], format: str, prompt: list[str], responses: 
             "before the first",
         ),
         (hh, {"chosen": "\n\nAssistant: a", "rejected": "\n\nAssistant: d"}, "chosen", "human"),
-        (native, {"prompt": "p", "responses": ["a"]}, "responses", "two responses"),
+        (
+            native,
+            {"prompt": "p", "responses": ["a"], "labels": [{"value": {"strength": 1}}]},
+            "labels",
+            "two responses",
+        ),
         (native, {"prompt": "p", "responses": ["a", "a"]}, "responses[1]", "same"),
         (native, {"prompt": "p", "responses": ["a", "b"], "label": 1}, "label", "no such key"),
         (
@@ -158,7 +164,7 @@ def test_shapes(row: dict[str, Any], format: str, prompt: list[str], responses: 
             native,
             {"prompt": "p", "responses": [], "labels": [{"value": {"strength": 1}}]},
             "labels",
-            "without responses",
+            "two responses",
         ),
         (pairs, {"prompt": "p", "response_a": "a", "response_b": "b", "label": "c"}, "label", "a, b or tie"),
         (
@@ -206,18 +212,26 @@ def test_several_annotators() -> None:
     assert item.labels == (LabelFacts({"strength": 1}, annotator="w1"), LabelFacts({"strength": 0}, annotator="w2"))
 
 
-def test_parts_of_text_are_joined() -> None:
-    """A list of text parts is one text; a picture is refused, not dropped."""
-    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    assert contents(trl.parse({"prompt": [{"role": "user", "content": parts}]}))[0] == ["ab"]
-    with pytest.raises(BadRow, match="pictures"):
-        trl.parse({"prompt": [{"role": "user", "content": [{"type": "image", "url": "http://x"}]}]})
+def test_parts_stay_with_their_text() -> None:
+    """Parts are kept as they are, and their text is what the turn says; parts of no known type are refused."""
+    parts = [
+        {"type": "text", "text": "a"},
+        {"type": "text", "text": "b"},
+        {"type": "image_url", "image_url": "http://x"},
+    ]
+    item = trl.parse({"prompt": [{"role": "user", "content": parts}]})
+
+    assert (contents(item)[0], item.prompt[0]["parts"], item.has_media) == (["ab"], parts, True)
+    assert trl.parse(trl.render(item)) == item
+    assert trl.parse({"prompt": [{"role": "user", "content": parts[:1]}]}).prompt == [{"role": "user", "content": "a"}]
+    with pytest.raises(BadRow, match="type"):
+        trl.parse({"prompt": [{"role": "user", "content": [{"type": "smell"}]}]})
 
 
 def test_unknown_columns_are_named() -> None:
     """No format is guessed; the columns found are told."""
-    with pytest.raises(UnknownFormat, match="answer, question"):
-        detect([{"question": "q", "answer": "a"}])
+    with pytest.raises(UnknownFormat, match="reply, said"):
+        detect([{"said": "q", "reply": "a"}])
     with pytest.raises(UnknownFormat):
         formats.named("trll")
 
@@ -243,7 +257,8 @@ def test_every_fact_has_a_column() -> None:
 def test_every_format_states_its_losses() -> None:
     """Each part of the catalogue has a name, a title and its losses."""
     for name, form in FORMATS.items():
-        assert (form.NAME, bool(form.TITLE), bool(form.LOSSES)) == (name, True, True)
+        said = [*form.NOTES, *stated(next(iter(form.STYLES.values())))]
+        assert (form.NAME, bool(form.TITLE), bool(said or name == "native")) == (name, True, True)
 
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1).filter(str.strip)

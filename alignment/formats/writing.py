@@ -1,0 +1,196 @@
+"""A dataset's items as the rows of a format: what each becomes, what of it is lost, and how many that concerns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, get_args
+
+from alignment.formats.canonical import BadRow, Item, Kind
+from alignment.formats.detect import Format
+from alignment.formats.losses import ESSENTIAL, LABELS, WORDS, traits, without
+from alignment.formats.preference import Decision, Policy, decide
+from alignment.formats.ranking import PairRule, pairs_of
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+UNDECIDED: Final = {
+    "unlabelled": "have no label",
+    "tie": "are ties",
+    "both_bad": "are judged both bad",
+    "skipped": "were skipped",
+    "too_few_votes": "have too few votes",
+    "media": "hold pictures, sound, video or files",
+}
+"""Why an item is left out, in words that follow “3 of 120 rows”."""
+
+
+class CannotWrite(ValueError):
+    """The format has no rows for this kind of dataset: `reason` says why, `remedy` what to do."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+def targets(form: Format, kind: Kind) -> Kind:
+    """The kind of rows that a dataset of `kind` becomes in a format.  Raises CannotWrite.
+
+    Pairs become answers with thumbs where a format has nothing else, rankings become pairs, and anything becomes bare
+    prompts.
+    """
+    for found in (kind, *_TURNS[kind]):
+        if found in form.KINDS:
+            return found
+    raise CannotWrite(
+        f"{form.TITLE} has no rows for {NOUNS[kind]}.", "Choose native rows, which hold every kind of dataset."
+    )
+
+
+NOUNS: Final[dict[Kind, str]] = {
+    "prompts": "prompts",
+    "demonstrations": "single answers",
+    "unpaired": "answers with a thumb",
+    "paired": "pairs",
+    "ranked": "rankings",
+}
+_TURNS: Final[dict[Kind, tuple[Kind, ...]]] = {
+    "prompts": (),
+    "demonstrations": ("prompts",),
+    "unpaired": ("demonstrations", "prompts"),
+    "paired": ("unpaired", "demonstrations", "prompts"),
+    "ranked": ("paired", "demonstrations", "prompts"),
+}
+CHANGES: Final[dict[tuple[Kind, Kind], str]] = {
+    ("paired", "unpaired"): "Each decided pair becomes two rows: the better response wanted, the worse unwanted.",
+    ("paired", "demonstrations"): "Of each decided pair only the better response is written.",
+    ("ranked", "paired"): "Each ranking becomes pairs by the rule you choose.",
+    ("ranked", "demonstrations"): "Of each ranking only the best answer is written.",
+    ("unpaired", "demonstrations"): "Only the wanted answers are written.",
+}
+"""What happens to items on the way to rows of another kind; to bare prompts, answers are dropped."""
+
+
+def change(kind: Kind, target: Kind) -> str | None:
+    """What happens to items on the way to rows of another kind, in a sentence."""
+    if kind == target:
+        return None
+    return CHANGES.get((kind, target), "Only the prompts are written.")
+
+
+@dataclass
+class Losses:
+    """What an export loses, counted as it is made."""
+
+    items: int = 0
+    rows: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def sentences(self, title: str) -> list[str]:
+        """The losses in words, the most frequent first."""
+        said = [f"{_of(count, self.items)} {why}; left out." for why, count in self.left_out.most_common()]
+        return said + [
+            f"{_of(count, self.items)} have {WORDS[trait]}, which {title} cannot hold."
+            for trait, count in self.dropped.most_common()
+        ]
+
+
+def _of(count: int, items: int) -> str:
+    return f"{count:,} of {items:,} rows"
+
+
+class Export:
+    """Makes rows of items, one dataset in one format and style, and counts what is lost on the way."""
+
+    def __init__(
+        self,
+        form: Format,
+        kind: Kind,
+        *,
+        style: str | None = None,
+        policy: Policy | None = None,
+        rule: PairRule | None = None,
+    ) -> None:
+        """Raises CannotWrite when the format has no rows for this, or a rule is needed and missing."""
+        self.form, self.kind, self.rule = form, kind, rule
+        self.style = next(iter(form.STYLES)) if style is None else style
+        if self.style not in form.STYLES:
+            raise CannotWrite(f"{form.TITLE} has no style {self.style!r}.", f"Choose one of {', '.join(form.STYLES)}.")
+        self.holds = form.STYLES[self.style]
+        self.target = targets(form, kind)
+        if self.target == "paired" and kind == "ranked" and rule is None:
+            raise CannotWrite("It is not said which answers of a ranking become pairs.", "Choose a rule.")
+        self.policy = policy or Policy()
+        self.losses = Losses()
+
+    def rows(self, item: Item) -> Iterator[dict[str, Any]]:
+        """The rows of one item, usually one; what is lost is counted."""
+        self.losses.items += 1
+        found = list(self._turned(item))
+        lost: set[str] = set()
+        for one in found:
+            lacking = traits(one) - self.holds
+            if essential := lacking & ESSENTIAL:
+                self.losses.left_out[f"have {WORDS[min(essential)]}, which {self.form.TITLE} cannot hold"] += 1
+                return
+            lost |= lacking
+        if found and self.form.DECIDED and self.target != "prompts":
+            lost |= {trait for trait in traits(Item([], [], item.labels)) if trait in LABELS} - {"strengths", "votes"}
+        try:
+            made = [self.form.render(without(one, lost & WORDS.keys()), self.style) for one in found]
+        except BadRow as bad:
+            self.losses.left_out[f"cannot be written: {bad.reason.removesuffix('.')}"] += 1
+            return
+        self.losses.dropped.update(lost)
+        self.losses.rows += len(made)
+        yield from made
+
+    def _turned(self, item: Item) -> Iterator[Item]:
+        """The item as items of the kind that is written; none, and a reason counted, when it cannot become one."""
+        if self.target == "prompts":
+            yield Item(item.prompt, [], (), {} if item.responses else item.facts, line=item.line)
+        elif self.kind == "paired" and (self.form.DECIDED or self.target != "paired"):
+            yield from self._decided(item)
+        elif self.kind == "ranked" and self.target != "ranked":
+            yield from self._ranked(item)
+        elif self.kind == "unpaired" and self.target == "demonstrations":
+            if item.facts.get("desirable"):
+                yield Item(item.prompt, item.responses, (), _less(item.facts, "desirable"))
+            else:
+                self.losses.left_out["are not wanted"] += 1
+        else:
+            yield item
+
+    def _decided(self, item: Item) -> Iterator[Item]:
+        decision = decide(item, self.policy)
+        if not isinstance(decision, Decision):
+            self.losses.left_out[UNDECIDED[decision]] += 1
+            return
+        facts = decision.facts | ({"meta": item.facts["meta"]} if "meta" in item.facts else {})
+        if self.target == "paired":
+            yield Item(item.prompt, decision.responses, (), facts)
+            return
+        scores = facts.get("scores", (None, None))
+        kept = _less(facts, "scores", "aspects", "margin", "soft_label", "win_probability", "votes")
+        for answer, wanted, score in zip(decision.responses, (True, False), scores, strict=True):
+            own = kept if score is None else kept | {"scores": [score]}
+            if self.target == "unpaired":
+                yield Item(item.prompt, [answer], (), own | {"desirable": wanted})
+            elif wanted:
+                yield Item(item.prompt, [answer], (), own)
+
+    def _ranked(self, item: Item) -> Iterator[Item]:
+        found = list(pairs_of(item, self.rule or "best_worst"))
+        if not found:
+            self.losses.left_out["have answers of one rank only"] += 1
+        elif self.target == "paired":
+            yield from (Item(one.prompt, one.responses, (), one.facts) for one in found)
+        else:
+            facts = _less(found[0].facts, "scores", "aspects", "margin")
+            yield Item(item.prompt, found[0].responses[:1], (), facts)
+
+
+def _less(facts: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name not in names}
