@@ -24,7 +24,7 @@ from alignment.training.spec import LoraTuning, Spec
 from alignment.training.stop import Stop
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, device
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from alignment.training.step import Learner, Scoring
@@ -89,17 +89,19 @@ def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
     stop.check()
     events.log("loading the model", parameters=facts.parameters, architecture=facts.architecture)
     learner, model = build(spec, tokenizer, steps)
-    device, devices = device_name(learner.scoring.device), learner.accelerator.num_processes
-    events.log(f"training on {device}", device=device, devices=devices)
+    name = device_name(learner.scoring.device)
+    events.log(f"training on {name}", device=name, devices=learner.accelerator.num_processes)
     if spec.precision == "bf16" and learner.scoring.device.type == "cpu":
         events.log("bf16 is slower than fp32 on most CPUs", "warning", field="precision")
     reference = compute_reference(spec, learner.scoring, tokenizer, examples, used, events, stop)
     return Prepared(tokenizer, model, learner, examples, steps, reference)
 
 
-def device_name(device: torch.device) -> str:
+def device_name(chosen: device) -> str:
     """What the device is called by those who pay for it: `cpu`, or the accelerator's model."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    import torch
+
+    return str(torch.cuda.get_device_name(chosen)) if chosen.type == "cuda" else chosen.type
 
 
 def load_examples(
