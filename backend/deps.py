@@ -107,9 +107,15 @@ def locate(session: SessionDep, identity: IdentityDep, request: Request) -> Plac
     caller's first.  Raises NotAMember for one that is missing just as for one that is somebody else's."""
     changes = request.method not in SAFE
     place = members.place(session, identity.user, identity.token, named_project(request), lock=changes)
-    if changes and place.project.archived_at is not None:
-        raise ProjectArchived("This project is archived: it can be read only.", remedy="Ask an owner to reopen it.")
+    if changes:
+        refuse_archived(place)
     return place
+
+
+def refuse_archived(place: Place) -> None:
+    """Raises ProjectArchived."""
+    if place.project.archived_at is not None:
+        raise ProjectArchived("This project is archived: it can be read only.", remedy="Ask an owner to reopen it.")
 
 
 PlaceDep = Annotated[Place, Depends(locate)]

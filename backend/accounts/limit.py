@@ -1,4 +1,4 @@
-"""How often a sign-in may fail, counted in Redis by name and by address."""
+"""How often a sign-in, or the link of an invitation, may be wrong; counted in Redis by name and by address."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from backend.accounts.service import WrongPassword
-from backend.errors import TooMany
+from backend.errors import AppError, TooMany
 from backend.settings import get_settings
 
 MINUTES = 5
@@ -21,31 +21,44 @@ def _limiter(url: str) -> FixedWindowRateLimiter:
     return FixedWindowRateLimiter(storage_from_string(spelled))
 
 
+Counted = list[tuple[int, tuple[str, ...]]]
+
+
+@contextmanager
+def limited(counted: Counted, failure: type[AppError], refusal: TooMany) -> Iterator[None]:
+    """Raises `refusal` before the block runs when one of the keys has failed its number of times in five minutes.
+
+    Every attempt counts before it is looked at, so that a burst cannot pass together; all but those that raise
+    `failure` are given back, so that nobody who is right is locked out by their own success.
+    """
+    limiter = _limiter(get_settings().redis_url or "memory://")
+    limits = [(RateLimitItemPerMinute(most, MINUTES), key) for most, key in counted]
+    allowed = [limiter.hit(limit, *key) for limit, key in limits]
+    wrong = False
+    try:
+        if not all(allowed):
+            raise refusal
+        yield
+    except failure:
+        wrong = True
+        raise
+    finally:
+        if not wrong:
+            for limit, key in limits:
+                limiter.hit(limit, *key, cost=-1)
+
+
 class SignInLimit:
-    """Every attempt counts before the password is looked at, so that a burst cannot pass together; all but a wrong
-    one are given back, so that nobody with the right password is locked out by their own success."""
+    """How often a sign-in may fail."""
 
     @contextmanager
     def guard(self, name: str, address: str) -> Iterator[None]:
         """Raises TooMany before the block runs."""
-        settings = get_settings()
-        limiter = _limiter(settings.redis_url or "memory://")
-        each = RateLimitItemPerMinute(settings.sign_in_attempts, MINUTES)
-        every = RateLimitItemPerMinute(settings.sign_in_attempts * 5, MINUTES)
-        counted = [(each, ("sign-in-name", name.strip().lower(), address)), (every, ("sign-in-address", address))]
-        allowed = [limiter.hit(limit, *key) for limit, key in counted]
-        wrong = False
-        try:
-            if not all(allowed):
-                raise TooMany(
-                    f"Too many failed sign-ins; wait {MINUTES} minutes.",
-                    remedy="If you lost the password, ask an admin.",
-                )
+        most = get_settings().sign_in_attempts
+        counted: Counted = [
+            (most, ("sign-in-name", name.strip().lower(), address)),
+            (most * 5, ("sign-in-address", address)),
+        ]
+        said = f"Too many failed sign-ins; wait {MINUTES} minutes."
+        with limited(counted, WrongPassword, TooMany(said, remedy="If you lost the password, ask an admin.")):
             yield
-        except WrongPassword:
-            wrong = True
-            raise
-        finally:
-            if not wrong:
-                for limit, key in counted:
-                    limiter.hit(limit, *key, cost=-1)

@@ -35,11 +35,20 @@ def sign_in(
     body: SignInIn, request: Request, response: Response, session: SessionDep, limit: Annotated[SignInLimit, Depends()]
 ) -> UserOut:
     """Open a browser session."""
-    settings = get_settings()
     with limit.guard(body.name, request.client.host if request.client else "unknown"):
         user, token = service.sign_in(session, body.name, body.password)
-    _set_cookie(response, COOKIE, token, settings.session_hours * 3600)
+    open_door(response, token)
     return UserOut.model_validate(user)
+
+
+def open_door(response: Response, token: str) -> None:
+    """The browser that gets `response` is signed in by the token of its session."""
+    _set_cookie(response, COOKIE, token, get_settings().session_hours * 3600)
+
+
+def remember_project(response: Response, project_id: uuid.UUID) -> None:
+    """Requests of the browser that gets `response` are about the project when they name none."""
+    _set_cookie(response, PROJECT_COOKIE, str(project_id), 400 * 24 * 3600)
 
 
 def _set_cookie(response: Response, name: str, value: str, seconds: int) -> None:
@@ -78,7 +87,7 @@ def _own(place: members.Place) -> OwnProject:
 def choose_project(body: ProjectChoice, user: Whole, session: SessionDep, response: Response) -> None:
     """Make a project the one that this browser's requests are about when they name none."""
     found = members.place(session, user, None, str(body.project_id), lock=False)
-    _set_cookie(response, PROJECT_COOKIE, str(found.project.id), 400 * 24 * 3600)
+    remember_project(response, found.project.id)
 
 
 @router.post("/me/password", status_code=204)

@@ -123,6 +123,14 @@ def find(session: Session, user_id: uuid.UUID) -> User:
     return user
 
 
+def by_name(session: Session, name: str) -> User:
+    """The person of this name.  Raises NotFound."""
+    user = session.scalars(select(User).where(User.name == name)).first()
+    if user is None:
+        raise NotFound.of("person")
+    return user
+
+
 def change(session: Session, user: User, admin: bool | None, active: bool | None) -> User:
     """Make an admin or no longer one, or close or reopen the account. There is always an active admin."""
     if user.admin and user.active and (admin is False or active is False):

@@ -4,12 +4,15 @@ import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import and_, select
+from sqlalchemy import Row, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import ApiToken, Role, User
-from backend.errors import Conflict, NotAllowed
+from backend.errors import Conflict, NotAllowed, NotFound
+from backend.evaluations.models import Match
+from backend.labels.models import Lease
 from backend.projects.models import Membership, Project
+from backend.work import ENDED, request_stop
 
 # An open project before an archived one, one's own before one that an admin may enter besides, the oldest first.
 FIRST = Project.archived_at.is_not(None), Membership.id.asc().nulls_last(), Project.id
@@ -17,6 +20,10 @@ FIRST = Project.archived_at.is_not(None), Membership.id.asc().nulls_last(), Proj
 
 class NotAMember(NotAllowed):
     title = "Not in this project"
+
+
+class LastOwner(Conflict):
+    title = "Last owner"
 
 
 class AlreadyMember(Conflict):
@@ -113,3 +120,61 @@ def _stranger() -> NotAMember:
 
 def _nowhere() -> NotAMember:
     return NotAMember("You are not in any project.", remedy="Ask an owner of a project for an invitation.")
+
+
+def manage(session: Session, project_id: uuid.UUID) -> None:
+    """Afterwards nobody else changes the project's members until the transaction ends; those who work wait for nobody.
+
+    To be taken before any membership is locked.
+    """
+    session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
+
+
+def page(session: Session, project: Project) -> Sequence[Row[Membership, User]]:
+    """Everybody in the project with their account, by name."""
+    query = select(Membership, User).join(User, User.id == Membership.user_id)
+    return session.execute(query.where(Membership.project_id == project.id).order_by(User.name)).all()
+
+
+def find(session: Session, project: Project, user_id: uuid.UUID) -> Membership:
+    """That the person is in the project, locked: what they are just changing there is done.  Raises NotFound."""
+    query = select(Membership).where(Membership.project_id == project.id, Membership.user_id == user_id)
+    found = session.scalars(query.with_for_update()).first()
+    if found is None:
+        raise NotFound.of("member")
+    return found
+
+
+def change(session: Session, project: Project, user_id: uuid.UUID, role: Role) -> Membership:
+    """Give a member another role.  Raises NotFound, LastOwner."""
+    found = find(session, project, user_id)
+    if role is not Role.owner:
+        _not_the_last_owner(session, project, found)
+    found.role = role
+    return found
+
+
+def remove(session: Session, project: Project, user_id: uuid.UUID) -> None:
+    """Afterwards the person is out: pairs that they hold are free for others, what they are having answered in the
+    arena stops, their tokens of this project are revoked. What they labelled stays.  Raises NotFound, LastOwner."""
+    found = find(session, project, user_id)
+    _not_the_last_owner(session, project, found)
+    session.delete(found)
+    session.flush()
+    held = Lease.project_id == project.id, Lease.annotator_id == user_id, Lease.expires_at > func.now()
+    session.execute(update(Lease).where(*held).values(expires_at=func.now()))
+    asked = Match.project_id == project.id, Match.created_by == user_id, Match.evaluation_id.is_(None)
+    for match in session.scalars(select(Match).where(*asked, Match.state.not_in(ENDED)).with_for_update()):
+        request_stop(match)
+    own = ApiToken.user_id == user_id, ApiToken.project_id == project.id, ApiToken.revoked_at.is_(None)
+    session.execute(update(ApiToken).where(*own).values(revoked_at=func.now()))
+
+
+def _not_the_last_owner(session: Session, project: Project, leaving: Membership) -> None:
+    if leaving.role is not Role.owner:
+        return
+    others = Membership.project_id == project.id, Membership.role == Role.owner, Membership.id != leaving.id
+    if not session.scalar(select(func.count()).select_from(Membership).where(*others)):
+        raise LastOwner(
+            "A project has an owner at all times; this is the only one.", remedy="Make another owner first."
+        )
