@@ -12,7 +12,7 @@ AUTO_TOKENS_ACCELERATOR = 8192
 AUTO_LOGITS = 2**27
 
 
-def order(examples: int, seed: int) -> Iterator[int]:
+def order(examples: int, seed: int | str) -> Iterator[int]:
     """Indices without end: pass after pass, each shuffled anew, the same for the same seed."""
     epoch = 0
     while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,13 +20,14 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """A prompt with the better and the worse response, as messages."""
+    """A prompt with the better and the worse response, as messages; `source` is the place of its source in the spec."""
 
     id: str
     split: Split
     prompt: list[Message]
     chosen: Message
     rejected: Message
+    source: int = 0
 
 
 def read(sources: Sequence[Source]) -> Iterator[Pair]:
@@ -40,7 +41,8 @@ def read(sources: Sequence[Source]) -> Iterator[Pair]:
             raise BadData(f"{source.path} does not exist.", "Name a snapshot folder or a data file.", field)
         pairs = _from_snapshot(source.path) if source.format is None else _from_file(source.path, source.format)
         try:
-            yield from pairs
+            for pair in pairs:
+                yield replace(pair, source=index) if index else pair
         except FileRefused as refused:
             raise BadData(refused.reason, refused.remedy, field) from refused
         except BadData as error:

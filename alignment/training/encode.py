@@ -47,6 +47,11 @@ class Examples:
     validation: list[Encoded] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
+    def sizes(self, sources: int) -> list[int]:
+        """Training examples of each of so many sources, in whose order they lie."""
+        counts = Counter(example.pair.source for example in self.train)
+        return [counts[source] for source in range(sources)]
+
     def of(self, split: Split) -> list[Encoded]:
         """The examples of one split."""
         return self.train if split == "train" else self.validation

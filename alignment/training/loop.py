@@ -15,11 +15,10 @@ import torch
 from alignment.generation import Generator
 from alignment.objectives import State
 from alignment.sampling import Sampling
-from alignment.training.batches import order
 from alignment.training.checkpoint import Checkpoints, Kind, Saved
 from alignment.training.events import Events, finite
 from alignment.training.model import dropout_off
-from alignment.training.prepare import Prepared
+from alignment.training.prepare import Prepared, draw
 from alignment.training.spec import LoraTuning, Spec
 from alignment.training.step import evaluate
 from alignment.training.stop import Cancelled, Stop
@@ -89,7 +88,7 @@ class _Loop:
         self._spec, self._prepared, self._events, self._stop = spec, prepared, events, stop
         kind: Kind = "lora" if isinstance(spec.tuning, LoraTuning) else "full"
         self.checkpoints = Checkpoints(out / "checkpoints", kind, spec.keep)
-        self._order = order(len(prepared.examples.train), spec.seed)
+        self._order = draw(spec, prepared.examples)
         self.summary = Summary(total_steps=prepared.total_steps)
         if not prepared.examples.validation:
             events.log("no validation examples: nothing is evaluated, and the last checkpoint counts", "warning")

@@ -8,16 +8,18 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignment.training import folder as folders
-from alignment.training.batches import auto_tokens, order
+from alignment.training import mixture
+from alignment.training.batches import auto_tokens
 from alignment.training.data import read
 from alignment.training.encode import Encoder, Examples
-from alignment.training.errors import BadSpec, CheckpointRefused, TooFewExamples
+from alignment.training.errors import BadData, BadSpec, CheckpointRefused, TooFewExamples
 from alignment.training.events import Events
 from alignment.training.schedule import total_steps
 from alignment.training.spec import LoraTuning, Spec
@@ -83,8 +85,7 @@ def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
     tokenizer = load_tokenizer(spec.checkpoint)
     examples = load_examples(spec, tokenizer, facts.max_tokens, events, stop)
     steps = total_steps(spec.duration, len(examples.train), spec.batch.examples_per_step)
-    count, seen = len(examples.train), steps * spec.batch.examples_per_step
-    used = set(range(count)) if seen >= count else set(islice(order(count, spec.seed), seen))
+    used = _used(spec, examples, steps * spec.batch.examples_per_step)
 
     stop.check()
     events.log("loading the model", parameters=facts.parameters, architecture=facts.architecture)
@@ -104,6 +105,40 @@ def device_name(chosen: device) -> str:
     return str(torch.cuda.get_device_name(chosen)) if chosen.type == "cuda" else chosen.type
 
 
+def draw(spec: Spec, examples: Examples) -> Iterator[int]:
+    """The training examples in the order in which the run takes them, without end."""
+    weights = mixture.weights_of([source.weight for source in spec.snapshots])
+    return mixture.order(examples.sizes(len(spec.snapshots)), weights, spec.seed)
+
+
+def _used(spec: Spec, examples: Examples, draws: int) -> set[int]:
+    """The training examples among the first so many draws."""
+    used: set[int] = set()
+    for index in islice(draw(spec, examples), draws):
+        used.add(index)
+        if len(used) == len(examples.train):
+            break
+    return used
+
+
+def _look_at_mixture(spec: Spec, examples: Examples, events: Events) -> None:
+    """Say how sources are mixed.  Raises BadData when one that has a weight holds nothing to draw."""
+    weights = mixture.weights_of([source.weight for source in spec.snapshots])
+    if weights is None:
+        return
+    sizes = examples.sizes(len(weights))
+    for place, size in enumerate(sizes):
+        if not size:
+            raise BadData(
+                f"{spec.snapshots[place].path.name} holds no training pairs, so it cannot have a share of the draws.",
+                "Leave it out, or name one that holds some.",
+                f"snapshots.{place}.path",
+            )
+    shares = [round(share, 4) for share in mixture.shares(weights)]
+    told = ", ".join(f"{share:.1%} from {size} pairs" for share, size in zip(shares, sizes, strict=True))
+    events.log(f"the mixture draws {told}", shares=shares, pairs=sizes)
+
+
 def load_examples(
     spec: Spec, tokenizer: PreTrainedTokenizerBase, context: int | None, events: Events, stop: Stop
 ) -> Examples:
@@ -113,6 +148,7 @@ def load_examples(
     encoder = Encoder(tokenizer, chat.end_tokens(tokenizer), spec.length, context)
     examples = encoder.encode(read(spec.snapshots), stop.check)
     counts = examples.counts
+    _look_at_mixture(spec, examples, events)
     events.log(
         f"{len(examples.train)} training and {len(examples.validation)} validation pairs",
         train=len(examples.train),

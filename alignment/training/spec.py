@@ -5,6 +5,7 @@ Only what this version does is accepted; an unknown key is refused with the near
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,11 +20,21 @@ BestMetric = Literal["eval/rewards/accuracies", "eval/rewards/margins", "eval/lo
 KINDS_TO_COME = ("sft", "reward_model")
 
 
+Weight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+
+
+def refuse_some_weights(weights: Sequence[float | None]) -> None:
+    """Raise when only some of several sources have a weight."""
+    if len({weight is None for weight in weights}) > 1:
+        raise PydanticCustomError("some_weights", "give every source a weight, or none of them")
+
+
 class Source(Part):
     """Where examples come from: a snapshot folder, or a file in a preference format."""
 
     path: Path = Field(description="Snapshot folder, or a data file when a format is given.")
     format: str | None = Field(None, description="Name of the file's format; leave empty for a snapshot folder.")
+    weight: Weight | None = Field(None, description="Share of the draws, relative to the others; for all or for none.")
 
 
 class FullTuning(Part):
@@ -141,6 +152,12 @@ class Spec(Part):
             raise PydanticCustomError("kind_to_come", message, {"kind": value})
         if value != "preference":
             raise unknown("kind", value, ["preference"])
+        return value
+
+    @field_validator("snapshots", mode="after")
+    @classmethod
+    def _all_weights_or_none(cls, value: list[Source]) -> list[Source]:
+        refuse_some_weights([source.weight for source in value])
         return value
 
     def located(self, folder: Path) -> Self:

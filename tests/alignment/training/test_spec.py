@@ -1,5 +1,6 @@
 """A spec accepts what training does, and refuses the rest with the field and the nearest name."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ PLAIN: dict[str, Any] = {
         ({"third": {}}, "third", "unknown key"),
         ({"diagnostics": "all"}, "diagnostics", "unknown key"),
         ({"snapshots": []}, "snapshots", "at least 1"),
-        ({"snapshots": [{"path": "x", "weight": 2}]}, "snapshots.0.weight", "unknown key"),
+        ({"snapshots": [{"path": "x", "weight": 0}]}, "snapshots.0.weight", "greater than 0"),
+        ({"snapshots": [{"path": "x", "weight": math.inf}]}, "snapshots.0.weight", "finite"),
+        ({"snapshots": [{"path": "x", "weight": 2}, {"path": "y"}]}, "snapshots", "every source a weight"),
+        ({"snapshots": [{"path": "x", "wait": 2}]}, "snapshots.0.wait", "unknown key"),
         ({"seed": -1}, "seed", "greater than or equal to 0"),
         ({"tuning": {"kind": "lora", "rank": 0}}, "tuning.lora.rank", "greater than or equal to 1"),
         ({"tuning": {"kind": "full", "rank": 8}}, "tuning.full.rank", "unknown key"),
