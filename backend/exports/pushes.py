@@ -8,33 +8,25 @@ from sqlalchemy.orm import Session
 
 from backend import queue, work
 from backend.accounts.models import User
-from backend.errors import Invalid, NotFound
+from backend.errors import NotFound
 from backend.exports import service
 from backend.exports.models import Export, Push
 from backend.exports.schemas import PushIn
 from backend.projects.models import Project
+from backend.secrets import service as secrets
 
 AGAIN = "Upload it again."
 
 
-class NoSuchSecret(Invalid):
-    title = "No such secret"
-
-
 def request(session: Session, project: Project, user: User, export_id: uuid.UUID, body: PushIn) -> Push:
-    """Queue an upload; the bell rings after the commit.  Raises NotFound, FilesGone, NoSuchSecret, AlreadyUnderWay."""
+    """Queue an upload; the bell rings after the commit.
+
+    Raises NotFound, FilesGone, SecretMissing,
+    SecretNotForThat, AlreadyUnderWay.
+    """
     export = service.find(session, project, export_id, lock=True)
     service.require_files(export)
-    from backend.secrets import service as secrets
-
-    try:
-        secrets.reveal(session, project.id, body.secret)
-    except secrets.SecretMissing as error:
-        raise NoSuchSecret(
-            "The project has no such secret.",
-            field="secret",
-            remedy="Add the hub's token under this name on the Team page, or choose another.",
-        ) from error
+    secrets.require(session, project.id, body.secret)
     same = select(Push).where(
         Push.project_id == project.id,
         Push.repo_id == body.repo_id,

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from backend.accounts.schemas import In, Out
 from backend.exports.models import Dtype, Kind
+from backend.secrets.schemas import Name
 from backend.work import State
 
 REPO_ID = r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$"
@@ -62,7 +63,7 @@ class ExportOut(Out):
     remedy: str | None
     done: int
     total: int
-    step: str | None = Field(description="What is being done: loading, writing, comparing, finishing, storing.")
+    step: str | None = Field(description="What is being done: loading, writing, comparing, finishing.")
     checkpoint_id: uuid.UUID
     name: str = Field(description="Name of the folder in the archive.")
     kind: Kind
@@ -84,7 +85,7 @@ class PushIn(In):
     private: Annotated[bool, Field(description="Whether only the owner can see a repository that is made for it.")] = (
         True
     )
-    secret: Annotated[str, Field(min_length=1, max_length=100, description="Name of the project's secret.")]
+    secret: Annotated[Name, Field(description="Name of the project's secret with the hub's token.")]
 
 
 class PushOut(Out):

@@ -15,6 +15,7 @@ from alignment.export.plan import Plan, adapter_rank, plan, require_room
 from alignment.training.errors import CheckpointRefused, DiskFull
 from backend import queue, storage, work
 from backend.accounts.models import User
+from backend.checkpoints import places
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, Invalid, NoSpace, NotFound
@@ -50,7 +51,7 @@ def request(session: Session, project: Project, user: User, body: ExportIn) -> E
     Raises NotFound, WeightsGone, NotExportable, NoSpace, AlreadyUnderWay.
     """
     checkpoint = checkpoints.find(session, project, body.checkpoint_id)
-    order = _planned(checkpoint, body)
+    order = _planned(session, checkpoint, body)
     same = select(Export).where(
         Export.checkpoint_id == checkpoint.id,
         Export.kind == body.kind,
@@ -81,10 +82,10 @@ def request(session: Session, project: Project, user: User, body: ExportIn) -> E
     return export
 
 
-def _planned(checkpoint: Checkpoint, body: ExportIn) -> Plan:
-    checkpoints.require_weights(checkpoint, "checkpoint_id")
+def _planned(session: Session, checkpoint: Checkpoint, body: ExportIn) -> Plan:
+    checkpoints.require_trainable(checkpoint, "checkpoint_id")
     try:
-        order = plan(storage.outline(checkpoint.path), body.kind.value, body.dtype.value)
+        order = plan(places.outline(session, checkpoint), body.kind.value, body.dtype.value)
         making = folder_of_makings()
         making.mkdir(parents=True, exist_ok=True)
         require_room(making, order.bytes)
