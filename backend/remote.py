@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backend.cache import Cache
 from backend.errors import AppError
-from backend.storage import ObjectDamaged, StorageTrouble, Store, checked, missing, named
+from backend.storage import ObjectDamaged, StorageTrouble, Store, checked, missing, named, remove
 
 log = structlog.get_logger()
 
@@ -81,12 +81,19 @@ class RemoteStore(Store):
         self._seen: dict[str, float] = {}
 
     def put(self, source: Path, key: str, *, move: bool = False) -> None:
+        if self.exists(key):
+            if move:
+                remove(source)
+            return
         with _naming():
             manifest = describe(source)
         _retried(lambda: self._send(source, key, manifest))
         if move:
             with _naming():
                 self.cache.adopt(key, source)
+
+    def in_place(self, source: Path, key: str) -> bool:  # noqa: ARG002
+        return False
 
     def exists(self, key: str) -> bool:
         if time.monotonic() - self._seen.get(key, -REMEMBERED_SECONDS) < REMEMBERED_SECONDS:
@@ -115,6 +122,9 @@ class RemoteStore(Store):
     def hold(self, key: str, until: ExitStack) -> Path:
         with _naming():
             return self.cache.get(checked(key), lambda: self.size(key), lambda to: self._fetch(key, to), until)
+
+    def shown(self, key: str) -> str:
+        return checked(key)
 
     def outline(self, key: str) -> Path:
         def fetch(to: Path) -> None:
@@ -157,9 +167,6 @@ class RemoteStore(Store):
         return f"{self.prefix}/{checked(key)}{'/' + name if name else ''}"
 
     def _send(self, source: Path, key: str, manifest: Manifest) -> None:
-        with suppress(AppError):
-            if self.manifest(key) == manifest:
-                return
         with _naming():
             for file in manifest.files:
                 there = self._at(key, file.name)

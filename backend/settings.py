@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     )
     stop_grace_seconds: float = Field(120, gt=0, description="Time a run that is cancelled has for saving.")
     max_upload_bytes: int = Field(4 << 30, ge=1)
+    max_report_bytes: int = Field(1 << 30, ge=1, description="Most events, in bytes, of one run trained elsewhere.")
     max_line_bytes: int = Field(10 << 20, ge=1)
     max_body_bytes: int = Field(4 << 20, ge=1, description="Largest JSON body accepted; uploads have their own limit.")
     secret_key: SecretStr | None = Field(

@@ -56,7 +56,14 @@ class Store(ABC):
 
     @abstractmethod
     def put(self, source: Path, key: str, *, move: bool = False) -> None:
-        """Afterwards the object is there whole, or an error was raised and it is not. With `move` the source goes."""
+        """Afterwards the object is there whole, or an error was raised and it is not. One that is there is kept.
+
+        With `move` the source goes: it becomes the object, or this machine's copy of it.
+        """
+
+    @abstractmethod
+    def in_place(self, source: Path, key: str) -> bool:
+        """Whether a file or folder of this machine is where the object lies."""
 
     @abstractmethod
     def exists(self, key: str) -> bool:
@@ -69,6 +76,10 @@ class Store(ABC):
     @abstractmethod
     def delete(self, key: str) -> None:
         """Afterwards the object is gone, here and in this machine's cache; no error when it was."""
+
+    @abstractmethod
+    def shown(self, key: str) -> str:
+        """What people are told of where the object lies: a path where there is one, else the key."""
 
     @abstractmethod
     def outline(self, key: str) -> Path:
@@ -92,9 +103,11 @@ class FolderStore(Store):
 
     def put(self, source: Path, key: str, *, move: bool = False) -> None:
         place = self._place(key)
-        if place == source.absolute() or place.exists():
-            if move and place != source.absolute():
-                _remove(source)
+        if self.in_place(source, key):
+            return
+        if self.exists(key):
+            if move:
+                remove(source)
             return
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.parent / f".arriving-{uuid.uuid4()}"
@@ -103,15 +116,19 @@ class FolderStore(Store):
                 _copy(source, partial)
                 partial.rename(place)
                 if move:
-                    _remove(source)
+                    remove(source)
         except OSError as error:
             if not place.exists():  # else another machine has put the same there first, which is as good
                 raise named(error) from error
         finally:
-            _remove(partial)
+            remove(partial)
+
+    def in_place(self, source: Path, key: str) -> bool:
+        return self._place(key) == source.absolute()
 
     def exists(self, key: str) -> bool:
-        return self._place(key).exists()
+        place = self._place(key)
+        return place.is_file() or (place.is_dir() and any(place.iterdir()))
 
     def size(self, key: str) -> int:
         place = self._found(key)
@@ -119,7 +136,10 @@ class FolderStore(Store):
         return sum(path.stat().st_size for path in files if path.is_file())
 
     def delete(self, key: str) -> None:
-        _remove(self._place(key))
+        remove(self._place(key))
+
+    def shown(self, key: str) -> str:
+        return str(self._place(key))
 
     def outline(self, key: str) -> Path:
         return self._found(key)
@@ -148,9 +168,14 @@ class FolderStore(Store):
 
 def checked(key: str) -> str:
     """The key, surely below the storage.  Raises BadKey."""
-    if not _KEY.fullmatch(key):
+    if not fits(key):
         raise BadKey(key)
     return key
+
+
+def fits(key: str) -> bool:
+    """Whether it can be a key."""
+    return _KEY.fullmatch(key) is not None
 
 
 def missing(key: str) -> ObjectMissing:
@@ -195,7 +220,16 @@ def _store(where: str, data: Path, cache_bytes: int) -> Store:
 
 def is_key(path: str) -> bool:
     """Whether a row's path names something in the storage."""
-    return not path.startswith((PACKAGED, "/"))
+    return not path.startswith((PACKAGED, "/")) and "://" not in path
+
+
+def key_of(path: Path) -> str | None:
+    """The key of an object that lies at `path` of this machine; None where nothing of the storage can lie."""
+    store = get_storage()
+    if not isinstance(store, FolderStore) or not path.absolute().is_relative_to(store.root):
+        return None
+    key = path.absolute().relative_to(store.root).as_posix()
+    return key if fits(key) else None
 
 
 def local(path: str) -> Path:
@@ -252,6 +286,11 @@ def outline(path: str) -> Path:
     return get_storage().outline(path) if is_key(path) else outside(path)
 
 
+def shown(path: str) -> str:
+    """What people are told of where a row's path lies."""
+    return get_storage().shown(path) if is_key(path) else str(outside(path))
+
+
 def _renamed(source: Path, place: Path) -> bool:
     try:
         source.rename(place)
@@ -278,7 +317,8 @@ def _copy(source: Path, target: Path) -> None:
             os.close(handle)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Afterwards the file or folder is gone; no error when it was."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -18,7 +18,7 @@ PROMPTS_NAME = "Toy world: held-out prompts"
 
 def tour(session: Session, project: Project) -> None:
     """Afterwards the project holds the tour's datasets and the toy checkpoint. Call once."""
-    checkpoints.register_toy(session, project, toyworld.CHECKPOINT)
+    checkpoints.register_toy(session, project)
     datasets.create_from_items(
         session,
         project,

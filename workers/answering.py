@@ -17,7 +17,11 @@ from transformers.utils import logging as transformers_logging
 from alignment.chat import UnsupportedContent
 from alignment.generation import Generator, PromptTooLong, Response
 from alignment.training.errors import CheckpointRefused
+from backend import storage
+from backend.checkpoints import places
 from backend.checkpoints.models import Checkpoint
+from backend.db import transaction
+from backend.errors import AppError
 from workers import shutdown
 
 KEPT = 2
@@ -60,10 +64,20 @@ SHELF = Shelf()
 
 
 def _load(checkpoint: Checkpoint) -> Generator:
-    if not Path(checkpoint.path).is_dir():
+    with transaction() as session:
+        links = places.chain(session, checkpoint)
+    try:
+        with storage.using() as use:
+            return _loaded(checkpoint, places.place(links, use))
+    except AppError as error:
+        raise Refused(f"“{checkpoint.name}” cannot be had: {error.detail}", error.remedy or PUT_BACK) from error
+
+
+def _loaded(checkpoint: Checkpoint, folder: Path) -> Generator:
+    if not folder.is_dir():
         raise Refused(f"The folder of “{checkpoint.name}” is missing.", PUT_BACK)
     try:
-        return Generator(Path(checkpoint.path))
+        return Generator(folder)
     except CheckpointRefused as error:
         raise Refused(f"“{checkpoint.name}” cannot be used: {error.detail}", error.remedy) from error
     except (MemoryError, torch.OutOfMemoryError) as error:

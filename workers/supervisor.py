@@ -20,7 +20,10 @@ import psutil
 CONTROL = "PLUMBLINE_CONTROL_FD"
 MODULE = "alignment.training"
 SIGTERM_AFTER_SECONDS = 5.0  # the pipe says the same and is enough for a child that works
-SECRETS = ("DATABASE_URL", "REDIS_URL", "PLUMBLINE_ADMIN_PASSWORD")
+SECRETS = (
+    *("DATABASE_URL", "REDIS_URL", "PLUMBLINE_ADMIN_PASSWORD", "PLUMBLINE_SECRET_KEY", "PLUMBLINE_REPORT_TOKEN"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+)
 
 
 class Child:

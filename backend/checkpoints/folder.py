@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment.training.errors import CheckpointRefused
-from alignment.training.folder import inspect
+from alignment.training.folder import has_template, inspect
 
 MARKS = ("config.json", "adapter_config.json", "*.safetensors", "pytorch_model*.bin", "model.safetensors.index.json")
 CONFIGURATIONS = ("config.json", "tokenizer_config.json", "generation_config.json", "processor_config.json")
@@ -32,12 +32,13 @@ class Unfit(ValueError):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a folder says of its weights; those of an adapter are its base's."""
+    """What a folder says of its weights; those of an adapter are its base's. Without a `template` it cannot be used."""
 
     architecture: str
     parameters: int
     max_tokens: int | None
     adapter: bool
+    template: bool
 
 
 def looks_like_checkpoint(folder: Path) -> bool:
@@ -75,15 +76,30 @@ def _checked(folder: Path) -> Facts:
     return facts
 
 
+def read_reported(folder: Path) -> Facts:
+    """The facts of a folder that a program elsewhere says our training wrote. Raises Unfit with the reason."""
+    try:
+        _refuse_custom_code(folder)
+        facts = read_own(folder)
+        _refuse_missing_shards(folder)
+        for file in sorted(folder.glob("*.safetensors")):
+            _refuse_cut_off(file)
+    except (OSError, ValueError, struct.error) as error:
+        if isinstance(error, Unfit):
+            raise
+        raise Unfit("A file in it is damaged.", COPY_AGAIN) from error
+    return facts
+
+
 def read_own(folder: Path) -> Facts:
     """The facts of a folder that our own training wrote. Raises Unfit with the reason."""
     try:
-        found = inspect(folder)
+        found, template = inspect(folder, template=False), has_template(folder)
     except CheckpointRefused as error:
         raise Unfit(error.detail, error.remedy) from error
     if found.parameters == 0:
         raise Unfit("The safetensors files hold no weights.", COPY_AGAIN)
-    return Facts(found.architecture, found.parameters, found.max_tokens, found.adapter)
+    return Facts(found.architecture, found.parameters, found.max_tokens, found.adapter, template)
 
 
 def _refuse_links(folder: Path) -> None:

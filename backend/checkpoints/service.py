@@ -1,29 +1,31 @@
 """Checkpoints: registering, finding, listing, and what a run leaves behind."""
 
-import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from backend import queue, work
+from backend import storage
 from backend.accounts.models import User
 from backend.checkpoints import folder as folders
 from backend.checkpoints import roots
 from backend.checkpoints.folder import Facts, Unfit
 from backend.checkpoints.models import Checkpoint, Fetch, Source
-from backend.checkpoints.schemas import CheckpointIn, CheckpointOut, FetchIn, FolderOut
+from backend.checkpoints.schemas import CheckpointIn, CheckpointOut, FolderOut, TemplateState
 from backend.errors import Conflict, Invalid, NotFound
 from backend.evaluations.models import Match
+from backend.exports.models import Export, Push
 from backend.projects.models import Project
 from backend.runs.models import Run
-from backend.settings import get_settings
+from backend.storage import StorageTrouble
 
 TOY_NAME = "Toy world base"
-AGAIN = "Start the download again."
+TOY_PATH = "package:alignment/toyworld/base"
+log = structlog.get_logger()
 
 
 class UnfitFolder(Invalid):
@@ -34,13 +36,21 @@ class WeightsGone(Invalid):
     title = "Weights gone"
 
 
+class TemplateMissing(Invalid):
+    title = "Chat template missing"
+
+
+class NoWeightsHere(Invalid):
+    title = "No weights here"
+
+
 class AlreadyRegistered(Conflict):
     title = "Already registered"
 
 
-def find(session: Session, project: Project, checkpoint_id: uuid.UUID) -> Checkpoint:
+def find(session: Session, project: Project, checkpoint_id: uuid.UUID, *, lock: bool = False) -> Checkpoint:
     """The checkpoint, if it is this project's.  Raises NotFound."""
-    found = session.get(Checkpoint, checkpoint_id)
+    found = session.get(Checkpoint, checkpoint_id, with_for_update=lock or None)
     if found is None or found.project_id != project.id:
         raise NotFound.of("checkpoint")
     return found
@@ -61,13 +71,25 @@ def page(
 
 def out(checkpoint: Checkpoint) -> CheckpointOut:
     """What people see of a checkpoint; whether its weights are still there is looked up now."""
-    fields = {name: getattr(checkpoint, name) for name in CheckpointOut.model_fields if name != "available"}
-    return CheckpointOut(**fields, available=available(checkpoint))
+    looked_up = {"available": available(checkpoint), "chat_template": template_state(checkpoint)}
+    stored = {name: getattr(checkpoint, name) for name in CheckpointOut.model_fields if name not in looked_up}
+    return CheckpointOut(**stored, **looked_up)
+
+
+def template_state(checkpoint: Checkpoint) -> TemplateState:
+    """Where the chat template comes from; an endpoint's server has its own."""
+    if checkpoint.source is Source.endpoint:
+        return "not needed"
+    return "own" if checkpoint.own_template else "given" if checkpoint.template else "missing"
 
 
 def available(checkpoint: Checkpoint) -> bool:
-    """Whether the folder still holds what makes it a checkpoint."""
-    return folders.looks_like_checkpoint(Path(checkpoint.path))
+    """Whether the folder still holds what makes it a checkpoint; of an endpoint that is known when it is asked."""
+    if checkpoint.source is Source.endpoint:
+        return True
+    if storage.is_key(checkpoint.path):
+        return storage.exists(checkpoint.path)
+    return folders.looks_like_checkpoint(storage.outside(checkpoint.path))
 
 
 def require_weights(checkpoint: Checkpoint, field: str) -> None:
@@ -80,6 +102,34 @@ def require_weights(checkpoint: Checkpoint, field: str) -> None:
         )
 
 
+def ready(checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint could answer now."""
+    return available(checkpoint) and template_state(checkpoint) != "missing"
+
+
+def require_ready(checkpoint: Checkpoint, field: str) -> None:
+    """Raises WeightsGone or TemplateMissing, at the field that chose the checkpoint, when it cannot answer."""
+    require_weights(checkpoint, field)
+    if template_state(checkpoint) == "missing":
+        raise TemplateMissing(
+            f"“{checkpoint.name}” has no chat template, so nobody can tell where a response begins.",
+            field=field,
+            remedy="Give it one on its page.",
+        )
+
+
+def require_trainable(checkpoint: Checkpoint, field: str) -> None:
+    """Raises what `require_ready` does, and NoWeightsHere for an endpoint."""
+    if checkpoint.source is Source.endpoint:
+        raise NoWeightsHere(
+            f"“{checkpoint.name}” is an endpoint: its weights are not here, and nothing can be trained or measured"
+            " with them.",
+            field=field,
+            remedy="Choose a checkpoint with weights. Endpoints answer and judge in evaluations and in the arena.",
+        )
+    require_ready(checkpoint, field)
+
+
 def register_folder(
     session: Session, project: Project, user: User, body: CheckpointIn, allowed: Sequence[Path]
 ) -> Checkpoint:
@@ -89,50 +139,54 @@ def register_folder(
         facts = folders.read_outside(folder)
     except Unfit as error:
         raise UnfitFolder(error.reason, field="folder", remedy=error.remedy) from error
-    known = _at(session, project, folder)
+    known = _at(session, project, storage.key_of(folder) or str(folder)) or _at(session, project, str(folder))
     if known is not None:
         raise AlreadyRegistered(
             f"This folder is registered already, as “{known.name}”.", field="folder", checkpoint_id=str(known.id)
         )
-    return _add(session, project, body.name or folder.name, folder, facts, source=Source.folder, created_by=user.id)
+    return _add(
+        session, project, body.name or folder.name, str(folder), facts, source=Source.folder, created_by=user.id
+    )
 
 
-def register_toy(session: Session, project: Project, folder: Path) -> Checkpoint:
+def register_toy(session: Session, project: Project) -> Checkpoint:
     """The base checkpoint of the toy world, registered once; always marked as a toy."""
-    known = _at(session, project, folder.resolve())
+    known = _at(session, project, TOY_PATH)
     if known is not None:
         return known
-    facts = folders.read_outside(folder.resolve())
-    return _add(session, project, TOY_NAME, folder.resolve(), facts, source=Source.toy, toy=True)
+    facts = folders.read_outside(storage.outside(TOY_PATH))
+    return _add(session, project, TOY_NAME, TOY_PATH, facts, source=Source.toy, toy=True)
 
 
-def register_fetched(session: Session, fetch: Fetch, folder: Path, facts: Facts) -> Checkpoint:
-    """The checkpoint that a download has become."""
+def register_fetched(session: Session, fetch: Fetch, key: str, facts: Facts) -> Checkpoint:
+    """The checkpoint that a download has become, stored under `key`."""
     project = session.get_one(Project, fetch.project_id)
     checkpoint = _add(
         session,
         project,
         fetch.name,
-        folder,
+        key,
         facts,
         source=Source.hub,
         hub_id=fetch.hub_id,
         revision=fetch.commit,
         created_by=fetch.created_by,
+        template=fetch.template,
+        license=fetch.license,
     )
     fetch.checkpoint_id = checkpoint.id
     return checkpoint
 
 
 def add_product(
-    session: Session, *, run_id: uuid.UUID, run_name: str, parent: Checkpoint, step: int, folder: Path, facts: Facts
+    session: Session, *, run_id: uuid.UUID, run_name: str, parent: Checkpoint, step: int, key: str, facts: Facts
 ) -> Checkpoint:
     """The checkpoint that a run wrote at `step`; a second call for the same step gives the first one's row."""
     values = {
         "project_id": parent.project_id,
         "name": f"{run_name} · step {step}",
         "source": Source.run,
-        "path": str(folder),
+        "path": key,
         "run_id": run_id,
         "parent_id": parent.id,
         "step": step,
@@ -141,21 +195,33 @@ def add_product(
         "parameters": facts.parameters,
         "max_tokens": facts.max_tokens,
         "toy": parent.toy,
+        "own_template": facts.template,
+        "template": None,
         "created_by": None,
     }
     session.execute(insert(Checkpoint).values(values).on_conflict_do_nothing())
     return session.scalars(select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.step == step)).one()
 
 
-def forget_product(session: Session, run_id: uuid.UUID, folder: Path) -> None:
-    """Delete the row of a checkpoint whose folder its run has deleted; where something refers to it, it stays."""
+def forget_product(session: Session, run_id: uuid.UUID, key: str) -> None:
+    """Delete a checkpoint that its run has deleted, and what is stored of it; one that something refers to stays."""
     found = session.scalars(
-        select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.path == str(folder)).with_for_update()
+        select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.path == key).with_for_update()
     ).first()
     # Locked first: whoever was about to refer to it has done so by now, or will find it gone.
-    if found is not None and not available(found) and not session.scalar(select(_used(found.id))):
-        session.delete(found)
-        session.flush()
+    if found is None or used(session, found):
+        return
+    session.delete(found)
+    session.flush()
+    try:
+        storage.delete(key)
+    except StorageTrouble as error:
+        log.warning("removed checkpoint left in the storage", key=key, cause=error.detail)
+
+
+def used(session: Session, checkpoint: Checkpoint) -> bool:
+    """Whether a run, an answer or another checkpoint refers to it."""
+    return bool(session.scalar(select(_used(checkpoint.id))))
 
 
 def _used(checkpoint_id: uuid.UUID) -> ColumnElement[bool]:
@@ -163,83 +229,41 @@ def _used(checkpoint_id: uuid.UUID) -> ColumnElement[bool]:
         exists().where(Checkpoint.parent_id == checkpoint_id),
         exists().where(or_(Run.checkpoint_id == checkpoint_id, Run.reference_id == checkpoint_id)),
         exists().where(or_(Match.checkpoint_a == checkpoint_id, Match.checkpoint_b == checkpoint_id)),
+        exists().where(Export.checkpoint_id == checkpoint_id),
+        exists().where(Push.checkpoint_id == checkpoint_id),
     )
 
 
 def list_folders(session: Session, project: Project, allowed: Sequence[Path]) -> list[FolderOut]:
     """What lies in the allowed roots: registered, fit to be registered, or unfit with the reason."""
     paths = select(Checkpoint.path, Checkpoint.id).where(Checkpoint.project_id == project.id)
-    known: dict[str, uuid.UUID] = dict(session.execute(paths).all())
+    known = {
+        storage.shown(path) if storage.is_key(path) else path: row_id for path, row_id in session.execute(paths).all()
+    }
     return [_folder(folder, known.get(str(folder))) for folder in roots.candidates(allowed)]
 
 
 def _folder(folder: Path, registered: uuid.UUID | None) -> FolderOut:
     reason = remedy = None
+    template = True
     if registered is None:
         try:
-            folders.read_outside(folder)
+            template = folders.read_outside(folder).template
         except Unfit as error:
             reason, remedy = error.reason, error.remedy
-    return FolderOut(folder=str(folder), name=folder.name, registered=registered, reason=reason, remedy=remedy)
-
-
-def request_fetch(session: Session, project: Project, user: User, body: FetchIn) -> Fetch:
-    """Queue a download from the hub; the bell rings after the commit."""
-    fetch = Fetch(
-        project_id=project.id,
-        name=body.name or body.hub_id.rpartition("/")[2],
-        hub_id=body.hub_id,
-        revision=body.revision,
-        created_by=user.id,
+    return FolderOut(
+        folder=str(folder),
+        name=folder.name,
+        registered=registered,
+        chat_template=template,
+        reason=reason,
+        remedy=remedy,
     )
-    session.add(fetch)
-    session.flush()
-    queue.ring(session, "fetch")
-    return fetch
 
 
-def find_fetch(session: Session, project: Project, fetch_id: uuid.UUID, *, lock: bool = False) -> Fetch:
-    """The download, if it is this project's.  Raises NotFound."""
-    found = session.get(Fetch, fetch_id, with_for_update=lock or None)
-    if found is None or found.project_id != project.id:
-        raise NotFound.of("download")
-    return found
-
-
-def fetches(session: Session, project: Project, limit: int) -> Sequence[Fetch]:
-    """The newest downloads."""
+def _at(session: Session, project: Project, path: str) -> Checkpoint | None:
     return session.scalars(
-        select(Fetch).where(Fetch.project_id == project.id).order_by(Fetch.id.desc()).limit(limit)
-    ).all()
-
-
-def cancel_fetch(session: Session, project: Project, fetch_id: uuid.UUID) -> Fetch:
-    """Ask a download to stop.  Raises AlreadyEnded."""
-    fetch = find_fetch(session, project, fetch_id, lock=True)
-    work.request_stop(fetch)
-    return fetch
-
-
-def arriving(fetch_id: uuid.UUID) -> tuple[Path, Path]:
-    """The hidden folder that a download fills, which nobody can register yet, and the file of what it says."""
-    root = get_settings().checkpoints.absolute()
-    return root / f".arriving-{fetch_id}", root / f".arriving-{fetch_id}.log"
-
-
-def sweep(session: Session) -> int:
-    """End downloads whose worker is gone, and remove what had arrived; returns how many."""
-    abandoned = work.silent(session, Fetch)
-    for fetch in abandoned:
-        work.finish(fetch, work.State.failed, "The worker that downloaded it was killed. Nothing was kept.", AGAIN)
-        folder, said = arriving(fetch.id)
-        shutil.rmtree(folder, ignore_errors=True)
-        said.unlink(missing_ok=True)
-    return len(abandoned)
-
-
-def _at(session: Session, project: Project, folder: Path) -> Checkpoint | None:
-    return session.scalars(
-        select(Checkpoint).where(Checkpoint.project_id == project.id, Checkpoint.path == str(folder))
+        select(Checkpoint).where(Checkpoint.project_id == project.id, Checkpoint.path == path)
     ).first()
 
 
@@ -247,7 +271,7 @@ def _add(
     session: Session,
     project: Project,
     name: str,
-    folder: Path,
+    path: str,
     facts: Facts,
     *,
     source: Source,
@@ -255,12 +279,14 @@ def _add(
     hub_id: str | None = None,
     revision: str | None = None,
     created_by: uuid.UUID | None = None,
+    template: str | None = None,
+    license: str | None = None,
 ) -> Checkpoint:
     checkpoint = Checkpoint(
         project_id=project.id,
         name=name,
         source=source,
-        path=str(folder),
+        path=path,
         hub_id=hub_id,
         revision=revision,
         adapter=facts.adapter,
@@ -269,6 +295,9 @@ def _add(
         max_tokens=facts.max_tokens,
         toy=toy,
         created_by=created_by,
+        own_template=facts.template,
+        template=None if facts.template else template,
+        license=license,
     )
     session.add(checkpoint)
     session.flush()

@@ -13,20 +13,15 @@ from sqlalchemy.orm import Session
 
 from alignment.formats import snapshot
 from alignment.formats.preference import Decision, Policy, decide
+from alignment.formats.writing import UNDECIDED
+from backend import storage
 from backend.datasets import reading
+from backend.datasets.kinds import PURPOSES, instead
 from backend.datasets.models import Dataset, Item, Kind, Snapshot, SnapshotLabel
 from backend.datasets.service import uuid_cursor
 from backend.errors import Invalid, NoSpace, NotFound
 from backend.labels.models import Label
 from backend.projects.models import Project
-
-_WHY = {
-    "unlabelled": "have no label",
-    "tie": "are ties",
-    "both_bad": "are judged both bad",
-    "skipped": "were skipped",
-    "too_few_votes": "have too few votes",
-}
 
 
 class NothingToTrainOn(Invalid):
@@ -36,13 +31,14 @@ class NothingToTrainOn(Invalid):
 def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Snapshot:
     """The snapshot of the dataset's decided pairs as they are now; the one that is there already when nothing changed.
 
-    `root` is the folder of snapshots.  Raises NothingToTrainOn with the reason, NoSpace when the disk is full.
+    `root` is the folder where it is written before it is stored.  Raises NothingToTrainOn with the reason, NoSpace when
+    the disk is full, StorageTrouble.
     """
     if dataset.kind is not Kind.paired:
         raise NothingToTrainOn(
-            f"“{dataset.name}” holds prompts without responses.",
+            f"“{dataset.name}” holds {PURPOSES[dataset.kind]}",
             field="dataset_id",
-            remedy="Choose a dataset of pairs.",
+            remedy=instead(dataset.kind),
         )
     watermark = session.scalar(
         select(Label.id)
@@ -77,7 +73,8 @@ def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Sn
             field="dataset_id",
             remedy="Label more pairs: nine prompts in ten belong to the training split.",
         )
-    return _recorded(session, dataset, manifest, watermark, root, left_out, used)
+    key = storage.put(root / manifest.hash, f"snapshots/{manifest.hash}", move=True)
+    return _recorded(session, dataset, manifest, watermark, key, left_out, used)
 
 
 def _examples(
@@ -90,7 +87,7 @@ def _examples(
 ) -> Iterator[snapshot.Example]:
     """The decided pairs; counts those left out, and notes the labels behind the others."""
     for item, split, labels in reading.walk(session, dataset.id, watermark):
-        decision = decide(item, policy)
+        decision = "media" if item.has_media else decide(item, policy)
         if not isinstance(decision, Decision):
             left_out[decision] += 1
             continue
@@ -105,7 +102,7 @@ def _nothing(dataset: Dataset, left_out: Counter[str]) -> NothingToTrainOn:
     elif left_out["unlabelled"] == total:
         detail, remedy = f"No labelled pair yet in “{dataset.name}” ({total:,} wait).", "Label some first."
     else:
-        parts = ", ".join(f"{count:,} {_WHY[why]}" for why, count in left_out.most_common())
+        parts = ", ".join(f"{count:,} {UNDECIDED[why]}" for why, count in left_out.most_common())
         detail = f"No pair of “{dataset.name}” is decided: {parts}."
         remedy = "Label more pairs with a clear preference, or choose another policy."
     return NothingToTrainOn(detail, field="dataset_id", remedy=remedy)
@@ -116,7 +113,7 @@ def _recorded(
     dataset: Dataset,
     manifest: snapshot.Manifest,
     watermark: uuid.UUID | None,
-    root: Path,
+    key: str,
     left_out: Counter[str],
     used: Sequence[uuid.UUID],
 ) -> Snapshot:
@@ -134,7 +131,7 @@ def _recorded(
             policy=manifest.policy,
             label_watermark=watermark,
             counts={**manifest.counts, "left_out": dict(left_out)},
-            path=str(root / manifest.hash),
+            path=key,
         )
         .on_conflict_do_nothing(index_elements=[Snapshot.dataset_id, Snapshot.hash])
         .returning(Snapshot)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import work
-from backend.runs.models import Run, RunEvent
+from backend.runs.models import Place, Run, RunEvent
 from backend.work import State
 
 AGAIN = "Launch the run again; if it fails the same way, its log says more."
@@ -34,6 +34,16 @@ WORKER_GONE = (
     "worker_gone",
     "The worker that ran it was killed, or its machine was switched off.",
     "{kept}Launch the run again.",
+)
+GONE_ELSEWHERE = (
+    "gone",
+    "The training process elsewhere ended, and nobody saw how.",
+    "Look at the output of the machine that trained, then launch the run again.",
+)
+SILENT_ELSEWHERE = (
+    "silent",
+    "The program that trains on “{host}” has not been heard of for more than a minute.",
+    "It is taken up again as soon as it reports; else look at that machine and its network.",
 )
 SILENT = (
     "silent",
@@ -74,6 +84,13 @@ def conclude(session: Session, run: Run, exit_code: int | None, *, otherwise: Ca
         _fail(run, _from_exit_code(exit_code))
 
 
+def fail(run: Run, cause: Cause) -> None:
+    """Afterwards `run` (locked) has failed for that cause, unless it had ended before."""
+    if run.state not in work.ENDED:
+        run.eta_seconds = None
+        _fail(run, cause)
+
+
 def stopped(run: Run) -> Cause:
     """The cause when the worker was told to stop."""
     return _filled(STOPPED, run)
@@ -85,14 +102,14 @@ def worker_gone(run: Run) -> Cause:
 
 
 def silent(run: Run) -> Cause:
-    """The cause when a worker on another machine is no longer heard of."""
-    return _filled(SILENT, run)
+    """The cause when a worker on another machine, or a program elsewhere, is no longer heard of."""
+    return _filled(SILENT_ELSEWHERE if run.place is Place.elsewhere else SILENT, run)
 
 
 def _filled(cause: tuple[str, str, str], run: Run) -> Cause:
     kept = f"What was saved up to step {run.done} is kept under Checkpoints. " if run.done else ""
     code, reason, remedy = cause
-    return Cause(code, reason.format(host=run.host), remedy.format(kept=kept))
+    return Cause(code, reason.format(host=(run.reporter or {}).get("host") or run.host), remedy.format(kept=kept))
 
 
 def _last(session: Session, run: Run) -> RunEvent | None:

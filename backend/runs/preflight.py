@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from alignment.training.errors import CheckpointRefused, problems_of
 from alignment.training.spec import Spec
+from backend import storage
+from backend.checkpoints import places
 from backend.checkpoints.models import Checkpoint
 from backend.datasets import service as datasets
 from backend.datasets import snapshots
@@ -59,19 +61,26 @@ class _Check:
             self._look_at_data(pairs)
         if base is None or pairs is None:
             return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=None, yaml=None)
-        whole = spec.with_paths(self.body.recipe(), base.path, reference.path if reference else None, path)
+        told = storage.shown(reference.path) if reference else None
+        whole = spec.with_paths(self.body.recipe(), storage.shown(base.path), told, path)
         self.errors += [Finding(field=field, detail=detail) for field, detail in estimate.unsupported(whole)]
         self.warnings += self._doubts(base)
-        taken = self._estimate(base, whole, pairs.train)
+        taken = self._estimate(base, reference, whole, pairs.train)
         return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=taken, yaml=spec.to_yaml(whole))
 
-    def _estimate(self, base: Checkpoint, whole: Spec, examples: int) -> EstimateOut | None:
+    def _estimate(
+        self, base: Checkpoint, reference: Checkpoint | None, whole: Spec, examples: int
+    ) -> EstimateOut | None:
         try:
-            taken = estimate.of(self.session, self.body, base, whole, examples)
-        except CheckpointRefused as error:
+            headers = {"checkpoint": places.outline(self.session, base)}
+            if reference is not None:
+                headers["reference"] = places.outline(self.session, reference)
+            taken = estimate.of(self.session, self.body, base, whole.model_copy(update=headers), examples)
+        except (CheckpointRefused, AppError) as error:
             self.errors.append(Finding(field="checkpoint_id", detail=error.detail, remedy=error.remedy))
             return None
-        self.warnings += _about_room(taken)
+        if self.body.where == "worker":
+            self.warnings += _about_room(taken)
         return taken
 
     def _usable(self, checkpoint_id: Any, field: str) -> Checkpoint | None:
@@ -86,7 +95,7 @@ class _Check:
             if self.body.snapshot_id is not None:
                 snapshot = snapshots.find(self.session, self.project, self.body.snapshot_id)
                 service.refuse_unsuited(snapshot.kind, "snapshot_id")
-                return counts.of_snapshot(snapshot), snapshot.path
+                return counts.of_snapshot(snapshot), storage.shown(snapshot.path)
             assert self.body.dataset_id is not None  # noqa: S101  (RunIn has exactly one of the two)
             dataset = datasets.find(self.session, self.project, self.body.dataset_id)
             service.refuse_unsuited(dataset.kind, "dataset_id")

@@ -7,8 +7,10 @@ from fastapi import APIRouter, Query
 from pydantic import StringConstraints
 
 from backend.accounts.schemas import Page
+from backend.audit import service as audit
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
 from backend.runs import preflight, readings, service, views
+from backend.runs.models import Run
 from backend.runs.presets import PRESETS
 from backend.runs.schemas import (
     EventOut,
@@ -44,7 +46,13 @@ def get_form(_: Researcher) -> FormOut:
 @router.post("/runs", status_code=202)
 def launch(body: RunIn, user: Researcher, project: ProjectDep, session: SessionDep, once: OnceDep) -> RunOut:
     """Freeze the data and queue a run."""
-    return once(body, RunOut, lambda: service.launch(session, project, user, body, get_settings()))
+
+    def create() -> Run:
+        run = service.launch(session, project, user, body, get_settings())
+        audit.record(session, user, project.id, "launch", "run", run.id, {"name": run.name, "objective": run.objective})
+        return run
+
+    return once(body, RunOut, create)
 
 
 @router.get("/runs")
@@ -99,6 +107,8 @@ def get_events(
 
 
 @router.post("/runs/{run_id}/cancel")
-def cancel(run_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep) -> RunOut:
+def cancel(run_id: uuid.UUID, user: Researcher, project: ProjectDep, session: SessionDep) -> RunOut:
     """Stop a run; what it has saved is kept."""
-    return RunOut.model_validate(service.cancel(session, project, run_id))
+    run = service.cancel(session, project, run_id)
+    audit.record(session, user, project.id, "cancel", "run", run.id, {"name": run.name})
+    return RunOut.model_validate(run)

@@ -25,10 +25,11 @@ from alignment.training.spec import (
 )
 from backend.accounts.schemas import Out
 from backend.datasets.schemas import Name
+from backend.runs.models import Place
 from backend.runs.presets import Preset
 from backend.work import State
 
-ELSEWHERE = {"name", "checkpoint_id", "reference_id", "dataset_id", "snapshot_id", "policy"}
+BESIDE_THE_SPEC = {"name", "where", "checkpoint_id", "reference_id", "dataset_id", "snapshot_id", "policy"}
 
 
 class RunIn(Part):
@@ -36,6 +37,9 @@ class RunIn(Part):
 
     name: Name
     kind: Literal["preference"] = "preference"
+    where: Literal["worker", "report"] = Field(
+        "worker", description="Who trains: a worker of this server, or a program elsewhere that reports over HTTPS."
+    )
     checkpoint_id: uuid.UUID = Field(description="Checkpoint to start from.")
     reference_id: uuid.UUID | None = Field(None, description="Reference; empty for the starting checkpoint.")
     dataset_id: uuid.UUID | None = Field(None, description="Dataset to freeze and train on.")
@@ -61,7 +65,7 @@ class RunIn(Part):
 
     def recipe(self) -> dict[str, Any]:
         """What training is told, without its paths: the ids and the policy stand in rows."""
-        return self.model_dump(mode="json", exclude=ELSEWHERE)
+        return self.model_dump(mode="json", exclude=BESIDE_THE_SPEC)
 
 
 class Finding(BaseModel):
@@ -123,6 +127,8 @@ class RunOut(Out):
     heartbeat_at: datetime | None
     checkpoint_id: uuid.UUID
     snapshot_id: uuid.UUID
+    place: Place
+    reporter: dict[str, Any] | None
 
 
 class RunRow(RunOut):

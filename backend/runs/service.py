@@ -2,22 +2,25 @@
 
 import uuid
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alignment.training.spec import Spec
-from backend import queue, work
+from backend import queue, storage, work
 from backend.accounts.models import User
+from backend.checkpoints import places
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.datasets import service as datasets
 from backend.datasets import snapshots
+from backend.datasets.kinds import PURPOSES, instead
 from backend.datasets.models import Kind, Snapshot
 from backend.errors import Invalid, NotFound
 from backend.projects.models import Project
 from backend.runs import estimate, spec
-from backend.runs.models import Run, RunEvent
+from backend.runs.models import Place, Run, RunEvent
 from backend.runs.schemas import RunIn
 from backend.settings import Settings
 
@@ -57,21 +60,24 @@ def launch(session: Session, project: Project, user: User, body: RunIn, settings
         reference_id=body.reference_id,
         snapshot_id=snapshot.id,
         total=estimate.steps(body, snapshot.counts.get("train", 0)),
+        place=Place.elsewhere if body.where == "report" else Place.worker,
         created_by=user.id,
     )
     session.add(run)
     session.flush()
-    queue.ring(session, "train")
+    if run.place is Place.worker:
+        queue.ring(session, "train")
     return run
 
 
 def usable(session: Session, project: Project, checkpoint_id: uuid.UUID, field: str) -> Checkpoint:
-    """A checkpoint of this project whose weights are still there.  Raises NotFound, WeightsGone."""
+    """A checkpoint of this project whose weights are still there.  Raises NotFound, WeightsGone,
+    TemplateMissing, NoWeightsHere."""
     try:
         found = checkpoints.find(session, project, checkpoint_id)
     except NotFound as error:
         raise NotFound(error.detail, field=field, remedy="Choose another checkpoint.") from error
-    checkpoints.require_weights(found, field)
+    checkpoints.require_trainable(found, field)
     return found
 
 
@@ -84,13 +90,9 @@ def _frozen(session: Session, project: Project, body: RunIn, settings: Settings)
 
 
 def refuse_unsuited(kind: Kind, field: str) -> None:
-    """Raise UnsuitedData for anything but pairs."""
+    """Raise UnsuitedData for anything but pairs, saying what such data is for."""
     if kind is not Kind.paired:
-        raise UnsuitedData(
-            "It holds prompts without responses, and preference training needs pairs.",
-            field=field,
-            remedy="Choose a dataset of pairs.",
-        )
+        raise UnsuitedData(f"It holds {PURPOSES[kind]}", field=field, remedy=instead(kind))
 
 
 def refuse_unfitting(examples: int, body: RunIn, field: str) -> None:
@@ -158,9 +160,33 @@ def events(
     return list(reversed(session.scalars(query.order_by(RunEvent.id.desc()).limit(limit)).all()))
 
 
-def written_spec(session: Session, run: Run) -> Spec:
-    """The whole spec of a run, with its paths."""
-    base = session.get_one(Checkpoint, run.checkpoint_id)
+class Materials(NamedTuple):
+    """What a run is made of: its recipe, the chains of its checkpoints, and its data; needs no session."""
+
+    recipe: dict[str, Any]
+    base: list[Checkpoint]
+    reference: list[Checkpoint] | None
+    snapshot: Snapshot
+
+    def fetched(self, use: storage.Use) -> Spec:
+        """The whole spec with the places on this machine.  Raises StorageTrouble, ObjectMissing, NoSpace."""
+        reference = str(places.place(self.reference, use)) if self.reference else None
+        return spec.with_paths(self.recipe, str(places.place(self.base, use)), reference, str(use(self.snapshot.path)))
+
+    def shown(self) -> Spec:
+        """The whole spec with what people are told of the places."""
+        reference = storage.shown(self.reference[0].path) if self.reference else None
+        return spec.with_paths(
+            self.recipe, storage.shown(self.base[0].path), reference, storage.shown(self.snapshot.path)
+        )
+
+
+def materials(session: Session, run: Run) -> Materials:
+    """Everything that training needs to be told of a run."""
     reference = session.get_one(Checkpoint, run.reference_id) if run.reference_id else None
-    snapshot = session.get_one(Snapshot, run.snapshot_id)
-    return spec.with_paths(run.spec, base.path, reference.path if reference else None, snapshot.path)
+    return Materials(
+        run.spec,
+        places.chain(session, session.get_one(Checkpoint, run.checkpoint_id)),
+        places.chain(session, reference) if reference else None,
+        session.get_one(Snapshot, run.snapshot_id),
+    )

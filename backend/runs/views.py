@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot
 from backend.runs import readings, service, spec
-from backend.runs.models import Run
+from backend.runs.models import Place, Run
 from backend.runs.schemas import RunDetail, RunOut, RunRow
 from backend.work import State
 
@@ -50,7 +50,7 @@ def detail(session: Session, run: Run) -> RunDetail:
     return RunDetail(
         **row.model_dump(),
         spec=run.spec,
-        yaml=spec.to_yaml(service.written_spec(session, run)),
+        yaml=spec.to_yaml(service.materials(session, run).shown()),
         snapshot_hash=session.get_one(Snapshot, run.snapshot_id).hash,
         reference_id=run.reference_id,
         events_offset=run.events_offset,
@@ -72,4 +72,7 @@ def _data(runs: Sequence[Run]) -> Select[Snapshot, str]:
 def _positions(session: Session) -> dict[uuid.UUID, int]:
     """The place of every queued run, from 1."""
     place = func.row_number().over(order_by=Run.id)
-    return {row[0]: row[1] for row in session.execute(select(Run.id, place).where(Run.state == State.queued))}
+    return {
+        row[0]: row[1]
+        for row in session.execute(select(Run.id, place).where(Run.state == State.queued, Run.place == Place.worker))
+    }

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.runs.models import Run, RunEvent
-from workers.sink import BYTES_AT_ONCE, LONGEST_LINE, drain
+from backend.runs.sink import BYTES_AT_ONCE, LONGEST_LINE, drain
 
 QueueRun = Callable[..., Run]
 

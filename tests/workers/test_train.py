@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from backend import storage
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.runs.models import Metric, MetricRollup, Run, RunEvent
@@ -57,7 +58,7 @@ def test_run_to_checkpoint(queue_run: QueueRun) -> None:
         ).all()
     assert [checkpoint.step for checkpoint in made] == [2, 4]
     assert {checkpoint.parent_id for checkpoint in made} == {run.checkpoint_id}
-    assert all(Path(checkpoint.path).is_dir() for checkpoint in made)
+    assert all(storage.local(checkpoint.path).is_dir() for checkpoint in made)
     assert sorted(steps) == [1, 2, 3, 4]
     assert {"log", "sample", "checkpoint", "done"} <= kinds
     assert set(rolled) == {4}

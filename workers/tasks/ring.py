@@ -43,6 +43,8 @@ def waits(session: Session, table: type) -> bool:
     old = (columns.state == State.queued) & (columns.created_at < func.now() - PATIENCE)
     if table.__name__ == "Match":  # those of an evaluation are answered with it
         old &= columns.evaluation_id.is_(None)
+    if table.__name__ == "Run":  # one that is trained elsewhere waits for its reporter
+        old &= columns.place == "worker"
     return bool(session.scalar(select(exists().where(old))))
 
 

@@ -4,27 +4,35 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 import structlog
+from sqlalchemy import Select, select
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from backend import work as queued
-from backend.checkpoints import service as checkpoints
+from backend.checkpoints import fetches
 from backend.datasets import imports
 from backend.db import transaction
 from backend.evaluations import service as evaluations
+from backend.exports import pushes
+from backend.exports import service as exports
+from backend.projects import removal
 from backend.runs import ending
-from backend.runs.models import Run
+from backend.runs.models import Place, Run
+from backend.runs.sink import EVENTS, drain
 from backend.settings import get_settings
 from backend.work import State
-from workers.sink import drain
+from workers.publisher import Publisher
 from workers.supervisor import end_orphans, remove_unfinished
 
 log = structlog.get_logger()
 
 SECOND_LOOK_SECONDS = 3.0
+PULSE_SECONDS = 0.2
+REMEMBERED = timedelta(days=7)
 
 
 def work() -> None:
@@ -32,7 +40,8 @@ def work() -> None:
 
     Each sweep and each run fails alone. Raises what went wrong once everything else is done.
     """
-    failed = [_alone(partial(_rows, sweep)) for sweep in (imports.sweep, checkpoints.sweep, evaluations.sweep)]
+    sweeps = (imports.sweep, fetches.sweep, evaluations.sweep, exports.sweep, pushes.sweep, removal.sweep)
+    failed = [_alone(partial(_rows, sweep)) for sweep in sweeps]
     for run_id in _silent_runs():
         error = _alone(partial(_run, run_id, sweep_run))
         failed.append(error)
@@ -81,6 +90,10 @@ def _silent_runs() -> list[uuid.UUID]:
 
 def sweep_run(session: Session, run: Run) -> None:
     """End `run`, abandoned and locked; while its training process still saves, only ask that one to end."""
+    if run.place is Place.elsewhere:
+        ending.conclude(session, run, None, otherwise=ending.silent(run))
+        log.warning("run not heard of", run=str(run.id), state=run.state)
+        return
     folder = get_settings().runs.absolute() / str(run.id)
     elsewhere = run.host != socket.gethostname()
     if not elsewhere and end_orphans(str(folder), kill=_overdue(run)):
@@ -88,10 +101,35 @@ def sweep_run(session: Session, run: Run) -> None:
         return
     if not elsewhere:
         remove_unfinished(folder)
-    while drain(session, run, folder):
-        pass
+    with Publisher(folder) as products:
+        while drain(session, run, folder, None, products) or products.look():
+            time.sleep(PULSE_SECONDS)
+    if products.trouble is not None:
+        ending.fail(run, products.trouble)
     ending.conclude(session, run, None, otherwise=ending.silent(run) if elsewhere else ending.worker_gone(run))
     log.warning("abandoned run ended", run=str(run.id), state=run.state, reason=run.reason)
+
+
+def own() -> None:
+    """Sweep the runs of this machine: those of a worker that died here, and those that were given up elsewhere because
+    this machine was silent, where it has kept more than was told."""
+    with transaction() as session:
+        for run in session.scalars(_given_up().with_for_update(skip_locked=True)):
+            events = get_settings().runs.absolute() / str(run.id) / EVENTS
+            if events.exists() and events.stat().st_size > run.events_offset:
+                run.state, run.finished_at, run.failure, run.reason, run.remedy = State.running, None, None, None, None
+                log.info("run found again", run=str(run.id))
+    with transaction() as session:
+        found = [run.id for run in queued.silent(session, Run, Run.host == socket.gethostname())]
+    for run_id in found:
+        _run(run_id, sweep_run)
+
+
+def _given_up() -> Select[Run]:
+    recently = queued.now() - REMEMBERED
+    return select(Run).where(
+        Run.state == State.lost, Run.failure == "silent", Run.host == socket.gethostname(), Run.finished_at > recently
+    )
 
 
 def _overdue(run: Run) -> bool:

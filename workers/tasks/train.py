@@ -12,15 +12,19 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from backend import storage
 from backend import work as queued
 from backend.db import transaction
+from backend.errors import AppError
 from backend.runs import ending, service
 from backend.runs.ending import Cause
-from backend.runs.models import Run, RunEvent
+from backend.runs.models import Place, Run, RunEvent
+from backend.runs.sink import Pace, drain
 from backend.settings import get_settings
 from backend.work import State
 from workers import shutdown
-from workers.sink import Pace, drain
+from workers.heartbeat import beating
+from workers.publisher import UNSENT, Publisher
 from workers.supervisor import MODULE, Child, remove_unfinished
 
 log = structlog.get_logger()
@@ -48,7 +52,7 @@ def work() -> None:
     """Claim and train queued runs, one after another, until none is left or the worker is told to stop."""
     while not shutdown.asked():
         with transaction() as session:
-            run = queued.claim(session, Run)
+            run = queued.claim(session, Run, Run.place == Place.worker)
             run_id = run.id if run else None
         if run_id is None:
             return
@@ -60,15 +64,17 @@ def train(run_id: uuid.UUID) -> None:
     folder = run_folder(run_id)
     bound = structlog.contextvars.bind_contextvars(run=str(run_id))
     try:
-        problem = _prepare(run_id, folder)
-        if problem is not None:
-            _end_unwatched(run_id, problem)
-            return
-        command = [sys.executable, "-m", MODULE, str(folder)]
-        with Child(command, folder / OUTPUT, ENVIRONMENT) as child:
-            code, cause = _watch(run_id, folder, child)
-        remove_unfinished(folder)
-        _conclude(run_id, folder, code, cause)
+        with storage.using() as use, Publisher(folder) as products:
+            problem = _prepare(run_id, folder, use)
+            if problem is not None:
+                _end_unwatched(run_id, problem)
+                return
+            command = [sys.executable, "-m", MODULE, str(folder)]
+            with Child(command, folder / OUTPUT, ENVIRONMENT) as child:
+                code, cause = _watch(run_id, folder, child, products)
+            remove_unfinished(folder)
+            _conclude(run_id, folder, code, cause, products)
+        _clear(folder, products)
     except NoDatabase:
         raise
     except Exception:
@@ -84,16 +90,20 @@ def run_folder(run_id: uuid.UUID) -> Path:
     return get_settings().runs.absolute() / str(run_id)
 
 
-def _prepare(run_id: uuid.UUID, folder: Path) -> Cause | None:
-    """Write spec.json into a new folder; the cause when that cannot be done."""
+def _prepare(run_id: uuid.UUID, folder: Path, use: storage.Use) -> Cause | None:
+    """Bring data and weights to this machine and write spec.json into a new folder; the cause when that cannot be."""
+    with transaction() as session:
+        materials = service.materials(session, session.get_one(Run, run_id))
     try:
-        with transaction() as session:
-            run = session.get_one(Run, run_id)
-            spec = service.written_spec(session, run).model_dump_json(indent=2)
+        with beating(Run, run_id):
+            spec = materials.fetched(use).model_dump_json(indent=2)
         if folder.exists():  # an earlier claim died before it started a process
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         (folder / "spec.json").write_text(spec, encoding="utf-8")
+    except AppError as error:
+        log.warning("run not prepared", run=str(run_id), cause=error.detail)
+        return Cause("storage", error.detail, error.remedy or "Look at the storage, then launch the run again.")
     except OSError as error:
         log.exception("run folder not written", run=str(run_id))
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -111,13 +121,13 @@ def _end_unwatched(run_id: uuid.UUID, cause: Cause) -> None:
         ending.conclude(session, run, None, otherwise=cause)
 
 
-def _watch(run_id: uuid.UUID, folder: Path, child: Child) -> tuple[int | None, Cause | None]:
+def _watch(run_id: uuid.UUID, folder: Path, child: Child, products: Publisher) -> tuple[int | None, Cause | None]:
     """Pulse until the process has ended; its exit code, and why it was made to stop if nobody cancelled the run."""
     pace, cause = Pace(), None
     stop = False
     while True:
         try:
-            again, wanted = _pulse(run_id, folder, child.group, pace)
+            again, wanted = _pulse(run_id, folder, child.group, pace, products)
             stop = stop or wanted
         except (OperationalError, InterfaceError):
             # The database is started again by whoever runs it; training need not know.
@@ -128,6 +138,8 @@ def _watch(run_id: uuid.UUID, folder: Path, child: Child) -> tuple[int | None, C
             return code, cause
         if shutdown.asked() and not stop:
             stop, cause = True, Cause("stopped", "", "")
+        if products.trouble is not None:
+            stop, cause = True, products.trouble
         if stop:
             # A worker that is itself told to stop is waited for only so long.
             child.stop(SHUTDOWN_GRACE_SECONDS if shutdown.asked() else get_settings().stop_grace_seconds)
@@ -135,26 +147,28 @@ def _watch(run_id: uuid.UUID, folder: Path, child: Child) -> tuple[int | None, C
             child.wait(PULSE_SECONDS)
 
 
-def _pulse(run_id: uuid.UUID, folder: Path, group: int, pace: Pace) -> tuple[bool, bool]:
+def _pulse(run_id: uuid.UUID, folder: Path, group: int, pace: Pace, products: Publisher) -> tuple[bool, bool]:
     """One transaction: rows, heartbeat, and "stop asked?". Returns whether there is more to read, and to stop."""
     with transaction() as session:
         run = queued.beat(session, Run, run_id)
         run.process_group = group
         if run.state in queued.ENDED:  # swept while this worker was asleep: somebody has been told that it ended
             return False, True
-        again = drain(session, run, folder, pace)
+        again = drain(session, run, folder, pace, products)
         return again, run.stop_requested
 
 
-def _conclude(run_id: uuid.UUID, folder: Path, code: int | None, cause: Cause | None) -> None:
-    """Store the rest of the events and end the run; waits for a database that is away."""
+def _conclude(run_id: uuid.UUID, folder: Path, code: int | None, cause: Cause | None, products: Publisher) -> None:
+    """Store the rest of the events and end the run; waits for checkpoints on their way, and a database that is away."""
     limit = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            while _drain_once(run_id, folder):
+            while _drain_once(run_id, folder, products):
                 pass
             with transaction() as session:
                 run = session.get_one(Run, run_id, with_for_update=True)
+                if products.trouble is not None:
+                    ending.fail(run, products.trouble)
                 ending.conclude(session, run, code, otherwise=ending.stopped(run) if cause else None)
                 if run.state == State.failed and run.failure not in NAMES_ITS_CAUSE:
                     _show_output(session, run, folder)
@@ -167,10 +181,22 @@ def _conclude(run_id: uuid.UUID, folder: Path, code: int | None, cause: Cause | 
             return
 
 
-def _drain_once(run_id: uuid.UUID, folder: Path) -> bool:
+def _drain_once(run_id: uuid.UUID, folder: Path, products: Publisher) -> bool:
+    """Store what there is; whether there may be more."""
     with transaction() as session:
         run = queued.beat(session, Run, run_id)
-        return drain(session, run, folder)
+        again = drain(session, run, folder, None, products)
+    if products.look():
+        time.sleep(PULSE_SECONDS)
+        return True
+    return again
+
+
+def _clear(folder: Path, products: Publisher) -> None:
+    """Remove this machine's own checkpoints of a run where all that it keeps lie in the storage."""
+    if products.sent and products.trouble is None:
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        shutil.rmtree(folder / UNSENT, ignore_errors=True)
 
 
 def _show_output(session: Session, run: Run, folder: Path) -> None:

@@ -3,7 +3,6 @@
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from sqlalchemy import text
 
 from alignment.formats import snapshot
 from alignment.formats.preference import Policy
+from backend import storage
 from backend.datasets import snapshots
 from backend.datasets.models import Dataset, Snapshot
 from backend.db import transaction
@@ -30,7 +30,7 @@ def freeze(client: Client, dataset_id: str, **policy: Any) -> dict[str, Any]:
 
 def examples(snapshot_id: str) -> list[snapshot.Example]:
     with transaction() as session:
-        folder = Path(session.get_one(Snapshot, uuid.UUID(snapshot_id)).path)
+        folder = storage.local(session.get_one(Snapshot, uuid.UUID(snapshot_id)).path)
     assert snapshot.verify(folder)
     return list(snapshot.read(folder))
 

@@ -13,7 +13,7 @@ from backend.datasets.models import Dataset, Snapshot
 from backend.db import transaction
 from backend.runs import service
 from backend.runs.models import Run
-from backend.runs.schemas import ELSEWHERE, RunIn
+from backend.runs.schemas import BESIDE_THE_SPEC, RunIn
 from tests import loop
 from tests.backend.runs.conftest import Body, Launched
 from tests.conftest import Client
@@ -48,8 +48,8 @@ def test_api_takes_what_training_takes() -> None:
     """RunIn is the training spec with ids where that has paths: no hyperparameter is missing or differs."""
     ours, theirs = RunIn.model_fields, Spec.model_fields
 
-    assert set(ours) - ELSEWHERE == set(theirs) - {"checkpoint", "reference", "snapshots"}
-    for name in set(ours) - ELSEWHERE:
+    assert set(ours) - BESIDE_THE_SPEC == set(theirs) - {"checkpoint", "reference", "snapshots"}
+    for name in set(ours) - BESIDE_THE_SPEC:
         assert ours[name].annotation == theirs[name].annotation, name
         assert ours[name].default == theirs[name].default, name
         assert ours[name].description == theirs[name].description, name

@@ -14,14 +14,13 @@ from sqlalchemy import select
 
 from backend import work
 from backend.db import transaction
-from backend.runs import readings
+from backend.runs import readings, sink
 from backend.runs.models import Metric, MetricRollup, Run, RunEvent
 from backend.runs.readings import Reading
 from backend.settings import Settings
 from tests.backend.runs.conftest import Launched, change, run_folder
 from tests.conftest import Client
 from tests.queries import counted
-from workers import sink
 
 Event = dict[str, Any]
 

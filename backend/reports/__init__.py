@@ -1,0 +1,1 @@
+"""Runs that a program elsewhere trains and reports over HTTPS."""
