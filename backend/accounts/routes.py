@@ -23,6 +23,8 @@ from backend.accounts.schemas import (
     UserOut,
     UserPatch,
 )
+from backend.audit import service as audit
+from backend.db import transaction
 from backend.deps import COOKIE, PROJECT_COOKIE, Admin, IdentityDep, SessionDep, Whole, named_project
 from backend.projects import members
 from backend.settings import get_settings
@@ -35,10 +37,22 @@ def sign_in(
     body: SignInIn, request: Request, response: Response, session: SessionDep, limit: Annotated[SignInLimit, Depends()]
 ) -> UserOut:
     """Open a browser session."""
-    with limit.guard(body.name, request.client.host if request.client else "unknown"):
-        user, token = service.sign_in(session, body.name, body.password)
+    ip = address(request)
+    try:
+        with limit.guard(body.name, ip):
+            user, token = service.sign_in(session, body.name, body.password)
+    except service.WrongPassword:
+        with transaction() as own:  # the request's is rolled back. Who is nobody is not named: it may be a password
+            audit.record(own, service.named(own, body.name), None, "fail", "sign-in", ip=ip)
+        raise
+    audit.record(session, user, None, "open", "sign-in", ip=ip)
     open_door(response, token)
     return UserOut.model_validate(user)
+
+
+def address(request: Request) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client else "unknown"
 
 
 def open_door(response: Response, token: str) -> None:
@@ -94,6 +108,7 @@ def choose_project(body: ProjectChoice, user: Whole, session: SessionDep, respon
 def change_password(body: PasswordIn, user: Whole, session: SessionDep, response: Response) -> None:
     """Change the own password; every browser session of the person ends, API tokens stay."""
     service.set_password(session, user, body.old, body.new)
+    audit.record(session, user, None, "change", "password", user.id)
     response.delete_cookie(COOKIE, path="/")
 
 
@@ -101,6 +116,7 @@ def change_password(body: PasswordIn, user: Whole, session: SessionDep, response
 def sign_out_everywhere(user: Whole, session: SessionDep, response: Response) -> None:
     """End every browser session of the person, this one too; tokens stay."""
     service.end_sessions(session, user)
+    audit.record(session, user, None, "end", "sign-in", user.id)
     response.delete_cookie(COOKIE, path="/")
 
 
@@ -116,13 +132,16 @@ def add_token(body: TokenIn, user: Whole, session: SessionDep) -> NewTokenOut:
     if body.project_id is not None:
         members.place(session, user, None, str(body.project_id), lock=False)
     token, secret = service.add_token(session, user, body.name, project_id=body.project_id, role=body.role)
+    told = {"name": token.name, "begins": token.prefix, "role": token.role}
+    audit.record(session, user, token.project_id, "create", "token", token.id, told)
     return NewTokenOut(**TokenOut.model_validate(token).model_dump(), token=secret)
 
 
 @router.delete("/me/tokens/{token_id}", status_code=204)
 def revoke_token(token_id: uuid.UUID, user: Whole, session: SessionDep) -> None:
     """Afterwards the token opens nothing."""
-    service.revoke_token(session, user, token_id)
+    token = service.revoke_token(session, user, token_id)
+    audit.record(session, user, token.project_id, "revoke", "token", token.id, {"name": token.name})
 
 
 @router.get("/users")
@@ -132,19 +151,25 @@ def list_users(_: Admin, session: SessionDep) -> Page[UserOut]:
 
 
 @router.post("/users", status_code=201)
-def add_user(body: UserIn, _: Admin, session: SessionDep) -> NewUserOut:
+def add_user(body: UserIn, admin: Admin, session: SessionDep) -> NewUserOut:
     """Add a person, in no project yet; the password is shown once."""
     user, password = service.add(session, body.name, admin=body.admin)
+    audit.record(session, admin, None, "create", "person", user.id, {"name": user.name, "admin": user.admin})
     return NewUserOut(**UserOut.model_validate(user).model_dump(), password=password)
 
 
 @router.patch("/users/{user_id}")
-def change_user(user_id: uuid.UUID, body: UserPatch, _: Admin, session: SessionDep) -> UserOut:
+def change_user(user_id: uuid.UUID, body: UserPatch, admin: Admin, session: SessionDep) -> UserOut:
     """Make an admin or no longer one, or close or reopen an account."""
-    return UserOut.model_validate(service.change(session, service.find(session, user_id), body.admin, body.active))
+    user = service.change(session, service.find(session, user_id), body.admin, body.active)
+    told = {"name": user.name, **body.model_dump(exclude_none=True)}
+    audit.record(session, admin, None, "change", "person", user.id, told)
+    return UserOut.model_validate(user)
 
 
 @router.post("/users/{user_id}/password-reset")
-def reset_password(user_id: uuid.UUID, _: Admin, session: SessionDep) -> NewPasswordOut:
+def reset_password(user_id: uuid.UUID, admin: Admin, session: SessionDep) -> NewPasswordOut:
     """A random password for somebody who lost theirs; shown once. Their sessions end, their API tokens are revoked."""
-    return NewPasswordOut(password=service.reset_password(session, service.find(session, user_id)))
+    user = service.find(session, user_id)
+    audit.record(session, admin, None, "reset", "password", user.id, {"name": user.name})
+    return NewPasswordOut(password=service.reset_password(session, user))

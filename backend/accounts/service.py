@@ -48,9 +48,14 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+def named(session: Session, name: str) -> User | None:
+    """The person of a name as it is typed at the door."""
+    return session.scalars(select(User).where(User.name == name.strip().lower())).first()
+
+
 def sign_in(session: Session, name: str, password: str) -> tuple[User, str]:
     """A new browser session and its token. An unknown name takes as long as a wrong password."""
-    user = session.scalars(select(User).where(User.name == name.strip().lower())).first()
+    user = named(session, name)
     right, rehash = hasher().verify_and_update(password, user.password_hash if user else _dummy_hash())
     if user is None or not right or not user.active:
         raise WrongPassword("The name or the password is wrong.", remedy="Check both, or ask an admin for a reset.")
@@ -188,8 +193,10 @@ def add_token(
     return token, secret
 
 
-def revoke_token(session: Session, user: User, token_id: uuid.UUID) -> None:
+def revoke_token(session: Session, user: User, token_id: uuid.UUID) -> ApiToken:
+    """Afterwards the token opens nothing.  Raises NotFound for somebody else's."""
     token = session.get(ApiToken, token_id)
     if token is None or token.user_id != user.id:
         raise NotFound.of("token")
     token.revoked_at = token.revoked_at or now()
+    return token

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 
 from backend.accounts.schemas import Page
+from backend.audit import service as audit
 from backend.deps import CurrentUser, OnceDep, ProjectDep, Researcher, SessionDep
 from backend.evaluations import arena_routes, cards, judging, matches, report, service, votes
 from backend.evaluations import export as exporting
@@ -47,7 +48,13 @@ def launch(
     body: EvaluationIn, user: Researcher, project: ProjectDep, session: SessionDep, once: OnceDep
 ) -> EvaluationOut:
     """Start an evaluation."""
-    return once(body, EvaluationOut, lambda: service.out(session, [service.launch(session, project, user, body)])[0])
+
+    def create() -> EvaluationOut:
+        row = service.launch(session, project, user, body)
+        audit.record(session, user, project.id, "launch", "evaluation", row.id, {"name": row.name})
+        return service.out(session, [row])[0]
+
+    return once(body, EvaluationOut, create)
 
 
 @router.get("/evaluations")
@@ -71,9 +78,11 @@ def get_evaluation(evaluation_id: uuid.UUID, _: Researcher, project: ProjectDep,
 
 
 @router.post("/evaluations/{evaluation_id}/cancel")
-def cancel(evaluation_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep) -> EvaluationOut:
+def cancel(evaluation_id: uuid.UUID, user: Researcher, project: ProjectDep, session: SessionDep) -> EvaluationOut:
     """Ask for the end; answers and verdicts that are there stay."""
-    return service.out(session, [service.cancel(service.find(session, project, evaluation_id, lock=True))])[0]
+    row = service.cancel(service.find(session, project, evaluation_id, lock=True))
+    audit.record(session, user, project.id, "cancel", "evaluation", row.id, {"name": row.name})
+    return service.out(session, [row])[0]
 
 
 @router.get("/evaluations/{evaluation_id}/report")
@@ -137,4 +146,10 @@ def undo(verdict_id: uuid.UUID, user: CurrentUser, project: ProjectDep, session:
 @router.post("/matches/export", status_code=201)
 def export(body: ExportIn, user: Researcher, project: ProjectDep, session: SessionDep, once: OnceDep) -> ExportOut:
     """Turn judged matches into items with labels; done twice, nothing is added twice."""
-    return once(body, ExportOut, lambda: exporting.export(session, project, user, body))
+
+    def create() -> ExportOut:
+        made = exporting.export(session, project, user, body)
+        audit.record(session, user, project.id, "export", "matches", made.dataset_id, {"name": made.dataset})
+        return made
+
+    return once(body, ExportOut, create)

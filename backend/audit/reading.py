@@ -1,0 +1,108 @@
+"""Reading the audit log: by page, and whole as a file."""
+
+import csv
+import io
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import orjson
+from sqlalchemy import Row, Select, select
+from sqlalchemy.orm import Session
+
+from backend.accounts.models import User
+from backend.audit.models import AuditEvent
+from backend.audit.schemas import ActionsOut, AuditOut
+from backend.projects.models import Project
+
+FileFormat = Literal["csv", "jsonl"]
+Open = Callable[[], AbstractContextManager[Session]]
+MEDIA_TYPE: dict[FileFormat, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
+CHUNK = 1000
+COLUMNS = ("created_at", "user", "action", "noun", "noun_id", "project", "ip", "detail")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which events: a project's, or with `project_id` None those of the whole instance; the others narrow it down."""
+
+    project_id: uuid.UUID | None
+    action: str | None = None
+    noun: str | None = None
+    user_id: uuid.UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def query(self) -> Select[AuditEvent, str, str]:
+        found = (
+            select(AuditEvent, User.name, Project.name)
+            .outerjoin(User, User.id == AuditEvent.user_id)
+            .outerjoin(Project, Project.id == AuditEvent.project_id)
+            .order_by(AuditEvent.id.desc())
+        )
+        for column, value in (
+            (AuditEvent.project_id, self.project_id),
+            (AuditEvent.action, self.action),
+            (AuditEvent.noun, self.noun),
+            (AuditEvent.user_id, self.user_id),
+        ):
+            if value is not None:
+                found = found.where(column == value)
+        if self.since is not None:
+            found = found.where(AuditEvent.created_at >= self.since)
+        return found if self.until is None else found.where(AuditEvent.created_at < self.until)
+
+
+def page(session: Session, chosen: Filter, cursor: uuid.UUID | None, limit: int) -> tuple[list[AuditOut], str | None]:
+    """Events, newest first, and the cursor of the next page."""
+    query = chosen.query().limit(limit + 1)
+    rows = session.execute(query if cursor is None else query.where(AuditEvent.id < cursor)).all()
+    return [_out(row) for row in rows[:limit]], str(rows[limit - 1][0].id) if len(rows) > limit else None
+
+
+def actions(session: Session, project_id: uuid.UUID | None) -> ActionsOut:
+    """The actions and nouns that occur."""
+    where = () if project_id is None else (AuditEvent.project_id == project_id,)
+    kinds = session.execute(select(AuditEvent.action, AuditEvent.noun).where(*where).distinct()).all()
+    return ActionsOut(actions=sorted({kind.action for kind in kinds}), nouns=sorted({kind.noun for kind in kinds}))
+
+
+def stream(open_session: Open, chosen: Filter, format: FileFormat) -> Iterator[bytes]:
+    """The events as a file, newest first, in short transactions."""
+    if format == "csv":
+        yield _csv([COLUMNS])
+    cursor: uuid.UUID | None = None
+    while True:
+        with open_session() as session:
+            found, following = page(session, chosen, cursor, CHUNK)
+        if format == "csv":
+            yield _csv([tuple(_cell(event, column) for column in COLUMNS) for event in found])
+        else:
+            yield b"".join(
+                orjson.dumps(event.model_dump(mode="json"), option=orjson.OPT_APPEND_NEWLINE) for event in found
+            )
+        if following is None:
+            return
+        cursor = uuid.UUID(following)
+
+
+def _out(row: Row[AuditEvent, str, str]) -> AuditOut:
+    event, user, project = row
+    return AuditOut.model_validate(event).model_copy(update={"user": user, "project": project})
+
+
+def _cell(event: AuditOut, column: str) -> str:
+    value = event.model_dump(mode="json")[column]
+    text = orjson.dumps(value).decode() if isinstance(value, dict) else "" if value is None else str(value)
+    # A spreadsheet runs what begins like a formula; the apostrophe makes it text.
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _csv(rows: list[tuple[str, ...]]) -> bytes:
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\r\n").writerows(rows)
+    return written.getvalue().encode()
