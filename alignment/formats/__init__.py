@@ -28,6 +28,7 @@ __all__ = [
     "Item",
     "Kind",
     "LabelFacts",
+    "Mapped",
     "Message",
     "RowError",
     "SampleRow",

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from alignment.formats.canonical import Item, LabelFacts, Message
 from alignment.formats.facts import PER_RESPONSE, training_facts
 
-LeftOut = Literal["unlabelled", "tie", "both_bad", "skipped", "too_few_votes"]
+LeftOut = Literal["unlabelled", "tie", "both_bad", "skipped", "too_few_votes", "media"]
+Sources = Literal["people_first", "people", "imports", "judges"]
 
 _LEVELS: Final = {"people": ("person", "vote"), "imports": ("import",), "judges": ("judge",)}
 _ORDERS: Final = {
@@ -27,7 +28,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sources: Literal["people_first", "people", "imports", "judges"] = Field(
+    sources: Sources = Field(
         "people_first",
         description="Whose labels count: people's, and imported ones only where no person judged; or one kind alone.",
     )

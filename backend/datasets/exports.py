@@ -1,48 +1,84 @@
-"""A dataset as a file: lossless rows, TRL's rows, or Parquet; streamed, a short transaction a thousand items."""
+"""A dataset as a file: streamed, a short transaction a thousand items; and what of it the file would lose."""
 
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import chain
-from typing import IO
+from typing import IO, Any
 
 import orjson
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from alignment.formats import Item as ReadItem
-from alignment.formats import native, parquet, trl
-from alignment.formats.preference import Decision, Policy, decide
+from alignment.formats import FORMATS, Mapped, cells, delimited, native, parquet, prompts
+from alignment.formats.preference import Policy
+from alignment.formats.ranking import PairRule
+from alignment.formats.writing import CannotWrite, Export, change
 from backend.datasets import reading
-from backend.datasets.models import Dataset
-from backend.datasets.schemas import ExportFormat
+from backend.datasets.models import Dataset, Item, Kind
+from backend.datasets.schemas import LossesOut
 from backend.errors import Invalid
 
 BLOCK = 1 << 20
+LOOKED_AT = 50_000  # items that are counted before an export; more would keep people waiting
+PARQUET = "parquet"
 Open = Callable[[], AbstractContextManager[Session]]
-
-SUFFIX: dict[ExportFormat, str] = {"native": "jsonl", "trl": "trl.jsonl", "parquet": "parquet"}
-MEDIA_TYPE: dict[ExportFormat, str] = {
-    "native": "application/x-ndjson",
-    "trl": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-}
+LINES = "application/x-ndjson"
+MEDIA_TYPES = {"jsonl": LINES, "parquet": "application/vnd.apache.parquet", "csv": "text/csv", "txt": "text/plain"}
+_DELIMITERS = {"comma": ",", "tab": "\t"}
 
 
 class NothingToExport(Invalid):
     title = "Nothing to export"
 
 
-def file_name(dataset: Dataset, format: ExportFormat) -> str:
+class NotInThisFormat(Invalid):
+    title = "Not in this format"
+
+
+def plan(dataset: Dataset, format: str, style: str | None, rule: PairRule | None, policy: Policy) -> Export:
+    """How the dataset is written.  Raises NotInThisFormat."""
+    try:
+        return Export(
+            native if format == PARQUET else FORMATS[format], dataset.kind.value, style=style, policy=policy, rule=rule
+        )
+    except CannotWrite as cannot:
+        raise NotInThisFormat(cannot.reason, field="format", remedy=cannot.remedy) from None
+
+
+def suffix(format: str, style: str) -> str:
+    """The end of the file's name."""
+    if format == PARQUET:
+        return PARQUET
+    if format == Mapped.NAME:
+        return "tsv" if style == "tab" else "csv"
+    if (format, style) == (prompts.NAME, "lines"):
+        return "txt"
+    return "jsonl" if format == native.NAME else f"{format}.jsonl"
+
+
+def media_type(format: str, style: str) -> str:
+    """What the file is, for the browser."""
+    end = suffix(format, style).rpartition(".")[2]
+    return "text/tab-separated-values" if end == "tsv" else MEDIA_TYPES[end]
+
+
+def file_name(dataset: Dataset, format: str, style: str) -> str:
     """A name for the file that no system chokes on."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", dataset.name).strip("-.")[:80]
-    return f"{plain or 'dataset'}.{SUFFIX[format]}"
+    return f"{plain or 'dataset'}.{suffix(format, style)}"
 
 
-def stream(open_session: Open, dataset: Dataset, format: ExportFormat) -> Iterator[bytes]:
+def stream(open_session: Open, dataset: Dataset, format: str, export: Export) -> Iterator[bytes]:
     """The file's bytes.  Raises NothingToExport before the first of them."""
-    source = {"native": _native, "trl": _trl, "parquet": _parquet}[format](open_session, dataset.id)
+    if format == PARQUET:
+        source = _parquet(open_session, dataset.id)
+    elif format == native.NAME:
+        source = _native(open_session, dataset.id)
+    else:
+        source = _rows(open_session, dataset.id, format, export)
     first = next(source, None)
     if first is None:
         raise NothingToExport(
@@ -51,6 +87,34 @@ def stream(open_session: Open, dataset: Dataset, format: ExportFormat) -> Iterat
             remedy="Label some pairs first, or export native rows, which hold unlabelled pairs too.",
         )
     return chain([first], source)
+
+
+def losses(session: Session, dataset: Dataset, format: str, export: Export) -> LossesOut:
+    """What the file would lose, counted over the first items without writing it."""
+    looked_at, after = 0, -1
+    while looked_at < LOOKED_AT and (found := reading.chunk(session, dataset.id, after)):
+        for judged in found:
+            for _ in export.rows(judged.item):
+                pass
+        looked_at += len(found)
+        after = found[-1].item.line
+    counted = export.losses
+    items = session.scalar(select(func.count()).where(Item.dataset_id == dataset.id)) or 0
+    said = counted.sentences(export.form.TITLE)
+    if items > looked_at:
+        said.insert(0, f"Counted over the first {looked_at:,} of {items:,} items.")
+    return LossesOut(
+        format=format,
+        style=export.style,
+        kind=Kind(export.target),
+        change=change(export.kind, export.target),
+        items=items,
+        looked_at=looked_at,
+        rows=counted.rows,
+        left_out=dict(counted.left_out),
+        dropped=dict(counted.dropped),
+        sentences=said,
+    )
 
 
 def _items(open_session: Open, dataset_id: uuid.UUID) -> Iterator[list[reading.Judged]]:
@@ -72,23 +136,23 @@ def _native(open_session: Open, dataset_id: uuid.UUID) -> Iterator[bytes]:
         )
 
 
-def _trl(open_session: Open, dataset_id: uuid.UUID) -> Iterator[bytes]:
-    policy = Policy()
-    for found in _items(open_session, dataset_id):
-        rows = [trl.render(decided) for item, _, _ in found if (decided := _decided(item, policy)) is not None]
-        if rows:
-            yield b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+def _rows(open_session: Open, dataset_id: uuid.UUID, format: str, export: Export) -> Iterator[bytes]:
+    chunks = (
+        [row for judged in found for row in export.rows(judged.item)] for found in _items(open_session, dataset_id)
+    )
+    if format == Mapped.NAME:
+        return _table((row for rows in chunks for row in rows), export)
+    if (format, export.style) == (prompts.NAME, "lines"):
+        return ("".join(f"{row['text']}\n" for row in rows).encode() for rows in chunks if rows)
+    return (b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows) for rows in chunks if rows)
 
 
-def _decided(item: ReadItem, policy: Policy) -> ReadItem | None:
-    """The item with the chosen response first and the votes as facts; a bare prompt as it is."""
-    if not item.responses:
-        return item
-    decision = decide(item, policy)
-    if not isinstance(decision, Decision):
-        return None
-    facts = decision.facts | ({"meta": item.facts["meta"]} if "meta" in item.facts else {})
-    return ReadItem(item.prompt, decision.responses, facts=facts)
+def _table(rows: Iterable[dict[str, Any]], export: Export) -> Iterator[bytes]:
+    """The table, unless it would hold nothing but its header."""
+    source = iter(rows)
+    first = next(source, None)
+    if first is not None:
+        yield from delimited.write(chain([first], source), cells.header(export.target), _DELIMITERS[export.style])
 
 
 def _parquet(open_session: Open, dataset_id: uuid.UUID) -> Iterator[bytes]:

@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from alignment.formats import FileRefused
+from alignment.formats import FileRefused, Mapped
 from backend import queue, work
-from backend.datasets import leftovers, uploads
+from backend.datasets import leftovers, previews, uploads
 from backend.datasets.models import Import, Upload
 from backend.datasets.schemas import ImportIn, ImportOut
 from backend.datasets.service import NameTaken, refuse_taken, uuid_cursor
@@ -41,7 +42,8 @@ def start(session: Session, project: Project, user_id: uuid.UUID, body: ImportIn
         project_id=project.id,
         upload_id=upload.id,
         name=body.name,
-        format=body.format or _detected(uploads.preview(path, None, settings).detected),
+        format=_format(path, body, settings),
+        columns=body.columns.model_dump(exclude_defaults=True) if body.columns else None,
         abort_on_bad_row=body.abort_on_bad_row,
         bytes_total=upload.size,
         created_by=user_id,
@@ -52,12 +54,24 @@ def start(session: Session, project: Project, user_id: uuid.UUID, body: ImportIn
     return row
 
 
-def _detected(format: str | None) -> str:
-    if format is None:
+def _format(path: Path, body: ImportIn, settings: Settings) -> str:
+    """The format that was asked for, or detected.  Raises UnknownFormat."""
+    if body.columns is not None:
+        if body.format not in (None, Mapped.NAME):
+            raise UnknownFormat(
+                "A mapping of columns is for the format “mapped” alone.",
+                field="columns",
+                remedy="Leave one of them out.",
+            )
+        return Mapped.NAME
+    found = body.format or previews.look(path, None, None, settings).detected
+    if found is None:
         raise UnknownFormat(
-            "The format of the file was not recognized.", field="format", remedy="Look at the preview and choose one."
+            "The format of the file was not recognized.",
+            field="format",
+            remedy="Look at the preview and choose one, or say which column is what.",
         )
-    return format
+    return found
 
 
 def find(session: Session, project: Project, import_id: uuid.UUID) -> Import:

@@ -54,6 +54,7 @@ class Import(Work, ProjectRow, Base):
     dataset_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), index=True)
     name: Mapped[str]
     format: Mapped[str]
+    columns: Mapped[dict[str, Any] | None]
     abort_on_bad_row: Mapped[bool] = mapped_column(default=False)
     rows_good: Mapped[int] = mapped_column(default=0)
     rows_bad: Mapped[int] = mapped_column(default=0)

@@ -1,32 +1,30 @@
-"""Routes of datasets, their items, exports and snapshots."""
+"""Routes of datasets, their items and snapshots."""
 
 import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import StreamingResponse
 
 from backend.accounts.models import Role
 from backend.accounts.schemas import Page
-from backend.datasets import exports, judgements, lengths, service, snapshots, transfers
+from backend.datasets import judgements, lengths, outgoing, service, snapshots, transfers
 from backend.datasets.models import Dataset
 from backend.datasets.schemas import (
     BarOut,
     DatasetBrief,
     DatasetDetail,
     DatasetOut,
-    ExportFormat,
     ItemOut,
     SnapshotIn,
     SnapshotLabelOut,
     SnapshotOut,
 )
-from backend.db import transaction
 from backend.deps import OnceDep, PlaceDep, ProjectDep, Researcher, SessionDep
 from backend.settings import get_settings
 
 router = APIRouter(tags=["datasets"])
 router.include_router(transfers.router)
+router.include_router(outgoing.router)
 
 Cursor = Annotated[str | None, Query(max_length=64)]
 Limit = Annotated[int, Query(ge=1, le=service.MAX_PAGE)]
@@ -103,23 +101,6 @@ def list_items(
         item.labels = [{"source": label.source.value, "value": label.value} for label in labels.get(row.id, [])]
         items.append(item)
     return Page(items=items, next_cursor=next_cursor)
-
-
-@router.get(
-    "/datasets/{dataset_id}/export",
-    response_class=StreamingResponse,
-    responses=transfers.a_file(*exports.MEDIA_TYPE.values()),
-)
-def export_dataset(
-    dataset_id: uuid.UUID, _: Researcher, session: SessionDep, project: ProjectDep, format: ExportFormat = "native"
-) -> StreamingResponse:
-    """The dataset as a file to keep."""
-    dataset = service.find(session, project, dataset_id)
-    return StreamingResponse(
-        exports.stream(transaction, dataset, format),
-        media_type=exports.MEDIA_TYPE[format],
-        headers=transfers.attachment(exports.file_name(dataset, format)),
-    )
 
 
 @router.post("/datasets/{dataset_id}/snapshots", status_code=201)

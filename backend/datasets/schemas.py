@@ -2,11 +2,13 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, WithJsonSchema
 
+from alignment.formats import FORMATS, Columns
 from alignment.formats.preference import Policy
+from alignment.formats.ranking import PairRule
 from backend.accounts.schemas import In, Out
 from backend.datasets.models import Kind
 from backend.work import State
@@ -14,8 +16,15 @@ from backend.work import State
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f]+$")
 ]
-FormatName = Literal["native", "pairs", "trl", "hh"]
-ExportFormat = Literal["native", "trl", "parquet"]
+
+
+def _known(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"must be one of {', '.join(FORMATS)}")
+    return name
+
+
+FormatName = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*FORMATS]})]
 
 
 class UploadOut(Out):
@@ -28,6 +37,7 @@ class UploadOut(Out):
 
 class PreviewIn(In):
     format: FormatName | None = Field(None, description="Read as this format instead of the detected one.")
+    columns: Columns | None = Field(None, description="Which column is what; read by this mapping.")
 
 
 class Problem(Out):
@@ -47,10 +57,22 @@ class PreviewRow(BaseModel):
     facts: dict[str, Any]
 
 
-class FormatOut(BaseModel):
-    name: FormatName
-    title: str
+class StyleOut(BaseModel):
+    """A way of writing a format, and what is lost by it."""
+
+    name: str
     losses: list[str]
+
+
+class FormatOut(BaseModel):
+    """A format that rows are read from and written in; `kinds` are those that it has rows for."""
+
+    name: str
+    title: str
+    kinds: list[Kind]
+    styles: list[StyleOut]
+    notes: list[str]
+    example: str
 
 
 class PreviewOut(BaseModel):
@@ -58,9 +80,14 @@ class PreviewOut(BaseModel):
 
     format: FormatName | None
     detected: FormatName | None
+    candidates: list[FormatName] = Field([], description="The formats that it could be, when one cannot be told.")
     description: str
     container: str
+    delimiter: str | None = Field(None, description="What parts the cells of a table.")
+    encoding: str | None = Field(None, description="Of a table or of lines.")
+    kind: Kind | None = Field(None, description="What the rows hold.")
     columns: list[str]
+    mapping: Columns | None = Field(None, description="The mapping in use, or the one that the columns' names suggest.")
     rows: list[PreviewRow]
     problems: list[Problem]
     rows_looked_at: int
@@ -71,6 +98,7 @@ class ImportIn(In):
     upload_id: uuid.UUID
     name: Name
     format: FormatName | None = Field(None, description="Null: the format that is detected.")
+    columns: Columns | None = Field(None, description="Which column is what, for CSV and columns that no format knows.")
     abort_on_bad_row: bool = Field(False, description="True: one bad row, and nothing is kept.")
 
 
@@ -82,6 +110,7 @@ class ImportOut(Out):
     dataset_id: uuid.UUID | None
     name: str
     format: str
+    columns: dict[str, Any] | None
     abort_on_bad_row: bool
     state: State
     reason: str | None
@@ -146,6 +175,34 @@ class ItemOut(Out):
     responses: list[dict[str, Any]]
     facts: dict[str, Any]
     labels: list[dict[str, Any]] = []
+
+
+class LossesOut(BaseModel):
+    """What an export would lose, counted over the items looked at, and said in sentences."""
+
+    format: str
+    style: str
+    kind: Kind = Field(description="What the rows would hold.")
+    change: str | None = Field(description="What becomes of the items where that is another kind than the dataset's.")
+    items: int
+    looked_at: int
+    rows: int
+    left_out: dict[str, int]
+    dropped: dict[str, int]
+    sentences: list[str]
+
+
+class PairsIn(In):
+    """Pairs made of a dataset of rankings, as a dataset of their own."""
+
+    name: Name
+    rule: PairRule = Field(description="Which answers of a ranking meet.")
+
+
+class PairsOut(Out):
+    dataset_id: uuid.UUID
+    items: int
+    left_out: dict[str, int]
 
 
 class SnapshotIn(In):

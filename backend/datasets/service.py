@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Executable, String, cast, func, select
 from sqlalchemy.orm import Session
 
 from alignment.formats import Item as ReadItem
+from alignment.formats.writing import NOUNS
 from backend.datasets import judgements
 from backend.datasets.models import Dataset, Item, Kind, Snapshot
 from backend.datasets.writer import Added, Writer, own
@@ -87,10 +88,9 @@ def append(session: Session, dataset: Dataset, items: Iterable[ReadItem]) -> Add
 
     A label's `annotator` is the id of a person.  Raises WrongKind.
     """
-    wanted = 2 if dataset.kind is Kind.paired else 0
     given = list(items)
-    if any(len(item.responses) != wanted for item in given):
-        raise WrongKind(f"“{dataset.name}” holds items with {wanted} responses each.", field="dataset_id")
+    if any(item.kind != dataset.kind.value for item in given):
+        raise WrongKind(f"“{dataset.name}” holds {NOUNS[dataset.kind.value]} alone.", field="dataset_id")
     return Writer(session, dataset, own).add(given)
 
 

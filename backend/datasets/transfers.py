@@ -12,7 +12,8 @@ from starlette.requests import ClientDisconnect
 
 from backend.accounts.models import Role, User
 from backend.accounts.schemas import Page
-from backend.datasets import imports, uploads
+from backend.audit import service as audit
+from backend.datasets import imports, previews, uploads
 from backend.datasets.schemas import ImportDetail, ImportIn, ImportOut, PreviewIn, PreviewOut, UploadOut
 from backend.datasets.service import MAX_PAGE
 from backend.db import transaction
@@ -102,7 +103,7 @@ def preview(
     """How the file would be read: format, first rows, first problems."""
     settings = get_settings()
     path = uploads.file_of(uploads.find(session, project, upload_id), settings)
-    return uploads.preview(path, body.format, settings)
+    return previews.look(path, body.format, body.columns, settings)
 
 
 @router.post("/imports", status_code=202)
@@ -113,6 +114,7 @@ def start_import(
 
     def create() -> ImportOut:
         row = imports.start(session, project, user.id, body, get_settings())
+        audit.record(session, user, project.id, "import", "dataset", row.id, {"name": row.name})
         return imports.out(row, imports.filename(session, row))
 
     return once(body, ImportOut, create)
@@ -148,7 +150,8 @@ def download_errors(import_id: uuid.UUID, _: Researcher, session: SessionDep, pr
 
 
 @router.post("/imports/{import_id}/cancel")
-def cancel_import(import_id: uuid.UUID, _: Researcher, session: SessionDep, project: ProjectDep) -> ImportOut:
+def cancel_import(import_id: uuid.UUID, user: Researcher, session: SessionDep, project: ProjectDep) -> ImportOut:
     """Ask for the end of an import; nothing of it is kept."""
     row = imports.cancel(session, project, import_id)
+    audit.record(session, user, project.id, "cancel", "import", row.id, {"name": row.name})
     return imports.out(row, imports.filename(session, row))

@@ -13,28 +13,13 @@ from typing import NamedTuple
 from anyio import to_thread
 from sqlalchemy.orm import Session
 
-from alignment import formats
-from alignment.formats import FileRefused, RowError
-from alignment.formats.containers import container_of
-from alignment.formats.detect import detect, named
-from alignment.formats.losses import stated
 from backend.datasets.models import Upload
-from backend.datasets.schemas import FormatOut, PreviewOut, PreviewRow, Problem
 from backend.errors import AppError, Invalid, NoSpace, NotFound, TooLarge
 from backend.projects.models import Project
 from backend.settings import Settings
 
 BLOCK = 1 << 20
 RESERVE = 256 << 20  # what the disk keeps free for the database and runs
-CONTAINERS = {
-    "jsonl": "JSON lines",
-    "json": "JSON list",
-    "parquet": "Parquet",
-    "table": "CSV",
-    "lines": "Lines of text",
-}
-SHOWN_ROWS = 10
-SHOWN_PROBLEMS = 20
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f/\\]+")
 
 
@@ -151,55 +136,3 @@ def file_of(upload: Upload, settings: Settings) -> Path:
     if not path.is_file():
         raise UploadGone(f"The file “{upload.filename}” is no longer on the server.", remedy="Upload it again.")
     return path
-
-
-def preview(path: Path, format: str | None, settings: Settings) -> PreviewOut:
-    """How the file would be read, from its first rows.  Raises FileUnreadable when it cannot be read at all."""
-    try:
-        rows, problems = formats.sample(path, max_row_bytes=settings.max_line_bytes)
-        container = container_of(path)
-    except FileRefused as refused:
-        raise FileUnreadable(refused.reason, field="file", remedy=refused.remedy) from None
-    try:
-        detected = detect(row.values for row in rows) if rows else None
-    except FileRefused as refused:
-        detected = None
-        problems.insert(0, RowError(0, "columns", f"{refused.reason} {refused.remedy}"))
-    form = named(format) if format else detected
-    shown, bad = _parsed(form, rows)
-    problems = sorted(problems + bad, key=lambda problem: problem.line)
-    return PreviewOut(
-        format=form.NAME if form else None,
-        detected=detected.NAME if detected else None,
-        description=form.describe(rows[0].values) if form and rows else "No known format",
-        container=CONTAINERS[container],
-        columns=sorted({formats.excerpt(name, 60) for row in rows for name in row.values}),
-        rows=shown,
-        problems=[Problem.model_validate(problem) for problem in problems[:SHOWN_PROBLEMS]],
-        rows_looked_at=len(rows) + len({problem.line for problem in problems if problem.field == "row"}),
-        formats=[
-            FormatOut(
-                name=known.NAME, title=known.TITLE, losses=[*known.NOTES, *stated(next(iter(known.STYLES.values())))]
-            )
-            for known in formats.FORMATS.values()
-        ],
-    )
-
-
-def _parsed(form: formats.Format | None, rows: list[formats.SampleRow]) -> tuple[list[PreviewRow], list[RowError]]:
-    """The first items that the rows give in a format, and the rows that give none."""
-    if form is None:
-        return [], []
-    read = list(formats.read_rows(form, rows))
-    items = [row for row in read if isinstance(row, formats.Item)]
-    return [_shown(item) for item in items[:SHOWN_ROWS]], [row for row in read if isinstance(row, RowError)]
-
-
-def _shown(item: formats.Item) -> PreviewRow:
-    return PreviewRow(
-        line=item.line,
-        prompt=[dict(turn) for turn in item.prompt],
-        responses=[dict(answer) for answer in item.responses],
-        labels=[dict(label.value) for label in item.labels],
-        facts=item.facts,
-    )

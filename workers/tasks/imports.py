@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from alignment import formats
-from alignment.formats import FileRefused, Item, RowError
+from alignment.formats import Columns, FileRefused, Item, RowError
+from alignment.formats.writing import NOUNS
 from backend import work as queued
 from backend.datasets import imports, uploads
 from backend.datasets.models import Dataset, Import, Kind, Upload
@@ -30,7 +31,6 @@ PULSE_SECONDS = 1.0
 KEPT_ERRORS = 1_000
 DOUBLED = "The same prompt and responses stand in the file already; the row was skipped."
 CONFLICT = "The same pair stands in the file already with the opposite choice; the row was skipped."
-_KINDS = {0: Kind.prompts, 2: Kind.paired}
 
 
 class Stopped(Exception):
@@ -154,6 +154,7 @@ class _Reader:
 
     def __init__(self, session: Session, row: Import, dataset: Dataset, tally: Tally) -> None:
         self.format, self.strict, self.import_id = row.format, row.abort_on_bad_row, row.id
+        self.columns = None if row.columns is None else Columns.model_validate(row.columns)
         self.dataset = dataset
         self.tally = tally
         self.writer = Writer(session, dataset)
@@ -163,7 +164,7 @@ class _Reader:
 
     def read(self, path: Path) -> None:
         cap = get_settings().max_line_bytes
-        for found in formats.read(path, self.format, max_row_bytes=cap, progress=self._progress):
+        for found in formats.read(path, self.format, max_row_bytes=cap, progress=self._progress, columns=self.columns):
             error = found if isinstance(found, RowError) else self._other_kind(found)
             if error is not None:
                 self.tally.add_error(error)
@@ -180,13 +181,12 @@ class _Reader:
 
     def _other_kind(self, item: Item) -> RowError | None:
         """The first good row says what the dataset holds; a row of another kind is a bad row."""
-        kind = _KINDS[len(item.responses)]
+        kind = item.kind
         if self.kind is None:
-            self.kind = kind
-        if kind is self.kind:
+            self.kind = Kind(kind)
+        if kind == self.kind.value:
             return None
-        held = "pairs" if self.kind is Kind.paired else "prompts without responses"
-        return RowError(item.line, "responses", f"The rows before hold {held}; this one does not.")
+        return RowError(item.line, "responses", f"The rows before hold {NOUNS[self.kind.value]}; this one does not.")
 
     def _write(self) -> None:
         added = self.writer.add(self.batch)

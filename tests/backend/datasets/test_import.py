@@ -214,7 +214,7 @@ def test_hostile_names(researcher: Client, name: str) -> None:
 
 def test_unknown_format_and_keys(researcher: Client) -> None:
     """No format is guessed for rows that none fits, and no key of a request is ignored."""
-    upload_id = upload(researcher, b'{"question": "q", "answer": "a"}\n')
+    upload_id = upload(researcher, b'{"said": "q", "reply": "a"}\n')
     unknown = researcher.post(URL, json={"upload_id": upload_id, "name": "x"})
     assert (unknown.status_code, unknown.json()["field"]) == (422, "format")
 

@@ -110,7 +110,7 @@ def test_preview_detects_by_content(researcher: Client) -> None:
     shown = preview(researcher, lines([pair(n) for n in range(30)]))
 
     assert (shown["format"], shown["description"], shown["container"]) == ("trl", "TRL explicit", "JSON lines")
-    assert shown["columns"] == ["chosen", "prompt", "rejected"]
+    assert shown["columns"] == ["prompt", "chosen", "rejected"]
     assert len(shown["rows"]) == uploads.SHOWN_ROWS
     assert shown["rows"][0]["prompt"] == [{"role": "user", "content": "Say hello number 0."}]
 
