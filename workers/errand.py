@@ -5,9 +5,9 @@ stop. What a library prints into the same file is no word of the child's.
 """
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -24,6 +24,7 @@ from workers.supervisor import Child
 log = structlog.get_logger()
 
 PULSE_SECONDS = 1.0
+OUTAGE_SECONDS = 600.0  # the sweep gives the row to another worker later
 BROKEN = "It stopped on an unexpected error."
 
 W = TypeVar("W", bound=Work)
@@ -58,16 +59,6 @@ class Errand(Generic[W]):
                 child.wait(PULSE_SECONDS)
         return Ended(spoken(printed), stop)
 
-    def keep_alive(self, other: "Future[None]", said: Words) -> None:
-        """Pulse until something else is done.  Raises what it raised."""
-        while not other.done():
-            self._pulse(said)
-            try:
-                other.result(PULSE_SECONDS)
-            except TimeoutError:
-                continue
-        other.result()
-
     def _pulse(self, said: Words) -> bool:
         """One transaction: how it goes, the heartbeat, and whether to stop."""
         try:
@@ -84,33 +75,50 @@ class Errand(Generic[W]):
 
     def conclude(self, then: Callable[[Session, W], None]) -> bool:
         """The row `succeeded`, with what `then` writes into it; False when it is no longer ours."""
-        with transaction() as session:
-            row = session.get_one(self.table, self.row_id, with_for_update=True)
-            if not queued.ours(row):
-                log.warning("errand swept meanwhile", table=self.table.__name__, row=str(self.row_id))
-                return False
+
+        def write(session: Session, row: W) -> None:
             then(session, row)
             queued.finish(row, State.succeeded)
-            return True
 
-    def halt(self, cancelled: str) -> None:
-        """Cancelled when somebody asked for that; else this worker must stop, and the next one begins anew."""
-        with transaction() as session:
-            row = session.get_one(self.table, self.row_id, with_for_update=True)
-            if not queued.ours(row):
-                return
+        return self._write(write) is State.succeeded
+
+    def halt(self, cancelled: str) -> State | None:
+        """Cancelled when somebody asked for that; else this worker must stop, and the next one begins anew.
+
+        The state afterwards; None when the row is no longer ours.
+        """
+
+        def write(_: Session, row: W) -> None:
             if row.stop_requested:
                 queued.finish(row, State.cancelled, cancelled)
             else:
                 row.state, row.done = State.queued, 0
 
+        return self._write(write)
+
     def fail(self, reason: str, remedy: str | None) -> None:
         """The row `failed`, for a reason that people can read."""
-        with transaction() as session:
-            row = session.get_one(self.table, self.row_id, with_for_update=True)
-            if queued.ours(row):
-                queued.finish(row, State.failed, reason, remedy)
+        self._write(lambda _, row: queued.finish(row, State.failed, reason, remedy))
         log.warning("errand failed", table=self.table.__name__, row=str(self.row_id), reason=reason)
+
+    def _write(self, change: Callable[[Session, W], None]) -> State | None:
+        """The row's state after `change`, while it is ours. A database that is away is waited for: the work is done,
+        and only its last word is missing."""
+        until = time.monotonic() + OUTAGE_SECONDS
+        while True:
+            try:
+                with transaction() as session:
+                    row = session.get_one(self.table, self.row_id, with_for_update=True)
+                    if queued.ours(row):
+                        change(session, row)
+                        return row.state
+                    log.warning("errand swept meanwhile", table=self.table.__name__, row=str(self.row_id))
+                    return None
+            except (OperationalError, InterfaceError):
+                if shutdown.asked() or time.monotonic() > until:
+                    raise
+                log.warning("database away; the errand waits to tell its end")
+                time.sleep(PULSE_SECONDS)
 
 
 def spoken(printed: Path) -> Words:

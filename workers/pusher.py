@@ -14,7 +14,8 @@ import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
-from workers.hub import Refused, die_with_worker, endpoint, say
+from backend.checkpoints.hub_errors import Refused
+from workers.hub import die_with_worker, say
 
 MESSAGE = "Upload an export of Plumbline"
 RIGHTS = "Make a token with write access to this repository on the hub, and set it as the project's secret."
@@ -25,11 +26,11 @@ def upload(folder: Path, repo_id: str, *, private: bool) -> None:
     """Afterwards the repository's newest commit holds the folder's files.  Raises Refused."""
     api = HfApi(token=os.environ.get("HF_TOKEN"))
     try:
-        _make(api, repo_id, private=private)
-        _send(api, folder, repo_id)
+        there = _make(api, repo_id, private=private)
+        _send(api, folder, repo_id, there)
     except (OfflineModeIsEnabled, httpx2.TransportError) as error:
         raise Refused(
-            f"The hub at {endpoint()} cannot be reached from this machine, or broke off.",
+            f"The hub at {api.endpoint} cannot be reached from this machine, or broke off.",
             "Check the network, then upload it again: files that have arrived are not sent twice.",
         ) from error
     except RepositoryNotFoundError as error:
@@ -45,30 +46,33 @@ def upload(folder: Path, repo_id: str, *, private: bool) -> None:
         raise Refused("The hub answered something that it should not.", "Upload it again, or ask its owner.") from error
 
 
-def _make(api: HfApi, repo_id: str, *, private: bool) -> None:
-    """Afterwards the repository exists.  Raises Refused when a private one is wanted and a public one is there."""
+def _make(api: HfApi, repo_id: str, *, private: bool) -> set[str]:
+    """Afterwards the repository exists; the names of the files in it.
+
+    Raises Refused when a private one is wanted and a public one is there.
+    """
     api.create_repo(repo_id, private=private, exist_ok=True)
-    if private and not api.model_info(repo_id).private:
+    found = api.model_info(repo_id)
+    if private and not found.private:
         raise Refused(
             f"“{repo_id}” exists already and everybody can see it.",
             "Choose another name, make it private on the hub, or upload it as public.",
         )
+    return {file.rfilename for file in found.siblings or []}
 
 
-def _send(api: HfApi, folder: Path, repo_id: str) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = {path: path.relative_to(folder).as_posix() for path in files}
+def _send(api: HfApi, folder: Path, repo_id: str, there: set[str]) -> None:
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     additions, arrived = [], 0
-    for path in sorted(files, key=lambda path: path.stat().st_size):
-        addition = CommitOperationAdd(names[path], path)
+    for name, path in sorted(files.items(), key=lambda file: file[1].stat().st_size):
+        addition = CommitOperationAdd(name, path)
         api.preupload_lfs_files(repo_id, [addition])
         additions.append(addition)
         arrived += path.stat().st_size
         say(bytes=arrived)
-    there = api.list_repo_files(repo_id)
-    stale = [CommitOperationDelete(name) for name in there if _is_weights(name) and name not in names.values()]
+    stale = [CommitOperationDelete(name) for name in sorted(there - files.keys()) if _is_weights(name)]
     done = api.create_commit(repo_id, [*additions, *stale], commit_message=MESSAGE)
-    say(done=True, commit=done.oid, url=f"{endpoint().rstrip('/')}/{repo_id}")
+    say(done=True, commit=done.oid, url=f"{api.endpoint}/{repo_id}")
 
 
 def _is_weights(name: str) -> bool:

@@ -3,8 +3,7 @@
 import shutil
 import sys
 import uuid
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import structlog
 
 from backend import storage
 from backend import work as queued
+from backend.checkpoints import places
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.errors import AppError
@@ -20,6 +20,7 @@ from backend.exports.models import Export, Kind
 from workers import shutdown
 from workers.errand import BROKEN, Ended, Errand, Words
 from workers.exporter import Order
+from workers.heartbeat import beating
 
 log = structlog.get_logger()
 
@@ -27,10 +28,10 @@ ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKE
 
 
 class Wanted(NamedTuple):
-    """A claimed export, and what its process is told but where the checkpoint and the folder lie."""
+    """A claimed export: its checkpoint and what that adapts, and what its process is told beside places."""
 
     id: uuid.UUID
-    path: str
+    links: Sequence[Checkpoint]
     order: Mapping[str, object]
 
 
@@ -50,7 +51,8 @@ def _claim() -> Wanted | None:
         return None
     with transaction() as session:
         checkpoint = session.get_one(Checkpoint, row.checkpoint_id)
-        parent = session.get(Checkpoint, checkpoint.parent_id) if checkpoint.parent_id else None
+        links = places.chain(session, checkpoint)
+        parent = links[1] if len(links) > 1 else None
         order = {
             "kind": row.kind.value,
             "dtype": row.dtype.value,
@@ -59,7 +61,7 @@ def _claim() -> Wanted | None:
             "rank": row.rank,
             "card": facts.card(session, row),
         }
-        return Wanted(row.id, checkpoint.path, order)
+        return Wanted(row.id, links, order)
 
 
 def make(wanted: Wanted) -> None:
@@ -82,7 +84,9 @@ def make(wanted: Wanted) -> None:
 def _run(errand: Errand[Export], wanted: Wanted, place: Path) -> Ended:
     printed, written = place / "said", place / "order.json"
     with storage.using() as use:
-        order = Order.model_validate({**wanted.order, "checkpoint": use(wanted.path), "folder": place / "files"})
+        with beating(Export, wanted.id):  # weights from a storage far away take their time
+            checkpoint = places.place(wanted.links, use)
+        order = Order.model_validate({**wanted.order, "checkpoint": checkpoint, "folder": place / "files"})
         written.write_text(order.model_dump_json(), encoding="utf-8")
         return errand.run([sys.executable, "-m", "workers.exporter", str(written)], printed, ENVIRONMENT)
 
@@ -100,9 +104,8 @@ def _conclude(errand: Errand[Export], ended: Ended, folder: Path) -> None:
         errand.fail(ended.said.get("reason", BROKEN), ended.said.get("remedy", service.AGAIN))
         return
     key = service.key(errand.row_id)
-    with ThreadPoolExecutor(1) as thread:  # a storage far away takes its time, and the row must not look abandoned
-        sending = thread.submit(lambda: storage.get_storage().put(folder, key, move=True))
-        errand.keep_alive(sending, {"step": "storing"})
+    with beating(Export, errand.row_id):
+        storage.put(folder, key, move=True)
     if not errand.conclude(lambda _session, row: _record(row, ended.said)):
         storage.delete(key)
 

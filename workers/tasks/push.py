@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 from backend import storage
 from backend import work as queued
+from backend.accounts.models import User
 from backend.db import transaction
 from backend.errors import AppError
 from backend.exports import pushes, service
 from backend.exports.models import Push
+from backend.secrets import service as secrets
 from workers import shutdown
 from workers.errand import BROKEN, Ended, Errand, Words
+from workers.heartbeat import beating
 
 # Plain HTTPS with LFS, which every hub and mirror speaks, and whose progress can be told.
 ENVIRONMENT = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
@@ -29,6 +32,7 @@ class Wanted(NamedTuple):
     repo_id: str
     private: bool
     secret: str
+    created_by: uuid.UUID | None
 
 
 def work() -> None:
@@ -38,7 +42,7 @@ def work() -> None:
             row = queued.claim(session, Push)
             if row is None:
                 return
-            wanted = Wanted(row.id, row.project_id, row.export_id, row.repo_id, row.private, row.secret)
+            wanted = Wanted(row.id, row.project_id, row.export_id, row.repo_id, row.private, row.secret, row.created_by)
         push(wanted)
 
 
@@ -48,13 +52,13 @@ def push(wanted: Wanted) -> None:
     if wanted.export_id is None:
         errand.fail("The export was deleted.", service.AGAIN)
         return
-    from backend.secrets import service as secrets
-
     try:
         with transaction() as session:
-            token = secrets.reveal(session, wanted.project_id, wanted.secret)
+            user = session.get(User, wanted.created_by) if wanted.created_by else None
+            token = secrets.reveal(session, wanted.project_id, wanted.secret, user=user)
         with tempfile.TemporaryDirectory() as folder, storage.using() as use:
-            source = use(service.key(wanted.export_id))
+            with beating(Push, wanted.id):
+                source = use(service.key(wanted.export_id))
             visibility = "private" if wanted.private else "public"
             command = [sys.executable, "-m", "workers.pusher", str(source), wanted.repo_id, visibility]
             ended = errand.run(command, Path(folder) / "said", {**ENVIRONMENT, "HF_TOKEN": token, "HF_HOME": folder})
