@@ -19,6 +19,7 @@ from alignment.training.errors import CheckpointRefused
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 ADAPTER = "adapter_config.json"
+TEMPLATE = "chat_template.jinja"
 LONGEST_CHAIN = 16
 LONGEST_HEADER = 100_000_000
 LONGEST_JSON = 50 << 20
@@ -43,11 +44,16 @@ class CheckpointFacts:
     linear_shapes: tuple[tuple[str, int, int], ...]
 
 
-def inspect(folder: Path) -> CheckpointFacts:
-    """The facts of a usable checkpoint folder.  Raises CheckpointRefused with the reason when it is not usable."""
+def inspect(folder: Path, *, template: bool = True) -> CheckpointFacts:
+    """The facts of a usable checkpoint folder.  Raises CheckpointRefused with the reason when it is not usable.
+
+    With `template=False` one without a chat template passes, as it can be given one.
+    """
     if not folder.is_dir():
         raise CheckpointRefused(f"{folder} is not a folder.", "Name the folder of a checkpoint.", "checkpoint")
     _require_tokenizer(folder)
+    if template:
+        _require_template(folder)
     chain = base_chain(folder)
     config = read_json(chain[-1] / "config.json")
     whole = list(tensors(chain[-1]))
@@ -156,13 +162,21 @@ def _require_tokenizer(folder: Path) -> None:
         raise CheckpointRefused(
             f"{folder.name} holds no tokenizer.", "Save the tokenizer into the same folder.", "checkpoint"
         )
-    if (folder / "chat_template.jinja").exists() or any((folder / "additional_chat_templates").glob("*.jinja")):
-        return
+
+
+def has_template(folder: Path) -> bool:
+    """Whether a chat template lies in the folder.  Raises CheckpointRefused when its settings cannot be read."""
+    if (folder / TEMPLATE).exists() or any((folder / "additional_chat_templates").glob("*.jinja")):
+        return True
     settings = folder / "tokenizer_config.json"
-    if not settings.exists() or not read_json(settings).get("chat_template"):
+    return settings.exists() and bool(read_json(settings).get("chat_template"))
+
+
+def _require_template(folder: Path) -> None:
+    if not has_template(folder):
         raise CheckpointRefused(
             f"{folder.name} has no chat template, so nobody can tell where a response begins.",
-            "Add chat_template.jinja to the folder.",
+            f"Add {TEMPLATE} to the folder, or give the checkpoint a template on its page.",
             "checkpoint",
         )
 

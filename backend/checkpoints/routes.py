@@ -6,9 +6,24 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.accounts.schemas import Page
-from backend.checkpoints import lineage, service
-from backend.checkpoints.schemas import CheckpointIn, CheckpointOut, FetchIn, FetchOut, FolderOut, LineageOut
+from backend.checkpoints import fetches, lineage, preview, service, templates
+from backend.checkpoints.schemas import (
+    HUB_ID,
+    REVISION,
+    CheckpointIn,
+    CheckpointOut,
+    FetchIn,
+    FetchOut,
+    FolderOut,
+    HubModelOut,
+    LineageOut,
+    ResumeIn,
+    TemplateCheckIn,
+    TemplateCheckOut,
+    TemplateIn,
+)
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
+from backend.secrets.schemas import Name as SecretName
 from backend.settings import get_settings
 
 router = APIRouter(tags=["checkpoints"])
@@ -35,6 +50,10 @@ def register(
 ) -> CheckpointOut:
     """Register a folder that lies in an allowed root."""
     roots = get_settings().roots()
+    if body.chat_template is not None:
+        templates.try_out(
+            session, project, TemplateCheckIn(chat_template=body.chat_template, folder=body.folder), roots
+        )
     return once(body, CheckpointOut, lambda: service.out(service.register_folder(session, project, user, body, roots)))
 
 
@@ -50,31 +69,68 @@ def get_lineage(checkpoint_id: uuid.UUID, _: Researcher, project: ProjectDep, se
     return lineage.trace(session, service.find(session, project, checkpoint_id))
 
 
+@router.post("/checkpoints/{checkpoint_id}/chat-template")
+def give_template(
+    checkpoint_id: uuid.UUID, body: TemplateIn, _: Researcher, project: ProjectDep, session: SessionDep
+) -> CheckpointOut:
+    """Give a chat template to a checkpoint that has none of its own; the folder of its weights is not touched."""
+    return service.out(templates.give(session, project, checkpoint_id, body.chat_template))
+
+
+@router.post("/chat-templates/check")
+def check_template(body: TemplateCheckIn, _: Researcher, project: ProjectDep, session: SessionDep) -> TemplateCheckOut:
+    """What a chat template makes of sample dialogues; nothing is stored."""
+    return templates.try_out(session, project, body, get_settings().roots())
+
+
 @router.get("/checkpoint-folders")
 def list_folders(_: Researcher, project: ProjectDep, session: SessionDep) -> Page[FolderOut]:
     """What can be registered, and the reason for what cannot."""
     return Page(items=service.list_folders(session, project, get_settings().roots()))
 
 
+@router.get("/hub/models")
+def look_at_hub_model(
+    user: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    hub_id: Annotated[str, Query(pattern=HUB_ID)],
+    revision: Annotated[str, Query(pattern=REVISION)] = "main",
+    secret: Annotated[SecretName | None, Query()] = None,
+) -> HubModelOut:
+    """What a hub says of a model before it is downloaded: license, size by file, access, room on the disk."""
+    return preview.look(session, project.id, user, hub_id, revision, secret)
+
+
 @router.post("/fetches", status_code=202)
 def fetch(body: FetchIn, user: Researcher, project: ProjectDep, session: SessionDep, once: OnceDep) -> FetchOut:
     """Download a model from the hub and register it."""
-    return once(body, FetchOut, lambda: service.request_fetch(session, project, user, body))
+    if body.chat_template is not None:
+        templates.check(body.chat_template)
+    return once(body, FetchOut, lambda: fetches.request(session, project, user, body))
 
 
 @router.get("/fetches")
 def list_fetches(_: Researcher, project: ProjectDep, session: SessionDep, limit: Limit = 20) -> Page[FetchOut]:
     """The newest downloads."""
-    return Page(items=[FetchOut.model_validate(row) for row in service.fetches(session, project, limit)])
+    return Page(items=[FetchOut.model_validate(row) for row in fetches.newest(session, project, limit)])
 
 
 @router.get("/fetches/{fetch_id}")
 def get_fetch(fetch_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep) -> FetchOut:
     """One download."""
-    return FetchOut.model_validate(service.find_fetch(session, project, fetch_id))
+    return FetchOut.model_validate(fetches.find(session, project, fetch_id))
 
 
 @router.post("/fetches/{fetch_id}/cancel")
 def cancel_fetch(fetch_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep) -> FetchOut:
     """Stop a download; nothing of it is kept."""
-    return FetchOut.model_validate(service.cancel_fetch(session, project, fetch_id))
+    return FetchOut.model_validate(fetches.cancel(session, project, fetch_id))
+
+
+@router.post("/fetches/{fetch_id}/resume", status_code=202)
+def resume_fetch(
+    fetch_id: uuid.UUID, body: ResumeIn, _: Researcher, project: ProjectDep, session: SessionDep
+) -> FetchOut:
+    """Let a download that failed or was cancelled go on; what has arrived is not fetched again."""
+    return FetchOut.model_validate(fetches.resume(session, project, fetch_id, body))

@@ -145,7 +145,14 @@ def register_folder(
             f"This folder is registered already, as “{known.name}”.", field="folder", checkpoint_id=str(known.id)
         )
     return _add(
-        session, project, body.name or folder.name, str(folder), facts, source=Source.folder, created_by=user.id
+        session,
+        project,
+        body.name or folder.name,
+        str(folder),
+        facts,
+        source=Source.folder,
+        created_by=user.id,
+        template=body.chat_template,
     )
 
 

@@ -34,10 +34,10 @@ def find_all(session: Session, project_id: uuid.UUID, ids: Sequence[uuid.UUID], 
 
 
 def find_ready(session: Session, project_id: uuid.UUID, ids: Sequence[uuid.UUID], field: str) -> list[Checkpoint]:
-    """The same for checkpoints that are to answer now.  Raises also WeightsGone."""
+    """The same for checkpoints that are to answer now.  Raises also WeightsGone, TemplateMissing."""
     found = find_all(session, project_id, ids, field)
     for place, checkpoint in enumerate(found):
-        checkpoints.require_weights(checkpoint, f"{field}.{place}")
+        checkpoints.require_ready(checkpoint, f"{field}.{place}")
     return found
 
 
@@ -50,7 +50,7 @@ def named(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Checkpo
 def random_pair(session: Session, project: Project) -> list[Checkpoint]:
     """Two different checkpoints of the project whose weights are there.  Raises TooFewCheckpoints."""
     query = select(Checkpoint).where(Checkpoint.project_id == project.id).order_by(func.random())
-    found = list(islice(filter(checkpoints.available, session.scalars(query)), 2))
+    found = list(islice(filter(checkpoints.ready, session.scalars(query)), 2))
     if len(found) < 2:
         raise TooFewCheckpoints(
             "A comparison needs two checkpoints, and there are fewer.",

@@ -61,19 +61,22 @@ def fetch(job: Job) -> None:
     """Afterwards the claimed download is a checkpoint, or has ended otherwise, or waits for another worker."""
     errand = Errand(Fetch, job.id, _note)
     key = f"checkpoints/{job.id}"
+    said: dict[str, Any] = {}
     try:
         if not storage.exists(key):  # else an attempt before this one came so far and no further
             ended = _download(job, errand)
             if not ended.done:
                 _give_up(errand, ended)
                 return
+            said = ended.said
             _store(errand, key)
         facts = folders.read_own(storage.outline(key))
-        errand.conclude(lambda session, row: _register(session, row, key, facts))
+        errand.conclude(lambda session, row: _register(session, row, said, key, facts))
         fetches.forget_arrived(job.id)
     except folders.Unfit as unfit:
         fetches.forget_arrived(job.id)
-        errand.fail(f"{unfit.reason} Nothing was kept.", "Choose another model.")
+        reason = unfit.reason.replace(fetches.arriving(job.id)[0].name, job.hub_id)
+        errand.fail(f"{reason} Nothing was kept.", "Choose another model.")
     except AppError as error:  # of the storage
         errand.fail(error.detail, error.remedy)
     except OSError:
@@ -117,7 +120,8 @@ def _store(errand: Errand[Fetch], key: str) -> None:
         storage.put(arriving, key, move=True)
 
 
-def _register(session: Session, row: Fetch, key: str, facts: Facts) -> None:
+def _register(session: Session, row: Fetch, said: dict[str, Any], key: str, facts: Facts) -> None:
+    _note(row, said)
     service.register_fetched(session, row, key, facts)
     row.done = row.total
     if facts.template and row.template:
