@@ -1,6 +1,7 @@
 // One checkpoint: what it is, what one does with it next, and its history down to imported weights.
 
 import { get } from "./api.js";
+import { exportsCard } from "./checkpoint-export.js";
 import { badge, button, empty, fill, h, link, stateBadge, table } from "./dom.js";
 import { ago, count } from "./format.js";
 import { actions, param, title } from "./frame.js";
@@ -34,6 +35,7 @@ function draw(page, lineage, titleOf) {
   fill(page,
     gone && h("div.pl-error", { role: "alert" }, h("strong", "Weights gone"), h("p", `${gone} The record stays, so that its history can be read.`)),
     h("section.pl-card", facts(checkpoint)),
+    checkpoint.source === "endpoint" ? null : exportsCard(checkpoint),
     h("section.pl-stack.tight", h("h2", "Lineage"), h("ol.pl-lineage", lineage.chain.map((one, index) => h("li", step(one, index === 0, titleOf))))),
     lineage.children.length ? h("section.pl-stack.tight", h("h2", "Trained from it"), table("Checkpoints trained from it", CHILDREN, lineage.children, { onrow: (one) => location.assign(checkpointPage(one.id)) })) : null,
     lineage.evaluations.length ? h("section.pl-stack.tight", h("h2", "Evaluations"), table("Evaluations", EVALUATIONS, lineage.evaluations, { onrow: (one) => location.assign(`/evaluation?id=${one.id}`) })) : null);

@@ -3,7 +3,10 @@
 from frontend.page import Page, component
 
 PAGE = Page(
-    path="checkpoint", title="Checkpoint", nav="Runs", modules=("checkpoint", "run-state", "stylesheet", "format")
+    path="checkpoint",
+    title="Checkpoint",
+    nav="Runs",
+    modules=("checkpoint", "checkpoint-export", "checkpoint-push", "run-state", "stylesheet", "format"),
 )
 
 

@@ -24,6 +24,7 @@ from workers.heartbeat import beating
 
 log = structlog.get_logger()
 
+MODULE = "workers.exporter"
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -88,7 +89,7 @@ def _run(errand: Errand[Export], wanted: Wanted, place: Path) -> Ended:
             checkpoint = places.place(wanted.links, use)
         order = Order.model_validate({**wanted.order, "checkpoint": checkpoint, "folder": place / "files"})
         written.write_text(order.model_dump_json(), encoding="utf-8")
-        return errand.run([sys.executable, "-m", "workers.exporter", str(written)], printed, ENVIRONMENT)
+        return errand.run([sys.executable, "-m", MODULE, str(written)], printed, ENVIRONMENT)
 
 
 def _note(row: Export, said: Words, folder: Path) -> None:

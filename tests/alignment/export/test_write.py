@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from alignment.export import compare, write
 from alignment.export.errors import ExportDiffers, FolderTaken, NoAdapter
 from alignment.export.plan import Dtype, Kind, plan
 from alignment.export.write import Base, Exported, export
-from alignment.training.errors import DiskFull
+from alignment.training.errors import CheckpointRefused, DiskFull
 from alignment.training.model import load_adapted, load_model, load_tokenizer
 
 HUB = Base("someone/tiny", "c" * 40)
@@ -57,8 +58,10 @@ def test_merged_answers_like_the_adapter_on_its_base(make: Make, base: Path, ada
 
     made = make(adapter)
 
-    apart = PeftModel.from_pretrained(load_model(base), str(adapter)).eval()
-    alone = AutoModelForCausalLM.from_pretrained(made.folder, use_safetensors=True).eval()
+    apart = PeftModel.from_pretrained(load_model(base), str(adapter))
+    apart.eval()
+    alone = AutoModelForCausalLM.from_pretrained(made.folder, use_safetensors=True)
+    alone.eval()  # type: ignore[no-untyped-call]
     assert dtypes(made.folder) == {"F32"}
     torch.testing.assert_close(logits(alone, adapter), logits(apart, adapter), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(logits(alone, adapter), logits(load_model(base), adapter), atol=1e-3)
@@ -170,6 +173,18 @@ def test_damaged_weights_are_no_export(
     with pytest.raises(ExportDiffers, match="answers differently"):
         make(adapter, dtype="bf16")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_of_nan(make: Make, adapter: Path, tmp_path: Path) -> None:
+    """Weights that are no numbers are the checkpoint's fault, and are told so."""
+    broken = shutil.copytree(adapter, tmp_path / "broken")
+    weights = load_file(broken / "adapter_model.safetensors")
+    nan = {name: torch.full_like(weight, torch.nan) for name, weight in weights.items()}
+    save_file(nan, broken / "adapter_model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(CheckpointRefused, match="not numbers"):
+        make(broken)
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
 def test_another_template_is_no_export(make: Make, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
