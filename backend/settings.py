@@ -3,7 +3,7 @@
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -55,11 +55,21 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         None, description="Keys of the stored secrets, base64, with commas; the first seals. Unset: file secret.key."
     )
+    oidc_issuer: str | None = Field(None, description="Address of an OpenID Connect provider to sign in with.")
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+    oidc_name: str = Field("your organization", max_length=60, description="What the sign-in button calls it.")
+    oidc_accounts: Literal["known", "created"] = Field(
+        "known", description="Whether people who come from there must be expected, or get an account by themselves."
+    )
+    oidc_domains: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Domains of email addresses that may come from there; none means all."
+    )
     admin_name: str = "admin"
     admin_password: str | None = Field(None, description="Password of the first admin; unset means a random one.")
     seed_tour: bool = Field(True, description="Fill the Tour project at first start.")
 
-    @field_validator("allowed_hosts", "checkpoint_roots", mode="before")
+    @field_validator("allowed_hosts", "checkpoint_roots", "oidc_domains", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
