@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from backend.accounts import service as accounts
-from backend.accounts.models import Role, User
+from backend.accounts.models import Identity, Role, User
 from backend.app import API, create_app
 from backend.checkpoints.models import Checkpoint, Fetch
 from backend.datasets.models import Dataset, Import, Item, Upload
@@ -24,10 +24,14 @@ from backend.evaluations import service as evaluations
 from backend.evaluations.arena_schemas import ArenaIn
 from backend.evaluations.models import Evaluation, Match
 from backend.evaluations.schemas import EvaluationIn, VerdictIn
+from backend.exports.models import Dtype, Export, Push
+from backend.exports.models import Kind as ExportKind
 from backend.labels import leases
 from backend.labels import service as labels
+from backend.projects import invitations
 from backend.projects import service as projects
 from backend.projects.models import Project
+from backend.projects.schemas import InvitationIn
 from backend.runs import readings
 from backend.runs.models import Run, RunEvent
 from backend.settings import Settings
@@ -68,9 +72,14 @@ def world(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> World:
         readings.record(session, run.id, [readings.Reading("loss", step, 1 / (step + 1), step) for step in range(30)])
         session.execute(update(Run).where(Run.id == run.id).values(events_offset=30))
         session.add(RunEvent(run_id=run.id, kind="log", step=1, payload={"message": "hello"}))
+        identity = Identity(user_id=other.id, email=f"{other.name}@example.org")
+        session.add(identity)
+        session.flush()
         rows: Ids = {"user_id": str(other.id), "token_id": str(accounts.add_token(session, user, "spare")[0].id)}
+        rows["identity_id"] = str(identity.id)
         rows |= _data(session, project, user, dataset)
         rows |= _matches(session, project, user, checkpoints)
+        rows |= _exports(session, project, checkpoints[0]) | _spare_project(session, user)
     ids = [str(one.id) for one in checkpoints]
     made: Ids = {"run_id": str(run.id), "snapshot_id": str(run.snapshot_id), "checkpoint_id": ids[0]}
     return World(token, rows | made | {"checkpoints": ids, "contestants": ids, "name": "dpo"})
@@ -111,6 +120,27 @@ def _data(session: Session, project: Project, user: User, dataset: Dataset) -> I
     return {**ids, "dataset_id": str(dataset.id), "token": str(held.lease.token), "lease": str(held.lease.token)}
 
 
+def _exports(session: Session, project: Project, checkpoint: Checkpoint) -> Ids:
+    """An export that ended, and its upload."""
+    own: dict[str, Any] = {"project_id": project.id, "checkpoint_id": checkpoint.id, "state": State.succeeded}
+    export = Export(**own, name="A", kind=ExportKind.merged, dtype=Dtype.as_trained)
+    session.add(export)
+    session.flush()
+    push = Push(**own, export_id=export.id, repo_id="a/b", private=True, secret="hub")
+    session.add(push)
+    session.flush()
+    return {"export_id": str(export.id), "push_id": str(push.id)}
+
+
+def _spare_project(session: Session, user: User) -> Ids:
+    """A project that may be archived, and an invitation into the first."""
+    spare = Project(name="Spare")
+    session.add(spare)
+    body = InvitationIn(hint="Noor", role=Role.annotator)
+    invitation, _ = invitations.invite(session, projects.default(session), user, body)
+    return {"project_id": str(spare.id), "invitation_id": str(invitation.id)}
+
+
 def _matches(session: Session, project: Project, user: User, checkpoints: list[Checkpoint]) -> Ids:
     """An evaluation that people judge, with answers and a verdict, and an arena match that waits for its vote."""
     ids = [str(one.id) for one in checkpoints]
@@ -134,10 +164,10 @@ def _with_rows(given: Any, ids: Ids) -> Any:
     """What was made up, with ids of rows that exist wherever a well-formed id stood."""
     if not isinstance(given, Mapping):
         return given
-    return {key: ids[key] if key in ids and _well_formed(key, value) else value for key, value in given.items()}
+    return {key: ids[key] if key in ids and well_formed(key, value) else value for key, value in given.items()}
 
 
-def _well_formed(key: str, value: Any) -> bool:
+def well_formed(key: str, value: Any) -> bool:
     if key == "name":  # an objective's, in the path of its curve
         return True
     try:
