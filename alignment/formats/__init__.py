@@ -7,16 +7,18 @@ labels into chosen and rejected; `snapshot.write` and `snapshot.read` keep the f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from alignment.formats.canonical import BadRow, FileRefused, Item, Kind, LabelFacts, Message, RowError, excerpt
 from alignment.formats.containers import MAX_ROW_BYTES, container_of, rows
-from alignment.formats.detect import FORMATS, AmbiguousFormat, Format, UnknownFormat, detect, named
+from alignment.formats.detect import FORMATS, AmbiguousFormat, Format, UnknownFormat, by_names, detect, named
 from alignment.formats.mapped import Columns, Mapped
 from alignment.formats.parquet import plain
+from alignment.formats.survey import Survey
+from alignment.formats.surveyed import Surveyed, joined
 
 __all__ = [
     "FORMATS",
@@ -32,6 +34,8 @@ __all__ = [
     "Message",
     "RowError",
     "SampleRow",
+    "Survey",
+    "Surveyed",
     "UnknownFormat",
     "detect",
     "excerpt",
@@ -39,6 +43,7 @@ __all__ = [
     "named",
     "read",
     "read_rows",
+    "recognize",
     "sample",
 ]
 
@@ -59,19 +64,31 @@ def read(
     max_row_bytes: int = MAX_ROW_BYTES,
     progress: Callable[[int], None] | None = None,
     columns: Columns | None = None,
+    survey: Survey | None = None,
 ) -> Iterator[Item | RowError]:
     """Items of a file in order, with a RowError in the place of each row that is none.
 
-    `format` is detected by content when it is None; `columns` is the mapping of the format `mapped`.  Memory stays
-    constant whatever the file's size.  Raises FileRefused when the file as a whole cannot be read, UnknownFormat when
-    no format fits, AmbiguousFormat when several do.
+    `format` is detected by content when it is None; `columns` is the mapping of the format `mapped`, `survey` that of
+    labelling tools (guessed when it is None).  Memory stays constant whatever the file's size.
+
+    Raises FileRefused when the file as a whole cannot be read, UnknownFormat when no format fits, AmbiguousFormat when
+    several do, NotSaid when a survey cannot be guessed.
     """
     if format is None and columns is None:
-        form = detect(row.values for row in sample(path, max_row_bytes=max_row_bytes)[0])
+        form = recognize(path, sample(path, max_row_bytes=max_row_bytes)[0])
     else:
         form = form_of(format, columns)
+    if isinstance(form, Surveyed):
+        first = [] if survey else [row.values for row in sample(path, max_row_bytes=max_row_bytes)[0]]
+        form = form.by(survey or form.guess(first))
+        yield from joined(_items(form, _plain_rows(path, max_row_bytes, progress, columns)))
+        return
+    yield from _items(form, _plain_rows(path, max_row_bytes, progress, columns))
+
+
+def _items(form: Format, source: Iterable[SampleRow | RowError]) -> Iterator[Item | RowError]:
     empty = True
-    for row in _plain_rows(path, max_row_bytes, progress, columns):
+    for row in source:
         empty = False
         yield row if isinstance(row, RowError) else _item(form, row)
     if empty:
@@ -83,6 +100,15 @@ def form_of(format: str | None, columns: Columns | None) -> Format:
     if columns is not None and format in (None, Mapped.NAME):
         return Mapped(columns)
     return named(format or Mapped.NAME)
+
+
+def recognize(path: Path, found: Sequence[SampleRow]) -> Format:
+    """The format of a file whose first rows are given; a table is read by the mapping that its names suggest.
+
+    Raises UnknownFormat, AmbiguousFormat.
+    """
+    values = [row.values for row in found]
+    return by_names(values) if container_of(path) == "table" else detect(values)
 
 
 def read_rows(form: Format, given: Iterable[SampleRow]) -> Iterator[Item | RowError]:

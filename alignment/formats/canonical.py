@@ -63,7 +63,7 @@ class LabelFacts:
     """One annotator's judgement of an item, as a format carries it.
 
     `value` is `{"strength": s}` with s from -3 to 3, positive when `responses[0]` is better; `{"both_bad": true}`;
-    or `{"skip": reason}`.
+    or `{"skip": reason}`. `created_at` is ISO 8601 in UTC.
     """
 
     value: Mapping[str, Any]
@@ -71,6 +71,7 @@ class LabelFacts:
     annotator: str | None = None
     rationale: str | None = None
     seconds: float | None = None
+    created_at: str | None = None
 
 
 CHOSEN_FIRST: Final = LabelFacts({"strength": 1})

@@ -11,11 +11,13 @@ import orjson
 
 from alignment.formats.canonical import BadRow, Item, Message, excerpt
 from alignment.formats.facts import FACTS, read_facts
+from alignment.formats.losses import CHAT
 from alignment.formats.messages import written
 
 SCALARS: Final = frozenset(
     {"weight", "margin", "votes", "soft_label", "win_probability", "category", "reference_answer"}
 )
+HELD: Final = CHAT | SCALARS | {"scores", "desirable"}
 _NUMBERS: Final = frozenset({"weight", "margin", "votes", "soft_label", "win_probability"})
 _WANTED: Final = frozenset({"true", "1", "1.0", "yes", "y", "good", "up", "desirable", "accept", "👍"})
 _UNWANTED: Final = frozenset({"false", "0", "0.0", "no", "n", "bad", "down", "undesirable", "reject", "👎"})
@@ -25,7 +27,7 @@ _MEANINGS: Final[Mapping[str, dict[str, Any]]] = {
     "tie": {"strength": 0},
     "both_bad": {"both_bad": True},
 }
-_SIDES: Final = {
+SIDES: Final = {
     **dict.fromkeys(("a", "1", "left", "first", "response_a", "response_1", "model_a"), "a"),
     **dict.fromkeys(("b", "2", "right", "second", "response_b", "response_2", "model_b"), "b"),
     **dict.fromkeys(("tie", "equal", "same", "draw"), "tie"),
@@ -100,7 +102,7 @@ def thumb(value: Any, field: str, values: Mapping[str, str]) -> bool:
 def preference(value: Any, field: str, values: Mapping[str, str]) -> dict[str, Any]:
     """Which of two responses is better, in any of the usual words."""
     word = str(value).strip()
-    known = _MEANINGS.get(values.get(word) or _SIDES.get(word.lower().removesuffix(".0"), ""))
+    known = _MEANINGS.get(values.get(word) or SIDES.get(word.lower().removesuffix(".0"), ""))
     if known is None:
         raise BadRow(field, f"a, b or tie (or 1 or 2, left or right) is expected here, not {excerpt(value, 40)}.")
     return dict(known)

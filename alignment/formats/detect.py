@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
 from alignment.formats import (
     alpaca,
+    argilla,
     helpsteer,
     helpsteer2_preference,
     helpsteer3,
     hh,
     kto,
+    label_studio,
     mapped,
     ms_swift,
     native,
@@ -26,6 +28,7 @@ from alignment.formats import (
     ultrafeedback,
 )
 from alignment.formats.canonical import BadRow, FileRefused, Item, excerpt
+from alignment.formats.surveyed import Surveyed
 
 
 class Format(Protocol):
@@ -54,6 +57,8 @@ class Format(Protocol):
 
 _MODULES: Final = (
     native,
+    argilla.FORMAT,
+    label_studio.FORMAT,
     pairs,
     ultrafeedback,
     hh,
@@ -104,8 +109,10 @@ def detect(rows: Iterable[Mapping[str, Any]]) -> Format:
     claimed = Counter(name for row in sample for name, form in _KNOWN.items() if form.claims(row))
     most = max(claimed.values(), default=0)
     if not most:
-        return _by_names(sample)
+        return by_names(sample)
     best = [name for name in _KNOWN if claimed[name] == most]
+    if isinstance(FORMATS[best[0]], Surveyed):  # its marks are nobody else's, and without a survey it reads nothing
+        return FORMATS[best[0]]
     best = [name for name in best if not any((other, name) in _PARTICULAR for other in best)]
     readers = [name for name in best if _reads(FORMATS[name], sample)] or best[:1]
     if any(_differ(FORMATS[readers[0]], FORMATS[name], sample) for name in readers[1:]):
@@ -118,11 +125,11 @@ _PARTICULAR: Final = {(hh.NAME, trl.NAME), (ultrafeedback.NAME, trl.NAME)}
 _KNOWN: Final = {name: form for name, form in FORMATS.items() if form is not mapped.FORMAT}
 
 
-def _by_names(sample: list[Mapping[str, Any]]) -> Format:
+def by_names(sample: Sequence[Mapping[str, Any]]) -> Format:
     """The mapping that usual column names suggest.  Raises UnknownFormat."""
     names = sorted({name for row in sample for name in row})
     guessed = mapped.guess(names)
-    if guessed is not None and any(getattr(guessed, role) for role in ("chosen", "response_a", "response")):
+    if guessed is not None:
         return mapped.FORMAT
     said = excerpt(", ".join(excerpt(name, 40) for name in names), 300) or "(none)"
     raise UnknownFormat(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from alignment.formats.canonical import BadRow, kind_of, storable, text
+from alignment.formats.canonical import BadRow, excerpt, kind_of, storable, text
 
 
 def _number(value: Any, field: str) -> float:
@@ -34,6 +35,22 @@ def not_negative(value: Any, field: str) -> float:
     if number < 0:
         raise BadRow(field, f"A number of 0 or more is expected here, not {number:g}.")
     return number
+
+
+def moment(value: Any, field: str) -> str | None:
+    """A time as ISO 8601 in UTC, or None when there is none; a time without zone is taken for UTC."""
+    if value is None or value == "":
+        return None
+    try:
+        found = datetime.fromisoformat(value.strip().replace("Z", "+00:00")) if isinstance(value, str) else None
+        if found is None:
+            raise ValueError
+        known = found.replace(tzinfo=UTC) if found.tzinfo is None else found
+        return known.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        raise BadRow(
+            "created_at", f"A time like 2024-05-01T12:00:00Z is expected here, not {excerpt(value, 40)}."
+        ) from None
 
 
 def _count(value: Any, field: str) -> int:

@@ -16,7 +16,7 @@ NAME: Final = "helpsteer3"
 TITLE: Final = "HelpSteer3 preference"
 KINDS: Final = frozenset({"paired"})
 STYLES: Final = {
-    "": frozenset({"system", "turns", "edges", "strengths", "votes", "label_rationales"}) | FACT_COLUMNS,
+    "": frozenset({"system", "turns", "edges", "strengths", "several", "label_rationales"}) | FACT_COLUMNS,
 }
 DECIDED: Final = False
 NOTES: Final = ("Each annotator's score is a label; the overall preference is kept beside them where it differs.",)

@@ -22,7 +22,7 @@ WORDS: Final[Mapping[str, str]] = {
     "edges": "spaces around a turn, or line ends of Windows",
     "tools": "definitions of tools",
     "meta": "columns of their own",
-    "votes": "several labels",
+    "several": "several labels",
     "strengths": "graded strengths",
     "annotators": "names of annotators",
     "label_rationales": "reasons of annotators",
@@ -42,7 +42,7 @@ WORDS: Final[Mapping[str, str]] = {
 ESSENTIAL: Final = frozenset({"system", "turns", "tool_calls", "tool_turns", "media"})
 """What an item is not the same without: a format that cannot hold it leaves the whole item out."""
 
-LABELS: Final = frozenset({"votes", "strengths", "annotators", "label_rationales", "seconds", "sources", "refusals"})
+LABELS: Final = frozenset({"several", "strengths", "annotators", "label_rationales", "seconds", "sources", "refusals"})
 FACT_COLUMNS: Final = frozenset(FACTS) | {"meta", "tools"}
 CHAT: Final = ESSENTIAL | {"call_ids", "reasoning", "names", "parts", "edges"}
 EVERYTHING: Final = CHAT | LABELS | FACT_COLUMNS
@@ -73,7 +73,7 @@ def traits(item: Item) -> set[str]:
     for label in item.labels:
         _label_traits(label, found)
     if len(item.labels) > 1:
-        found.add("votes")
+        found.add("several")
     return found
 
 
@@ -136,7 +136,7 @@ def _plainer(turn: Message, lost: set[str]) -> Message:
 
 def _plainer_labels(labels: Sequence[LabelFacts], lost: set[str]) -> tuple[LabelFacts, ...]:
     kept = [label for label in labels if "strength" in label.value or "refusals" not in lost]
-    if "votes" in lost and len(kept) > 1:
+    if "several" in lost and len(kept) > 1:
         kept = [LabelFacts({"strength": middle(kept)})]
     return tuple(_plainer_label(label, lost) for label in kept)
 

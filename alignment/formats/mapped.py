@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from alignment.formats import cells
 from alignment.formats.canonical import BadRow, Item, LabelFacts, Message, text
 from alignment.formats.facts import RESERVED, read_facts
-from alignment.formats.losses import CHAT
 from alignment.formats.messages import prompt, refuse_equal, response
 
 Delimiter = Literal[",", ";", "\t", "|"]
@@ -111,7 +110,7 @@ class Mapped:
     NAME: Final = "mapped"
     TITLE: Final = "Columns by a mapping (CSV and others)"
     KINDS: Final = frozenset({"prompts", "demonstrations", "unpaired", "paired"})
-    STYLES: Final = {"comma": CHAT | cells.SCALARS | {"scores"}, "tab": CHAT | cells.SCALARS | {"scores"}}
+    STYLES: Final = {"comma": cells.HELD, "tab": cells.HELD}
     DECIDED: Final = True
     NOTES: Final = (
         "Text that a spreadsheet would take for a formula (it begins with =, +, -, @, a tab or a carriage return) gets "

@@ -15,7 +15,7 @@ from alignment.formats.canonical import (
     kind_of,
     text,
 )
-from alignment.formats.facts import check_scores, not_negative, read_facts
+from alignment.formats.facts import check_scores, moment, not_negative, read_facts
 from alignment.formats.losses import EVERYTHING
 from alignment.formats.messages import prompt, refuse_equal, response, written
 
@@ -30,7 +30,7 @@ EXAMPLE: Final = (
     '{"role":"assistant","content":"Seven."}],"labels":[{"value":{"strength":2},"source":"person"}]}'
 )
 _KEYS: Final = frozenset({"id", "split", "prompt", "responses", "labels", "facts"})
-_LABEL_KEYS: Final = frozenset({"value", "source", "annotator", "rationale", "seconds"})
+_LABEL_KEYS: Final = frozenset({"value", "source", "annotator", "rationale", "seconds", "created_at"})
 _STRENGTHS: Final = frozenset(range(-3, 4))
 
 
@@ -97,6 +97,7 @@ def _label(value: Any, field: str) -> LabelFacts:
         None if annotator is None else text(annotator, f"{field}.annotator"),
         None if rationale is None else text(rationale, f"{field}.rationale"),
         None if seconds is None else not_negative(seconds, f"{field}.seconds"),
+        moment(value.get("created_at"), f"{field}.created_at"),
     )
 
 
@@ -126,7 +127,7 @@ def render(item: Item, style: str = "") -> dict[str, Any]:
 
 def _label_row(label: LabelFacts) -> dict[str, Any]:
     row: dict[str, Any] = {"value": dict(label.value), "source": label.source}
-    for name in ("annotator", "rationale", "seconds"):
+    for name in ("annotator", "rationale", "seconds", "created_at"):
         if (value := getattr(label, name)) is not None:
             row[name] = value
     return row

@@ -13,7 +13,7 @@ from alignment.formats.messages import prompt, refuse_equal, response, written
 NAME: Final = "pairs"
 TITLE: Final = "Two responses side by side"
 KINDS: Final = frozenset({"paired"})
-STYLES: Final = {"": CHAT | FACT_COLUMNS | {"votes", "annotators"}}
+STYLES: Final = {"": CHAT | FACT_COLUMNS | {"several", "annotators"}}
 DECIDED: Final = False
 NOTES: Final = ("A strength becomes a bare a, b or tie.",)
 EXAMPLE: Final = '{"prompt":"Name a color.","response_a":"Red.","response_b":"Seven.","label":"a"}'

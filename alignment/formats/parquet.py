@@ -27,6 +27,7 @@ _LABEL: Final = pa.struct(
         ("annotator", pa.string()),
         ("rationale", pa.string()),
         ("seconds", pa.float64()),
+        ("created_at", pa.string()),
     ]
 )
 SCHEMA: Final = pa.schema(
@@ -173,4 +174,5 @@ def _label(label: LabelFacts) -> dict[str, Any]:
         "annotator": label.annotator,
         "rationale": label.rationale,
         "seconds": label.seconds,
+        "created_at": label.created_at,
     }

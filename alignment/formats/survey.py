@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from alignment.formats.canonical import BadRow, FileRefused, Item, LabelFacts, Message, excerpt, text
 from alignment.formats.cells import SIDES
-from alignment.formats.facts import RESERVED, not_negative, read_facts
+from alignment.formats.facts import RESERVED, moment, not_negative, read_facts
 from alignment.formats.messages import prompt as prompt_of
 from alignment.formats.messages import refuse_equal, response
 
@@ -21,7 +20,9 @@ _SIDE_MEANS: Final[Mapping[str, Meaning]] = {"a": 1, "b": -1, "tie": 0, "both_ba
 DRAFT: Final = "A draft that was never submitted was left out."
 PREDICTION: Final = "A suggestion of a model was left out."
 NO_ANSWER: Final = "An annotation without an answer to the deciding question was left out."
-MEAN_RANKS: Final = "Several people ranked the answers: the item has their mean ranks, and each ranking is kept in meta."
+MEAN_RANKS: Final = (
+    "Several people ranked the answers: the item has their mean ranks, and each ranking is kept in meta."
+)
 
 
 class Survey(BaseModel):
@@ -32,12 +33,16 @@ class Survey(BaseModel):
     prompt: str = Field(description="The field that holds the prompt: a text, or a list of messages.")
     system: str | None = Field(None, description="The field that holds the system turn.")
     responses: tuple[str, ...] = Field(
-        (), max_length=26, description="The fields that hold the responses, in order; one field may hold a list of them."
+        (),
+        max_length=26,
+        description="The fields that hold the responses, in order; one field may hold a list of them.",
     )
     question: str | None = Field(
         None, description="The question that decides: a choice, a comparison, a ranking, or one rating."
     )
-    ratings: tuple[str, ...] = Field((), description="Instead of that: one rating question per response, in their order.")
+    ratings: tuple[str, ...] = Field(
+        (), description="Instead of that: one rating question per response, in their order."
+    )
     rationale: str | None = Field(None, description="The question whose text says why.")
     values: dict[str, Meaning] = Field(
         {},
@@ -121,7 +126,9 @@ def _responses(sheet: Sheet, survey: Survey) -> tuple[list[str], list[Message]]:
     if len(survey.responses) == 1 and isinstance(given := sheet.fields.get(survey.responses[0]), list):
         if given and all(isinstance(one, str | dict) and not _is_turn(one) for one in given):
             place = survey.responses[0]
-            names = [str(one.get("id", index)) if isinstance(one, dict) else str(index) for index, one in enumerate(given)]
+            names = [
+                str(one.get("id", index)) if isinstance(one, dict) else str(index) for index, one in enumerate(given)
+            ]
             return names, [response(_listed(one), f"{place}[{index}]") for index, one in enumerate(given)]
     return list(survey.responses), [response(_field(sheet, name), name) for name in survey.responses]
 
@@ -168,7 +175,7 @@ def _label(answer: Answer, survey: Survey, names: Sequence[str]) -> LabelFacts |
         None if answer.who is None else text(survey.names.get(answer.who, answer.who), "annotator"),
         text(why, survey.rationale or "rationale") if isinstance(why, str) and why.strip() else None,
         None if answer.seconds is None else not_negative(answer.seconds, "seconds"),
-        moment(answer.created_at),
+        moment(answer.created_at, "created_at"),
     )
 
 
@@ -223,7 +230,12 @@ def _summed_up(
             continue
         told.append(numbers)
         who = survey.names.get(answer.who or "", answer.who)
-        entry = {"annotator": who, "value": said, "created_at": moment(answer.created_at), "seconds": answer.seconds}
+        entry = {
+            "annotator": who,
+            "value": said,
+            "created_at": moment(answer.created_at, "created_at"),
+            "seconds": answer.seconds,
+        }
         kept.append({name: value for name, value in entry.items() if value is not None})
     if not told:
         return {}
@@ -249,17 +261,3 @@ def _numbers(said: Any, names: Sequence[str], survey: Survey) -> list[float] | N
         meanings = [meaning_of(one, survey.values, ()) for one in given]
         return [float(one) for one in meanings] if all(isinstance(one, int) for one in meanings) else None  # type: ignore[arg-type]
     return [not_negative(one, survey.question or "rating") for one in given]
-
-
-def moment(value: Any) -> str | None:
-    """A time as ISO 8601 in UTC, or None when there is none; a time without zone is taken for UTC."""
-    if value is None or value == "":
-        return None
-    try:
-        found = datetime.fromisoformat(value.strip().replace("Z", "+00:00")) if isinstance(value, str) else None
-        if found is None:
-            raise ValueError
-        known = found.replace(tzinfo=UTC) if found.tzinfo is None else found
-        return known.astimezone(UTC).isoformat()
-    except (ValueError, OverflowError):
-        raise BadRow("created_at", f"A time like 2024-05-01T12:00:00Z is expected here, not {excerpt(value, 40)}.") from None

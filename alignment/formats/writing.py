@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from alignment.formats.canonical import BadRow, Item, Kind
+from alignment.formats.canonical import BadRow, Item, Kind, Message
 from alignment.formats.detect import Format
 from alignment.formats.losses import ESSENTIAL, LABELS, WORDS, traits, without
 from alignment.formats.preference import Decision, Policy, decide
 from alignment.formats.ranking import PairRule, pairs_of
 
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_NOTHING: Final[Message] = {"role": "user", "content": ""}
 UNDECIDED: Final = {
     "unlabelled": "have no label",
     "tie": "are ties",
@@ -123,23 +123,14 @@ class Export:
         if self.target == "paired" and kind == "ranked" and rule is None:
             raise CannotWrite("It is not said which answers of a ranking become pairs.", "Choose a rule.")
         self.policy = policy or Policy()
+        self.decided = kind == "paired" and (form.DECIDED or self.target in ("unpaired", "demonstrations"))
         self.losses = Losses()
 
     def rows(self, item: Item) -> Iterator[dict[str, Any]]:
         """The rows of one item, usually one; what is lost is counted."""
-        self.losses.items += 1
-        found = list(self._turned(item))
-        lost: set[str] = set()
-        for one in found:
-            lacking = traits(one) - self.holds
-            if essential := lacking & ESSENTIAL:
-                self.losses.left_out[f"have {WORDS[min(essential)]}, which {self.form.TITLE} cannot hold"] += 1
-                return
-            lost |= lacking
-        if found and self.form.DECIDED and self.target != "prompts":
-            lost |= {trait for trait in traits(Item([], [], item.labels)) if trait in LABELS} - {"strengths", "votes"}
+        kept, lost = self.kept(item)
         try:
-            made = [self.form.render(without(one, lost & WORDS.keys()), self.style) for one in found]
+            made = [self.form.render(one, self.style) for one in kept]
         except BadRow as bad:
             self.losses.left_out[f"cannot be written: {bad.reason.removesuffix('.')}"] += 1
             return
@@ -147,11 +138,30 @@ class Export:
         self.losses.rows += len(made)
         yield from made
 
+    def kept(self, item: Item) -> tuple[list[Item], set[str]]:
+        """What of an item goes into its rows, one item a row, and what is dropped; nothing when it is left out."""
+        self.losses.items += 1
+        found = list(self._turned(item))
+        lost: set[str] = set()
+        for one in found:
+            lacking = traits(one) - self.holds
+            if essential := lacking & ESSENTIAL:
+                self.losses.left_out[f"have {WORDS[min(essential)]}, which {self.form.TITLE} cannot hold"] += 1
+                return [], set()
+            lost |= lacking
+        if self.decided:
+            lost |= self._unsaid(item)
+        return [without(one, lost) for one in found], lost
+
+    def _unsaid(self, item: Item) -> set[str]:
+        """What the labels behind a choice said beyond it; number, share and strength of votes become facts."""
+        return traits(Item([_NOTHING], [], item.labels)) & (LABELS - {"strengths", "several"})
+
     def _turned(self, item: Item) -> Iterator[Item]:
         """The item as items of the kind that is written; none, and a reason counted, when it cannot become one."""
         if self.target == "prompts":
             yield Item(item.prompt, [], (), {} if item.responses else item.facts, line=item.line)
-        elif self.kind == "paired" and (self.form.DECIDED or self.target != "paired"):
+        elif self.decided:
             yield from self._decided(item)
         elif self.kind == "ranked" and self.target != "ranked":
             yield from self._ranked(item)

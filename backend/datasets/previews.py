@@ -34,7 +34,7 @@ def look(path: Path, format: str | None, columns: Columns | None, settings: Sett
         layout = delimited.sniff(path, *said) if text else None
     except FileRefused as refused:
         raise FileUnreadable(refused.reason, field="file", remedy=refused.remedy) from None
-    detected, candidates = _detected(rows, problems)
+    detected, candidates = _detected(path, rows, problems)
     form = formats.form_of(format, columns) if format or columns else detected
     names = list(dict.fromkeys(formats.excerpt(name, 60) for row in rows for name in row.values))
     items, bad = _parsed(form, rows)
@@ -79,12 +79,14 @@ def _container(container: str, layout: delimited.Layout | None) -> str:
     return name if layout.encoding == "utf-8" else f"{name}, {layout.encoding}"
 
 
-def _detected(rows: Sequence[formats.SampleRow], problems: list[RowError]) -> tuple[formats.Format | None, list[str]]:
+def _detected(
+    path: Path, rows: Sequence[formats.SampleRow], problems: list[RowError]
+) -> tuple[formats.Format | None, list[str]]:
     """The format that the rows show, or those that it could be; why it cannot be told goes to the problems."""
     if not rows:
         return None, []
     try:
-        return formats.detect(row.values for row in rows), []
+        return formats.recognize(path, rows), []
     except FileRefused as refused:
         problems.insert(0, RowError(0, "columns", f"{refused.reason} {refused.remedy}"))
         return None, refused.candidates if isinstance(refused, AmbiguousFormat) else []
