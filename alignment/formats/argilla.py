@@ -87,8 +87,8 @@ def _nested(row: Mapping[str, Any]) -> Sheet:
         agents = [_suggestion(name, one) for name, one in told.items() if _suggests(one)]
     else:
         raise UnsupportedVersion(
-            f"The responses are {kind_of(responses)}: no Argilla from 1.7 to 2.8 writes them so, and the export does not "
-            "state its version.",
+            f"The responses are {kind_of(responses)}: no Argilla from 1.7 to 2.8 writes them so, and the export "
+            "does not state its version.",
             HOW,
         )
     name = row.get("id") or row.get("external_id")
@@ -177,8 +177,8 @@ def _table(row: Mapping[str, Any]) -> Sheet:
     ]
     kept = {*questions, "metadata", "external_id", "vectors"}
     fields = {name: value for name, value in row.items() if name not in kept and not _about(name, questions)}
-    name = row.get("external_id")
-    return Sheet(fields, [*answers, *agents], None if name is None else str(name), _metadata(row.get("metadata")))
+    record = row.get("external_id")
+    return Sheet(fields, [*answers, *agents], None if record is None else str(record), _metadata(row.get("metadata")))
 
 
 def _about(name: str, questions: list[str]) -> bool:
@@ -211,8 +211,8 @@ def _flat(row: Mapping[str, Any]) -> Sheet:
         for name, parts in found.items()
         if parts.get("suggestion") is not None
     ]
-    name = row.get("id")
-    return Sheet(fields, [*answers, *agents], None if name is None else str(name))
+    record = row.get("id")
+    return Sheet(fields, [*answers, *agents], None if record is None else str(record))
 
 
 def _zipped(question: str, parts: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -42,15 +42,11 @@ def moment(value: Any, field: str) -> str | None:
     if value is None or value == "":
         return None
     try:
-        found = datetime.fromisoformat(value.strip().replace("Z", "+00:00")) if isinstance(value, str) else None
-        if found is None:
-            raise ValueError
+        found = datetime.fromisoformat(text(value, field).strip())
         known = found.replace(tzinfo=UTC) if found.tzinfo is None else found
         return known.astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
-        raise BadRow(
-            "created_at", f"A time like 2024-05-01T12:00:00Z is expected here, not {excerpt(value, 40)}."
-        ) from None
+        raise BadRow(field, f"A time like 2024-05-01T12:00:00Z is expected here, not {excerpt(value, 40)}.") from None
 
 
 def _count(value: Any, field: str) -> int:

@@ -142,9 +142,9 @@ def _short(row: Mapping[str, Any]) -> Sheet:
             values[name] = said
     if not values:  # choices and texts stand bare beside the data
         values = {name: value for name, value in fields.items() if isinstance(value, str) and _short_word(value)}
-    name = row.get("id")
+    task = row.get("id")
     answer = Answer(values, "submitted", _who(row.get("annotator")), row.get("created_at"), row.get("lead_time"))
-    return Sheet(fields, [answer], None if name is None else str(name))
+    return Sheet(fields, [answer], None if task is None else str(task))
 
 
 def _unwrapped(value: Any) -> Any:

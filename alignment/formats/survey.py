@@ -1,4 +1,4 @@
-"""Records of labelling tools as items: which field is the prompt, which question decides, and who answered what when."""
+"""Records of labelling tools as items: which field is the prompt, which question decides, who answered what when."""
 
 from __future__ import annotations
 
@@ -123,18 +123,12 @@ def _field(sheet: Sheet, name: str) -> Any:
 
 def _responses(sheet: Sheet, survey: Survey) -> tuple[list[str], list[Message]]:
     """The responses and the names under which rankings speak of them."""
-    if len(survey.responses) == 1 and isinstance(given := sheet.fields.get(survey.responses[0]), list):
-        if given and all(isinstance(one, str | dict) and not _is_turn(one) for one in given):
-            place = survey.responses[0]
-            names = [
-                str(one.get("id", index)) if isinstance(one, dict) else str(index) for index, one in enumerate(given)
-            ]
-            return names, [response(_listed(one), f"{place}[{index}]") for index, one in enumerate(given)]
+    place = survey.responses[0] if len(survey.responses) == 1 else ""
+    given = sheet.fields.get(place)
+    if isinstance(given, list) and given and not any(isinstance(one, dict) and "role" in one for one in given):
+        names = [str(one.get("id", index)) if isinstance(one, dict) else str(index) for index, one in enumerate(given)]
+        return names, [response(_listed(one), f"{place}[{index}]") for index, one in enumerate(given)]
     return list(survey.responses), [response(_field(sheet, name), name) for name in survey.responses]
-
-
-def _is_turn(one: Any) -> bool:
-    return isinstance(one, dict) and "role" in one
 
 
 def _listed(one: Any) -> Any:
@@ -190,10 +184,10 @@ def _meaning(answer: Answer, survey: Survey, names: Sequence[str]) -> Meaning | 
     if said is None:
         return None
     if isinstance(said, Mapping):
-        ranks = [said.get(name) for name in names]
-        if None in ranks:
+        first, second = (said.get(name) for name in names)
+        if first is None or second is None:
             raise BadRow(survey.question or "question", f"The ranking does not name {', '.join(names)}.")
-        return (ranks[0] < ranks[1]) - (ranks[0] > ranks[1])  # type: ignore[operator]
+        return int(first < second) - int(first > second)
     found = meaning_of(said, survey.values, names)
     if found is None:
         raise BadRow(

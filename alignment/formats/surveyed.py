@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from alignment.formats.canonical import BadRow, Item, content_hash, excerpt
+from alignment.formats.canonical import BadRow, Item, excerpt
 from alignment.formats.survey import NotSaid, Sheet, Survey, item_of, meaning_of
 
 QuestionKind = Literal["choice", "rating", "ranking", "text"]
@@ -88,6 +88,7 @@ class Surveyed:
 
     def render(self, item: Item, style: str = "") -> dict[str, Any]:
         """Nothing: a tool's export is only read."""
+        del item, style
         raise BadRow("format", f"{self.TITLE} is only read.")
 
     def parts(self, rows: Iterable[Mapping[str, Any]]) -> Parts:
@@ -137,10 +138,9 @@ def joined(items: Iterable[Any]) -> Iterable[Any]:
     has the labels of both."""
     held: Item | None = None
     for item in items:
-        if held is not None and isinstance(item, Item) and item.id is not None and item.id == held.id:
-            if _content(item) == _content(held):
-                held = _with(held, item)
-                continue
+        if held is not None and isinstance(item, Item) and _same(held, item):
+            held = _with(held, item)
+            continue
         if held is not None:
             yield held
         held = item if isinstance(item, Item) else None
@@ -150,8 +150,8 @@ def joined(items: Iterable[Any]) -> Iterable[Any]:
         yield held
 
 
-def _content(item: Item) -> str:
-    return content_hash(item.prompt_hash, item.responses)
+def _same(one: Item, other: Item) -> bool:
+    return one.id is not None and one.id == other.id and one.content_hash == other.content_hash
 
 
 def _with(item: Item, other: Item) -> Item:
