@@ -12,7 +12,7 @@ import orjson
 
 from alignment.formats import delimited
 from alignment.formats.canonical import FileRefused, RowError, excerpt
-from alignment.formats.delimited import sniff
+from alignment.formats.delimited import Layout, sniff
 from alignment.formats.mapped import Columns
 
 Container = Literal["jsonl", "json", "parquet", "table", "lines"]
@@ -73,9 +73,9 @@ def rows(
     how a table is laid out is believed.
     """
     container = container_of(path)
-    said = (columns.delimiter, columns.encoding) if columns is not None else (None, None)
-    if container in ("table", "lines") or said[0] is not None:
-        yield from delimited.rows(path, sniff(path, *said), max_row_bytes=max_row_bytes, progress=progress)
+    layout = layout_of(path, container, columns)
+    if layout is not None:
+        yield from delimited.rows(path, layout, max_row_bytes=max_row_bytes, progress=progress)
         return
     if container == "parquet":
         from alignment.formats import parquet  # pyarrow costs 0.3 s to import; most files are JSON
@@ -88,6 +88,15 @@ def rows(
         )
         for number, offset, piece in pieces:
             yield RowError(number, "row", piece) if isinstance(piece, str) else _parsed(number, offset, piece)
+
+
+def layout_of(path: Path, container: Container, columns: Columns | None) -> Layout | None:
+    """How a table or lines of text are laid out, a mapping's word first; None for the other containers."""
+    if columns is None:
+        return sniff(path) if container in ("table", "lines") else None
+    if container in ("table", "lines") or columns.delimiter is not None:
+        return sniff(path, columns.delimiter, columns.encoding, columns.named())
+    return None
 
 
 Piece = tuple[int, int, bytes | str]

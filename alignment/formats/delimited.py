@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -31,8 +31,13 @@ class Layout(NamedTuple):
     delimiter: str | None
 
 
-def sniff(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Layout:
-    """The layout that the beginning of a file shows, or the one that is said.  Raises FileRefused."""
+def sniff(
+    path: Path, delimiter: str | None = None, encoding: str | None = None, wanted: Collection[str] = ()
+) -> Layout:
+    """The layout that the beginning of a file shows, or the one that is said.  Raises FileRefused.
+
+    A first line that names all the `wanted` columns is a table's, whatever follows it.
+    """
     with path.open("rb") as file:
         head = file.read(HEAD)
     found = encoding or _encoding(head)
@@ -44,7 +49,7 @@ def sniff(path: Path, delimiter: str | None = None, encoding: str | None = None)
     if delimiter is not None:
         return Layout(found, delimiter)
     whole = len(head) < HEAD
-    rated = [(score, one) for one in DELIMITERS if (score := _columns(text, one, whole))]
+    rated = [(score, one) for one in DELIMITERS if (score := _columns(text, one, whole, wanted))]
     return Layout(found, max(rated)[1] if rated else None)
 
 
@@ -58,7 +63,7 @@ def _encoding(head: bytes) -> str:
     return "utf-8"
 
 
-def _columns(text: str, delimiter: str, whole: bool) -> int:
+def _columns(text: str, delimiter: str, whole: bool, wanted: Collection[str]) -> int:
     """How many columns the text has with this delimiter; 0 when it is no table."""
     first = text.partition("\n")[0]
     if first.count(delimiter) >= MAX_COLUMNS and '"' not in first:
@@ -81,6 +86,8 @@ def _columns(text: str, delimiter: str, whole: bool) -> int:
     if not records:
         return 0
     names = [name.strip() for name in records[0]]
+    if wanted and set(names).issuperset(wanted):
+        return len(names)
     if len(names) == 1:
         return int(guess(names) is not None and len(records) > 1 and delimiter == ",")
     if len(set(names)) < len(names) or not all(names[1:]) or any(len(name) > _LONG_NAME for name in names):
@@ -95,7 +102,7 @@ def rows(
     path: Path, layout: Layout, *, max_row_bytes: int, progress: Callable[[int], None] | None = None
 ) -> Iterator[Row | RowError]:
     """Every row with the line on which it begins, in order; bad ones as RowError.  Raises FileRefused."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=1 << 20) as file:
         lines = _Lines(file, layout, max_row_bytes, progress)
         if layout.delimiter is None:
             yield from _texts(lines)
@@ -108,23 +115,17 @@ class _Lines:
 
     def __init__(self, file: IO[bytes], layout: Layout, cap: int, progress: Callable[[int], None] | None) -> None:
         encoding, delimiter = layout
-        errors = "replace" if encoding == "utf-16" else "surrogateescape"
-        self.file = io.TextIOWrapper(file, encoding, errors=errors, newline="\n")
-        self.delimiter = delimiter
+        self.file, self.encoding, self.delimiter = file, encoding, delimiter
+        wide = encoding == "utf-16"  # there a line end is no byte of its own
+        self.text = io.TextIOWrapper(file, encoding, errors="replace", newline="\n") if wide else None
         self.cap, self.progress = cap, progress
         self.number = self.given = self.begun = self.offset = 0
         self.bad = False
         self.too_long = self.too_wide = 0
 
     def __iter__(self) -> Iterator[str]:
-        while line := self.file.readline(self.cap + 2):
+        while (line := self._next()) is not None:
             self.number += 1
-            size = len(line) if line.isascii() else len(line.encode("utf-8", "surrogateescape"))
-            if len(line) == self.cap + 2 and not line.endswith("\n"):
-                size += self._skip()
-                line = ""
-            self.offset += size
-            self.given += size
             if self.number == 1:
                 line = line.removeprefix("\ufeff")
             if not line.isascii() and _holds_bytes(line):
@@ -140,13 +141,24 @@ class _Lines:
                 self.too_wide, line = cells + 1, "\n"  # before the parser makes a text of each
             yield line
 
-    def _skip(self) -> int:
-        size = 0
-        while rest := self.file.readline(1 << 20):
-            size += len(rest)
-            if rest.endswith("\n"):
-                break
-        return size
+    def _next(self) -> str | None:
+        """The next line, or its beginning when it is longer than a row may be; counts its bytes."""
+        if self.text is None:
+            raw = self.file.readline(self.cap + 2)
+            size = len(raw)
+            if size == self.cap + 2 and not raw.endswith(b"\n"):
+                while (rest := self.file.readline(1 << 20)) and (size := size + len(rest)) and not rest.endswith(b"\n"):
+                    pass
+            line = raw.decode(self.encoding, "surrogateescape")
+        else:
+            line = self.text.readline(self.cap + 2)
+            size = len(line) * 2
+            if len(line) == self.cap + 2 and not line.endswith("\n"):
+                while (more := self.text.readline(HEAD)) and (size := size + len(more) * 2) and more[-1] != "\n":
+                    pass
+        self.offset += size
+        self.given += size
+        return line or None
 
     def fresh(self) -> None:
         """A record begins."""

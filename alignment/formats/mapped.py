@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -121,6 +122,7 @@ class Mapped:
 
     def __init__(self, columns: Columns | None = None) -> None:
         self.columns = columns
+        self._named = frozenset(columns.named()) if columns is not None else frozenset[str]()
 
     def claims(self, row: Mapping[str, Any]) -> bool:
         """Whether the row has the columns of the mapping; without one, whether its names suggest one."""
@@ -136,15 +138,18 @@ class Mapped:
         return f"Columns by a mapping: {shape}"
 
     def _of(self, row: Mapping[str, Any]) -> Columns | None:
-        return self.columns if self.columns is not None else guess(row.keys())
+        return self.columns if self.columns is not None else _guessed(tuple(row)).columns
 
     def parse(self, row: Mapping[str, Any]) -> Item:
         """The item of one row."""
-        columns = self._of(row)
+        columns, named = self.columns, self._named
+        if columns is None:
+            guessed = _guessed(tuple(row))
+            columns, named = guessed.columns, guessed._named
         if columns is None:
             raise BadRow("columns", "It is not said which column holds the prompt.")
         asked = _prompt(row, columns)
-        facts = _facts(row, columns)
+        facts = _facts(row, columns, named)
         if columns.response is not None:
             return _single(row, columns, asked, facts)
         sides = (columns.chosen, columns.rejected) if columns.chosen else (columns.response_a, columns.response_b)
@@ -161,6 +166,12 @@ class Mapped:
         """The cells of a decided pair (chosen first), of an answer or of a prompt."""
         del style
         return cells.rendered(item)
+
+
+@lru_cache(maxsize=256)
+def _guessed(names: tuple[str, ...]) -> Mapped:
+    """The rows of these columns by the mapping that their names suggest."""
+    return Mapped(guess(names))
 
 
 FORMAT: Final = Mapped()
@@ -185,8 +196,7 @@ def _prompt(row: Mapping[str, Any], columns: Columns) -> list[Message]:
     return asked
 
 
-def _facts(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    named = set(columns.named())
+def _facts(row: Mapping[str, Any], columns: Columns, named: frozenset[str]) -> dict[str, Any]:
     rest = {name: value for name, value in row.items() if name not in named and value not in (None, "")}
     facts = cells.scalars(rest)
     if columns.others == "drop":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alignment import formats
 from alignment.formats import AmbiguousFormat, Columns, FileRefused, Mapped, RowError, delimited, mapped
-from alignment.formats.containers import container_of
+from alignment.formats.containers import container_of, layout_of
 from alignment.formats.losses import stated
 from backend.datasets.models import Kind
 from backend.datasets.schemas import FormatOut, PreviewOut, PreviewRow, Problem, StyleOut
@@ -29,9 +29,7 @@ def look(path: Path, format: str | None, columns: Columns | None, settings: Sett
     try:
         container = container_of(path)
         rows, problems = formats.sample(path, max_row_bytes=settings.max_line_bytes, columns=columns)
-        text = container in ("table", "lines") or (columns is not None and columns.delimiter is not None)
-        said = (columns.delimiter, columns.encoding) if columns is not None else (None, None)
-        layout = delimited.sniff(path, *said) if text else None
+        layout = layout_of(path, container, columns)
     except FileRefused as refused:
         raise FileUnreadable(refused.reason, field="file", remedy=refused.remedy) from None
     detected, candidates = _detected(path, rows, problems)
