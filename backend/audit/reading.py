@@ -98,7 +98,11 @@ def _out(row: Row[AuditEvent, str, str]) -> AuditOut:
 def _cell(event: AuditOut, column: str) -> str:
     value = event.model_dump(mode="json")[column]
     text = orjson.dumps(value).decode() if isinstance(value, dict) else "" if value is None else str(value)
-    # A spreadsheet runs what begins like a formula; the apostrophe makes it text.
+    return harmless(text)
+
+
+def harmless(text: str) -> str:
+    """A cell that no spreadsheet runs: what begins like a formula gets an apostrophe."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

@@ -36,7 +36,7 @@ const query = new URLSearchParams(location.search);
 if (query.has("refused")) fail(REFUSED[query.get("refused")] ?? REFUSED.token);
 
 // The other way in, where there is one; without it the form is all there is.
-get("/sso", { quiet: true }).then(({ name }) => {
+get("/sso", {}, { quiet: true }).then(({ name }) => {
   if (!name) return;
   const link = document.getElementById("provider");
   link.textContent = `Sign in with ${name}`;

@@ -1,0 +1,1 @@
+"""Usage: how long runs kept devices busy, by project, person and objective."""
