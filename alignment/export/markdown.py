@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 LONGEST = 200
+LONGEST_CARD = 1 << 20
+FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*\n", re.DOTALL)
 PUNCTUATION = re.compile(r"([!\"#$%&()*+/:;<=>?@\[\\\]^_`{|}~])")
 BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069]+")
 
@@ -28,6 +31,17 @@ def front_matter(fields: Mapping[str, Any]) -> str:
     """The YAML block that begins a card; fields without a value are left out."""
     given = {name: value for name, value in fields.items() if value not in (None, [], "")}
     return "---\n" + yaml.safe_dump(given, sort_keys=False, allow_unicode=True) + "---\n"
+
+
+def read_front_matter(card: Path) -> dict[str, Any]:
+    """The fields that begin somebody's card; empty when it has none, or none that can be read."""
+    try:
+        with card.open("rb") as file:
+            found = FRONT_MATTER.match(file.read(LONGEST_CARD).decode("utf-8", "replace"))
+        fields = yaml.safe_load(found.group(1)) if found else None
+    except (OSError, yaml.YAMLError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -169,6 +169,7 @@ def _sealed(folder: Path) -> list[dict[str, Any]]:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
+        path.chmod(0o644)  # weights are written for their writer alone, and a web server may be somebody else
         files.append({"name": path.relative_to(folder).as_posix(), "size": path.stat().st_size, "sha256": digest})
     for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         descriptor = os.open(place, os.O_RDONLY)

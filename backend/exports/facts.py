@@ -1,6 +1,5 @@
 """What the card of an export tells, gathered from the rows: lineage, data, training, win rates."""
 
-import re
 import uuid
 from collections import defaultdict
 from typing import Any
@@ -9,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alignment.export.card import Ancestor, Card, Data, Result, Training, license_name
+from alignment.export.markdown import read_front_matter
 from backend import storage
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot, SnapshotLabel
@@ -21,8 +21,6 @@ from backend.runs.models import Run
 
 LONGEST_CHAIN = 100
 MOST_EVALUATIONS = 50
-LONGEST_README = 1 << 20
-FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*\n", re.DOTALL)
 
 
 def card(session: Session, export: Export) -> Card:
@@ -63,20 +61,7 @@ def _ancestor(one: Checkpoint, run: Run | None) -> Ancestor:
 
 def _license(root: Checkpoint) -> str | None:
     """What the hub said when the base was fetched, else what the card in its folder says."""
-    import yaml
-
-    if root.license:
-        return license_name(root.license)
-    readme = storage.outline(root.path) / "README.md"
-    if not readme.is_file():
-        return None
-    with readme.open("rb") as file:
-        found = FRONT_MATTER.match(file.read(LONGEST_README).decode("utf-8", "replace"))
-    try:
-        fields = yaml.safe_load(found.group(1)) if found else None
-    except yaml.YAMLError:
-        return None
-    return license_name(fields.get("license")) if isinstance(fields, dict) else None
+    return license_name(root.license or read_front_matter(storage.outline(root.path) / "README.md").get("license"))
 
 
 def _training(session: Session, run: Run) -> Training:

@@ -13,7 +13,9 @@ export async function mount(element) {
   await listTokens(tokens);
 }
 
-const who = () => h("section.pl-card", h("h2", "You"), h("dl.pl-facts", h("dt", "Name"), h("dd", me.name), h("dt", "Role"), h("dd", badge(me.role))));
+const who = () => h("section.pl-card", h("h2", "You"), h("dl.pl-facts", h("dt", "Name"), h("dd", me.name),
+  me.admin ? [h("dt", "Instance"), h("dd", badge("admin"))] : null,
+  h("dt", "Projects"), h("dd", me.projects.length ? me.projects.map((one) => h("div", one.name, " ", badge(one.role), one.archived ? [" ", badge("archived", "warn")] : null)) : "none; ask for an invitation")));
 
 function password() {
   const input = (kind) => h("input", { type: "password", autocomplete: kind, required: true });
@@ -42,11 +44,14 @@ function password() {
 
 function section(list) {
   const name = field("Name of a new token", h("input", { maxlength: 64, autocomplete: "off", placeholder: "Where it will be used" }));
+  const project = field("Opens", h("select", h("option", { value: "" }, "all your projects"), me.projects.map((one) => h("option", { value: one.id }, `only ${one.name}`))));
+  const most = field("May do", h("select", h("option", { value: "" }, "all that you may"), ["owner", "researcher", "annotator"].map((one) => h("option", { value: one }, `no more than ${one}s`))));
   const send = async (event) => {
     event.preventDefault();
     showError(name, "");
     try {
-      const made = await post("/me/tokens", { name: name.querySelector("input").value });
+      const [project_id, role] = [project, most].map((one) => one.querySelector("select").value || null);
+      const made = await post("/me/tokens", { name: name.querySelector("input").value, project_id, role });
       name.querySelector("input").value = "";
       await showOnce("Your new token", null, made.token, "Token");
       await listTokens(list);
@@ -55,8 +60,8 @@ function section(list) {
     }
   };
   return h("section.pl-card.pl-stack", h("h2", "API tokens"),
-    h("p.pl-muted", "A token lets a program act as you: send it as “Authorization: Bearer …”. It has your rights until you revoke it."),
-    list, h("form.pl-row.pl-inline-form", { onsubmit: send }, name, button("Make a token", null, { type: "submit" })));
+    h("p.pl-muted", "A token lets a program act as you: send it as “Authorization: Bearer …”. It has your rights, or fewer if you say so, until you revoke it."),
+    list, h("form.pl-row.pl-inline-form", { onsubmit: send }, name, project, most, button("Make a token", null, { type: "submit" })));
 }
 
 async function listTokens(place) {
@@ -67,6 +72,7 @@ async function listTokens(place) {
   };
   const columns = [
     { title: "Name", cell: (token) => token.name },
+    { title: "Limits", cell: (token) => [me.projects.find((one) => one.id === token.project_id)?.name, token.role].filter(Boolean).join(", ") || "none" },
     { title: "Begins with", cell: (token) => h("span.pl-mono", `${token.prefix}…`) },
     { title: "Made", cell: (token) => ago(token.created_at) },
     { title: "Last used", cell: (token) => (token.last_used_at ? ago(token.last_used_at) : "never") },

@@ -13,6 +13,7 @@ export class ApiError extends Error {
     this.detail = problem.detail || this.message;
     this.field = problem.field || null;
     this.remedy = problem.remedy || null;
+    this.outside = problem.type === "/problems/NotAMember"; // of the project that this page is about
     this.problem = problem;
   }
 }
@@ -100,6 +101,7 @@ async function decode(response, options) {
   if (response.ok) return body;
   const error = new ApiError(response.status, body || { title: `The server answered ${response.status}` });
   if (response.status === 401 && !options.quiet) signIn();
+  if (error.outside && !options.quiet) connection.dispatchEvent(new CustomEvent("outside", { detail: error }));
   throw error;
 }
 

@@ -54,10 +54,11 @@ function segments(label, chosen, name, options) {
 
 function draw(list, drawn, exports, pushes, watching) {
   const left = pushes.filter((push) => !exports.some((one) => one.id === push.export_id));
-  const now = new Map(exports.map((one) => [one.id, { one, pushes: pushes.filter((push) => push.export_id === one.id) }]));
+  const newest = exports.find((one) => one.available);
+  const now = new Map(exports.map((one) => [one.id, { one, pushes: pushes.filter((push) => push.export_id === one.id), open: one === newest }]));
   const elements = [...now].map(([id, value]) => {
     const text = JSON.stringify(value);
-    if (drawn.get(id)?.text !== text) drawn.set(id, { text, element: card(value.one, value.pushes, watching) });
+    if (drawn.get(id)?.text !== text) drawn.set(id, { text, element: card(value, watching) });
     return drawn.get(id).element;
   });
   [...drawn.keys()].filter((id) => !now.has(id)).forEach((id) => drawn.delete(id));
@@ -66,11 +67,11 @@ function draw(list, drawn, exports, pushes, watching) {
   else if (left.length || wanted.length !== list.children.length || wanted.some((one, place) => list.children[place] !== one)) fill(list, wanted);
 }
 
-function card(one, pushes, watching) {
+function card({ one, pushes, open }, watching) {
   const bad = one.state === "failed" || one.state === "lost";
   return h("article.pl-export", { class: bad ? "bad" : null },
     h("div.pl-row.between", h("span.pl-row", stateBadge(one.state), h("strong", one.name), badge(KINDS[one.kind]), badge(one.written_dtype || DTYPES[one.dtype]), h("small.pl-muted", ago(one.created_at))), h("span.pl-row", doings(one, watching))),
-    body(one), pushes.map((push) => pushLine(push, watching)));
+    body(one, open), pushes.map((push) => pushLine(push, watching)));
 }
 
 function doings(one, watching) {
@@ -94,7 +95,7 @@ function doings(one, watching) {
   ];
 }
 
-function body(one) {
+function body(one, open) {
   if (moving(one)) return [h("small.pl-muted", words(one)), progress(one.done, one.total, `Export ${one.name}`)];
   if (one.state !== "succeeded") return [h("p", one.reason), one.remedy && h("p.pl-muted", one.remedy)];
   if (!one.available) return h("p", "Its files are gone from the disk. Export it again.");
@@ -102,7 +103,7 @@ function body(one) {
   return [
     h("p.pl-muted", { title: `${count(same.positions)} positions of ${same.prompts} prompts; a difference over ${number(same.tolerance)} would have failed it` },
       same.difference ? `Loaded again and compared: logits differ by ${percent(same.difference, 2)} of their spread, the likeliest token is the same at ${percent(same.same_token, 1)} of the places.` : "Loaded again and compared: it answers exactly like the checkpoint."),
-    h("details", { open: true }, h("summary", "How to serve it"), h("div.pl-stack.tight", one.base && h("p.pl-muted", `It stands on ${one.base}.`), one.commands.map(command))),
+    h("details", { open }, h("summary", "How to serve it"), h("div.pl-stack.tight", one.base && h("p.pl-muted", `It stands on ${one.base}.`), one.commands.map(command))),
     h("details", h("summary", `${count(one.files.length)} files, ${bytes(one.bytes)}`), h("ul.pl-export-files", one.files.map((file) => h("li", h("a", { href: fileAddress(one, file), download: file.name.split("/").pop() }, file.name), h("small.pl-muted", { title: `SHA-256 ${file.sha256}` }, bytes(file.size)))))),
   ];
 }

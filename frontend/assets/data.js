@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { badge, button, empty, errorCard, fill, h, link, progress, skeleton, stateBadge, table, toastError } from "./dom.js";
 import { ago, bytes, count, percent } from "./format.js";
+import { nouns } from "./kinds.js";
 import { actions, param, setParam } from "./frame.js";
 import { bind } from "./keys.js";
 import { live } from "./live.js";
@@ -69,7 +70,7 @@ const nothing = () =>
 
 const COLUMNS = [
   { title: "Name", cell: (set) => [link(set.name, `/dataset?id=${set.id}`), " ", set.toy ? badge("toy", "warn") : null] },
-  { title: "Kind", cell: (set) => (set.kind === "paired" ? "pairs" : set.kind) },
+  { title: "Kind", cell: (set) => nouns(set.kind) },
   { title: "Items", cell: (set) => count(set.items), kind: "number" },
   { title: "Labelled", cell: labelled, kind: "number", hint: "Items that somebody or an imported file has judged" },
   { title: "Last used", cell: (set) => ago(set.last_used_at), hint: "When its pairs were last frozen for a run" },

@@ -2,11 +2,13 @@
 
 import { all, get, newKey, post } from "./api.js";
 import { histogram } from "./charts.js";
-import { badge, button, dialog, empty, h, link, stateBadge, table, toast, toastError } from "./dom.js";
+import { badge, button, empty, h, link, stateBadge, table, toast, toastError } from "./dom.js";
 import { ago, count, percent, plural } from "./format.js";
 import { actions, param, title } from "./frame.js";
+import { exportDialog, pairsDialog } from "./dataset-export.js";
 import { itemList } from "./dataset-items.js";
 import { errors } from "./import-watch.js";
+import { nouns, purpose } from "./kinds.js";
 import { load } from "./live.js";
 
 export async function mount(element) {
@@ -26,6 +28,7 @@ function draw(page, dataset) {
   const labelled = dataset.labelled > 0;
   actions(
     button("Export", () => exportDialog(dataset)),
+    dataset.kind === "ranked" && button("Make pairs", () => pairsDialog(dataset), { kind: "primary" }),
     paired && button("Train on this", () => location.assign(`/new-run?dataset=${dataset.id}`), { disabled: labelled ? null : "No labelled pair yet: label some first." }),
     paired && button("Label this", () => location.assign(`/label?dataset=${dataset.id}`), { kind: "primary" }),
   );
@@ -35,8 +38,9 @@ function draw(page, dataset) {
     dataset.description || dataset.toy
       ? h("div.pl-row", dataset.toy ? badge("toy", "warn") : null, h("span.pl-muted", dataset.description || "Made for learning: its true preferences are known."))
       : "",
+    paired ? "" : h("p.pl-muted", purpose(dataset.kind)),
     numbers(dataset),
-    h("section.pl-card", h("h2", "Length of the responses"), lengths(dataset)),
+    dataset.kind === "prompts" ? "" : h("section.pl-card", h("h2", "Length of the responses"), lengths(dataset)),
     itemList(dataset),
     snapshots,
     log,
@@ -52,7 +56,7 @@ function numbers(dataset) {
   const part = (split) => `${count(dataset.splits[split] || 0)} ${split}`;
   const sources = Object.entries(dataset.sources).map(([source, number]) => `${count(number)} ${FROM[source] || source}`).join(" · ");
   return h("section.pl-numbers", { "aria-label": "Numbers" },
-    stat(count(dataset.items), dataset.kind === "paired" ? "pairs" : "prompts"),
+    stat(count(dataset.items), nouns(dataset.kind)),
     dataset.kind === "paired" ? stat(dataset.items ? percent(dataset.labelled / dataset.items) : "–", `labelled (${count(dataset.labelled)})`) : null,
     dataset.kind === "paired" ? stat(count(dataset.labels), sources ? `labels: ${sources}` : "labels", "Labels by where they come from, every version counted") : null,
     h("div.pl-card.pl-stat", { title: "Fixed for life by the prompt: a test prompt never enters training" }, h("strong", part("train")), h("span", `${part("validation")} · ${part("test")}`)));
@@ -69,17 +73,6 @@ function lengths(dataset) {
   const sample = dataset.length_sample < dataset.items ? `A sample of ${plural(dataset.length_sample, "item")}.` : `All ${plural(dataset.items, "item")}.`;
   requestAnimationFrame(() => histogram(place, { x: "Characters", y: "Responses", bins }));
   return [place, h("p.pl-muted", sample + tail)];
-}
-
-function exportDialog(dataset) {
-  const way = (format, name, text) =>
-    h("a.pl-card.clickable", { href: `/api/v1/datasets/${dataset.id}/export?format=${format}`, download: "" }, h("strong", name), h("div.pl-muted", text));
-  const needs = dataset.labelled || dataset.kind !== "paired" ? null : h("p.pl-muted", "TRL rows need a decided pair; none is labelled yet.");
-  return dialog("Export", () => [
-    way("native", "Plumbline rows (JSON lines)", "Lossless: every item with every current label; comes back as it was."),
-    needs || way("trl", "TRL conversational (JSON lines)", "Decided pairs as prompt, chosen and rejected; single votes become their number, share and mean strength."),
-    way("parquet", "Parquet", "The lossless rows in typed columns."),
-  ]);
 }
 
 async function drawSnapshots(place, dataset) {

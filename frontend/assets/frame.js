@@ -3,6 +3,7 @@
 import { connection, del } from "./api.js";
 import { errorCard, fill, toastError } from "./dom.js";
 import { bind, showHelp } from "./keys.js";
+import { startSwitch, tellOutside } from "./projects.js";
 
 // The signed-in person: {id, name, admin, role, project, projects}; the role is the one in the project of this page.
 export const me = window.plumbline.me;
@@ -96,6 +97,8 @@ function start() {
     const user = document.querySelector(".pl-user[open]");
     if (user && !user.contains(event.target)) user.open = false;
   });
+  startSwitch(document.getElementById("pl-project"));
+  connection.addEventListener("outside", (event) => tellOutside(event.detail));
   bind("help", "?", "Keyboard shortcuts", showHelp, "Everywhere");
   connection.addEventListener("lost", () => banner("No connection to the server. Trying again…"));
   connection.addEventListener("back", () => {

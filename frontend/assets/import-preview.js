@@ -3,19 +3,25 @@
 import { newKey, post } from "./api.js";
 import { badge, button, errorCard, field, fill, h, showError, skeleton, table } from "./dom.js";
 import { plural } from "./format.js";
+import { mappingForm } from "./import-mapping.js";
 import { itemCard, problemColumns } from "./items.js";
+import { nouns, purpose } from "./kinds.js";
 
-export async function previewStep(place, upload, { back, started }, format = null) {
+export async function previewStep(place, upload, { back, started }, { format = null, columns = null } = {}) {
   fill(place, skeleton(6));
   let preview;
   try {
-    preview = await post(`/uploads/${encodeURIComponent(upload.id)}/preview`, { format });
+    preview = await post(`/uploads/${encodeURIComponent(upload.id)}/preview`, { format, columns });
   } catch (error) {
     fill(place, errorCard(error), h("div.pl-row", button("Choose another file", back)));
     return;
   }
-  const again = (chosen) => previewStep(place, upload, { back, started }, chosen);
-  fill(place, h("div.pl-split", rows(preview), h("div.pl-stack", facts(preview, upload, again), form(preview, upload, { back, started }))));
+  const again = (choice) => previewStep(place, upload, { back, started }, choice);
+  const mapped = preview.format === "mapped" || !preview.format;
+  fill(place, h("div.pl-split", rows(preview), h("div.pl-stack",
+    facts(preview, upload, again),
+    mapped ? mappingForm(preview, (named) => again({ columns: named })) : null,
+    form(preview, upload, columns, { back, started }))));
 }
 
 function rows(preview) {
@@ -32,21 +38,25 @@ function rows(preview) {
 function facts(preview, upload, again) {
   const choice = h("select", preview.formats.map((one) => h("option", { value: one.name, selected: one.name === preview.format }, one.title)));
   if (!preview.format) choice.prepend(h("option", { value: "", selected: true, disabled: true }, "Choose a format"));
-  choice.addEventListener("change", () => again(choice.value));
+  choice.addEventListener("change", () => again({ format: choice.value }));
   const overridden = preview.format !== preview.detected;
-  const help = !preview.detected
-    ? "No known format was recognized."
+  const could = preview.candidates.map((name) => preview.formats.find((one) => one.name === name)?.title || name);
+  const help = could.length
+    ? `It could be ${could.join(" or ")}: choose.`
+    : !preview.detected
+    ? "No known format was recognized: choose one, or say which column is what."
     : overridden ? "Not what was detected: check the rows." : "Detected from the rows.";
   return h("section.pl-card.pl-stack",
     h("h2.pl-cut", { title: upload.filename }, upload.filename),
     h("dl.pl-facts",
       h("dt", "Read as"), h("dd", preview.description),
       h("dt", "File"), h("dd", preview.container),
+      preview.kind ? [h("dt", "Holds"), h("dd", nouns(preview.kind), h("br"), h("small.pl-help", purpose(preview.kind)))] : null,
       h("dt", "Columns"), h("dd.pl-mono", preview.columns.join(", ") || "–")),
     field("Format of the rows", choice, { help }));
 }
 
-function form(preview, upload, { back, started }) {
+function form(preview, upload, columns, { back, started }) {
   const key = newKey();
   const name = field("Name of the dataset", h("input", { maxlength: 120, required: true, value: suggested(upload.filename) }));
   const keep = (strict, text, help) => h("label.pl-check.pl-choice-line", h("input", { type: "radio", name: "pl-strict", value: String(strict), checked: !strict }), h("span", text, h("br"), h("small.pl-help", help)));
@@ -59,7 +69,7 @@ function form(preview, upload, { back, started }) {
     showError(name, "");
     fill(failed);
     const strict = event.target.elements["pl-strict"].value === "true";
-    const body = { upload_id: upload.id, name: name.querySelector("input").value, format: preview.format, abort_on_bad_row: strict };
+    const body = { upload_id: upload.id, name: name.querySelector("input").value, format: preview.format, columns, abort_on_bad_row: strict };
     try {
       started(await post("/imports", body, { key: `${key}-${await digest(body)}` }));
     } catch (error) {
@@ -80,4 +90,4 @@ function form(preview, upload, { back, started }) {
 // One key per intended action: a changed name is another action.
 const digest = async (body) => JSON.stringify(body).split("").reduce((sum, letter) => (Math.imul(sum, 31) + letter.codePointAt(0)) >>> 0, 7).toString(36);
 
-const suggested = (filename) => filename.replace(/\.(jsonl|ndjson|json|parquet)$/i, "").replaceAll("_", " ").slice(0, 120).trim();
+const suggested = (filename) => filename.replace(/\.(jsonl|ndjson|json|parquet|csv|tsv|txt)$/i, "").replaceAll("_", " ").slice(0, 120).trim();

@@ -70,9 +70,19 @@ function next(row, { again, choose }) {
   if (row.state !== "succeeded") return [button("Try again", again, { kind: "primary" }), button("Choose another file", choose)];
   return [
     button("Open the dataset", () => location.assign(`/dataset?id=${row.dataset_id}`), { kind: "primary" }),
-    button("Label this", () => location.assign(`/label?dataset=${row.dataset_id}`)),
+    labelling(row),
     button("Import another file", choose),
   ];
+}
+
+// A way to label, once it is known that the dataset holds pairs.
+function labelling(row) {
+  const place = h("span");
+  get(`/datasets/${row.dataset_id}`).then((dataset) => {
+    if (dataset.kind === "paired") place.replaceWith(button("Label this", () => location.assign(`/label?dataset=${row.dataset_id}`)));
+    else place.remove();
+  }, () => place.remove());
+  return place;
 }
 
 function warnings(row) {

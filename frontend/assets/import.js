@@ -1,7 +1,7 @@
 // Import in three steps: choose a file, look how it will be read, watch it come in. Each step has an address of its own.
 
 import { get } from "./api.js";
-import { button, errorCard, fill, h, progress, toast } from "./dom.js";
+import { button, errorCard, fill, h, progress, skeleton, toast } from "./dom.js";
 import { bytes, percent } from "./format.js";
 import { param, setParam } from "./frame.js";
 import { previewStep } from "./import-preview.js";
@@ -51,11 +51,11 @@ export async function mount(element) {
 
 // Step 1: a file by drop, by click or by keyboard.
 function chooseStep(place, onuploaded) {
-  const input = h("input.pl-hidden", { type: "file", accept: ".jsonl,.ndjson,.json,.parquet", id: "pl-file", "aria-label": "File to import" });
+  const input = h("input.pl-hidden", { type: "file", accept: ".jsonl,.ndjson,.json,.parquet,.csv,.tsv,.txt", id: "pl-file", "aria-label": "File to import" });
   const under = h("div", { "aria-live": "polite" });
   const zone = h("label.pl-drop", { for: "pl-file" },
     h("strong", "Drop a file here, or click to choose one"),
-    h("span.pl-muted", "JSON lines, JSON or Parquet. The format of its rows is told by their content."));
+    h("span.pl-muted", "JSON lines, JSON, Parquet, CSV or lines of text. The format of its rows is told by their content."));
   const take = (files) => {
     if (files.length > 1) toast("One file at a time: the first was taken.");
     if (files.length) upload(files[0], under, zone, onuploaded);
@@ -85,15 +85,19 @@ async function upload(file, under, zone, onuploaded) {
   zone.hidden = false;
 }
 
-// What is understood, by example: the rows people most often have.
+// What is understood, by example; the catalogue of formats says it.
 function formats() {
-  const rows = [
-    ["Chosen and rejected", '{"prompt": "…", "chosen": "…", "rejected": "…"}'],
-    ["Chat messages", '{"prompt": [{"role": "user", "content": "…"}], "chosen": "…", "rejected": "…"}'],
-    ["Transcripts", '{"chosen": "\\n\\nHuman: … \\n\\nAssistant: …", "rejected": "…"}'],
-    ["Pairs still to be judged", '{"prompt": "…", "response_a": "…", "response_b": "…"}'],
-    ["An export from here", '{"prompt": […], "responses": […], "labels": […]}'],
-  ];
-  return h("details.pl-card", h("summary", "What can a row look like?"),
-    h("dl.pl-facts.pl-examples", rows.map(([name, row]) => [h("dt", name), h("dd.pl-mono", row)])));
+  const list = h("div");
+  const details = h("details.pl-card", h("summary", "What can a row look like?"), list);
+  details.addEventListener("toggle", async () => {
+    if (!details.open || list.childElementCount) return;
+    fill(list, skeleton(4));
+    try {
+      const known = await get("/formats");
+      fill(list, h("dl.pl-facts.pl-examples", known.map((one) => [h("dt", one.title), h("dd.pl-mono.pl-wrap", one.example)])));
+    } catch (error) {
+      fill(list, errorCard(error));
+    }
+  });
+  return details;
 }

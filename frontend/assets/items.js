@@ -9,6 +9,16 @@ const LONG = 420; // characters that are shown before a text folds
 const said = (message) =>
   typeof message.content === "string" ? message.content : (message.content || []).map((part) => part.text || "").join("");
 
+const MEDIA = { image: "picture", image_url: "picture", audio: "sound", input_audio: "sound", video: "video", video_url: "video", file: "file" };
+
+// What a turn holds besides its text: media, reasoning, calls of tools. Nothing of it is loaded or run.
+function besides(message) {
+  const media = (message.parts || []).filter((part) => MEDIA[part.type]).map((part) => badge(MEDIA[part.type]));
+  const calls = (message.tool_calls || []).map((call) => h("pre.pl-mono.pl-wrap", `calls ${JSON.stringify(call.function || call)}`));
+  const reasoning = message.reasoning ? h("details", h("summary", "Reasoning"), h("div.pl-prose.pl-plain", message.reasoning)) : null;
+  return [media.length ? h("div.pl-row", media) : null, reasoning, calls];
+}
+
 // A text that unfolds when it is long.
 function text(content) {
   if (content.length <= LONG) return h("div.pl-prose.pl-plain", content);
@@ -18,7 +28,7 @@ function text(content) {
   return place;
 }
 
-const turn = (message) => h("div.pl-item-turn", h("span.pl-item-role", ROLES[message.role] || message.role), text(said(message)));
+const turn = (message) => h("div.pl-item-turn", h("span.pl-item-role", ROLES[message.role] || message.role), message.content ? text(said(message)) : null, besides(message));
 
 function prompt(turns) {
   const early = turns.slice(0, -1);
@@ -47,26 +57,40 @@ function preferred(labels) {
   return sum > 0 ? 0 : sum < 0 ? 1 : null;
 }
 
-function response(message, index, best) {
+function response(message, index, item, best) {
+  const { ranks, scores, aspects } = item.facts || {};
+  const marks = [
+    best === index ? badge("✓ preferred", "good") : null,
+    ranks ? badge(`rank ${ranks[index]}`, ranks[index] === Math.min(...ranks) ? "good" : "") : null,
+    scores ? badge(`score ${scores[index]}`) : null,
+    aspects ? Object.entries(aspects[index] || {}).map(([name, value]) => badge(`${name} ${value}`)) : null,
+  ];
   return h(
     "div.pl-item-response",
     { class: best === index ? "best" : "" },
-    h("span.pl-item-role", `Response ${index + 1}`, best === index ? badge("✓ preferred", "good") : null),
-    text(said(message)),
+    h("span.pl-item-role", item.responses.length > 1 ? `Response ${index + 1}` : "Response", marks),
+    message.content ? text(said(message)) : null,
+    besides(message),
   );
+}
+
+// What the item says of its responses: labels of a pair, a thumb, or nothing.
+function judged(item) {
+  const { desirable, ranks } = item.facts || {};
+  if (desirable !== undefined) return badge(desirable ? "✓ wanted" : "✗ not wanted", desirable ? "good" : "bad");
+  if (item.responses.length !== 2 || ranks) return null;
+  if (!item.labels.length) return badge("not labelled");
+  return item.labels.map((label) => badge(`${label.source ? `${label.source}: ` : ""}${verdict(label.value || label, label.source)}`));
 }
 
 // One item as a card; `aside` is what stands above it (its number, its split).
 export function itemCard(item, ...aside) {
   const best = preferred(item.labels);
-  const votes = item.labels.length
-    ? item.labels.map((label) => badge(`${label.source ? `${label.source}: ` : ""}${verdict(label.value || label, label.source)}`))
-    : badge("not labelled");
   return h(
     "article.pl-card.pl-item",
-    h("div.pl-row", aside, votes),
+    h("div.pl-row", aside, judged(item)),
     prompt(item.prompt),
-    item.responses.length ? h("div.pl-item-sides", item.responses.map((one, index) => response(one, index, best))) : null,
+    item.responses.length ? h("div.pl-item-sides", { class: item.responses.length > 2 ? "many" : "" }, item.responses.map((one, index) => response(one, index, item, best))) : null,
   );
 }
 

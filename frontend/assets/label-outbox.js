@@ -3,7 +3,7 @@
 
 import { me } from "./frame.js";
 
-const PREFIX = `pl-answer-${me.id}-`;
+const PREFIX = `pl-answer-${me.id}-${me.project.id}-`; // sent in the project where they were given
 const memory = new Map(); // what the storage would not take
 
 const storage = () => {
@@ -31,7 +31,7 @@ export function forget(clientId) {
   }
 }
 
-// Every kept answer of this person, oldest first.
+// Every kept answer of this person in this project, oldest first.
 export function kept() {
   const found = [...memory.values()];
   const place = storage();

@@ -171,7 +171,7 @@ export class LabelQueue extends EventTarget {
         pause = 1;
       } catch (error) {
         if (error.status === 0) return; // no connection: "back" starts again
-        if (error.status === 401) return; // on the way to the sign-in page; the browser keeps the answers
+        if (error.status === 401 || error.outside) return; // the page is being left; the browser keeps the answers
         if (again(error)) {
           await new Promise((resolve) => setTimeout(resolve, pause * 1000));
           pause = Math.min(30, pause * 2);

@@ -133,7 +133,7 @@ export class MatchJudge {
         this.waiting.shift();
         if (!this.waiting.length) this.counts = counts;
       } catch (error) {
-        if (error.status === 0 || error.status === 401) return;
+        if (error.status === 0 || error.status === 401 || error.outside) return;
         this.waiting.shift();
         toastError(error);
       }

@@ -149,7 +149,19 @@ class LaunchForm {
   trainingPart() {
     this.presetButtons = this.form.presets.map((one) =>
       h("button", { type: "button", value: one.name, "aria-pressed": "false", onclick: () => { this.choose(one.name); this.changed(); } }, h("b", one.title), h("small", one.text)));
-    return h("section.pl-card.pl-stack", h("h2", "3 · Training"), h("div.pl-presets", { role: "group", "aria-label": "Presets" }, this.presetButtons), this.trainingPlace);
+    return h("section.pl-card.pl-stack", h("div.pl-row.between", h("h2", "3 · Training"), this.wherePart()), h("div.pl-presets", { role: "group", "aria-label": "Presets" }, this.presetButtons), this.trainingPlace);
+  }
+
+  wherePart() {
+    this.where = "worker";
+    const words = { worker: ["On this server", "A worker of this server trains it"], report: ["Elsewhere", "You start it on another machine, which reports here over HTTPS: a cluster, a rented GPU"] };
+    const buttons = Object.entries(words).map(([where, [text, why]]) =>
+      h("button", { type: "button", value: where, title: why, "aria-pressed": String(where === "worker"), onclick: () => {
+        this.where = where;
+        buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === where)));
+        this.changed();
+      } }, text));
+    return h("div.pl-segments", { role: "group", "aria-label": "Where it is trained" }, buttons);
   }
 
   choose(name) {
@@ -179,7 +191,7 @@ class LaunchForm {
   body() {
     const [kind, id] = this.source.value.split(":");
     return {
-      name: this.name.value, checkpoint_id: this.checkpoint.value, ...(this.reference.value ? { reference_id: this.reference.value } : {}),
+      name: this.name.value, where: this.where, checkpoint_id: this.checkpoint.value, ...(this.reference.value ? { reference_id: this.reference.value } : {}),
       ...(kind === "snapshot" ? { snapshot_id: id } : { dataset_id: id }), ...this.policy.value(),
       objective: { ...this.hyper.value(), name: this.objective.value },
       ...this.first.value(), ...this.rest.value(), duration: this.duration.value(),

@@ -8,11 +8,13 @@ import { live, load } from "./live.js";
 import { Charts } from "./run-charts.js";
 import { Log, Samples } from "./run-events.js";
 import { products } from "./run-products.js";
+import { reporter } from "./run-reporter.js";
 import { checkpointPage, moving, objectiveTitles, progressLine, toyBadge, worked } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
 
 const SECONDS = 0.35; // with the worker's one transaction a second, a step is seen within two
 const REST_MS = 1000; // row and events are asked with new metrics, else this often
+const REPORTER_MS = 5000;
 const MOST_POINTS = 3000;
 const CALM = { seconds: SECONDS, slowest: 0.7 };
 
@@ -38,6 +40,7 @@ class RunPage {
     this.samples = new Samples();
     this.log = new Log();
     this.made = products(() => this.run);
+    this.reporter = reporter(() => this.run);
     this.facts = h("section.pl-card");
     this.cursor = null; // of metrics
     this.seen = null; // of events
@@ -46,11 +49,12 @@ class RunPage {
   }
 
   start() {
-    this.page.append(this.head, this.trouble, this.charts.element,
+    this.page.append(this.head, this.trouble, this.reporter.element, this.charts.element,
       h("div.pl-run-columns", h("div.pl-stack", this.samples.element, this.log.element), h("div.pl-stack", this.made.element, this.facts)));
     this.drawFacts();
     this.draw();
     this.made.refresh();
+    this.tellReporter();
     this.polling = live((signal) => this.refresh(signal), { ...CALM, onerror: (error) => { if (this.cursor === null) fill(this.trouble, errorCard(error, () => this.polling.now())); } });
   }
 
@@ -69,8 +73,17 @@ class RunPage {
     const ended = !over && !moving(run);
     this.run = run;
     if (changed || moved) this.draw();
+    if (changed) this.drawFacts();
+    this.tellReporter();
     if (ended) this.made.refresh();
-    return over && !moved ? "done" : moved || changed;
+    return over && !moved && this.run.state !== "lost" ? "done" : moved || changed;
+  }
+
+  // Whether the program elsewhere is heard of, a few times a minute.
+  tellReporter() {
+    if (this.run.place !== "elsewhere" || performance.now() - (this.told ?? -Infinity) < REPORTER_MS) return;
+    this.told = performance.now();
+    this.reporter.refresh();
   }
 
   takeMetrics(metrics) {
@@ -139,6 +152,7 @@ class RunPage {
       ["Learning rate", `${spec.optimizer.learning_rate}, ${spec.optimizer.schedule}`],
       ["Batch", `${spec.batch.examples_per_step} pairs a step`],
       ["Seed", String(spec.seed)],
+      ["Trained on", [run.reporter?.host || run.host, run.device || run.reporter?.device].filter(Boolean).join(", ") || "no machine yet"],
     ];
     const copy = button("Copy", () => navigator.clipboard.writeText(run.yaml).then(() => toast("Copied."), () => toast("The browser did not allow it.")), { kind: "small" });
     fill(this.facts, h("h2", "What was launched"), h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)])),
