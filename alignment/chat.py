@@ -74,12 +74,13 @@ def end_tokens(tokenizer: PreTrainedTokenizerBase, config: object = None) -> fro
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[ChatMessage], *, opened: bool) -> str:
-    plain = [{**message, "content": _text(message["content"])} for message in messages]
+    plain = [{**message, "content": text_of(message["content"])} for message in messages]
     rendered = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=opened)
     return str(rendered)
 
 
-def _text(content: Any) -> str:
+def text_of(content: Any) -> str:
+    """The text of a message's content, whole or in parts.  Raises UnsupportedContent."""
     if isinstance(content, str):
         return content
     if isinstance(content, Sequence) and all(

@@ -18,25 +18,23 @@ from alignment.chat import UnsupportedContent
 from alignment.generation import Generator, PromptTooLong, Response
 from alignment.training.errors import CheckpointRefused
 from backend import storage
-from backend.checkpoints import places
+from backend.checkpoints import endpoints, places
 from backend.checkpoints.models import Checkpoint
+from backend.checkpoints.openai import PromptRefused
+from backend.checkpoints.schemas import EndpointFacts
 from backend.db import transaction
 from backend.errors import AppError
 from workers import shutdown
+from workers.endpoint import Endpoint
+from workers.refusal import Refused as Refused
 
 KEPT = 2
 ASK_SECONDS = 1.0
 BEAT_SECONDS = 5.0
 PUT_BACK = "Put its folder back where it was registered, or choose another checkpoint."
-PROMPT_ERRORS = (PromptTooLong, TemplateError, UnsupportedContent)  # of one prompt; the checkpoint is fine
-
-
-class Refused(Exception):
-    """A checkpoint cannot answer at all; `reason` and `remedy` are sentences for people."""
-
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(reason)
-        self.reason, self.remedy = reason, remedy
+# Of one prompt; the checkpoint is fine.
+PROMPT_ERRORS = (PromptTooLong, TemplateError, UnsupportedContent, PromptRefused)
+Answering = Generator | Endpoint
 
 
 class Shelf:
@@ -45,8 +43,10 @@ class Shelf:
     def __init__(self) -> None:
         self._loaded: OrderedDict[uuid.UUID, Generator] = OrderedDict()
 
-    def get(self, checkpoint: Checkpoint, watch: "Watch") -> Generator:
+    def get(self, checkpoint: Checkpoint, watch: "Watch") -> Answering:
         """The loaded checkpoint; while it loads, `watch` keeps telling that the worker lives.  Raises Refused."""
+        if checkpoint.endpoint is not None:
+            return _endpoint(checkpoint, checkpoint.endpoint)
         if checkpoint.id not in self._loaded:
             while len(self._loaded) >= KEPT:  # make room before, not after
                 self._loaded.popitem(last=False)
@@ -61,6 +61,16 @@ class Shelf:
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 SHELF = Shelf()
+
+
+def _endpoint(checkpoint: Checkpoint, stored: dict[str, Any]) -> Endpoint:
+    facts = EndpointFacts.model_validate(stored)
+    try:
+        with transaction() as session:
+            key = endpoints.key(session, checkpoint.project_id, facts.secret, facts.base_url)
+    except AppError as error:
+        raise Refused(f"“{checkpoint.name}” cannot be asked: {error.detail}", error.remedy or PUT_BACK) from error
+    return Endpoint(checkpoint.name, facts, key)
 
 
 def _load(checkpoint: Checkpoint) -> Generator:
@@ -107,6 +117,8 @@ def as_error(error: Exception) -> dict[str, Any]:
         return {"error": "prompt too long", "detail": detail}
     if isinstance(error, UnsupportedContent):
         return {"error": "not only text", "detail": "The prompt holds something other than text."}
+    if isinstance(error, PromptRefused):
+        return {"error": "refused by the endpoint", "detail": error.reason}
     return {"error": "chat template", "detail": "The checkpoint's chat template refuses this prompt."}
 
 

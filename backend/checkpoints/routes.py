@@ -6,18 +6,22 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.accounts.schemas import Page
-from backend.checkpoints import fetches, lineage, preview, service, templates
+from backend.checkpoints import endpoints, fetches, lineage, preview, registering, service, templates
 from backend.checkpoints.schemas import (
     HUB_ID,
     REVISION,
     CheckpointIn,
     CheckpointOut,
+    EndpointIn,
+    EndpointRef,
+    EndpointTestOut,
     FetchIn,
     FetchOut,
     FolderOut,
     HubModelOut,
     LineageOut,
     ResumeIn,
+    ServedOut,
     TemplateCheckIn,
     TemplateCheckOut,
     TemplateIn,
@@ -54,7 +58,9 @@ def register(
         templates.try_out(
             session, project, TemplateCheckIn(chat_template=body.chat_template, folder=body.folder), roots
         )
-    return once(body, CheckpointOut, lambda: service.out(service.register_folder(session, project, user, body, roots)))
+    return once(
+        body, CheckpointOut, lambda: service.out(registering.register_folder(session, project, user, body, roots))
+    )
 
 
 @router.get("/checkpoints/{checkpoint_id}")
@@ -86,7 +92,32 @@ def check_template(body: TemplateCheckIn, _: Researcher, project: ProjectDep, se
 @router.get("/checkpoint-folders")
 def list_folders(_: Researcher, project: ProjectDep, session: SessionDep) -> Page[FolderOut]:
     """What can be registered, and the reason for what cannot."""
-    return Page(items=service.list_folders(session, project, get_settings().roots()))
+    return Page(items=registering.list_folders(session, project, get_settings().roots()))
+
+
+@router.post("/endpoints/models")
+def list_endpoint_models(
+    body: EndpointRef, user: Researcher, project: ProjectDep, session: SessionDep
+) -> Page[ServedOut]:
+    """The models that an OpenAI-compatible server lists."""
+    found = endpoints.models(session, project, user, body)
+    return Page(items=[ServedOut.model_validate(one) for one in found])
+
+
+@router.post("/endpoints", status_code=201)
+def register_endpoint(
+    body: EndpointIn, user: Researcher, project: ProjectDep, session: SessionDep, once: OnceDep
+) -> CheckpointOut:
+    """Register a model of an OpenAI-compatible server; it is asked for one answer first."""
+    return once(body, CheckpointOut, lambda: service.out(endpoints.register(session, project, user, body)))
+
+
+@router.post("/checkpoints/{checkpoint_id}/test")
+def test_endpoint(
+    checkpoint_id: uuid.UUID, user: Researcher, project: ProjectDep, session: SessionDep
+) -> EndpointTestOut:
+    """Ask a registered endpoint for one answer."""
+    return endpoints.test(session, project, user, checkpoint_id)
 
 
 @router.get("/hub/models")

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 
 import structlog
 from sqlalchemy import ColumnElement, exists, or_, select
@@ -10,13 +9,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend import storage
-from backend.accounts.models import User
 from backend.checkpoints import folder as folders
-from backend.checkpoints import roots
-from backend.checkpoints.folder import Facts, Unfit
+from backend.checkpoints.folder import Facts
 from backend.checkpoints.models import Checkpoint, Fetch, Source
-from backend.checkpoints.schemas import CheckpointIn, CheckpointOut, FolderOut, TemplateState
-from backend.errors import Conflict, Invalid, NotFound
+from backend.checkpoints.schemas import CheckpointOut, TemplateState
+from backend.errors import Invalid, NotFound
 from backend.evaluations.models import Match
 from backend.exports.models import Export, Push
 from backend.projects.models import Project
@@ -26,10 +23,6 @@ from backend.storage import StorageTrouble
 TOY_NAME = "Toy world base"
 TOY_PATH = "package:alignment/toyworld/base"
 log = structlog.get_logger()
-
-
-class UnfitFolder(Invalid):
-    title = "Not a usable checkpoint"
 
 
 class WeightsGone(Invalid):
@@ -42,10 +35,6 @@ class TemplateMissing(Invalid):
 
 class NoWeightsHere(Invalid):
     title = "No weights here"
-
-
-class AlreadyRegistered(Conflict):
-    title = "Already registered"
 
 
 def find(session: Session, project: Project, checkpoint_id: uuid.UUID, *, lock: bool = False) -> Checkpoint:
@@ -130,45 +119,19 @@ def require_trainable(checkpoint: Checkpoint, field: str) -> None:
     require_ready(checkpoint, field)
 
 
-def register_folder(
-    session: Session, project: Project, user: User, body: CheckpointIn, allowed: Sequence[Path]
-) -> Checkpoint:
-    """Register a folder inside an allowed root, in place.  Raises OutsideRoots, UnfitFolder, AlreadyRegistered."""
-    folder = roots.resolve(allowed, body.folder)
-    try:
-        facts = folders.read_outside(folder)
-    except Unfit as error:
-        raise UnfitFolder(error.reason, field="folder", remedy=error.remedy) from error
-    known = _at(session, project, storage.key_of(folder) or str(folder)) or _at(session, project, str(folder))
-    if known is not None:
-        raise AlreadyRegistered(
-            f"This folder is registered already, as “{known.name}”.", field="folder", checkpoint_id=str(known.id)
-        )
-    return _add(
-        session,
-        project,
-        body.name or folder.name,
-        str(folder),
-        facts,
-        source=Source.folder,
-        created_by=user.id,
-        template=body.chat_template,
-    )
-
-
 def register_toy(session: Session, project: Project) -> Checkpoint:
     """The base checkpoint of the toy world, registered once; always marked as a toy."""
-    known = _at(session, project, TOY_PATH)
+    known = at(session, project, TOY_PATH)
     if known is not None:
         return known
     facts = folders.read_outside(storage.outside(TOY_PATH))
-    return _add(session, project, TOY_NAME, TOY_PATH, facts, source=Source.toy, toy=True)
+    return add(session, project, TOY_NAME, TOY_PATH, facts, source=Source.toy, toy=True)
 
 
 def register_fetched(session: Session, fetch: Fetch, key: str, facts: Facts) -> Checkpoint:
     """The checkpoint that a download has become, stored under `key`."""
     project = session.get_one(Project, fetch.project_id)
-    checkpoint = _add(
+    checkpoint = add(
         session,
         project,
         fetch.name,
@@ -241,40 +204,14 @@ def _used(checkpoint_id: uuid.UUID) -> ColumnElement[bool]:
     )
 
 
-def list_folders(session: Session, project: Project, allowed: Sequence[Path]) -> list[FolderOut]:
-    """What lies in the allowed roots: registered, fit to be registered, or unfit with the reason."""
-    paths = select(Checkpoint.path, Checkpoint.id).where(Checkpoint.project_id == project.id)
-    known = {
-        storage.shown(path) if storage.is_key(path) else path: row_id for path, row_id in session.execute(paths).all()
-    }
-    return [_folder(folder, known.get(str(folder))) for folder in roots.candidates(allowed)]
-
-
-def _folder(folder: Path, registered: uuid.UUID | None) -> FolderOut:
-    reason = remedy = None
-    template = True
-    if registered is None:
-        try:
-            template = folders.read_outside(folder).template
-        except Unfit as error:
-            reason, remedy = error.reason, error.remedy
-    return FolderOut(
-        folder=str(folder),
-        name=folder.name,
-        registered=registered,
-        chat_template=template,
-        reason=reason,
-        remedy=remedy,
-    )
-
-
-def _at(session: Session, project: Project, path: str) -> Checkpoint | None:
+def at(session: Session, project: Project, path: str) -> Checkpoint | None:
+    """The project's checkpoint at a row's path, if there is one."""
     return session.scalars(
         select(Checkpoint).where(Checkpoint.project_id == project.id, Checkpoint.path == path)
     ).first()
 
 
-def _add(
+def add(
     session: Session,
     project: Project,
     name: str,
@@ -289,6 +226,7 @@ def _add(
     template: str | None = None,
     license: str | None = None,
 ) -> Checkpoint:
+    """A row for weights whose facts were read."""
     checkpoint = Checkpoint(
         project_id=project.id,
         name=name,

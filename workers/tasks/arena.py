@@ -82,7 +82,9 @@ def _stream(job: Job) -> dict[Side, Response]:
     while going:
         for side in list(going):
             try:
-                pieces.append(Piece(side, next(going[side])))
+                text = next(going[side])
+                if text:  # an endpoint gives an empty piece when nothing came for a moment
+                    pieces.append(Piece(side, text))
             except StopIteration as end:
                 answers[side] = end.value
                 del going[side]

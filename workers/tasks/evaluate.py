@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import structlog
 import torch
 
-from alignment.generation import Generator
 from alignment.judges import Judge, Match, Verdict
 from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
@@ -17,7 +16,7 @@ from backend.evaluations.models import Evaluation
 from backend.evaluations.progress import Question, Unjudged
 from backend.work import State, beat, finish, ours
 from workers import shutdown
-from workers.answering import PROMPT_ERRORS, SHELF, Refused, Watch, as_answer, as_error, out_of_memory
+from workers.answering import PROMPT_ERRORS, SHELF, Answering, Refused, Watch, as_answer, as_error, out_of_memory
 
 PROMPTS_AT_ONCE = 32
 VERDICTS_AT_ONCE = 200
@@ -106,7 +105,7 @@ def _answer(job: Job) -> None:
 
 
 def _batch(
-    job: Job, checkpoint: Checkpoint, generator: Generator, questions: Sequence[Question]
+    job: Job, checkpoint: Checkpoint, generator: Answering, questions: Sequence[Question]
 ) -> Mapping[int, dict[str, Any]]:
     """Answers, or why there is none, by position. When one prompt of the batch is at fault, each is asked alone."""
     try:

@@ -1,0 +1,203 @@
+"""Answers of an endpoint in the shape of `alignment.generation.Generator`: several at once, patiently, word by word.
+
+What passes by itself is tried again, `Retry-After` is obeyed, and whoever waits keeps asking whether to stop.
+"""
+
+import hashlib
+import json
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from alignment.chat import ChatMessage, text_of
+from alignment.generation import Response
+from alignment.sampling import Sampling
+from backend.checkpoints import openai
+from backend.checkpoints.openai import Answer, Away, Busy, PromptRefused, Server, Trouble
+from backend.checkpoints.schemas import EndpointFacts
+from workers.refusal import Refused
+
+TRIES = 5
+PAUSE_SECONDS = 1.0  # before the second try; doubled before each other
+LONGEST_WAIT = 300.0
+LOOK_SECONDS = 0.2
+T = TypeVar("T")
+Stop = Callable[[], bool]
+
+
+class Endpoint:
+    """An endpoint ready to answer prompts."""
+
+    def __init__(self, name: str, facts: EndpointFacts, key: str | None) -> None:
+        self._name, self._facts, self._key = name, facts, key
+        self._known: dict[str, Response | PromptRefused] = {}
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[ChatMessage]],
+        sampling: Sampling,
+        *,
+        stop: Stop = lambda: False,
+        progress: Callable[[int], None] = lambda _done: None,
+        cut: bool = True,  # noqa: ARG002  (the server decides what fits)
+    ) -> list[Response]:
+        """One response per prompt, in order.  A prompt that occurs twice in a call has two different draws.
+
+        Raises Refused when the endpoint cannot answer at all, and PromptRefused for a prompt that it refuses: what the
+        others were answered is remembered, so that asking for them one by one costs no second request.
+        """
+        bodies = self._bodies(prompts, sampling)
+        asked = [json.dumps(body, sort_keys=True) for body in bodies]
+        if len(prompts) > 1 or asked[0] not in self._known:
+            self._known = {}
+            self._ask_all(dict(zip(asked, bodies, strict=True)), stop, progress)
+        found = [self._known.get(one, _stopped()) for one in asked]
+        for one in found:
+            if isinstance(one, PromptRefused):
+                raise one
+        return [one for one in found if isinstance(one, Response)]
+
+    def stream(
+        self,
+        prompt: Sequence[ChatMessage],
+        sampling: Sampling,
+        *,
+        stop: Stop = lambda: False,
+        cut: bool = True,  # noqa: ARG002
+    ) -> Generator[str, None, Response]:
+        """The answer piece by piece, with an empty piece whenever none came for a moment; returns the whole Response.
+
+        Raises Refused and PromptRefused.
+        """
+        (body,) = self._bodies([prompt], sampling)
+        pieces: queue.Queue[str | Answer | Exception] = queue.Queue()
+        left = threading.Event()
+        threading.Thread(target=self._listen, args=(body, pieces, left), daemon=True).start()
+        told = ""
+        try:
+            while not stop():
+                try:
+                    piece = pieces.get(timeout=LOOK_SECONDS / 10)
+                except queue.Empty:
+                    yield ""
+                    continue
+                if isinstance(piece, Answer):
+                    return _response(piece)
+                if isinstance(piece, Exception):
+                    raise self._named(piece)
+                told += piece
+                yield piece
+            return Response(told, len(told.split()), "stopped", 0, 0)
+        finally:
+            left.set()
+
+    def _bodies(self, prompts: Sequence[Sequence[ChatMessage]], sampling: Sampling) -> list[dict[str, Any]]:
+        seen: Counter[str] = Counter()
+        bodies = []
+        for prompt in prompts:
+            messages = [{"role": str(one["role"]), "content": text_of(one["content"])} for one in prompt]
+            text = json.dumps(messages)
+            draw = hashlib.sha256(f"{sampling.seed}/{seen[text]}/{text}".encode()).digest()
+            seen[text] += 1
+            settings = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+            limits = {"max_tokens": sampling.max_new_tokens, "seed": int.from_bytes(draw[:4], "big") >> 1}
+            bodies.append(openai.request(self._facts.model, messages, **settings, **limits))
+        return bodies
+
+    def _ask_all(self, bodies: Mapping[str, dict[str, Any]], stop: Stop, progress: Callable[[int], None]) -> None:
+        """Fill `_known` by several threads, and look now and then whether to stop."""
+        waiting = iter(bodies.items())
+        turn, over = threading.Lock(), threading.Event()
+        failed: list[Exception] = []
+
+        def work() -> None:
+            with self._server() as server:
+                while not over.is_set():
+                    with turn:
+                        key, body = next(waiting, ("", {}))
+                    if not body:
+                        return
+                    try:
+                        self._known[key] = _response(persist(partial(server.complete, body), over.is_set))
+                    except PromptRefused as refused:
+                        self._known[key] = refused
+                    except Exception as error:  # noqa: BLE001  (raised by the thread that waits)
+                        failed.append(error)
+                        over.set()
+
+        count = min(self._facts.concurrency, len(bodies))
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        try:
+            while not over.is_set() and (alive := [thread for thread in threads if thread.is_alive()]):
+                alive[0].join(LOOK_SECONDS)
+                progress(len(self._known))
+                if stop():
+                    return
+        finally:
+            over.set()  # who is still asking finishes that request for nobody, and leaves
+        if failed:
+            raise self._named(failed[0])
+
+    def _server(self) -> Server:
+        return Server(self._facts.base_url, self._key, self._facts.timeout_seconds)
+
+    def _listen(
+        self, body: Mapping[str, Any], pieces: "queue.Queue[str | Answer | Exception]", left: threading.Event
+    ) -> None:
+        """Put an answer's pieces into the queue as they come; begun anew only while none has come."""
+        try:
+            with self._server() as server:
+                going = persist(lambda: _begun(server.stream(body)), left.is_set)
+                for piece in going:
+                    pieces.put(piece)
+                    if left.is_set():
+                        return
+        except Exception as error:  # noqa: BLE001  (raised by the thread that listens)
+            pieces.put(error)
+
+    def _named(self, trouble: Exception) -> Exception:
+        if isinstance(trouble, Trouble) and not isinstance(trouble, PromptRefused):
+            return Refused(f"“{self._name}” cannot answer: {trouble.reason}", trouble.remedy)
+        return trouble
+
+
+def persist(ask: Callable[[], T], stop: Stop) -> T:
+    """What `ask()` gives, asked again after a pause when it is Away or Busy.  Raises the last Trouble."""
+    for attempt in range(TRIES):
+        try:
+            return ask()
+        except (Busy, Away) as trouble:
+            pause = max(trouble.seconds if isinstance(trouble, Busy) else 0.0, PAUSE_SECONDS * 2**attempt)
+            if attempt == TRIES - 1 or pause > LONGEST_WAIT:
+                raise
+            until = time.monotonic() + pause
+            while time.monotonic() < until:
+                if stop():
+                    raise
+                time.sleep(min(LOOK_SECONDS, pause))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _begun(going: Iterator[str | Answer]) -> Iterator[str | Answer]:
+    """The iterator once its first piece has come, so that what hinders the beginning is raised here."""
+    first = next(going)
+
+    def whole() -> Iterator[str | Answer]:
+        yield first
+        yield from going
+
+    return whole()
+
+
+def _response(answer: Answer) -> Response:
+    return Response(answer.text, answer.tokens, "end" if answer.ended else "length", 0, 0)
+
+
+def _stopped() -> Response:
+    return Response("", 0, "stopped", 0, 0)
