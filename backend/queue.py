@@ -15,8 +15,8 @@ Bell = Literal["train", "imports", "evaluate", "arena", "fetch", "export", "push
 QUEUES: dict[str, str] = {
     "plumbline.train": "train",
     "plumbline.imports": "light",
-    "plumbline.evaluate": "light",
-    "plumbline.arena": "light",
+    "plumbline.evaluate": "generate",
+    "plumbline.arena": "generate",
     "plumbline.fetch": "light",
     "plumbline.export": "light",
     "plumbline.push": "light",

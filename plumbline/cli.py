@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -42,17 +42,30 @@ def web(host: Host = None, port: Port = None) -> None:
 
 @app.command()
 def worker(
-    queue: Annotated[Literal["light", "train"], typer.Argument(help="light: imports, evaluations. train: runs.")],
+    queue: Annotated[
+        Literal["light", "generate", "train"],
+        typer.Argument(help="train: runs. generate: evaluations and the arena alone. light: these and all the rest."),
+    ],
     beat: Annotated[
         bool, typer.Option("--beat", help="Also ring for waiting work and sweep up; one worker does.")
     ] = False,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Processes of a light worker.")] = 3,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Processes of a light or generate worker.")] = 3,
+    generate: Annotated[
+        bool, typer.Option("--generate/--no-generate", help="Whether a light worker also loads models that answer.")
+    ] = True,
+    data: Data = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Shared folder or s3://bucket/prefix of large files (PLUMBLINE_STORAGE).")
+    ] = None,
 ) -> None:
-    """Run one worker. DATABASE_URL and REDIS_URL must be set."""
+    """Run one worker on this machine. DATABASE_URL and REDIS_URL must be set, and with several machines
+    PLUMBLINE_STORAGE: each machine takes what it can do. One GPU, one run: start a train worker for each GPU, with
+    CUDA_VISIBLE_DEVICES."""
+    _set(DATA=data, STORAGE=storage)
     with _plain_troubles():
         from plumbline import parts
 
-        parts.worker(queue, beat=beat, concurrency=concurrency)
+        parts.worker(queue, beat=beat, concurrency=concurrency, generate=generate)
 
 
 @app.command()
@@ -91,14 +104,58 @@ def reset_password(name: Annotated[str, typer.Argument(help="Who has lost the pa
 
 @app.command()
 def train(
-    spec: Annotated[Path, typer.Argument(help="A run spec in YAML.", exists=True, dir_okay=False)],
-    out: Annotated[Path, typer.Option(help="Folder for events and checkpoints.")],
+    spec: Annotated[
+        Path | None,
+        typer.Argument(help="A run spec in YAML; with --report it may be left out.", exists=True, dir_okay=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for events and checkpoints.")] = Path("run"),
+    report: Annotated[str | None, typer.Option(help="Address of a run to train for a server, from its page.")] = None,
+    token: Annotated[
+        str | None, typer.Option(help="The run's token.", envvar="PLUMBLINE_REPORT_TOKEN", show_envvar=True)
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="With --report: folder or hub id of the checkpoint, instead of the server's.")
+    ] = None,
+    reference: Annotated[str | None, typer.Option(help="With --report: the same for the reference.")] = None,
+    allow_http: Annotated[
+        bool, typer.Option("--allow-http", help="With --report: send the token unprotected.")
+    ] = False,
 ) -> None:
-    """Train as a run spec says, with no server: the same loop that runs behind the browser."""
-    with _plain_troubles():
-        from plumbline.training import run
+    """Train as a run spec says, with no server; or, with --report, train a server's run on this machine."""
+    if report is None:
+        if spec is None or checkpoint or reference:
+            _fail("Name a spec to train by, or with --report the run of a server.")
+        with _plain_troubles():
+            from plumbline.training import run
 
-        raise typer.Exit(run(spec, out))
+            raise typer.Exit(run(spec, out))
+    if not token:
+        _fail("The token of the run is missing: set PLUMBLINE_REPORT_TOKEN.")
+    with _plain_troubles():
+        from plumbline import report as reporting
+
+        raise typer.Exit(
+            reporting.run(
+                report, token, out, spec=spec, checkpoint=checkpoint, reference=reference, allow_http=allow_http
+            )
+        )
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder.", exists=True, file_okay=False)],
+    out: Annotated[Path, typer.Option(help="New folder to write.")],
+    adapter: Annotated[bool, typer.Option("--adapter", help="Write the LoRA adapter alone, not merged.")] = False,
+    dtype: Annotated[Literal["as_trained", "bf16"], typer.Option(help="Numbers of the weights.")] = "as_trained",
+    base: Annotated[
+        str | None, typer.Option(help="With --adapter: the base's hub id, or a folder, for those who load it.")
+    ] = None,
+) -> None:
+    """Write a checkpoint for others, with no server: weights, tokenizer, template, card; compared before it counts."""
+    with _plain_troubles():
+        from plumbline.exporting import run
+
+        raise typer.Exit(run(checkpoint, out, "adapter" if adapter else "merged", dtype, base))
 
 
 @app.command()
@@ -160,6 +217,6 @@ def _plain_troubles() -> Iterator[None]:
         _fail(f"{error.filename}: {error.strerror}. The data folder can be changed with PLUMBLINE_DATA.")
 
 
-def _fail(sentence: str) -> None:
+def _fail(sentence: str) -> NoReturn:
     typer.secho(sentence, fg="red", err=True)
     sys.exit(1)

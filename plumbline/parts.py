@@ -1,12 +1,22 @@
 """Single parts of the program, each a process: the web server and the workers."""
 
 import logging
+import os
+import threading
+import time
 import warnings
 
+import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from backend import storage
 from backend.logs import configure
 from backend.settings import get_settings
 from plumbline.services import Trouble, check_port, check_services, require_services
 from workers import lifeline
+
+SWEEP_SECONDS = 15.0
+log = structlog.get_logger()
 
 
 def web() -> None:
@@ -15,6 +25,7 @@ def web() -> None:
     settings = get_settings()
     require_services(settings)
     check_port(settings)
+    storage.get_storage().check()
     configure("web", settings.logs)
     import uvicorn
 
@@ -30,11 +41,12 @@ def web() -> None:
     )
 
 
-def worker(queue: str, *, beat: bool, concurrency: int) -> None:
-    """Work at `queue` until told to stop. Raises NoServices."""
+def worker(queue: str, *, beat: bool, concurrency: int, generate: bool = True) -> None:
+    """Work at `queue` until told to stop. Raises NoServices, StorageTrouble."""
     lifeline.hold()
     settings = get_settings()
     require_services(settings)
+    storage.get_storage().check()
     configure(f"worker-{queue}", settings.logs)
     from celery.platforms import SecurityWarning
 
@@ -44,14 +56,37 @@ def worker(queue: str, *, beat: bool, concurrency: int) -> None:
     warnings.simplefilter("ignore", SecurityWarning)
 
     # One run at a time and no fork before torch for training; a few processes for everything else.
+    if queue == "train":
+        threading.Thread(target=_sweep_own, daemon=True, name="sweep").start()
+    queues = "light,generate" if queue == "light" and generate else queue
     pool = ["--pool=solo"] if queue == "train" else ["--pool=prefork", f"--concurrency={concurrency}"]
     logging.getLogger("celery").setLevel(logging.WARNING)
     app.worker_main(
         [
-            *("--quiet", "worker", f"--queues={queue}", f"--hostname={queue}@%h", "--loglevel=INFO", *pool),
+            *(
+                "--quiet",
+                "worker",
+                f"--queues={queues}",
+                f"--hostname={queue}-{os.getpid()}@%h",
+                "--loglevel=INFO",
+                *pool,
+            ),
+            f"--hostname={queue}-{os.getpid()}@%h",
             *("--without-gossip", "--without-mingle", "--without-heartbeat", *(["--beat"] if beat else [])),
         ]
     )
+
+
+def _sweep_own() -> None:
+    """End, again and again, what a worker that died on this machine has left: no other machine sees its folders."""
+    from workers.tasks import sweep
+
+    while True:
+        try:
+            sweep.own()
+        except (OperationalError, InterfaceError):
+            log.warning("database away; this machine's runs are looked at later")
+        time.sleep(SWEEP_SECONDS)
 
 
 class Unwell(Trouble):

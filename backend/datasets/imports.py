@@ -29,7 +29,7 @@ class UnknownFormat(Invalid):
 def start(session: Session, project: Project, user_id: uuid.UUID, body: ImportIn, settings: Settings) -> Import:
     """A queued import; a worker is told once the caller commits.  Raises NotFound, NameTaken, UnknownFormat."""
     upload = uploads.find(session, project, body.upload_id)
-    path = uploads.file_of(upload, settings)
+    path = uploads.file_of(upload)
     refuse_taken(session, project, body.name)
     waiting = select(Import.id).where(
         Import.project_id == project.id, Import.name == body.name, Import.state.not_in(work.ENDED)
@@ -130,7 +130,7 @@ def sweep(session: Session) -> int:
     Files that a killed program left unfinished go too, and what nobody has used for a week.
     """
     leftovers.remove(get_settings())
-    leftovers.forget(session, get_settings())
+    leftovers.forget(session)
     rows = work.silent(session, Import)
     for row in rows:
         if row.stop_requested:

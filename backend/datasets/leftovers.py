@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import delete, exists
 from sqlalchemy.orm import Session
 
+from backend import storage
 from backend.accounts.models import IdempotencyKey
 from backend.datasets.models import Import, Upload
 from backend.settings import Settings
@@ -38,7 +39,7 @@ def _age(path: Path) -> float:
     return time.time() - max(times)
 
 
-def forget(session: Session, settings: Settings) -> int:
+def forget(session: Session) -> int:
     """Remove what nobody comes back for after a week: answers kept for requests sent twice, and uploads that no import
     has used, with their files; returns how many rows.
 
@@ -51,5 +52,5 @@ def forget(session: Session, settings: Settings) -> int:
     unused = ~exists().where(Import.upload_id == Upload.id)
     paths = session.scalars(delete(Upload).where(Upload.created_at < old, unused).returning(Upload.path)).all()
     for path in paths:
-        (settings.uploads / Path(path).name).unlink(missing_ok=True)
+        storage.delete(f"uploads/{Path(path).name}")
     return len(answers) + len(paths)

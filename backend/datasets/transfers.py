@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
+from backend import storage
 from backend.accounts.models import Role, User
 from backend.accounts.schemas import Page
 from backend.audit import service as audit
@@ -74,6 +75,7 @@ async def upload(
     received = await uploads.receive(_whole(request), settings)
 
     def record() -> UploadOut:
+        storage.put(received.path, uploads.key_of(received.path.name), move=True)
         with transaction() as session:
             by = uploading(session, request)
             row = uploads.record(session, by.project, by.user.id, filename, received)
@@ -84,6 +86,7 @@ async def upload(
         return await to_thread.run_sync(record)
     except BaseException:
         received.path.unlink(missing_ok=True)
+        await to_thread.run_sync(storage.delete, uploads.key_of(received.path.name))
         raise
 
 
@@ -102,7 +105,7 @@ def preview(
 ) -> PreviewOut:
     """How the file would be read: format, first rows, first problems."""
     settings = get_settings()
-    path = uploads.file_of(uploads.find(session, project, upload_id), settings)
+    path = uploads.file_of(uploads.find(session, project, upload_id))
     return previews.look(path, body.format, body.columns, settings)
 
 

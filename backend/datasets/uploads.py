@@ -13,6 +13,7 @@ from typing import NamedTuple
 from anyio import to_thread
 from sqlalchemy.orm import Session
 
+from backend import storage
 from backend.datasets.models import Upload
 from backend.errors import AppError, Invalid, NoSpace, NotFound, TooLarge
 from backend.projects.models import Project
@@ -89,6 +90,11 @@ async def receive(chunks: AsyncIterator[bytes], settings: Settings) -> Received:
     return Received(file_id, path, size, digest.hexdigest())
 
 
+def key_of(name: str) -> str:
+    """Where an upload is stored."""
+    return f"uploads/{Path(name).name}"
+
+
 def _to_disk(handle: int, flush: object) -> None:
     flush()  # type: ignore[operator]
     os.fsync(handle)
@@ -130,9 +136,11 @@ def find(session: Session, project: Project, upload_id: uuid.UUID) -> Upload:
     return found
 
 
-def file_of(upload: Upload, settings: Settings) -> Path:
+def file_of(upload: Upload) -> Path:
     """The upload's file.  Raises UploadGone when somebody has removed it."""
-    path = settings.uploads / Path(upload.path).name
-    if not path.is_file():
-        raise UploadGone(f"The file “{upload.filename}” is no longer on the server.", remedy="Upload it again.")
-    return path
+    try:
+        return storage.local(key_of(upload.path))
+    except storage.ObjectMissing:
+        raise UploadGone(
+            f"The file “{upload.filename}” is no longer on the server.", remedy="Upload it again."
+        ) from None

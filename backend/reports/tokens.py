@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from backend import work
-from backend.accounts.models import User
+from backend.accounts.models import Role, User
 from backend.errors import NotAllowed, SignedOut
+from backend.projects.models import Membership
 from backend.runs.models import Place, ReportToken, Run
 from backend.work import State, now
 
@@ -81,6 +82,8 @@ def admit(session: Session, secret: str | None, run_id: uuid.UUID) -> Run:
     if token.expires_at <= now():
         raise TokenRefused("This token has expired.", remedy)
     run = session.get_one(Run, token.run_id)
+    if not _may_launch(session, found[1], run):
+        raise TokenRefused("Whoever made this token may no longer launch runs here.", remedy)
     if run.id != run_id or run.place is not Place.elsewhere:
         raise OtherRun("This token is for another run.", remedy="Use the address that was shown with it.")
     require_open(run)
@@ -98,6 +101,12 @@ def require_open(run: Run) -> None:
 def missed(run: Run) -> bool:
     """Whether the run was given up only because nothing was heard of it; it may come back."""
     return run.state is State.lost and run.failure == "silent"
+
+
+def _may_launch(session: Session, user: User, run: Run) -> bool:
+    """Whether somebody still has the rights with which a token was made."""
+    here = select(Membership.role).where(Membership.project_id == run.project_id, Membership.user_id == user.id)
+    return user.admin or session.scalar(here) in (Role.owner, Role.researcher)
 
 
 def _digest(secret: str) -> bytes:

@@ -128,6 +128,8 @@ class RunOut(Out):
     checkpoint_id: uuid.UUID
     snapshot_id: uuid.UUID
     place: Place
+    host: str | None
+    device: str | None
     reporter: dict[str, Any] | None
 
 

@@ -77,7 +77,7 @@ def drain(
 ) -> bool:
     """Store what `run` (locked in `session`) has written since its offset; true when there may be more at once."""
     before = run.events_offset
-    stored = store(session, run, _read(folder / EVENTS, before), products or Written(folder), pace)
+    stored = store(session, run, read(folder / EVENTS, before), products or Written(folder), pace)
     return stored == LINES_AT_ONCE or run.events_offset - before >= BYTES_AT_ONCE
 
 
@@ -185,7 +185,7 @@ def _note(session: Session, run: Run, kind: str, step: int | None, payload: dict
     session.flush()  # ids sort by insertion: one at a time keeps the order of the file
 
 
-def _read(path: Path, offset: int) -> Iterator[Line]:
+def read(path: Path, offset: int) -> Iterator[Line]:
     """Whole lines from `offset`, until there are enough for one transaction; one still being written is left alone."""
     if not path.exists():
         return

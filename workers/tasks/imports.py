@@ -129,7 +129,7 @@ def run(import_id: uuid.UUID) -> None:
 def _read_into_dataset(session: Session, import_id: uuid.UUID, tally: Tally) -> None:
     row = session.get_one(Import, import_id)
     upload = session.get_one(Upload, row.upload_id)
-    path = uploads.file_of(upload, get_settings())
+    path = uploads.file_of(upload)
     # The wanted name is taken at the very end: until then nobody who asks for it need wait for this transaction.
     dataset = Dataset(
         project_id=row.project_id, name=f"import {import_id}", kind=Kind.paired, created_by=row.created_by

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import structlog
 from sqlalchemy import Select, select
@@ -102,6 +103,7 @@ def sweep_run(session: Session, run: Run) -> None:
     if not elsewhere:
         remove_unfinished(folder)
     with Publisher(folder) as products:
+        products.scan(run.id)
         while drain(session, run, folder, None, products) or products.look():
             time.sleep(PULSE_SECONDS)
     if products.trouble is not None:
@@ -120,9 +122,15 @@ def own() -> None:
                 run.state, run.finished_at, run.failure, run.reason, run.remedy = State.running, None, None, None, None
                 log.info("run found again", run=str(run.id))
     with transaction() as session:
-        found = [run.id for run in queued.silent(session, Run, Run.host == socket.gethostname())]
+        silent = queued.silent(session, Run, Run.host == socket.gethostname())
+        found = [run.id for run in silent if _worker_died(run)]
     for run_id in found:
         _run(run_id, sweep_run)
+
+
+def _worker_died(run: Run) -> bool:
+    """Whether the worker of a run of this machine is surely gone; one that lives speaks for itself."""
+    return run.boot_id != queued.boot_id() or run.pid is None or not Path(f"/proc/{run.pid}").exists()
 
 
 def _given_up() -> Select[Run]:

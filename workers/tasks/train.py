@@ -30,6 +30,7 @@ from workers.supervisor import MODULE, Child, remove_unfinished
 log = structlog.get_logger()
 
 PULSE_SECONDS = 1.0
+WAITING_SECONDS = 0.2  # while events wait for a checkpoint that is on its way
 PATIENCE_SECONDS = 300.0  # how long a database that is away is waited for once training has ended
 SHUTDOWN_GRACE_SECONDS = 25.0
 OUTPUT = "output.log"
@@ -126,6 +127,7 @@ def _watch(run_id: uuid.UUID, folder: Path, child: Child, products: Publisher) -
     pace, cause = Pace(), None
     stop = False
     while True:
+        products.scan(run_id)
         try:
             again, wanted = _pulse(run_id, folder, child.group, pace, products)
             stop = stop or wanted
@@ -144,7 +146,7 @@ def _watch(run_id: uuid.UUID, folder: Path, child: Child, products: Publisher) -
             # A worker that is itself told to stop is waited for only so long.
             child.stop(SHUTDOWN_GRACE_SECONDS if shutdown.asked() else get_settings().stop_grace_seconds)
         if not again:
-            child.wait(PULSE_SECONDS)
+            child.wait(WAITING_SECONDS if products.look() else PULSE_SECONDS)
 
 
 def _pulse(run_id: uuid.UUID, folder: Path, group: int, pace: Pace, products: Publisher) -> tuple[bool, bool]:
@@ -163,6 +165,7 @@ def _conclude(run_id: uuid.UUID, folder: Path, code: int | None, cause: Cause | 
     limit = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
+            products.scan(run_id)
             while _drain_once(run_id, folder, products):
                 pass
             with transaction() as session:
@@ -187,7 +190,7 @@ def _drain_once(run_id: uuid.UUID, folder: Path, products: Publisher) -> bool:
         run = queued.beat(session, Run, run_id)
         again = drain(session, run, folder, None, products)
     if products.look():
-        time.sleep(PULSE_SECONDS)
+        time.sleep(WAITING_SECONDS)
         return True
     return again
 
