@@ -63,14 +63,7 @@ def worker(queue: str, *, beat: bool, concurrency: int, generate: bool = True) -
     logging.getLogger("celery").setLevel(logging.WARNING)
     app.worker_main(
         [
-            *(
-                "--quiet",
-                "worker",
-                f"--queues={queues}",
-                f"--hostname={queue}-{os.getpid()}@%h",
-                "--loglevel=INFO",
-                *pool,
-            ),
+            *("--quiet", "worker", f"--queues={queues}", "--loglevel=INFO", *pool),
             f"--hostname={queue}-{os.getpid()}@%h",
             *("--without-gossip", "--without-mingle", "--without-heartbeat", *(["--beat"] if beat else [])),
         ]
