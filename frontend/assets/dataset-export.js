@@ -1,0 +1,106 @@
+// Exporting a dataset: the format, what of the data it would lose (counted before the download), and the file.
+
+import { get, newKey, post } from "./api.js";
+import { button, dialog, errorCard, field, fill, h, link, showError, skeleton, toastError } from "./dom.js";
+import { count, plural } from "./format.js";
+import { nouns, RULES } from "./kinds.js";
+
+const OWN = [["native", "Plumbline rows (JSON lines): nothing is lost"], ["parquet", "Parquet: the same in typed columns"]];
+const STYLES = {
+  conversational: "Chat messages", standard: "Plain texts", implicit: "Whole conversations, no prompt column", sharegpt: "ShareGPT turns", messages: "Chat messages",
+  alpaca: "Alpaca columns", rejected_response: "Rejected answer as text", rejected_messages: "Rejected conversation", jsonl: "JSON lines", lines: "Lines of text", comma: "Commas (CSV)", tab: "Tabs (TSV)",
+};
+const SOURCES = [["people_first", "People's, then imported, then judges'"], ["people", "People's alone"], ["imports", "Imported alone"], ["judges", "Judges' alone"]];
+const TURNS = { prompts: [], demonstrations: ["prompts"], unpaired: ["demonstrations", "prompts"], paired: ["unpaired", "demonstrations", "prompts"], ranked: ["paired", "demonstrations", "prompts"] };
+const target = (kind, form) => [kind, ...TURNS[kind]].find((one) => form.kinds.includes(one));
+
+export function exportDialog(dataset) {
+  return dialog("Export", () => {
+    const place = h("div.pl-stack", skeleton(4));
+    get("/formats").then((formats) => form(place, dataset, formats), (error) => fill(place, errorCard(error)));
+    return place;
+  });
+}
+
+function form(place, dataset, formats) {
+  const able = formats.filter((one) => one.name !== "native" && target(dataset.kind, one));
+  const straight = able.filter((one) => target(dataset.kind, one) === dataset.kind);
+  const others = able.filter((one) => !straight.includes(one));
+  const format = h("select",
+    h("optgroup", { label: "Plumbline" }, OWN.map(([name, words]) => h("option", { value: name }, words))),
+    h("optgroup", { label: `Formats for ${nouns(dataset.kind)}` }, straight.map((one) => h("option", { value: one.name }, one.title))),
+    others.length ? h("optgroup", { label: "After a change" }, others.map((one) => h("option", { value: one.name }, `${one.title}: ${nouns(target(dataset.kind, one))}`))) : null);
+  const more = h("div.pl-stack.tight");
+  const losses = h("div.pl-stack.tight", { "aria-live": "polite" });
+  const foot = h("div.pl-row.end");
+  let turn = 0;
+
+  const draw = () => {
+    const one = formats.find((form) => form.name === format.value);
+    const becomes = one ? target(dataset.kind, one) : dataset.kind;
+    const choices = {};
+    const add = (name, words, options) => { choices[name] = h("select", options.map(([value, text]) => h("option", { value }, text))); return field(words, choices[name]); };
+    fill(more,
+      one?.styles.length > 1 ? add("style", "Written as", one.styles.map((style) => [style.name, STYLES[style.name] || style.name])) : null,
+      dataset.kind === "ranked" && ["paired", "demonstrations"].includes(becomes) ? add("rule", "Which answers meet", Object.entries(RULES)) : null,
+      dataset.kind === "paired" && one && becomes !== "prompts" ? add("sources", "Whose labels decide", SOURCES) : null);
+    for (const input of Object.values(choices)) input.addEventListener("change", look);
+    function look() { show(Object.fromEntries(Object.entries(choices).map(([name, input]) => [name, input.value])), one); }
+    look();
+  };
+  const show = async (choices, one) => {
+    const mine = (turn += 1);
+    fill(losses, skeleton(2));
+    fill(foot);
+    const asked = { format: format.value, ...choices };
+    let found;
+    try {
+      found = await get(`/datasets/${dataset.id}/export/losses`, asked);
+    } catch (error) {
+      if (mine === turn) fill(losses, errorCard(error));
+      return;
+    }
+    if (mine !== turn) return;
+    const said = [found.change, ...found.sentences].filter(Boolean);
+    fill(losses,
+      h("strong", said.length ? "What is lost" : "Nothing is lost"),
+      said.length ? h("ul.pl-losses", said.map((line) => h("li", line))) : h("p.pl-muted", "Every item comes back as it is."),
+      one?.notes.length ? h("details", h("summary", "About this format"), one.notes.map((note) => h("p.pl-muted", note)), h("pre.pl-mono.pl-wrap", one.example)) : null);
+    const address = `/api/v1/datasets/${dataset.id}/export?${new URLSearchParams(asked)}`;
+    const words = found.looked_at < found.items ? "Download" : `Download ${plural(found.rows, "row")}`;
+    if (found.rows) fill(foot, h("a.pl-button.primary", { href: address, download: "" }, words));
+    else fill(foot, h("span.pl-muted", "There is no row to export in this format."));
+  };
+  format.addEventListener("change", draw);
+  fill(place, field("Format", format), more, losses, foot);
+  draw();
+}
+
+// Rankings as a new dataset of pairs, by a rule that is stated.
+export function pairsDialog(dataset) {
+  return dialog("Make pairs", () => {
+    const rule = h("select", Object.entries(RULES).map(([value, words]) => h("option", { value }, words)));
+    const name = field("Name of the new dataset", h("input", { maxlength: 120, value: `${dataset.name} pairs`.slice(0, 120) }));
+    const under = h("div");
+    const key = newKey();
+    let asked = 0;
+    const send = async (event) => {
+      event.preventDefault();
+      showError(name, "");
+      fill(under, skeleton(1));
+      try {
+        const made = await post(`/datasets/${dataset.id}/pairs`, { name: name.querySelector("input").value, rule: rule.value }, { key: `${key}-${(asked += 1)}` });
+        const left = made.left_out.one_rank ? ` ${count(made.left_out.one_rank)} rankings have no better answer.` : "";
+        fill(under, h("p", `${plural(made.items, "pair")} made.${left} `, link("Open them", `/dataset?id=${made.dataset_id}`)));
+      } catch (error) {
+        fill(under);
+        if (error.field === "name") showError(name, [error.detail, error.remedy].filter(Boolean).join(" "));
+        else if (error.detail) fill(under, errorCard(error));
+        else toastError(error);
+      }
+    };
+    return h("form.pl-stack", { onsubmit: send, novalidate: true },
+      field("Which answers meet", rule, { help: "Answers of one rank never meet." }), name, under,
+      h("div.pl-row.end", button("Make pairs", null, { kind: "primary", type: "submit" })));
+  });
+}

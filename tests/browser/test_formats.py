@@ -1,0 +1,78 @@
+"""Formats in a real browser: columns are mapped by hand, an export says first what it loses, rankings become pairs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from alignment.formats import nectar
+from tests.browser.conftest import SignIn
+from workers.tasks import imports
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=45_000)
+
+
+def bring_in(page: Page, path: Path, look: Callable[[], None] = lambda: None) -> None:
+    """Import a file through the pages, and open its dataset."""
+    page.goto("/import")
+    page.locator("#pl-file").set_input_files(path)
+    expect(page.get_by_role("button", name="Start import")).to_be_visible()
+    look()
+    page.get_by_role("button", name="Start import").click()
+    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    imports.work()
+    page.get_by_role("button", name="Open the dataset").click()
+
+
+def test_columns_are_mapped_and_losses_told(sign_in: SignIn, tmp_path: Path) -> None:
+    """A table of unknown columns is mapped by hand; the export's dialog counts what each format loses."""
+    page = sign_in()
+    table = "asked;good;bad;note\n" + "".join(f'Question {n}?;"Yes; {n}";No {n};x\n' for n in range(20))
+    path = tmp_path / "own columns.csv"
+    path.write_text(table, encoding="windows-1252")
+
+    def look() -> None:
+        expect(page.get_by_text("No known format was recognized")).to_be_visible()
+        page.get_by_role("button", name="Read it so").click()
+        expect(page.get_by_text("Choose a column.").first).to_be_visible()
+        page.get_by_label("Prompt", exact=True).select_option("asked")
+        page.get_by_label("Better response").select_option("good")
+        page.get_by_label("Worse response").select_option("bad")
+        page.get_by_role("button", name="Read it so").click()
+        expect(page.get_by_text("Columns by a mapping: chosen and rejected")).to_be_visible()
+        expect(page.locator(".pl-item-response.best").first).to_contain_text("Yes; 0")
+
+    bring_in(page, path, look)
+    expect(page.locator("#pl-title")).to_have_text("own columns")
+    page.get_by_role("button", name="Export").click()
+    expect(page.get_by_text("Nothing is lost")).to_be_visible()
+    page.get_by_label("Format", exact=True).select_option("openai_preference")
+    expect(page.get_by_text("20 of 20 rows have columns of their own")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download 20 rows").click()
+    rows = [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]
+    assert download.value.suggested_filename == "own-columns.openai_preference.jsonl"
+    assert rows[0]["preferred_output"] == [{"role": "assistant", "content": "Yes; 0"}]
+
+
+def test_rankings_become_pairs(sign_in: SignIn, tmp_path: Path) -> None:
+    """A file of rankings is a dataset of its own kind, which says what it is for and gives pairs by a rule."""
+    page = sign_in()
+    row = json.loads(nectar.EXAMPLE)
+    path = tmp_path / "ranked.jsonl"
+    asked = [row | {"prompt": f"\n\nHuman: Name color {n}.\n\nAssistant: "} for n in range(5)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in asked))
+
+    bring_in(page, path)
+    expect(page.get_by_text("make pairs of them to train on preferences")).to_be_visible()
+    expect(page.locator(".pl-item").first).to_contain_text("rank 3")
+    page.get_by_role("button", name="Make pairs").click()
+    page.get_by_label("Which answers meet").select_option("all")
+    page.get_by_role("dialog").get_by_role("button", name="Make pairs").click()
+    expect(page.get_by_text("15 pairs made.")).to_be_visible()
+    page.get_by_role("link", name="Open them").click()
+    expect(page.locator("#pl-title")).to_have_text("ranked pairs")
+    expect(page.get_by_role("button", name="Train on this")).to_be_visible()
