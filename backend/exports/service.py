@@ -48,7 +48,7 @@ class FilesGone(NotFound):
 def request(session: Session, project: Project, user: User, body: ExportIn) -> Export:
     """Queue an export; the bell rings after the commit.
 
-    Raises NotFound, WeightsGone, NotExportable, NoSpace, AlreadyUnderWay.
+    Raises NotFound, WeightsGone, NoWeightsHere, TemplateMissing, NotExportable, NoSpace, AlreadyUnderWay.
     """
     checkpoint = checkpoints.find(session, project, body.checkpoint_id)
     order = _planned(session, checkpoint, body)

@@ -13,7 +13,7 @@ from backend import work
 from backend.accounts.models import Role
 from backend.audit.models import AuditEvent
 from backend.checkpoints import service as checkpoints
-from backend.checkpoints.models import Checkpoint
+from backend.checkpoints.models import Checkpoint, Source
 from backend.db import transaction
 from backend.exports import pushes, service
 from backend.exports.models import Export, Push
@@ -128,6 +128,20 @@ def test_weights_gone(researcher: Client, trained: Trained) -> None:
     answer = researcher.post(f"{API}/exports", json={"checkpoint_id": str(trained.base.id)})
 
     assert (answer.status_code, answer.json()["title"]) == (422, "Weights gone")
+
+
+def test_no_weights_here(researcher: Client, trained: Trained) -> None:
+    """A model that an endpoint serves cannot be written down; weights without a chat template are given one first."""
+    with transaction() as session:
+        row = session.get_one(Checkpoint, trained.base.id)
+        row.source, row.endpoint, row.path = Source.endpoint, {"url": "http://127.0.0.1:9"}, "http://127.0.0.1:9"
+    served = researcher.post(f"{API}/exports", json={"checkpoint_id": str(trained.base.id)})
+    with transaction() as session:
+        session.get_one(Checkpoint, trained.adapter.id).own_template = False
+    bare = researcher.post(f"{API}/exports", json={"checkpoint_id": str(trained.adapter.id)})
+
+    assert (served.status_code, "its weights are not here" in served.json()["detail"]) == (422, True)
+    assert (bare.status_code, "no chat template" in bare.json()["detail"]) == (422, True)
 
 
 def test_no_room(researcher: Client, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
