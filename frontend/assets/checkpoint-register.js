@@ -1,20 +1,23 @@
-// Registering: a folder inside one that the admin allows, or a model of a hub at a pinned commit.
+// Registering: a folder inside one that the admin allows, a model of a hub at a pinned commit, or an endpoint.
 
 import { get, newKey, post } from "./api.js";
 import { badge, button, dialog, errorCard, field, fill, h, showError, skeleton, toast, toastError } from "./dom.js";
+import { endpoint } from "./checkpoint-endpoint.js";
+import { hub } from "./checkpoint-hub.js";
+import { param } from "./frame.js";
 
 // Resolves to "registered", "downloading" or null.
 export const registerDialog = () => dialog("Register a checkpoint", (close) => {
   const place = h("div");
-  const parts = { folder: () => folders(close), hub: () => hub(close) };
-  const buttons = [["folder", "From a folder"], ["hub", "From a hub"]].map(([value, words]) => h("button", { type: "button", value, onclick: () => show(value) }, words));
+  const parts = { folder: () => folders(close), hub: () => hub(close), endpoint: () => endpoint(close) };
+  const buttons = [["folder", "From a folder"], ["hub", "From a hub"], ["endpoint", "Endpoint"]].map(([value, words]) => h("button", { type: "button", value, onclick: () => show(value) }, words));
   const show = (value) => {
     buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === value)));
     fill(place, parts[value]());
   };
-  show("folder");
+  show(param("hub") ? "hub" : "folder");
   return [h("div.pl-segments", { role: "group", "aria-label": "Where from" }, buttons), place,
-    h("p.pl-muted", "Only safetensors weights with a tokenizer and a chat template; no code of a checkpoint is ever run.")];
+    h("p.pl-muted", "Of weights only safetensors with their tokenizer; no code of a checkpoint is ever run.")];
 });
 
 function folders(close) {
@@ -50,22 +53,4 @@ function folders(close) {
 const folder = (one, register) =>
   h("div.pl-folder", h("div.pl-row.between", h("strong", one.name),
     one.registered ? h("a", { href: `/checkpoint?id=${one.registered}` }, "registered") : one.reason ? badge("cannot be used", "bad") : button("Register", () => register(one.folder, toastError), { kind: "small primary" })),
-    h("code", one.folder), one.reason && h("span", one.reason), one.remedy && h("span.pl-muted", one.remedy));
-
-function hub(close) {
-  const id = h("input", { type: "text", maxlength: 200, placeholder: "owner/model", spellcheck: "false", autocomplete: "off" });
-  const revision = h("input", { type: "text", maxlength: 128, value: "main", spellcheck: "false", autocomplete: "off" });
-  const fields = { hub_id: field("Model", id), revision: field("Revision", revision, { help: "A commit; a branch or tag is pinned to the commit it names now." }) };
-  const send = async (event) => {
-    event.preventDefault();
-    Object.values(fields).forEach((one) => showError(one, ""));
-    try {
-      await post("/fetches", { hub_id: id.value.trim(), revision: revision.value.trim() || "main" }, { key: newKey() });
-      close("downloading");
-    } catch (error) {
-      if (error.field && fields[error.field]) showError(fields[error.field], error.field === "hub_id" ? "That is no model's name: write owner/model." : error.detail);
-      else toastError(error);
-    }
-  };
-  return h("form.pl-stack", { onsubmit: send }, fields.hub_id, fields.revision, h("div.pl-row.end", button("Download", null, { type: "submit", kind: "primary" })));
-}
+    h("code", one.folder), one.reason && h("span", one.reason), one.remedy && h("span.pl-muted", one.remedy), one.chat_template ? null : h("span.pl-muted", "It has no chat template: give it one on its page once it is registered."));

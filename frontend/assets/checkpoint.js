@@ -1,9 +1,10 @@
 // One checkpoint: what it is, what one does with it next, and its history down to imported weights.
 
-import { get } from "./api.js";
+import { get, post } from "./api.js";
 import { exportsCard } from "./checkpoint-export.js";
-import { badge, button, empty, fill, h, link, stateBadge, table } from "./dom.js";
-import { ago, count } from "./format.js";
+import { templateEditor } from "./checkpoint-template.js";
+import { badge, button, empty, fill, h, link, stateBadge, table, toastError } from "./dom.js";
+import { ago, count, duration } from "./format.js";
 import { actions, param, title } from "./frame.js";
 import { load } from "./live.js";
 import { checkpointPage, comparePage, evaluatePage, objectiveTitles, runPage, size, toyBadge } from "./run-state.js";
@@ -25,26 +26,63 @@ export async function mount(element) {
 function draw(page, lineage, titleOf) {
   const [{ checkpoint }] = lineage.chain;
   title(checkpoint.name);
-  const gone = checkpoint.available ? null : "Its weights are no longer in their folder.";
+  const gone = !checkpoint.available ? "Its weights are no longer in their folder." : checkpoint.chat_template === "missing" ? "It has no chat template yet." : null;
+  const served = Boolean(checkpoint.endpoint);
   const other = checkpoint.parent_id;
   actions(
     button("Evaluate", () => location.assign(evaluatePage(...(other ? [other, checkpoint.id] : [checkpoint.id]))), { disabled: gone }),
     other ? button("Compare with its base", () => location.assign(comparePage(checkpoint.id, other)), { disabled: gone }) : null,
-    button("Use as base", () => location.assign(`/new-run?checkpoint=${checkpoint.id}`), { kind: "primary", disabled: gone }),
+    button("Use as base", () => location.assign(`/new-run?checkpoint=${checkpoint.id}`), { kind: "primary", disabled: served ? "An endpoint's weights are not here: nothing can be trained on it." : gone }),
   );
   fill(page,
-    gone && h("div.pl-error", { role: "alert" }, h("strong", "Weights gone"), h("p", `${gone} The record stays, so that its history can be read.`)),
-    h("section.pl-card", facts(checkpoint)),
-    checkpoint.source === "endpoint" ? null : exportsCard(checkpoint),
+    !checkpoint.available && h("div.pl-error", { role: "alert" }, h("strong", "Weights gone"), h("p", `${gone} The record stays, so that its history can be read.`)),
+    checkpoint.chat_template === "missing" && checkpoint.available ? templateCard(checkpoint) : null,
+    h("section.pl-card", facts(checkpoint), served ? testPart(checkpoint) : null),
+    served || checkpoint.chat_template === "missing" ? null : exportsCard(checkpoint),
     h("section.pl-stack.tight", h("h2", "Lineage"), h("ol.pl-lineage", lineage.chain.map((one, index) => h("li", step(one, index === 0, titleOf))))),
     lineage.children.length ? h("section.pl-stack.tight", h("h2", "Trained from it"), table("Checkpoints trained from it", CHILDREN, lineage.children, { onrow: (one) => location.assign(checkpointPage(one.id)) })) : null,
     lineage.evaluations.length ? h("section.pl-stack.tight", h("h2", "Evaluations"), table("Evaluations", EVALUATIONS, lineage.evaluations, { onrow: (one) => location.assign(`/evaluation?id=${one.id}`) })) : null);
 }
 
+// Without a template nobody can tell where a response begins, so it comes first.
+function templateCard(one) {
+  const editor = templateEditor({ checkpoint_id: one.id });
+  const give = async () => {
+    try {
+      await post(`/checkpoints/${one.id}/chat-template`, { chat_template: editor.value() });
+      location.reload();
+    } catch (error) {
+      if (error.field === "chat_template") editor.fail(error);
+      else toastError(error);
+    }
+  };
+  return h("section.pl-card.pl-stack", h("h2", "It needs a chat template"), h("p", "These weights came without one, so nothing can run yet. What you give is kept beside them; their folder is not touched."), editor.element, h("div.pl-row.end", button("Give this template", give, { kind: "primary" })));
+}
+
+function testPart(one) {
+  const said = h("span", { role: "status" });
+  const ask = async () => {
+    fill(said, h("span.pl-muted", "Asking…"));
+    try {
+      const { answer, seconds } = await post(`/checkpoints/${one.id}/test`);
+      fill(said, badge("answers", "good"), ` in ${duration(seconds)}: `, h("span.pl-muted", answer));
+    } catch (error) {
+      fill(said, badge("no answer", "bad"), ` ${[error.detail, error.remedy].filter(Boolean).join(" ")}`);
+    }
+  };
+  return h("div.pl-row", button("Test it", ask, { kind: "small" }), said);
+}
+
 function facts(one) {
   const rows = [
-    ["Architecture", one.architecture],
-    ["Parameters", h("span", { title: count(one.parameters) }, size(one.parameters), one.adapter ? " and an adapter" : "")],
+    one.endpoint && ["Address", h("code.pl-mono", one.endpoint.base_url)],
+    one.endpoint && ["Model", h("code.pl-mono", one.endpoint.model)],
+    one.endpoint && ["Key", one.endpoint.secret || "none"],
+    one.endpoint && ["Requests at once", `${one.endpoint.concurrency}, each at most ${duration(one.endpoint.timeout_seconds)} silent`],
+    !one.endpoint && ["Architecture", one.architecture],
+    !one.endpoint && ["Parameters", h("span", { title: count(one.parameters) }, size(one.parameters), one.adapter ? " and an adapter" : "")],
+    !one.endpoint && ["Chat template", { own: "its own", given: "given by somebody", missing: badge("missing", "warn") }[one.chat_template]],
+    one.license && ["License", one.license],
     ["Context", one.max_tokens ? `${count(one.max_tokens)} tokens` : "not stated"],
     one.hub_id && ["Hub", [one.hub_id, " at ", h("code.pl-mono", { title: one.revision }, one.revision.slice(0, 12))]],
     ["Added", ago(one.created_at)],
@@ -53,7 +91,7 @@ function facts(one) {
     h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]))];
 }
 
-const ORIGINS = { folder: "registered from a folder", hub: "downloaded from a hub", toy: "ships with Plumbline", run: "made by a run that was deleted" };
+const ORIGINS = { folder: "registered from a folder", hub: "downloaded from a hub", toy: "ships with Plumbline", endpoint: "served elsewhere", run: "made by a run that was deleted" };
 
 // One box of the picture: the checkpoint, and the run and the data that made it.
 function step({ checkpoint, run, snapshot }, here, titleOf) {

@@ -11,7 +11,7 @@ import { checkpointPage, MOVING, runPage, size, toyBadge } from "./run-state.js"
 import { stylesheet } from "./stylesheet.js";
 
 const SHOWN_FAILURES_HOURS = 24;
-const SOURCES = { folder: "folder", hub: "hub", run: "run", toy: "toy world" };
+const SOURCES = { folder: "folder", hub: "hub", run: "run", toy: "toy world", endpoint: "endpoint" };
 
 export async function mount(element) {
   await stylesheet("runs.css");
@@ -29,7 +29,7 @@ export async function mount(element) {
   bind("register", "g", "Register a checkpoint", register);
   page.register = register;
   await page.show();
-  if (param("register") !== null) register();
+  if (param("register") !== null || param("hub")) register();
 }
 
 class Checkpoints {
@@ -68,10 +68,10 @@ class Checkpoints {
 }
 
 const COLUMNS = [
-  { title: "Name", cell: (one) => [link(one.name, checkpointPage(one.id)), one.toy ? [" ", toyBadge()] : null, one.adapter ? [" ", badge("adapter")] : null, one.available ? null : [" ", badge("files gone", "bad")]] },
+  { title: "Name", cell: (one) => [link(one.name, checkpointPage(one.id)), one.toy ? [" ", toyBadge()] : null, one.adapter ? [" ", badge("adapter")] : null, one.available ? null : [" ", badge("files gone", "bad")], one.chat_template === "missing" ? [" ", badge("needs a chat template", "warn")] : null] },
   { title: "From", cell: (one) => (one.run_id ? link("run", runPage(one.run_id)) : SOURCES[one.source]) },
-  { title: "Architecture", cell: (one) => one.architecture },
-  { title: "Parameters", kind: "number", cell: (one) => h("span", { title: count(one.parameters) }, size(one.parameters)) },
+  { title: "Architecture", cell: (one) => (one.endpoint ? one.endpoint.model : one.architecture) },
+  { title: "Parameters", kind: "number", cell: (one) => (one.endpoint ? "–" : h("span", { title: count(one.parameters) }, size(one.parameters))) },
   { title: "Context", kind: "number", hint: "Tokens it sees at once", cell: (one) => count(one.max_tokens) },
   { title: "Added", cell: (one) => ago(one.created_at) },
 ];
@@ -106,9 +106,17 @@ function download(one, again) {
     }
     again();
   };
+  const resume = async () => {
+    try {
+      await post(`/fetches/${one.id}/resume`, {}, { key: newKey() });
+    } catch (error) {
+      toastError(error);
+    }
+    again();
+  };
   const hide = () => { dismissed.add(one.id); again(); };
   return h(`div.pl-card.pl-stack.tight${failed ? ".bad" : ""}`,
     h("div.pl-row.between", h("span.pl-row", stateBadge(one.state), h("strong", one.hub_id), h("span.pl-muted", one.commit ? `at ${one.commit.slice(0, 10)}` : one.revision)),
-      failed ? button("Dismiss", hide, { kind: "small" }) : button("Cancel", cancel, { kind: "small", disabled: one.state === "stopping" ? "It is stopping." : null })),
+      failed ? h("span.pl-row", button("Try again", resume, { kind: "small" }), button("Dismiss", hide, { kind: "small" })) : button("Cancel", cancel, { kind: "small", disabled: one.state === "stopping" ? "It is stopping." : null })),
     failed ? [h("p", one.reason), one.remedy && h("p.pl-muted", one.remedy)] : [h("small.pl-muted", one.total ? `${bytes(one.done)} of ${bytes(one.total)}` : one.state === "queued" ? "Waiting for a worker…" : "Asking the hub…"), progress(one.done, one.total, `Download of ${one.hub_id}`)]);
 }

@@ -34,7 +34,7 @@ async function materials() {
   ]);
   const frozen = param("snapshot") || null;
   const snapshot = frozen ? await get(`/snapshots/${encodeURIComponent(frozen)}`) : null;
-  return { form, objectives, from, snapshot, checkpoints: checkpoints.filter((one) => one.available), datasets: datasets.filter((one) => one.kind === "paired") };
+  return { form, objectives, from, snapshot, checkpoints: checkpoints.filter((one) => one.available && !one.endpoint && one.chat_template !== "missing"), datasets: datasets.filter((one) => one.kind === "paired") };
 }
 
 async function everything(path) {
@@ -69,9 +69,10 @@ class LaunchForm {
   // A run to repeat, else the preset that suits the checkpoint; the address may name parts.
   startingPoint() {
     const wanted = param("checkpoint") || this.from?.checkpoint_id;
-    const checkpoint = this.checkpoints.find((one) => one.id === wanted) || this.checkpoints[0];
     const paired = this.datasets.filter((one) => one.labelled > 0);
     const dataset = this.datasets.find((one) => one.id === (param("dataset") || this.from?.dataset_id)) || paired[0] || this.datasets[0] || null;
+    const alike = dataset && this.checkpoints.find((one) => one.toy === dataset.toy);
+    const checkpoint = this.checkpoints.find((one) => one.id === wanted) || alike || this.checkpoints[0];
     const preset = this.form.presets.find((one) => one.name === (checkpoint.toy ? "toy" : "lora"));
     const values = { ...(this.from ? this.from.spec : preset.values) };
     const objective = param("objective");

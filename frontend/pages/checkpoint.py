@@ -6,7 +6,15 @@ PAGE = Page(
     path="checkpoint",
     title="Checkpoint",
     nav="Runs",
-    modules=("checkpoint", "checkpoint-export", "checkpoint-push", "run-state", "stylesheet", "format"),
+    modules=(
+        "checkpoint",
+        "checkpoint-template",
+        "checkpoint-export",
+        "checkpoint-push",
+        "run-state",
+        "stylesheet",
+        "format",
+    ),
 )
 
 

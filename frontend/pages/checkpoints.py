@@ -8,7 +8,16 @@ PAGE = Page(
     nav="Runs",
     tab="Checkpoints",
     order=101,
-    modules=("checkpoints", "checkpoint-register", "run-state", "stylesheet", "live"),
+    modules=(
+        "checkpoints",
+        "checkpoint-register",
+        "checkpoint-hub",
+        "checkpoint-endpoint",
+        "checkpoint-template",
+        "run-state",
+        "stylesheet",
+        "live",
+    ),
 )
 
 

@@ -200,7 +200,7 @@ def test_register(sign_in: SignIn, tiny: Path, settings: Settings, monkeypatch: 
     expect(page.get_by_text("not inside one that checkpoints may come from")).to_be_visible()
     page.get_by_role("button", name="From a hub").click()
     page.get_by_label("Model").fill("../../etc")
-    page.get_by_role("button", name="Download").click()
+    page.get_by_role("button", name="Look it up").click()
     expect(page.get_by_text("write owner/model")).to_be_visible()
     page.get_by_role("button", name="From a folder").click()
     page.locator(".pl-folder").get_by_role("button", name="Register").click()

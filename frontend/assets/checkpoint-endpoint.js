@@ -1,0 +1,55 @@
+// A model that an OpenAI-compatible server serves: its address, what it lists, one answer as a test.
+
+import { get, newKey, post } from "./api.js";
+import { button, field, fill, h, showError, toast, toastError } from "./dom.js";
+
+export function endpoint(close) {
+  const url = h("input", { type: "url", maxlength: 2000, placeholder: "http://gpu-server:8000/v1", spellcheck: "false", autocomplete: "off" });
+  const listed = h("datalist", { id: "pl-endpoint-models" });
+  const model = h("input", { type: "text", maxlength: 300, list: "pl-endpoint-models", placeholder: "As the server names it", spellcheck: "false", autocomplete: "off" });
+  const secret = h("select", h("option", { value: "" }, "None"));
+  const concurrency = h("input", { type: "number", min: 1, max: 64, value: 4 });
+  const timeout = h("input", { type: "number", min: 1, max: 600, value: 120 });
+  get("/secrets").then(({ items }) => secret.append(...items.filter((one) => one.kind === "endpoint").map((one) => h("option", { value: one.name }, `${one.name} for ${one.origin}`))), () => null);
+  const fields = {
+    base_url: field("Address", url, { help: "Up to and with /v1. Addresses in a private network need an admin's leave." }),
+    secret: field("Key", secret, { help: "Owners set keys under Secrets, each for one server." }),
+    model: field("Model", model),
+    concurrency: field("Requests at once", concurrency),
+    timeout_seconds: field("Longest silence, seconds", timeout),
+  };
+  const clear = () => Object.values(fields).forEach((one) => showError(one, ""));
+  const fail = (error) => (fields[error.field] ? showError(fields[error.field], [error.detail, error.remedy].filter(Boolean).join(" ")) : toastError(error));
+  const where = () => ({ base_url: url.value.trim(), ...(secret.value ? { secret: secret.value } : {}) });
+  const list = async () => {
+    clear();
+    try {
+      const { items } = await post("/endpoints/models", where());
+      fill(listed, items.map((one) => h("option", { value: one.model })));
+      if (items.length === 1) model.value = items[0].model;
+      toast(items.length ? `It serves ${items.length === 1 ? items[0].model : `${items.length} models: choose one`}.` : "It answers and lists no models: type the name.");
+      model.focus();
+    } catch (error) {
+      fail(error);
+    }
+  };
+  const send = async (event) => {
+    event.preventDefault();
+    clear();
+    register.setAttribute("aria-busy", "true");
+    try {
+      const made = await post("/endpoints", { ...where(), model: model.value.trim(), concurrency: Number(concurrency.value), timeout_seconds: Number(timeout.value) }, { key: newKey() });
+      toast(`“${made.name}” answered and is registered.`);
+      close("registered");
+    } catch (error) {
+      fail(error);
+    }
+    register.removeAttribute("aria-busy");
+  };
+  const register = button("Test and register", null, { type: "submit", kind: "primary" });
+  return h("form.pl-stack", { onsubmit: send, novalidate: true }, fields.base_url, fields.secret,
+    h("div.pl-row.pl-inline-form", fields.model, button("List models", list)), listed,
+    h("div.pl-form", fields.concurrency, fields.timeout_seconds),
+    h("p.pl-muted", "It answers in evaluations and in the arena like any checkpoint. Nothing can be trained on it: its weights are not here."),
+    h("div.pl-row.end", register));
+}
