@@ -64,11 +64,10 @@ def everything() -> str:
     with get_engine().connect() as connection:
         names = [table.name for table in Base.metadata.sorted_tables]
         assert set(names) <= set(inspect(connection).get_table_names())
-        return "\n".join(
-            str(row[0])
-            for name in names
-            for row in connection.execute(select(literal_column(f'"{name}"::text')).select_from(table(name)))
-        )
+        texts = [
+            connection.scalars(select(literal_column(f'"{name}"::text')).select_from(table(name))) for name in names
+        ]
+        return "\n".join(str(row) for rows in texts for row in rows)
 
 
 def count(table: type[Any], *where: Any) -> int:
