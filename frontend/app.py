@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from frontend import static
 from frontend.client import API, connect
 from frontend.guard import Guard, Person, WhoIs
-from frontend.page import NOBODY, PageModule, discover
+from frontend.page import PageModule, discover
 from frontend.theme import theme
 
 # Plural nouns, as the API writes them, lead to the pages that show one of each.
@@ -26,7 +26,9 @@ def mount(app: FastAPI) -> FastAPI:
 
     Call it last: Gradio takes every address that is not taken yet.
     """
-    app.router.routes.extend([*static.routes(), Route("/sign-in", _sign_in), *_redirects()])
+    app.router.routes.extend(
+        [*static.routes(), Route("/sign-in", _sign_in), Route("/invitation", _invitation), *_redirects()]
+    )
     modules = discover()
     with warnings.catch_warnings():
         # Said for every application of several pages, also when server-side rendering was never asked for.
@@ -94,7 +96,7 @@ def _who_is(app: FastAPI) -> WhoIs:
             return None
         body = response.json()
         project = body["project"]
-        role = project["role"] if project else "admin" if body["admin"] else NOBODY
+        role = project["role"] if project else "nobody"
         person: Person = {key: body[key] for key in ("id", "name", "admin", "project", "projects")} | {"role": role}
         request.scope["plumbline_person"] = person
         return person
@@ -111,6 +113,12 @@ def _name_of(request: Request) -> str | None:
 async def _sign_in(_: Request) -> HTMLResponse:
     page = static.template("sign-in").substitute(assets=f"/ui/{static.version()}")
     return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+
+
+async def _invitation(_: Request) -> HTMLResponse:
+    page = static.template("invitation").substitute(assets=f"/ui/{static.version()}")
+    # The link is a secret: no address that is asked for from here is told where from.
+    return HTMLResponse(page, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
 
 
 def _redirects() -> list[Route]:

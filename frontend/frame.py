@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from frontend import static
-from frontend.page import ADMINS, EVERYONE, RESEARCH, Page, Role
+from frontend.page import EVERYONE, RESEARCH, Page, Role
 
 # The loop, in its order. An entry is shown to the roles that may open it.
 NAVIGATION: tuple[tuple[str, str, frozenset[Role]], ...] = (
@@ -18,7 +18,7 @@ NAVIGATION: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("Compare", "/compare", EVERYONE),
     ("Evaluate", "/evaluate", RESEARCH),
     ("Objectives", "/objectives", RESEARCH),
-    ("Team", "/team", ADMINS),
+    ("Team", "/team", RESEARCH),
 )
 
 _ICONS = {
@@ -67,6 +67,19 @@ def forbidden(page: Page, person: Mapping[str, Any], pages: Sequence[Page]) -> s
     return _plain("Not for your role", text, person, pages)
 
 
+def stranded(person: Mapping[str, Any], pages: Sequence[Page]) -> str:
+    """The page for a person whose request is about no project of theirs."""
+    if person["projects"]:
+        heading = "Not in this project any more"
+        text = "You have left the project that you worked in here, or it was deleted. Choose another from the list."
+    else:
+        heading = "You are in no project"
+        text = "Somebody who owns a project can send you the link of an invitation."
+        if person["admin"]:
+            text = "There is no project. As an admin you can make one: choose “New project…” from the list."
+    return _plain(heading, text, person, pages)
+
+
 def _plain(heading: str, text: str, person: Mapping[str, Any], pages: Sequence[Page]) -> str:
     page = Page(path="", title=heading, nav="")
     return _PLAIN.substitute(
@@ -105,6 +118,7 @@ def _frame(title: str, page: Page, person: Mapping[str, Any], pages: Sequence[Pa
         title=escape(title),
         name=escape(person["name"]),
         role=escape(person["role"]),
+        projects="".join(_projects(person)),
     )
 
 
@@ -115,6 +129,19 @@ def _entries(page: Page, person: Mapping[str, Any], pages: Sequence[Page]) -> It
             current = ' aria-current="page"' if page.nav == label else ""
             icon = f'<svg viewBox="0 0 16 16" aria-hidden="true"><path d="{_ICONS[label]}"/></svg>'
             yield f'<li><a href="{address}"{current}>{icon}<span>{label}</span></a></li>'
+
+
+def _projects(person: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of the list of projects, the present one chosen."""
+    present = person["project"]["id"] if person["project"] else None
+    if present is None:
+        yield '<option value="" selected disabled>no project</option>'
+    for one in person["projects"]:
+        chosen = " selected" if one["id"] == present else ""
+        archived = " (archived)" if one["archived"] else ""
+        yield f'<option value="{escape(one["id"])}"{chosen}>{escape(one["name"])}{archived}</option>'
+    if person["admin"] or any(one["role"] == "owner" for one in person["projects"]):
+        yield '<option value="new">New project…</option>'
 
 
 def _tabs(page: Page, person: Mapping[str, Any], pages: Sequence[Page]) -> str:

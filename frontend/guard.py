@@ -70,6 +70,8 @@ class Guard:
         page = self.pages.get(path)
         if page is None:
             return _page(frame.missing(person, tuple(self.pages.values())), 404)
+        if person["project"] is None and person["role"] not in page.roles:
+            return _page(frame.stranded(person, tuple(self.pages.values())), 403)
         if person["role"] not in page.roles:
             return _page(frame.forbidden(page, person, tuple(self.pages.values())), 403)
         status, body = await _collect(self.gradio, request)

@@ -44,11 +44,11 @@ import gradio as gr
 
 from frontend import pages
 
-Role = Literal["admin", "owner", "researcher", "annotator"]
+Role = Literal["admin", "owner", "researcher", "annotator", "nobody"]  # the last: in no project
 RESEARCH: frozenset[Role] = frozenset({"admin", "owner", "researcher"})
 EVERYONE: frozenset[Role] = frozenset({"admin", "owner", "researcher", "annotator"})
 OWNERS: frozenset[Role] = frozenset({"admin", "owner"})
-NOBODY = "nobody"  # the role of a person in no project
+ANYBODY: frozenset[Role] = EVERYONE | {"nobody"}
 ADMINS: frozenset[Role] = frozenset({"admin"})
 
 _MODULE_NAME = re.compile(r"[a-z][a-z0-9-]*")

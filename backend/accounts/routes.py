@@ -47,6 +47,9 @@ def sign_in(
         raise
     audit.record(session, user, None, "open", "sign-in", ip=ip)
     open_door(response, token)
+    named = request.cookies.get(PROJECT_COOKIE)
+    if named and members.choose(members.places(session, user, None), named) is None:
+        response.delete_cookie(PROJECT_COOKIE, path="/")  # somebody else's, who used this browser before
     return UserOut.model_validate(user)
 
 

@@ -100,7 +100,7 @@ async function decode(response, options) {
   const body = type.includes("json") ? await response.json().catch(() => null) : null;
   if (response.ok) return body;
   const error = new ApiError(response.status, body || { title: `The server answered ${response.status}` });
-  if (response.status === 401 && !options.quiet) signIn();
+  if (response.status === 401 && !options.quiet && !connection.leaving) signIn();
   if (error.outside && !options.quiet) connection.dispatchEvent(new CustomEvent("outside", { detail: error }));
   throw error;
 }
@@ -114,6 +114,7 @@ export function signIn() {
 // Whether the server answers. While it does not, it is asked every two seconds; pages listen to `back` to catch up.
 export const connection = Object.assign(new EventTarget(), {
   online: true,
+  leaving: false, // signing out: what is still on its way and refused then leads nowhere
   timer: null,
   lost() {
     if (!this.online) return;

@@ -70,10 +70,14 @@ function showTheme() {
 }
 
 async function signOut() {
+  connection.leaving = true;
   try {
     await del("/session", { quiet: true });
   } catch (error) {
-    if (error.status !== 401) return toastError(error);
+    if (error.status !== 401) {
+      connection.leaving = false;
+      return toastError(error);
+    }
   }
   return location.assign("/sign-in");
 }

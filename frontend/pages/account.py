@@ -1,8 +1,8 @@
 """The own password, API tokens and sessions."""
 
-from frontend.page import EVERYONE, Page, component
+from frontend.page import ANYBODY, Page, component
 
-PAGE = Page(path="account", title="Your account", nav="", roles=EVERYONE, modules=("account",))
+PAGE = Page(path="account", title="Your account", nav="", roles=ANYBODY, modules=("account",))
 
 
 def build() -> None:

@@ -1,8 +1,8 @@
-"""The people of the workbench and their roles."""
+"""The members of the project, their roles, and invitations."""
 
-from frontend.page import ADMINS, Page, component
+from frontend.page import RESEARCH, Page, component
 
-PAGE = Page(path="team", title="Team", nav="Team", roles=ADMINS, modules=("team",))
+PAGE = Page(path="team", title="Team", nav="Team", tab="Members", order=10, roles=RESEARCH, modules=("team",))
 
 
 def build() -> None:

@@ -64,3 +64,32 @@ def test_two_at_once(empty_database: str) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(migrate, [empty_database] * 2))
+
+
+def test_people_keep_their_rights(config: Config, empty_database: str) -> None:
+    """Roles of the first schema become memberships of every project; admins stay admins, and own the projects."""
+    engine = make_engine(empty_database)
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.execute(text("INSERT INTO projects (name) VALUES ('Tour'), ('Other')"))
+        connection.execute(
+            text(
+                "INSERT INTO users (name, password_hash, role, active) VALUES "
+                "('ada', '-', 'admin', true), ('rita', '-', 'researcher', true), ('noor', '-', 'annotator', false)"
+            )
+        )
+        connection.commit()
+        command.upgrade(config, "head")
+        rows = connection.execute(
+            text(
+                "SELECT users.name, admin, active, memberships.role, count(*) FROM users "
+                "JOIN memberships ON user_id = users.id GROUP BY 1, 2, 3, 4 ORDER BY 1"
+            )
+        )
+        assert [tuple(row) for row in rows] == [
+            ("ada", True, True, "owner", 2),
+            ("noor", False, False, "annotator", 2),
+            ("rita", False, True, "researcher", 2),
+        ]
+    engine.dispose()

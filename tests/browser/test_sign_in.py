@@ -96,7 +96,7 @@ def test_next_never_leaves_the_site(tab: Page, next_address: str) -> None:
 def test_an_admin_adds_an_annotator_who_signs_in(sign_in: SignIn, browser: Browser, web: Web) -> None:
     """The password is shown once; with it the person signs in and sees an annotator's navigation."""
     admin = sign_in(Role.admin)
-    admin.goto("/team")
+    admin.goto("/accounts")
     admin.get_by_role("button", name="Add a person").first.click()
     dialog = admin.get_by_role("dialog")
     dialog.get_by_label("Name").fill("anna")
@@ -120,7 +120,7 @@ def test_a_taken_name_is_said_at_its_field(sign_in: SignIn) -> None:
     """Adding somebody twice is refused beside the name, and nothing is lost from the form."""
     person("anna", Role.annotator)
     admin = sign_in(Role.admin)
-    admin.goto("/team")
+    admin.goto("/accounts")
     admin.get_by_role("button", name="Add a person").first.click()
     admin.get_by_role("dialog").get_by_label("Name").fill("anna")
     admin.get_by_role("dialog").get_by_role("button", name="Add", exact=True).click()
@@ -135,7 +135,7 @@ def test_a_closed_account_is_out_at_once(sign_in: SignIn) -> None:
     other.goto("/objectives")
     other.wait_for_selector("article")
     admin = sign_in(Role.admin)
-    admin.goto("/team")
+    admin.goto("/accounts")
     admin.get_by_role("row", name="rita").get_by_role("button", name="Close").click()
     admin.get_by_role("dialog").get_by_role("button", name="Close account").click()
     expect(admin.get_by_role("row", name="rita")).to_contain_text("closed")
