@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import func, inspect, literal_column, select, table, text
+from sqlalchemy import ScalarResult, func, inspect, literal_column, select, table, text
 
 from backend.accounts import service as accounts
 from backend.accounts.models import Role, User
@@ -64,7 +64,7 @@ def everything() -> str:
     with get_engine().connect() as connection:
         names = [table.name for table in Base.metadata.sorted_tables]
         assert set(names) <= set(inspect(connection).get_table_names())
-        texts = [
+        texts: list[ScalarResult[str]] = [
             connection.scalars(select(literal_column(f'"{name}"::text')).select_from(table(name))) for name in names
         ]
         return "\n".join(str(row) for rows in texts for row in rows)
