@@ -18,6 +18,9 @@ TEMPLATE = (
 )
 
 
+TRIED_MS = 30_000  # a template is tried in a process of its own
+
+
 @pytest.fixture
 def bare(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of weights without a chat template, in an allowed root."""
@@ -59,7 +62,7 @@ def test_a_model_of_a_hub(sign_in: SignIn, a_hub: hub.Manners) -> None:
     expect(page.get_by_text("It has no chat template: give one here")).to_be_visible()
     page.get_by_label("Chat template").fill(TEMPLATE)
     page.get_by_role("button", name="Try it").click()
-    expect(page.get_by_text("<|user|>What is the sea?").first).to_be_visible()
+    expect(page.get_by_text("<|user|>What is the sea?").first).to_be_visible(timeout=TRIED_MS)
     a_hub.gated, a_hub.token = "manual", "hf_needed"
     page.get_by_role("button", name="Look it up").click()
     expect(page.get_by_text("Accept the license on")).to_be_visible()
@@ -98,9 +101,9 @@ def test_a_template_later(sign_in: SignIn, bare: Path) -> None:
     page.get_by_role("link", name="bare").click()
     page.get_by_label("Chat template").fill("{% for")
     page.get_by_role("button", name="Give this template").click()
-    expect(page.get_by_text("Line 1")).to_be_visible()
+    expect(page.get_by_text("Line 1")).to_be_visible(timeout=TRIED_MS)
     page.get_by_label("Chat template").fill(TEMPLATE)
     page.get_by_role("button", name="Try it").click()
-    expect(page.get_by_text("The sea is wide.</end>").first).to_be_visible()
+    expect(page.get_by_text("The sea is wide.</end>").first).to_be_visible(timeout=TRIED_MS)
     page.get_by_role("button", name="Give this template").click()
-    expect(page.get_by_text("given by somebody")).to_be_visible()
+    expect(page.get_by_text("given by somebody")).to_be_visible(timeout=TRIED_MS)
