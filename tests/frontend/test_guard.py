@@ -8,7 +8,13 @@ from fastapi import FastAPI
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
+from backend.accounts import service as accounts
 from backend.accounts.models import Role
+from backend.db import transaction
+from backend.deps import PROJECT_COOKIE
+from backend.projects import members
+from backend.projects import service as projects
+from backend.projects.models import Project
 from frontend.guard import Guard
 from frontend.page import Page, discover
 
@@ -176,3 +182,37 @@ def test_the_page_loads_nothing_from_elsewhere(visit: Visit) -> None:
     assert not re.search(r'(?:src|href|content)="https?://', text)
     assert '"analytics_enabled":false' in text
     assert '"footer_links":[]' in text
+
+
+def test_a_person_in_no_project_is_told_so(visit: Visit) -> None:
+    """Every page but the own account says what to do; a project taken away is told apart from none at all."""
+    client = visit(Role.annotator, "anna")
+    with transaction() as session:
+        tour = projects.default(session)
+        members.remove(session, tour, accounts.by_name(session, "anna").id)
+    page = client.get("/")
+    assert page.status_code == 403
+    assert "You are in no project" in page.text
+    assert client.get("/account").status_code == 200
+
+    with transaction() as session:
+        second = Project(name="Second <b>")
+        session.add(second)
+        session.flush()
+        members.join(session, second.id, accounts.by_name(session, "anna"), Role.annotator)
+    client.cookies.set(PROJECT_COOKIE, str(tour.id), domain="localhost.local")
+    page = client.get("/")
+    assert page.status_code == 403
+    assert "Not in this project any more" in page.text
+    assert "Second &lt;b&gt;" in page.text
+    client.cookies.set(PROJECT_COOKIE, str(second.id), domain="localhost.local")
+    assert client.get("/").status_code == 200
+
+
+def test_the_page_of_an_invitation_tells_nobody_its_address(visit: Visit) -> None:
+    """It is open to all, kept by nothing on the way, and what it asks for is not told where from."""
+    page = visit(None).get("/invitation")
+
+    assert page.status_code == 200
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["cache-control"] == "no-store"
