@@ -94,8 +94,10 @@ class Report:
         self.line, self.out, self.offset, self.chunk, self.tell = line, out, offset, chunk, tell
         self.stop = False  # the server wants training to end
         self.refused: Refused | None = None
+        self.outcome: int | None = None  # the exit code that training's last event amounts to
         self._looked_at = offset
         self._waiting: dict[str, Path] = {}  # checkpoint as its event names it: where it is linked
+        self._removed: set[str] = set()  # checkpoints that training has removed
         self._failures = 0
         self._next = 0.0
         self._heard = 0.0
@@ -139,17 +141,21 @@ class Report:
             if kind == "checkpoint":
                 self._waiting[str(event.get("path"))] = self._aside(Path(str(event.get("path"))))
             elif kind == "log" and event.get("removed_checkpoint"):
+                self._removed.add(str(event["removed_checkpoint"]))
                 aside = self._waiting.pop(str(event["removed_checkpoint"]), None)
                 if aside is not None:
                     shutil.rmtree(aside, ignore_errors=True)
-            elif kind in ("log", "error"):
+            elif kind in ("done", "error"):
+                self.outcome = int(event.get("exit_code") or 0)
+            if kind in ("log", "error"):
                 self.tell(str(event.get("message") or f"{event.get('title')}. {event.get('detail')}"))
 
     def _send(self, ended: bool) -> bool:
         """The next events, up to a checkpoint that must go first; whether there may be more."""
+        self._look()
         path, batch, end = self.out / "events.jsonl", b"", self.offset
         for event, raw, following in _lines(path, self.offset, BATCH_BYTES):
-            if event.get("type") == "checkpoint":
+            if event.get("type") == "checkpoint" and str(event.get("path")) not in self._removed:
                 if batch:
                     break
                 self._upload(event)
@@ -171,8 +177,9 @@ class Report:
 
     def _upload(self, event: dict[str, Any]) -> None:
         """Send a checkpoint; one that training has removed by now is passed over."""
-        folder = self._waiting.get(str(event.get("path")))
-        if folder is None or not folder.is_dir():
+        path = str(event.get("path"))
+        folder = self._waiting[path] if path in self._waiting else self._aside(Path(path))
+        if not folder.is_dir():
             return
         step, files = int(event["step"]), describe(folder).files
         files = [file for file in files if "/" not in file.name]
@@ -254,7 +261,7 @@ def _deliver(report: Report, code: int | None, stop: Stop) -> int:
                     report.tell(error.sentence)
                     break
             report.tell("Training has ended, and the server has everything.")
-            return code or 0
+            return report.outcome if report.outcome is not None else abs(code or 0)
         time.sleep(PULSE_SECONDS)
     report.tell(f"Not everything was sent. It is kept in {report.out}: start the same command again to send it.")
     return UNDELIVERED

@@ -120,7 +120,7 @@ class Publisher(Written):
             except AppError as error:
                 log.warning("checkpoint not stored", key=key, cause=error.detail, again_in=pause)
                 if pause is None or isinstance(error, storage.StorageRefused | storage.StorageMissing):
-                    self.trouble = lost(aside, error)
+                    self.trouble = self.trouble or lost(aside, error)
                     return False
                 time.sleep(pause)
             else:

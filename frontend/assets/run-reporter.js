@@ -2,7 +2,7 @@
 
 import { del, get, newKey, post } from "./api.js";
 import { badge, button, confirm, copy, dialog, fill, h, toast, toastError } from "./dom.js";
-import { ago } from "./format.js";
+import { ago, duration } from "./format.js";
 import { moving } from "./run-state.js";
 
 const HOURS = [[8, "8 hours"], [24, "a day"], [72, "3 days"], [24 * 7, "a week"], [24 * 30, "30 days"]];
@@ -11,7 +11,7 @@ const HOURS = [[8, "8 hours"], [24, "a day"], [72, "3 days"], [24 * 7, "a week"]
 export function reporter(now) {
   const element = h("section.pl-card.pl-stack.tight", { "aria-label": "Trained elsewhere", hidden: true });
   const open = () => moving(now()) || now().state === "lost";
-  const hours = h("select", { "aria-label": "How long the token is good for" }, HOURS.map(([value, words]) => h("option", { value, selected: value === 72 }, words)));
+  const hours = h("select.pl-input", { "aria-label": "How long the token is good for" }, HOURS.map(([value, words]) => h("option", { value, selected: value === 72 }, words)));
 
   async function refresh() {
     element.hidden = now().place !== "elsewhere" || !open();
@@ -25,7 +25,7 @@ export function reporter(now) {
       ["Machine", state.host || "none yet"],
       ...(state.device ? [["Device", state.device]] : []),
       ["Last heard of", state.heard_at ? ago(state.heard_at) : "never"],
-      ["Token", state.token ? [h("code.pl-mono", `${state.token}…`), " expires ", ago(state.expires_at)] : "none is good now"],
+      ["Token", state.token ? [h("code.pl-mono", `${state.token}…`), " good for ", duration((new Date(state.expires_at) - new Date()) / 1000), " more"] : "none is good now"],
     ];
     fill(element, h("div.pl-row.between", h("h2", "Trained elsewhere"), connection(state)),
       h("p.pl-muted", state.host ? "The program on that machine sends what training writes. If it is cut off, training goes on there, and the rest follows." : "Make a token, then run the command on the machine that trains. It needs Plumbline installed and this server's address, nothing else."),

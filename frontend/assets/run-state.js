@@ -8,6 +8,7 @@ export const MOVING = ["queued", "starting", "running", "stopping"];
 export const moving = (run) => MOVING.includes(run.state);
 
 export function progressLine(run) {
+  if (run.state === "queued" && run.place === "elsewhere") return h("span.pl-muted", "Waits for the machine elsewhere");
   if (run.state === "queued") return h("span.pl-muted", run.position > 1 ? `Number ${run.position} in the queue` : "Next in the queue");
   if (run.state === "starting" || (run.state === "running" && !run.done)) return h("span.pl-muted", "Loading model and data…");
   if (run.state === "running" && run.done >= run.total) return h("span.pl-muted", "Finishing: the last measurement, answers and checkpoint…");

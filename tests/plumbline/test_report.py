@@ -30,7 +30,11 @@ from backend.app import create_app
 from backend.settings import get_settings
 uvicorn.run(create_app(get_settings()), port=int(sys.argv[1]), log_level="error")
 """
-LONG = {"duration": {"steps": 100_000}, "evaluate": {"every_steps": 5, "samples": 0}, "keep": {"last": 1, "best": None}}
+LONG = {
+    "duration": {"steps": 100_000},
+    "evaluate": {"every_steps": 50, "samples": 0},
+    "keep": {"last": 1, "best": None},
+}
 MINE = ("DATABASE_URL", "REDIS_URL", "PLUMBLINE_DATA")
 Begin = Callable[..., tuple[Run, "subprocess.Popen[bytes]"]]
 
@@ -67,9 +71,7 @@ def served(clean: None) -> Iterator[Served]:
 
 
 @pytest.fixture
-def begin(
-    clean: None, tmp_path: Path, served: Served
-) -> Iterator[Begin]:
+def begin(clean: None, tmp_path: Path, served: Served) -> Iterator[Begin]:
     """Launches a run for elsewhere, and starts the program that trains it, which has nothing but its token."""
     tiny = loop.tiny_checkpoint(tmp_path / "tiny")
     with transaction() as session:
@@ -136,9 +138,7 @@ def test_trained_elsewhere(begin: Begin, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_outage_and_cancel(
-    begin: Begin, served: Served, tmp_path: Path
-) -> None:
+def test_outage_and_cancel(begin: Begin, served: Served, tmp_path: Path) -> None:
     """Training goes on while the server is away, everything is told afterwards, and a cancel saves and ends it."""
     run, process = begin(**LONG)
     out = tmp_path / "out"

@@ -132,6 +132,7 @@ def test_trained_there_used_here(
         assert service.materials(session, row(run)).shown().checkpoint
 
 
+@pytest.mark.parametrize("shared", ["s3"], indirect=True)
 def test_host_dies(stored_base: QueueRun, on_b: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> None:
     """What a machine stored before it died can be used; back again, it tells what it had not told."""
     run = stored_base(**LONG)
@@ -159,6 +160,7 @@ def test_host_dies(stored_base: QueueRun, on_b: Callable[..., subprocess.Popen[b
     assert back.done > lost.done
 
 
+@pytest.mark.parametrize("shared", ["folder"], indirect=True)
 def test_storage_lost(
     stored_base: QueueRun, settings: Settings, shared: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -181,6 +183,7 @@ def test_storage_lost(
     assert products(run) == []
 
 
+@pytest.mark.parametrize("shared", ["s3"], indirect=True)
 def test_nothing_to_train_with(
     stored_base: QueueRun, settings: Settings, shared: str, on_b: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
