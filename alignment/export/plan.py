@@ -33,6 +33,7 @@ TOKENIZER_FILES = (
 TEMPLATES = "additional_chat_templates"
 TERMS = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt", "USE_POLICY.md")
 GENERATION = "generation_config.json"
+LIBRARIES = 512 << 20
 MARGIN = 16 << 20  # card, configuration, and what a file system takes for itself
 
 
@@ -55,8 +56,8 @@ class Plan:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory that writing and comparing takes at its height: the whole model in float32, once."""
-        return 4 * self.parameters
+        """Memory that writing and comparing takes at its height: the libraries, and the whole model in float32."""
+        return 4 * self.parameters + LIBRARIES
 
 
 def plan(checkpoint: Path, kind: Kind, dtype: Dtype) -> Plan:

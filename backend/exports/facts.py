@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from alignment.export.card import Ancestor, Card, Data, Result, Training, license_name
 from alignment.export.markdown import read_front_matter
 from backend import storage
+from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot, SnapshotLabel
 from backend.evaluations import contestants
@@ -61,7 +62,9 @@ def _ancestor(one: Checkpoint, run: Run | None) -> Ancestor:
 
 def _license(root: Checkpoint) -> str | None:
     """What the hub said when the base was fetched, else what the card in its folder says."""
-    return license_name(root.license or read_front_matter(storage.outline(root.path) / "README.md").get("license"))
+    if root.license or not checkpoints.available(root):
+        return license_name(root.license)
+    return license_name(read_front_matter(storage.outline(root.path) / "README.md").get("license"))
 
 
 def _training(session: Session, run: Run) -> Training:

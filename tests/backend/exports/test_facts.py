@@ -83,6 +83,7 @@ def test_license_of_a_folder(clean: None, folders: tuple[Path, Path], tmp_path: 
     with transaction() as session:
         session.get_one(Checkpoint, trained.base.id).path = str(tmp_path)
 
+    (tmp_path / "config.json").write_text("{}")
     for readme, license in READMES:
         (tmp_path / "README.md").write_text(readme)
         assert card(trained).license == license, readme
