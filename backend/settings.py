@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     checkpoint_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Folders whose subfolders may be registered as checkpoints."
     )
+    data_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="Folders of the server whose files may be imported where they lie."
+    )
     allowed_addresses: Annotated[tuple[Allowance, ...], NoDecode] = Field(
         (), description="Private addresses that users may name as endpoints: networks or host:port, split by commas."
     )
@@ -69,7 +72,7 @@ class Settings(BaseSettings):
     admin_password: str | None = Field(None, description="Password of the first admin; unset means a random one.")
     seed_tour: bool = Field(True, description="Fill the Tour project at first start.")
 
-    @field_validator("allowed_hosts", "checkpoint_roots", "oidc_domains", mode="before")
+    @field_validator("allowed_hosts", "checkpoint_roots", "data_roots", "oidc_domains", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

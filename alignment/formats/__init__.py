@@ -16,7 +16,6 @@ from alignment.formats.canonical import BadRow, FileRefused, Item, Kind, LabelFa
 from alignment.formats.containers import MAX_ROW_BYTES, container_of, rows
 from alignment.formats.detect import FORMATS, AmbiguousFormat, Format, UnknownFormat, by_names, detect, named
 from alignment.formats.mapped import Columns, Mapped
-from alignment.formats.parquet import plain
 from alignment.formats.survey import Survey
 from alignment.formats.surveyed import Surveyed, joined
 
@@ -129,17 +128,8 @@ def sample(
 def _plain_rows(
     path: Path, max_row_bytes: int, progress: Callable[[int], None] | None, columns: Columns | None
 ) -> Iterator[SampleRow | RowError]:
-    parquet = container_of(path) == "parquet"
     for row in rows(path, max_row_bytes=max_row_bytes, progress=progress, columns=columns):
-        if isinstance(row, RowError):
-            yield row
-        elif not parquet:
-            yield SampleRow(*row)
-        else:
-            try:
-                yield SampleRow(row[0], plain(row[1]))
-            except BadRow as bad:
-                yield RowError(row[0], bad.field, bad.reason, excerpt(row[1]))
+        yield row if isinstance(row, RowError) else SampleRow(*row)
 
 
 def _item(form: Format, row: SampleRow) -> Item | RowError:

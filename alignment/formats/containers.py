@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import IO, Any, Final, Literal
 
 import orjson
 
-from alignment.formats import delimited
-from alignment.formats.canonical import FileRefused, RowError, excerpt
+from alignment.formats import apart, delimited
+from alignment.formats.canonical import BadRow, FileRefused, RowError, excerpt
 from alignment.formats.delimited import Layout, sniff
 from alignment.formats.mapped import Columns
 
@@ -78,9 +79,7 @@ def rows(
         yield from delimited.rows(path, layout, max_row_bytes=max_row_bytes, progress=progress)
         return
     if container == "parquet":
-        from alignment.formats import parquet  # pyarrow costs 0.3 s to import; most files are JSON
-
-        yield from parquet.rows(path, max_row_bytes=max_row_bytes, progress=progress)
+        yield from _parquet(path, max_row_bytes, progress)
         return
     with path.open("rb", buffering=BLOCK) as file:
         pieces = (
@@ -97,6 +96,23 @@ def layout_of(path: Path, container: Container, columns: Columns | None) -> Layo
     if container in ("table", "lines") or columns.delimiter is not None:
         return sniff(path, columns.delimiter, columns.encoding, columns.named())
     return None
+
+
+def _parquet(path: Path, cap: int, progress: Progress | None) -> Iterator[Row | RowError]:
+    """Rows of a Parquet file, which may unpack to any size: read by a process that may use so much memory only."""
+    if apart.INSIDE not in os.environ:
+        yield from apart.parquet(path, max_row_bytes=cap, progress=progress)
+        return
+    from alignment.formats import parquet  # pyarrow costs 0.3 s to import; most files are JSON
+
+    for row in parquet.rows(path, max_row_bytes=cap, progress=progress):
+        if isinstance(row, RowError):
+            yield row
+            continue
+        try:
+            yield row[0], parquet.plain(row[1])
+        except BadRow as bad:
+            yield RowError(row[0], bad.field, bad.reason, excerpt(row[1]))
 
 
 Piece = tuple[int, int, bytes | str]

@@ -109,12 +109,20 @@ class Surveyed:
             question.answers = sorted(question.answers)[:MANY]
         return Parts(list(fields), list(questions.values()), list(annotators))
 
-    def guess(self, rows: Sequence[Mapping[str, Any]]) -> Survey:
-        """The survey that names and answers suggest.  Raises NotSaid with what must be asked, UnsupportedVersion."""
+    def guess(self, rows: Sequence[Mapping[str, Any]], known: Mapping[str, Any] | None = None) -> Survey:
+        """The survey that names and answers suggest, where it is not `known` from elsewhere.
+
+        Raises NotSaid with what must be asked, UnsupportedVersion.
+        """
+        known = known or {}
         sheets = list(self._sheets(rows))
         parts = self.parts(rows)
-        prompt, responses = _fields(parts.fields, sheets)
-        question, ratings = _deciding(parts.questions, responses)
+        if "prompt" in known and "responses" in known:
+            prompt, responses = known["prompt"], tuple(known["responses"])
+        else:
+            prompt, responses = _fields(parts.fields, sheets)
+            responses = tuple(known.get("responses", responses))
+        question, ratings = (known["question"], ()) if "question" in known else _deciding(parts.questions, responses)
         texts = [one.name for one in parts.questions if one.kind == "text"]
         return Survey(
             prompt=prompt,
@@ -123,6 +131,7 @@ class Surveyed:
             question=question,
             ratings=ratings,
             rationale=texts[0] if len(texts) == 1 else None,
+            values=known.get("values", {}),
         )
 
     def _sheets(self, rows: Iterable[Mapping[str, Any]]) -> Iterable[Sheet]:

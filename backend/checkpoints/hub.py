@@ -114,6 +114,24 @@ class Hub:
             left_out=tuple(sorted(set(listed) - set(wanted))),
         )
 
+    def look_at_dataset(self, hub_id: str, revision: str) -> Model:
+        """What the hub says of a dataset; `files` are all of its files.  Raises Refused."""
+        path = f"/api/datasets/{hub_id}/revision/{quote(revision, safe='')}?blobs=true"
+        stated = self._json(hub_id, revision, path, LISTING_BYTES)
+        commit = str(stated.get("sha") or "")
+        if not COMMIT.fullmatch(commit):
+            raise Refused("The hub named no commit for this revision.", "Name the commit yourself.")
+        return Model(
+            hub_id=hub_id,
+            commit=commit,
+            license=_license(stated),
+            gated=bool(stated.get("gated")),
+            private=bool(stated.get("private")),
+            stated=stated,
+            files=tuple(_sized(one) for one in _files(stated.get("siblings")).values()),
+            left_out=(),
+        )
+
     def read_json(self, model: Model, name: str) -> dict[str, Any]:
         """A small JSON file of the model.  Raises Refused."""
         return self._json(model.hub_id, model.commit, _resolve(model.hub_id, model.commit, name), SMALL_FILE_BYTES)

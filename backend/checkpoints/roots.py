@@ -6,6 +6,7 @@ from pathlib import Path
 
 from backend.checkpoints.folder import looks_like_checkpoint
 from backend.errors import NotAllowed, NotFound
+from backend.paths import Linked, Outside, below
 
 DEPTH = 3
 MOST_FOLDERS = 500
@@ -25,30 +26,18 @@ def resolve(roots: Sequence[Path], asked: str) -> Path:
     refused = OutsideRoots(
         "This folder is not inside one that checkpoints may come from.", field="folder", remedy=remedy
     )
-    if "\x00" in asked or any(part in ("..", "~") for part in Path(asked).parts):
-        raise refused
-    found = False
-    for root in roots:
-        real_root = root.resolve()
-        # A root itself may be reached through a link: the admin named it. Below it, no link is followed.
-        plain = Path(os.path.normpath(real_root / _below(root, asked)))
-        if plain == real_root or not plain.is_relative_to(real_root):
-            continue
-        # os.path and not pathlib: its questions have an answer also for names too long and links in a circle.
-        if os.path.realpath(plain) != str(plain):
-            raise OutsideRoots("A part of this path is a symbolic link.", field="folder", remedy="Copy the folder.")
-        if os.path.isdir(plain):  # noqa: PTH112
-            return plain
-        found = True
-    if found:
-        raise NotFound("There is no such folder.", field="folder", remedy="Choose a folder from the list.")
-    raise refused
-
-
-def _below(root: Path, asked: str) -> Path:
-    """`asked` relative to `root` where it lies below it as written, else as it is."""
-    path = Path(asked)
-    return path.relative_to(root) if path.is_absolute() and path.is_relative_to(root) else path
+    try:
+        places = below(roots, asked)
+    except Outside:
+        raise refused from None
+    except Linked:
+        raise OutsideRoots(
+            "A part of this path is a symbolic link.", field="folder", remedy="Copy the folder."
+        ) from None
+    for place in places:
+        if os.path.isdir(place):  # noqa: PTH112
+            return place
+    raise NotFound("There is no such folder.", field="folder", remedy="Choose a folder from the list.")
 
 
 def candidates(roots: Sequence[Path]) -> Iterator[Path]:

@@ -5,14 +5,14 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import delete, exists
+from sqlalchemy import delete, exists, update
 from sqlalchemy.orm import Session
 
 from backend import storage
 from backend.accounts.models import IdempotencyKey
 from backend.datasets.models import Import, Upload
 from backend.settings import Settings
-from backend.work import now
+from backend.work import ENDED, now
 
 KEPT = timedelta(days=7)
 OLD_SECONDS = 3600.0  # an upload that lives writes more often, a snapshot is done sooner
@@ -43,7 +43,8 @@ def forget(session: Session) -> int:
     """Remove what nobody comes back for after a week: answers kept for requests sent twice, and uploads that no import
     has used, with their files; returns how many rows.
 
-    An upload that was imported stays: its import is listed under the file's name.
+    The row of an upload that an import has used stays, since the import is listed under the file's name; its file goes
+    with the import when that succeeds, and a week later when it does not.
     """
     old = now() - KEPT
     answers = session.scalars(
@@ -51,6 +52,10 @@ def forget(session: Session) -> int:
     ).all()
     unused = ~exists().where(Import.upload_id == Upload.id)
     paths = session.scalars(delete(Upload).where(Upload.created_at < old, unused).returning(Upload.path)).all()
-    for path in paths:
-        storage.delete(f"uploads/{Path(path).name}")
-    return len(answers) + len(paths)
+    recent = exists().where(Import.upload_id == Upload.id, Import.state.not_in(ENDED) | (Import.finished_at >= old))
+    failed = update(Upload).where(Upload.created_at < old, Upload.removed_at.is_(None), ~recent)
+    given_up = session.scalars(failed.values(removed_at=now()).returning(Upload.path)).all()
+    for path in (*paths, *given_up):
+        if path:
+            storage.delete(f"uploads/{Path(path).name}")
+    return len(answers) + len(paths) + len(given_up)

@@ -1,6 +1,7 @@
 """Tables of datasets: uploaded files, imports, items and frozen snapshots."""
 
 import uuid
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -36,13 +37,18 @@ class Dataset(ProjectRow, Base):
 
 
 class Upload(ProjectRow, Base):
-    """A file that somebody sent; it lies at `path` under the uploads folder."""
+    """Data to import: a file that somebody sent, which lies at `path` under the uploads folder; or, by its `origin`,
+    files of the server or of a hub.  `sha256` is of the content, or of what names it.  A file goes when it is imported.
+    """
 
     __tablename__ = "uploads"
+    __table_args__ = (Index("ix_uploads_project_id_sha256", "project_id", "sha256"),)
     filename: Mapped[str]
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     path: Mapped[str]
+    origin: Mapped[dict[str, Any]] = mapped_column(default=lambda: {"kind": "file"})
+    removed_at: Mapped[datetime | None]
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
 
 
@@ -55,6 +61,7 @@ class Import(Work, ProjectRow, Base):
     name: Mapped[str]
     format: Mapped[str]
     columns: Mapped[dict[str, Any] | None]
+    survey: Mapped[dict[str, Any] | None]
     abort_on_bad_row: Mapped[bool] = mapped_column(default=False)
     rows_good: Mapped[int] = mapped_column(default=0)
     rows_bad: Mapped[int] = mapped_column(default=0)
@@ -99,7 +106,8 @@ class Snapshot(ProjectRow, Base):
 
 
 class SnapshotLabel(Base):
-    """A label that decided an example of a snapshot. Labels are never deleted, so no key ties the two tables."""
+    """A label that decided an example of a snapshot. No key ties the two tables: a label goes when its person's data is
+    removed, and the snapshot stays what it was."""
 
     __tablename__ = "snapshot_labels"
     snapshot_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True)

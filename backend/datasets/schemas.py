@@ -2,11 +2,12 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, WithJsonSchema
 
-from alignment.formats import FORMATS, Columns
+from alignment.formats import FORMATS, Columns, Survey
+from alignment.formats.label_studio import MAX_CONFIG
 from alignment.formats.preference import Policy
 from alignment.formats.ranking import PairRule
 from backend.accounts.schemas import In, Out
@@ -27,17 +28,60 @@ def _known(name: str) -> str:
 FormatName = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*FORMATS]})]
 
 
+class FromFile(BaseModel):
+    """A file that somebody sent."""
+
+    kind: Literal["file"] = "file"
+
+
+class FromServer(BaseModel):
+    """A file or a folder of files in an allowed folder of the server, read where it lies."""
+
+    kind: Literal["server"] = "server"
+    path: str
+
+
+class FromHub(BaseModel):
+    """A split of a dataset of a hub at one commit, fetched when it is imported."""
+
+    kind: Literal["hub"] = "hub"
+    hub_id: str
+    commit: str
+    config: str
+    split: str
+    secret: str | None = None
+
+
+Origin = Annotated[FromFile | FromServer | FromHub, Field(discriminator="kind")]
+
+
+class ImportedBefore(Out):
+    """An import of the same data."""
+
+    id: uuid.UUID
+    name: str
+    state: State
+    dataset_id: uuid.UUID | None
+    created_at: datetime
+
+
 class UploadOut(Out):
     id: uuid.UUID
     filename: str
     size: int
     sha256: str
     created_at: datetime
+    origin: Origin
+    imported: list[ImportedBefore] = Field([], description="Imports of the same file that are there or under way.")
 
 
 class PreviewIn(In):
     format: FormatName | None = Field(None, description="Read as this format instead of the detected one.")
     columns: Columns | None = Field(None, description="Which column is what; read by this mapping.")
+    survey: Survey | None = Field(None, description="Of a labelling tool's export: which question decides, and so on.")
+    config: str | None = Field(
+        None, max_length=MAX_CONFIG, description="Labeling config of Label Studio, to guess from."
+    )
 
 
 class Problem(Out):
@@ -75,6 +119,23 @@ class FormatOut(BaseModel):
     example: str
 
 
+class QuestionOut(BaseModel):
+    """A question of a labelling project: its kind, some answers, and how many were seen."""
+
+    name: str
+    kind: str
+    answers: list[str]
+    seen: int
+
+
+class PartsOut(BaseModel):
+    """What the first records of a labelling tool's export hold."""
+
+    fields: list[str]
+    questions: list[QuestionOut]
+    annotators: list[str]
+
+
 class PreviewOut(BaseModel):
     """How a file will be read: the format in use, the one detected, its columns, first rows and first problems."""
 
@@ -88,6 +149,8 @@ class PreviewOut(BaseModel):
     kind: Kind | None = Field(None, description="What the rows hold.")
     columns: list[str]
     mapping: Columns | None = Field(None, description="The mapping in use, or the one that the columns' names suggest.")
+    survey: Survey | None = Field(None, description="The survey in use; null where it must be said.")
+    parts: PartsOut | None = Field(None, description="Of a labelling tool's export: what a survey can name.")
     rows: list[PreviewRow]
     problems: list[Problem]
     rows_looked_at: int
@@ -99,6 +162,8 @@ class ImportIn(In):
     name: Name
     format: FormatName | None = Field(None, description="Null: the format that is detected.")
     columns: Columns | None = Field(None, description="Which column is what, for CSV and columns that no format knows.")
+    survey: Survey | None = Field(None, description="How a labelling tool's export is read; null: as it is guessed.")
+    again: bool = Field(False, description="Import also what has been imported before.")
     abort_on_bad_row: bool = Field(False, description="True: one bad row, and nothing is kept.")
 
 
@@ -111,6 +176,7 @@ class ImportOut(Out):
     name: str
     format: str
     columns: dict[str, Any] | None
+    survey: dict[str, Any] | None
     abort_on_bad_row: bool
     state: State
     reason: str | None

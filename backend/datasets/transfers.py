@@ -14,13 +14,23 @@ from backend import storage
 from backend.accounts.models import Role, User
 from backend.accounts.schemas import Page
 from backend.audit import service as audit
-from backend.datasets import imports, previews, uploads
-from backend.datasets.schemas import ImportDetail, ImportIn, ImportOut, PreviewIn, PreviewOut, UploadOut
+from backend.checkpoints.schemas import HUB_ID, REVISION
+from backend.datasets import hub, imports, previews, server_files, sources, uploads
+from backend.datasets.schemas import (
+    ImportDetail,
+    ImportIn,
+    ImportOut,
+    PreviewIn,
+    PreviewOut,
+    UploadOut,
+)
 from backend.datasets.service import MAX_PAGE
+from backend.datasets.source_schemas import HubDatasetIn, HubDatasetOut, ServerFolder, ServerIn
 from backend.db import transaction
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep, identify, locate, need
 from backend.errors import AppError
 from backend.projects.models import Project
+from backend.secrets.schemas import Name as SecretName
 from backend.settings import get_settings
 
 router = APIRouter()
@@ -80,7 +90,7 @@ async def upload(
             by = uploading(session, request)
             row = uploads.record(session, by.project, by.user.id, filename, received)
             session.refresh(row)
-            return UploadOut.model_validate(row)
+            return sources.out(session, row)
 
     try:
         return await to_thread.run_sync(record)
@@ -99,14 +109,64 @@ async def _whole(request: Request) -> AsyncIterator[bytes]:
         raise UploadBroken("The upload broke off, so the file was not kept.", remedy="Upload it again.") from None
 
 
+@router.get("/data-files")
+def browse_server(
+    _: Researcher, project: ProjectDep, path: Annotated[str | None, Query(max_length=4096)] = None
+) -> ServerFolder:
+    """Data files in the folders of the server that an admin allows."""
+    del project
+    return server_files.browse(get_settings(), path)
+
+
+@router.post("/uploads/server", status_code=201)
+def use_server_files(
+    body: ServerIn, user: Researcher, session: SessionDep, project: ProjectDep, once: OnceDep
+) -> UploadOut:
+    """A file or folder of the server as data to import, read where it lies."""
+
+    def create() -> UploadOut:
+        return sources.out(session, sources.from_server(session, project, user.id, body.path, get_settings()))
+
+    return once(body, UploadOut, create)
+
+
+@router.get("/hub/datasets")
+def look_at_hub_dataset(
+    user: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    hub_id: Annotated[str, Query(pattern=HUB_ID)],
+    revision: Annotated[str, Query(pattern=REVISION)] = "main",
+    secret: Annotated[SecretName | None, Query()] = None,
+) -> HubDatasetOut:
+    """What a hub says of a dataset before it is taken: license, size, configurations and splits."""
+    return hub.look(session, project.id, user, hub_id, revision, secret)
+
+
+@router.post("/uploads/hub", status_code=201)
+def use_hub_dataset(
+    body: HubDatasetIn, user: Researcher, session: SessionDep, project: ProjectDep, once: OnceDep
+) -> UploadOut:
+    """A split of a hub's dataset at one commit as data to import; its rows are fetched by the import."""
+    return once(
+        body, UploadOut, lambda: sources.out(session, sources.from_hub(session, project, user, body, get_settings()))
+    )
+
+
+@router.get("/uploads/{upload_id}")
+def read_upload(upload_id: uuid.UUID, _: Researcher, session: SessionDep, project: ProjectDep) -> UploadOut:
+    """One upload, and the imports of the same data."""
+    return sources.out(session, uploads.find(session, project, upload_id))
+
+
 @router.post("/uploads/{upload_id}/preview")
 def preview(
     upload_id: uuid.UUID, body: PreviewIn, _: Researcher, session: SessionDep, project: ProjectDep
 ) -> PreviewOut:
     """How the file would be read: format, first rows, first problems."""
     settings = get_settings()
-    path = uploads.file_of(uploads.find(session, project, upload_id))
-    return previews.look(path, body.format, body.columns, settings)
+    path = sources.first_file(uploads.find(session, project, upload_id), settings)
+    return previews.look(path, body, settings)
 
 
 @router.post("/imports", status_code=202)

@@ -7,6 +7,7 @@ import re
 import shutil
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,7 +118,7 @@ def record(session: Session, project: Project, user_id: uuid.UUID, filename: str
     upload = Upload(
         id=received.id,
         project_id=project.id,
-        filename=_UNPRINTABLE.sub("_", filename).strip()[:200] or "upload",
+        filename=printable(filename),
         size=received.size,
         sha256=received.sha256,
         path=received.path.name,
@@ -126,6 +127,11 @@ def record(session: Session, project: Project, user_id: uuid.UUID, filename: str
     session.add(upload)
     session.flush()
     return upload
+
+
+def printable(filename: str) -> str:
+    """The name of a file as it is shown."""
+    return _UNPRINTABLE.sub("_", filename).strip()[:200] or "upload"
 
 
 def find(session: Session, project: Project, upload_id: uuid.UUID) -> Upload:
@@ -137,10 +143,17 @@ def find(session: Session, project: Project, upload_id: uuid.UUID) -> Upload:
 
 
 def file_of(upload: Upload) -> Path:
-    """The upload's file.  Raises UploadGone when somebody has removed it."""
-    try:
-        return storage.local(key_of(upload.path))
-    except storage.ObjectMissing:
-        raise UploadGone(
-            f"The file “{upload.filename}” is no longer on the server.", remedy="Upload it again."
-        ) from None
+    """The upload's file, here for the next minutes.  Raises UploadGone when it has been removed."""
+    with ExitStack() as held:
+        return hold(upload, held)
+
+
+def hold(upload: Upload, until: ExitStack) -> Path:
+    """The same until the end of `until`."""
+    if upload.removed_at is None:
+        try:
+            return until.enter_context(storage.using())(key_of(upload.path))
+        except storage.ObjectMissing:
+            pass
+    why = "was removed when it had been imported" if upload.removed_at else "is no longer on the server"
+    raise UploadGone(f"The file “{upload.filename}” {why}.", remedy="Upload it again.")

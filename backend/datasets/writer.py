@@ -17,6 +17,7 @@ from alignment.formats import LabelFacts
 from alignment.formats.canonical import content_hash
 from alignment.formats.split import split_of
 from backend.datasets.models import Dataset, Item
+from backend.work import now
 
 BATCH = 2_000
 _COPY_ITEMS = (
@@ -24,8 +25,8 @@ _COPY_ITEMS = (
     " FROM STDIN"
 )
 _COPY_LABELS = (
-    "COPY labels (project_id, item_id, annotator_id, source, kind, value, swapped, seconds, rationale, version)"
-    " FROM STDIN"
+    "COPY labels (project_id, item_id, annotator_id, source, kind, value, swapped, seconds, rationale, version,"
+    " created_at) FROM STDIN"
 )
 LabelColumns = tuple[uuid.UUID | None, str, dict[str, Any]]
 
@@ -109,12 +110,13 @@ class Writer:
                     copy.write_row(
                         (item_id, project, dataset, place, split, prompt, prompt_hash, hashed, responses, facts)
                     )
+            at = now()
             with cursor.copy(_COPY_LABELS) as copy:
                 for item_id, item, _, _ in fresh:
                     for label in item.labels:
                         annotator, source, value = self.label_columns(label)
                         judged = (annotator, source, "pair", _json(value), False, label.seconds, label.rationale)
-                        copy.write_row((project, item_id, *judged, 1))
+                        copy.write_row((project, item_id, *judged, 1, label.created_at or at))
         self.next_position += len(fresh)
 
 

@@ -49,6 +49,17 @@ class Run(Work, ProjectRow, Base):
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
 
+class RunSnapshot(Base):
+    """What a run trains on: one snapshot, or several by weight (the share of the draws; none of them has one when all
+    their examples are taken alike).  `runs.snapshot_id` is the first."""
+
+    __tablename__ = "run_snapshots"
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    snapshot_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("snapshots.id", ondelete="RESTRICT"), index=True)
+    weight: Mapped[float | None] = mapped_column(Double)
+
+
 class Metric(Base):
     """One value of one step. `at` is the byte offset of its event: it grows in the order of arrival, so a cursor over
     it misses nothing, not even an evaluation that arrives after its step."""

@@ -1,9 +1,11 @@
 """Reads uploads into datasets: one transaction an import, so that it is there whole or not at all."""
 
+import errno
 import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from alignment import formats
-from alignment.formats import Columns, FileRefused, Item, RowError
+from alignment.formats import Columns, FileRefused, Item, RowError, Survey
 from alignment.formats.writing import NOUNS
 from backend import work as queued
-from backend.datasets import imports, uploads
+from backend.checkpoints import fetches
+from backend.datasets import imports, sources
 from backend.datasets.models import Dataset, Import, Kind, Upload
+from backend.datasets.schemas import FromHub
 from backend.datasets.writer import BATCH, Writer
 from backend.db import transaction
 from backend.errors import AppError
@@ -98,7 +102,9 @@ def run(import_id: uuid.UUID) -> None:
     tally = Tally()
     try:
         with transaction() as session:
-            _read_into_dataset(session, import_id, tally)
+            upload_id = _read_into_dataset(session, import_id, tally)
+        with transaction() as session:
+            sources.discard(session, upload_id)
     except Stopped:
         _end(import_id, tally, State.cancelled, "Cancelled. Nothing was kept.")
     except WorkerStops:
@@ -111,6 +117,12 @@ def run(import_id: uuid.UUID) -> None:
         _end(import_id, tally, State.failed, "No row could be imported.", "See the errors of the rows below.")
     except FileRefused as refused:
         _end(import_id, tally, State.failed, *imports.refused(refused))
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not full:
+            log.warning("file not read", id=str(import_id), cause=repr(error))
+        reason = "The disk is full. Nothing was kept." if full else "A file could not be read. Nothing was kept."
+        _end(import_id, tally, State.failed, reason, "Free some space; import again." if full else imports.AGAIN)
     except AppError as error:
         _end(import_id, tally, State.failed, error.detail, error.remedy)
     except IntegrityError:
@@ -126,17 +138,18 @@ def run(import_id: uuid.UUID) -> None:
         raise
 
 
-def _read_into_dataset(session: Session, import_id: uuid.UUID, tally: Tally) -> None:
+def _read_into_dataset(session: Session, import_id: uuid.UUID, tally: Tally) -> uuid.UUID:
     row = session.get_one(Import, import_id)
     upload = session.get_one(Upload, row.upload_id)
-    path = uploads.file_of(upload)
     # The wanted name is taken at the very end: until then nobody who asks for it need wait for this transaction.
     dataset = Dataset(
         project_id=row.project_id, name=f"import {import_id}", kind=Kind.paired, created_by=row.created_by
     )
     session.add(dataset)
     session.flush()
-    _Reader(session, row, dataset, tally).read(path)
+    reader = _Reader(session, row, dataset, tally)
+    with sources.opened(upload, _token(upload), get_settings(), reader.fetched) as paths:
+        reader.read(paths)
     dataset.name = row.name
     session.flush()
     session.refresh(row, with_for_update=True)
@@ -147,14 +160,26 @@ def _read_into_dataset(session: Session, import_id: uuid.UUID, tally: Tally) -> 
     row.dataset_id = dataset.id
     queued.finish(row, State.succeeded)
     log.info("imported", dataset=str(dataset.id), good=tally.good, bad=tally.bad, doubled=tally.doubled)
+    return upload.id
+
+
+def _token(upload: Upload) -> str | None:
+    """The hub's token, where one is needed; asked for in a transaction of its own, since this one may last long."""
+    origin = sources.origin_of(upload)
+    if not isinstance(origin, FromHub):
+        return None
+    with transaction() as session:
+        return fetches.token(session, upload.project_id, origin.secret)
 
 
 class _Reader:
-    """Reads one file into one dataset, with a pulse every second."""
+    """Reads files into one dataset, with a pulse every second."""
 
     def __init__(self, session: Session, row: Import, dataset: Dataset, tally: Tally) -> None:
         self.format, self.strict, self.import_id = row.format, row.abort_on_bad_row, row.id
         self.columns = None if row.columns is None else Columns.model_validate(row.columns)
+        self.survey = None if row.survey is None else Survey.model_validate(row.survey)
+        self.bytes_before, self.bytes_total = 0, row.bytes_total
         self.dataset = dataset
         self.tally = tally
         self.writer = Writer(session, dataset)
@@ -162,22 +187,28 @@ class _Reader:
         self.kind: Kind | None = None
         self.next_pulse = 0.0
 
-    def read(self, path: Path) -> None:
-        cap = get_settings().max_line_bytes
-        for found in formats.read(path, self.format, max_row_bytes=cap, progress=self._progress, columns=self.columns):
+    def read(self, paths: Sequence[Path]) -> None:
+        """Read the files one after the other."""
+        for path in paths:
+            self._read(path, f"{path.name}: " if len(paths) > 1 else "")
+            self.bytes_before += path.stat().st_size
+        self._write()
+        if not self.tally.good:
+            raise NothingGood
+        self.dataset.kind = self.kind or Kind.paired
+
+    def _read(self, path: Path, named: str) -> None:
+        how: dict[str, Any] = {"columns": self.columns, "survey": self.survey, "progress": self._progress}
+        for found in formats.read(path, self.format, max_row_bytes=get_settings().max_line_bytes, **how):
             error = found if isinstance(found, RowError) else self._other_kind(found)
             if error is not None:
-                self.tally.add_error(error)
+                self.tally.add_error(replace(error, reason=named + error.reason) if named else error)
                 if self.strict:
                     raise BadRowFound
             elif isinstance(found, Item):
                 self.batch.append(found)
                 if len(self.batch) == BATCH:
                     self._write()
-        self._write()
-        if not self.tally.good:
-            raise NothingGood
-        self.dataset.kind = self.kind or Kind.paired
 
     def _other_kind(self, item: Item) -> RowError | None:
         """The first good row says what the dataset holds; a row of another kind is a bad row."""
@@ -200,8 +231,12 @@ class _Reader:
                 self.tally.warn(sentence, item.line)
         self.batch.clear()
 
+    def fetched(self, bytes_here: int) -> None:
+        """Rows of a hub, or of a packed file, arrive before they are read."""
+        self._progress(min(bytes_here, self.bytes_total))
+
     def _progress(self, bytes_read: int) -> None:
-        self.tally.bytes_read = bytes_read
+        self.tally.bytes_read = self.bytes_before + bytes_read
         if (now := time.monotonic()) >= self.next_pulse:
             self.next_pulse = now + PULSE_SECONDS
             _pulse(self.import_id, self.tally)

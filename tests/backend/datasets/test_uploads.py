@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from alignment.formats import look
 from backend.datasets import leftovers, uploads
 from backend.settings import Settings, get_settings
 from tests.backend.datasets.conftest import lines, pair, upload
@@ -111,7 +112,7 @@ def test_preview_detects_by_content(researcher: Client) -> None:
 
     assert (shown["format"], shown["description"], shown["container"]) == ("trl", "TRL explicit", "JSON lines")
     assert shown["columns"] == ["prompt", "chosen", "rejected"]
-    assert len(shown["rows"]) == uploads.SHOWN_ROWS
+    assert len(shown["rows"]) == look.SHOWN_ROWS
     assert shown["rows"][0]["prompt"] == [{"role": "user", "content": "Say hello number 0."}]
 
 
