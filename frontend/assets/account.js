@@ -5,11 +5,12 @@ import { badge, button, confirm, field, h, showError, table, toast, toastError }
 import { ago } from "./format.js";
 import { me } from "./frame.js";
 import { load } from "./live.js";
+import { identities, ownData } from "./own-data.js";
 import { showOnce } from "./secret.js";
 
 export async function mount(element) {
   const tokens = h("div.pl-stack.tight");
-  element.append(h("div.pl-page.narrow.pl-stack", who(), password(), section(tokens), leaving()));
+  element.append(h("div.pl-page.narrow.pl-stack", who(), password(), section(tokens), identities(), ownData(), leaving()));
   await listTokens(tokens);
 }
 
