@@ -201,3 +201,11 @@ def sweep(session: Session) -> int:
         shutil.rmtree(making(export.id), ignore_errors=True)
         storage.delete(key(export.id))
     return len(abandoned)
+
+
+def clear(session: Session) -> None:
+    """Remove what workers of this machine that were killed had written, of exports that another machine has swept."""
+    for folder in folder_of_makings().glob(".making-*"):
+        export = session.get(Export, uuid.UUID(folder.name.removeprefix(".making-")))
+        if export is None or export.state in work.ENDED:
+            shutil.rmtree(folder, ignore_errors=True)

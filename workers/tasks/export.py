@@ -38,6 +38,8 @@ class Wanted(NamedTuple):
 
 def work() -> None:
     """Claim and finish queued exports until none is left or the worker is told to stop."""
+    with transaction() as session:
+        service.clear(session)
     while not shutdown.asked():
         wanted = _claim()
         if wanted is None:

@@ -245,6 +245,12 @@ def test_killed_workers_are_swept(researcher: Client, trained: Trained, done: Ex
     half = service.making(taken.id)
     (half / "files").mkdir(parents=True)
     (half / "files" / "model.safetensors").write_bytes(b"half")
+    elsewhere = service.making(done.id)  # left on this machine by a worker whose export another machine has ended
+    elsewhere.mkdir()
+    with transaction() as session:
+        service.clear(session)
+    assert half.exists()
+    assert not elsewhere.exists()
     with transaction() as session:
         assert (service.sweep(session), pushes.sweep(session)) == (1, 1)
 
