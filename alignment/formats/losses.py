@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, cast
 
 from alignment.formats.canonical import Item, LabelFacts, Message
@@ -27,6 +26,7 @@ WORDS: Final[Mapping[str, str]] = {
     "annotators": "names of annotators",
     "label_rationales": "reasons of annotators",
     "seconds": "seconds taken",
+    "times": "times of labels",
     "sources": "labels not from a file",
     "refusals": "labels that skip or say both bad",
     **{name: name.replace("_", " ") for name in FACTS},
@@ -42,7 +42,9 @@ WORDS: Final[Mapping[str, str]] = {
 ESSENTIAL: Final = frozenset({"system", "turns", "tool_calls", "tool_turns", "media"})
 """What an item is not the same without: a format that cannot hold it leaves the whole item out."""
 
-LABELS: Final = frozenset({"several", "strengths", "annotators", "label_rationales", "seconds", "sources", "refusals"})
+LABELS: Final = frozenset(
+    {"several", "strengths", "annotators", "label_rationales", "seconds", "times", "sources", "refusals"}
+)
 FACT_COLUMNS: Final = frozenset(FACTS) | {"meta", "tools"}
 CHAT: Final = ESSENTIAL | {"call_ids", "reasoning", "names", "parts", "edges"}
 EVERYTHING: Final = CHAT | LABELS | FACT_COLUMNS
@@ -70,10 +72,16 @@ def traits(item: Item) -> set[str]:
         _turn_traits(turn, found)
     for turn in item.responses:
         _turn_traits(turn, found)
-    for label in item.labels:
+    if item.labels:
+        found |= label_traits(item.labels)
+    return found
+
+
+def label_traits(labels: Sequence[LabelFacts]) -> set[str]:
+    """What the labels have, as keys of WORDS."""
+    found: set[str] = {"several"} if len(labels) > 1 else set()
+    for label in labels:
         _label_traits(label, found)
-    if len(item.labels) > 1:
-        found.add("several")
     return found
 
 
@@ -98,9 +106,14 @@ def _label_traits(label: LabelFacts, found: set[str]) -> None:
         found.add("strengths")
     if label.source != "import":
         found.add("sources")
-    for name, trait in (("annotator", "annotators"), ("rationale", "label_rationales"), ("seconds", "seconds")):
-        if getattr(label, name) is not None:
-            found.add(trait)
+    if label.created_at is not None and (label.source != "import" or label.annotator is not None):
+        found.add("times")  # a bare choice of a file has only the time of its import
+    if label.annotator is not None:
+        found.add("annotators")
+    if label.rationale is not None:
+        found.add("label_rationales")
+    if label.seconds is not None:
+        found.add("seconds")
 
 
 def without(item: Item, lost: set[str]) -> Item:
@@ -114,7 +127,7 @@ def without(item: Item, lost: set[str]) -> Item:
         labels = _plainer_labels(labels, lost)
     if not lost.isdisjoint(FACT_COLUMNS):
         facts = _fewer_facts(facts, lost)
-    return replace(item, prompt=prompt, responses=responses, labels=labels, facts=facts)
+    return Item(prompt, responses, labels, facts, item.line, item.id, item.warnings)
 
 
 def _plainer(turn: Message, lost: set[str]) -> Message:
@@ -157,6 +170,7 @@ def _plainer_label(label: LabelFacts, lost: set[str]) -> LabelFacts:
         None if "annotators" in lost else label.annotator,
         None if "label_rationales" in lost else label.rationale,
         None if "seconds" in lost else label.seconds,
+        None if "times" in lost else label.created_at,
     )
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from alignment.formats.canonical import BadRow, Item, Kind, Message
+from alignment.formats.canonical import BadRow, Item, Kind
 from alignment.formats.detect import Format
-from alignment.formats.losses import ESSENTIAL, LABELS, WORDS, traits, without
+from alignment.formats.losses import ESSENTIAL, LABELS, WORDS, label_traits, traits, without
 from alignment.formats.preference import Decision, Policy, decide
 from alignment.formats.ranking import PairRule, pairs_of
 
-_NOTHING: Final[Message] = {"role": "user", "content": ""}
+_UNSAID: Final = LABELS - {"strengths", "several"}  # number, share and strength of votes become facts
 UNDECIDED: Final = {
     "unlabelled": "have no label",
     "tie": "are ties",
@@ -150,12 +150,8 @@ class Export:
                 return [], set()
             lost |= lacking
         if self.decided:
-            lost |= self._unsaid(item)
+            lost |= label_traits(item.labels) & _UNSAID
         return [without(one, lost) for one in found], lost
-
-    def _unsaid(self, item: Item) -> set[str]:
-        """What the labels behind a choice said beyond it; number, share and strength of votes become facts."""
-        return traits(Item([_NOTHING], [], item.labels)) & (LABELS - {"strengths", "several"})
 
     def _turned(self, item: Item) -> Iterator[Item]:
         """The item as items of the kind that is written; none, and a reason counted, when it cannot become one."""

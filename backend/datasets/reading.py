@@ -1,36 +1,39 @@
 """Walking through a dataset's items with the labels that count, a thousand at a time."""
 
 import uuid
-from collections.abc import Iterator
-from typing import NamedTuple, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from alignment.formats import Item as ReadItem
 from alignment.formats.canonical import Split
 from backend.datasets import judgements
 from backend.datasets.models import Item
-from backend.labels.models import Label
 
 CHUNK = 1_000
 
 
 class Judged(NamedTuple):
-    """An item as formats know it, its split, and the label rows behind it."""
+    """An item as formats know it, its split, and the ids of the labels behind it."""
 
     item: ReadItem
     split: Split
-    labels: list[Label]
+    labels: list[uuid.UUID]
 
 
 def chunk(session: Session, dataset_id: uuid.UUID, after: int, until: uuid.UUID | None = None) -> list[Judged]:
     """The next items after a position, in order; empty at the end."""
-    rows = session.scalars(
-        select(Item).where(Item.dataset_id == dataset_id, Item.position > after).order_by(Item.position).limit(CHUNK)
+    columns = (Item.id, Item.position, Item.split, Item.prompt, Item.responses, Item.facts)
+    rows = session.execute(
+        select(*columns)
+        .where(Item.dataset_id == dataset_id, Item.position > after)
+        .order_by(Item.position)
+        .limit(CHUNK)
     ).all()
-    labels = judgements.current(session, [row.id for row in rows], until)
-    return [_judged(row, labels.get(row.id, [])) for row in rows]
+    labels = judgements.of_items(session, [row[0] for row in rows], until)
+    return [_judged(row, labels.get(row[0], [])) for row in rows]
 
 
 def walk(session: Session, dataset_id: uuid.UUID, until: uuid.UUID | None = None) -> Iterator[Judged]:
@@ -41,13 +44,9 @@ def walk(session: Session, dataset_id: uuid.UUID, until: uuid.UUID | None = None
         after = found[-1].item.line
 
 
-def _judged(row: Item, labels: list[Label]) -> Judged:
+def _judged(row: Row[uuid.UUID, int, str, Any, Any, Any], labels: Sequence[Row[Any]]) -> Judged:
+    id, position, split, prompt, responses, facts = row
     item = ReadItem(
-        prompt=row.prompt,  # type: ignore[arg-type]
-        responses=row.responses,  # type: ignore[arg-type]
-        labels=[judgements.as_facts(label) for label in labels],
-        facts=row.facts,
-        line=row.position,
-        id=str(row.id),
+        prompt, responses, [judgements.as_facts(label) for label in labels], facts, line=position, id=str(id)
     )
-    return Judged(item, cast(Split, row.split), labels)
+    return Judged(item, cast(Split, split), [label.id for label in labels])

@@ -91,7 +91,7 @@ def _examples(
         if not isinstance(decision, Decision):
             left_out[decision] += 1
             continue
-        used.extend(label.id for label in labels)
+        used.extend(labels)
         yield snapshot.Example(item.id or "", split, item.prompt, decision.responses, decision.facts)
 
 

@@ -158,7 +158,7 @@ def goes_round(item: Item, name: str, style: str) -> None:
 def test_only_what_is_stated_is_lost(kind: str) -> None:
     """Reading back what any format wrote gives the item less just what was counted as lost."""
 
-    @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(items(kind))
     def check(item: Item) -> None:
         for name, style in ways(kind):
