@@ -106,13 +106,14 @@ def test_who_may_give_out_tokens(
     anonymous: Client, annotator: Client, researcher: Client, method: str, path: str
 ) -> None:
     """Signed out 401, an annotator 403, and a run that is not there 404."""
-    address, more = "/api/v1" + path.format(uuid.uuid4()), {"json": {}} if method == "post" else {}
+    address = "/api/v1" + path.format(uuid.uuid4())
+    more: dict[str, Any] = {"json": {}} if method == "post" else {}
     assert getattr(anonymous, method)(address, **more).status_code == 401
     assert getattr(annotator, method)(address, **more).status_code == 403
     assert getattr(researcher, method)(address, **more).status_code == 404
 
 
-ROUTES = [
+ROUTES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "start", {"json": {"reporter": ME}}),
     ("GET", "snapshot/manifest.json", {}),
     ("GET", "weights/checkpoint/0/config.json", {}),
@@ -330,10 +331,13 @@ def test_checkpoint_in_pieces(reporter: Reporter, product: dict[str, bytes]) -> 
     """Pieces go on where the server says; one that does not follow changes nothing; a damaged file is sent again."""
     data = product["model.safetensors"]
     file = {"name": "model.safetensors", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    declare = lambda: reporter.ask("PUT", "checkpoints/3", json={"files": [file]})  # noqa: E731
-    send = lambda at, piece: reporter.ask(  # noqa: E731
-        "POST", f"checkpoints/3/files/model.safetensors?offset={at}", content=piece
-    )
+
+    def declare() -> Any:
+        return reporter.ask("PUT", "checkpoints/3", json={"files": [file]})
+
+    def send(at: int, piece: bytes) -> Any:
+        return reporter.ask("POST", f"checkpoints/3/files/model.safetensors?offset={at}", content=piece)
+
     assert declare().json()["received"] == {"model.safetensors": 0}
     assert send(0, data[:10]).json()["received"] == {"model.safetensors": 10}
     assert send(5, b"xxxxx").json()["received"] == {"model.safetensors": 10}
