@@ -39,6 +39,10 @@ class HasTemplate(Conflict):
 
 def check(template: str, tokens: dict[str, str] | None = None) -> TemplateCheckOut:
     """What the template makes of sample dialogues.  Raises TemplateRefused, TooManyChecks."""
+    if "messages" not in template:
+        raise TemplateRefused(
+            "It never reads `messages`, so nothing of a dialogue is left.", field="chat_template", remedy=READ
+        )
     asked = json.dumps({"template": template, "tokens": EXAMPLE if tokens is None else tokens})
     with turn():
         said = _try(asked)

@@ -99,7 +99,7 @@ def test_a_template_later(sign_in: SignIn, bare: Path) -> None:
     page.locator(".pl-folder").get_by_role("button", name="Register").click()
     expect(page.get_by_text("needs a chat template")).to_be_visible()
     page.get_by_role("link", name="bare").click()
-    page.get_by_label("Chat template").fill("{% for")
+    page.get_by_label("Chat template").fill("{% for messages")
     page.get_by_role("button", name="Give this template").click()
     expect(page.get_by_text("Line 1")).to_be_visible(timeout=TRIED_MS)
     page.get_by_label("Chat template").fill(TEMPLATE)

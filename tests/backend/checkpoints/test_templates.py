@@ -110,7 +110,14 @@ def test_nothing_runs_without(researcher: Client, bare: Path, make_folder: Maker
     assert "errors" in found
 
 
-@pytest.mark.parametrize(("template", "words"), [("{% for", "Line 1"), ("{{ 'a' * 10000000000 }}", "too much memory")])
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{% for messages", "Line 1"),
+        ("{{ messages ~ 'a' * 10000000000 }}", "too much memory"),
+        ("hello", "never reads"),
+    ],
+)
 def test_refused(researcher: Client, bare: Path, template: str, words: str) -> None:
     """A template that breaks or eats the machine is refused, and neither it nor the checkpoint is kept."""
     made = register(researcher, bare, chat_template=template)
@@ -124,7 +131,7 @@ def test_refused(researcher: Client, bare: Path, template: str, words: str) -> N
 @pytest.mark.slow
 def test_without_an_end(researcher: Client) -> None:
     """A template that never comes to an end is stopped, and the server goes on."""
-    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    loop = "{{ messages }}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 
     assert "end" in try_out(researcher, loop)["detail"]
 
