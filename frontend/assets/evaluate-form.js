@@ -31,11 +31,11 @@ class Form {
 
   contestants() {
     const rows = this.checkpoints.map((one) => {
-      const box = h("input", { type: "checkbox", checked: this.chosen.includes(one.id), disabled: one.available === false });
+      const box = h("input", { type: "checkbox", checked: this.chosen.includes(one.id), disabled: one.available === false || one.chat_template === "missing" });
       box.addEventListener("change", () => this.tick(one.id, box));
       const place = h("span.pl-eval-place");
       return { id: one.id, place, element: h("label.pl-check.pl-eval-contestant", box, h("span.pl-grow.pl-cut", { title: one.name }, one.name), place,
-        one.toy ? badge("toy", "warn") : null, one.available === false ? badge("files missing", "bad") : null, h("span.pl-muted", millions(one.parameters))) };
+        one.toy ? badge("toy", "warn") : null, one.available === false ? badge("files missing", "bad") : one.chat_template === "missing" ? badge("needs a chat template", "warn") : null, h("span.pl-muted", one.endpoint ? "endpoint" : millions(one.parameters))) };
     });
     this.rows = rows;
     this.contestantError = h("small.pl-field-error", { role: "alert" });
