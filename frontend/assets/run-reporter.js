@@ -11,7 +11,7 @@ const HOURS = [[8, "8 hours"], [24, "a day"], [72, "3 days"], [24 * 7, "a week"]
 export function reporter(now) {
   const element = h("section.pl-card.pl-stack.tight", { "aria-label": "Trained elsewhere", hidden: true });
   const open = () => moving(now()) || now().state === "lost";
-  const hours = h("select.pl-input", { "aria-label": "How long the token is good for" }, HOURS.map(([value, words]) => h("option", { value, selected: value === 72 }, words)));
+  const hours = h("select.pl-input.pl-run-hours", { "aria-label": "How long the token is good for" }, HOURS.map(([value, words]) => h("option", { value, selected: value === 72 }, words)));
 
   async function refresh() {
     element.hidden = now().place !== "elsewhere" || !open();
