@@ -71,6 +71,7 @@ def add_checkpoint(folder: Path, name: str = "Tiny") -> Checkpoint:
             architecture=facts.architecture,
             parameters=facts.parameters,
             max_tokens=facts.max_tokens,
+            own_template=facts.template,
         )
         session.add(row)
         session.flush()

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
-from tests.checkpoints import make_llama
+from backend.settings import Settings
+from tests import loop
+from tests.checkpoints import TEMPLATE, make_llama
 from workers import answering
 from workers.answering import Refused, Shelf, Watch
 
@@ -63,3 +66,18 @@ def test_the_heart_beats_while_something_loads(monkeypatch: pytest.MonkeyPatch) 
             time.sleep(0.01)
 
     assert len(asked) >= 3
+
+
+def test_a_given_template_is_used(tmp_path: Path, clean: None, settings: Settings) -> None:
+    """Weights without a chat template answer by the one they were given, and their folder stays as it was."""
+    folder = make_llama(tmp_path / "bare", ["a b c"])
+    (folder / "chat_template.jinja").unlink()
+    before = sorted(path.name for path in folder.iterdir())
+    row = loop.add_checkpoint(folder)
+    assert not row.own_template
+    row.template = TEMPLATE
+
+    answers = Shelf().get(row, Watch(lambda: True)).generate([[{"role": "user", "content": "a"}]], Sampling())
+
+    assert answers[0].tokens > 0
+    assert sorted(path.name for path in folder.iterdir()) == before
