@@ -48,7 +48,7 @@ def test_columns_are_mapped_and_losses_told(sign_in: SignIn, tmp_path: Path) -> 
     bring_in(page, path, look)
     expect(page.locator("#pl-title")).to_have_text("own columns")
     page.get_by_role("button", name="Export").click()
-    expect(page.get_by_text("Nothing is lost")).to_be_visible()
+    expect(page.get_by_text("Nothing is lost", exact=True)).to_be_visible()
     page.get_by_label("Format", exact=True).select_option("openai_preference")
     expect(page.get_by_text("20 of 20 rows have columns of their own")).to_be_visible()
     with page.expect_download() as download:
