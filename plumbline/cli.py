@@ -141,6 +141,19 @@ def train(
         )
 
 
+@app.command("convert-config")
+def convert_config(
+    file: Annotated[Path, typer.Argument(help="YAML, JSON or a saved command line; - reads standard input.")],
+    devices: Annotated[int, typer.Option(min=1, help="Processes it was meant for, where the file does not say.")] = 1,
+) -> None:
+    """Turn a configuration of TRL or LLaMA-Factory into a run spec, and tell what became of each value."""
+    if str(file) != "-" and not file.is_file():
+        _fail(f"{file} is no file.")
+    from plumbline import convert_config as converting
+
+    raise typer.Exit(converting.run(file, devices))
+
+
 @app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint's folder.", exists=True, file_okay=False)],
@@ -172,6 +185,36 @@ def tour(
         from plumbline.tour import walk
 
         walk(url, token, Size(pairs, label, prompts))
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="The archive to write, or with --verify to read.")],
+    data: Data = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Only read an archive and check all of it.")] = False,
+    with_secrets: Annotated[
+        bool, typer.Option("--with-secrets", help="Also the key of stored tokens: keep such an archive locked away.")
+    ] = False,
+) -> None:
+    """Write database, snapshots, checkpoints and waiting uploads into one archive, while the program runs or not."""
+    _set(DATA=data)
+    with _plain_troubles():
+        from plumbline.backup import terminal
+
+        terminal.verify(target) if verify else terminal.back_up(target, secrets=with_secrets)
+
+
+@app.command()
+def restore(
+    archive: Annotated[Path, typer.Argument(help="What `plumbline backup` wrote.", exists=True, dir_okay=False)],
+    data: Data = None,
+) -> None:
+    """Bring a backup back into an empty data folder (and an empty DATABASE_URL, where one is named)."""
+    _set(DATA=data)
+    with _plain_troubles():
+        from plumbline.backup import terminal
+
+        terminal.bring_back(archive)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from backend.accounts.schemas import Page
 from backend.audit import service as audit
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
 from backend.runs import preflight, readings, service, views
+from backend.runs.convert import ConvertIn, ConvertOut, convert
 from backend.runs.models import Run
 from backend.runs.presets import PRESETS
 from backend.runs.schemas import (
@@ -35,6 +36,12 @@ Word = Annotated[str, StringConstraints(max_length=200)]
 def check_run(body: dict[str, Any], _: Researcher, project: ProjectDep, session: SessionDep) -> PreflightOut:
     """What would be wrong with a run, and what it would take. Nothing is stored."""
     return preflight.check(session, project, body)
+
+
+@router.post("/runs/convert")
+def convert_config(body: ConvertIn, _: Researcher, project: ProjectDep, session: SessionDep) -> ConvertOut:
+    """A configuration of TRL or LLaMA-Factory as a run: the recipe, what was understood, what was not."""
+    return convert(session, project, body)
 
 
 @router.get("/run-form")
