@@ -384,3 +384,11 @@ def test_public_files(shared_data: Path, name: str, format: str, kind: str, good
     assert sum(isinstance(row, Item) and row.kind == kind for row in found) == good, [
         r for r in found if isinstance(r, RowError)
     ][:3]
+
+
+def test_the_guide_shows_every_format() -> None:
+    """The page about formats has the example row and the notes of each."""
+    guide = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+    for name, form in FORMATS.items():
+        assert f"(`{name}`)" in guide
+        assert all(said in guide for said in (form.EXAMPLE, *form.NOTES)), name
