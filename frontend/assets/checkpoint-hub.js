@@ -20,9 +20,10 @@ export function hub(close) {
   const place = h("div.pl-stack");
   const wanted = () => ({ hub_id: id.value.trim(), revision: revision.value.trim() || "main", ...(secret.value ? { secret: secret.value } : {}) });
   const fail = (error) => {
-    if (!fields[error.field]) return toastError(error);
-    const bad = error.field === "hub_id" && !error.remedy;
-    showError(fields[error.field], bad ? "That is no model's name: write owner/model." : [error.detail, error.remedy].filter(Boolean).join(" "));
+    const name = (error.field || "").replace("query.", "");
+    if (!fields[name]) return toastError(error);
+    const bad = name === "hub_id" && !error.remedy;
+    showError(fields[name], bad ? "That is no model's name: write owner/model." : [error.detail, error.remedy].filter(Boolean).join(" "));
     return null;
   };
   const look = async (event) => {
