@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
 from plumbline.accounts import account_for, may_pass, own
-from plumbline.servers import Postgres, Server, Valkey
+from plumbline.servers import Postgres, Server, ServerFailed, Valkey
 
 LOOK_SECONDS = 0.2  # whoever asks who holds a folder holds it for a moment
 SOCKET_PATH_BYTES = 100  # the kernel's limit is 108 on Linux, 104 elsewhere
+RESTORING = ".restoring"  # in a data folder: a restore that has not ended
 _LONGEST_SOCKET = ".s.PGSQL.5432.lock"
 
 
@@ -145,6 +146,7 @@ class Embedded:
         create_data_folder(self.folder)
         self.lock.take()
         try:
+            refuse_half_restored(self.folder)
             self._sockets = socket_folder(self.folder)
             if self.wanted[0]:
                 self._postgres = Postgres(self.folder, self._sockets, fsync=self.fsync)
@@ -203,6 +205,12 @@ def create_data_folder(folder: Path) -> None:
             os.chown(folder, 0, account.gid)
             folder.chmod(0o710)
     (folder / "logs").mkdir(mode=0o700, exist_ok=True)
+
+
+def refuse_half_restored(folder: Path) -> None:
+    """Raises ServerFailed for a folder in which a restore was cut off: what it holds is not whole."""
+    if (folder / RESTORING).exists():
+        raise ServerFailed(f"A restore into {folder} was cut off. Run `plumbline restore` again.")
 
 
 def socket_folder(folder: Path) -> Path:
