@@ -32,7 +32,8 @@ uvicorn.run(create_app(get_settings()), port=int(sys.argv[1]), log_level="error"
 """
 LONG = {
     "duration": {"steps": 100_000},
-    "evaluate": {"every_steps": 50, "samples": 0},
+    "evaluate": {"every_steps": 100, "samples": 0},
+    "batch": {"examples_per_step": 32},
     "keep": {"last": 1, "best": None},
 }
 MINE = ("DATABASE_URL", "REDIS_URL", "PLUMBLINE_DATA")
