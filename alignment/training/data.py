@@ -11,6 +11,7 @@ from alignment.formats import FileRefused, RowError, snapshot
 from alignment.formats import read as read_file
 from alignment.formats.preference import Policy, decide
 from alignment.formats.split import split_of
+from alignment.formats.writing import NOUNS
 from alignment.training.errors import BadData
 from alignment.training.spec import Source
 
@@ -75,6 +76,9 @@ def _from_file(path: Path, format: str) -> Iterator[Pair]:
             raise BadData(
                 f"{path.name}, line {item.line}, {item.field}: {item.reason}", "Correct the line, or remove it."
             )
+        if item.kind != "paired" or item.has_media:
+            held = NOUNS[item.kind] if item.kind != "paired" else "pictures, sound, video or files"
+            raise BadData(f"{path.name}, line {item.line} holds {held}.", "A preference run needs pairs of texts.")
         split = split_of("", item.prompt_hash)
         decision = decide(item, policy)
         if split == "test" or isinstance(decision, str):

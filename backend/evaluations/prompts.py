@@ -2,10 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import cast, func, select
+from sqlalchemy.dialects.postgresql import JSONPATH, distinct_on
 from sqlalchemy.orm import Session
 
 from alignment.formats.canonical import hash_of
@@ -45,6 +45,10 @@ def draw(session: Session, project: Project, wanted: PromptsIn, seed: int) -> Dr
     return _of_dataset(session, project, wanted.dataset_id, wanted, seed)
 
 
+MEDIA: Final = '$[*].parts[*] ? (@.type != "text")'
+"""What a prompt has that a checkpoint here cannot be shown."""
+
+
 def of_text(text: str) -> Prompt:
     """One user message."""
     return of_messages([{"role": "user", "content": text}])
@@ -56,7 +60,7 @@ def of_messages(messages: Sequence[dict[str, Any]]) -> Prompt:
 
 def _of_dataset(session: Session, project: Project, dataset_id: uuid.UUID, wanted: PromptsIn, seed: int) -> Drawn:
     dataset = datasets.find(session, project, dataset_id)
-    where = [Item.dataset_id == dataset.id]
+    where = [Item.dataset_id == dataset.id, ~func.jsonb_path_exists(Item.prompt, cast(MEDIA, JSONPATH))]
     if wanted.split is not None:
         where.append(Item.split == wanted.split)
     available = session.scalar(select(func.count(Item.prompt_hash.distinct())).where(*where)) or 0

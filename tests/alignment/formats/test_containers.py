@@ -241,3 +241,15 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
         tracemalloc.stop()
 
     assert peaks[1] < peaks[0] * 1.5
+
+
+def test_the_limit_holds_for_parquet(tmp_path: Path) -> None:
+    """A row of Parquet that is longer than a row may be is left out with its number; the others are read."""
+    rows = [{"prompt": "p", "chosen": "good " * size, "rejected": "bad"} for size in (1, 50_000, 2)]
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    found = read(path, max_row_bytes=100_000)
+
+    assert [type(row) for row in found] == [Item, RowError, Item]
+    assert isinstance(found[1], RowError)
+    assert (found[1].line, "at most 100,000" in found[1].reason) == (2, True)
