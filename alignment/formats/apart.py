@@ -74,9 +74,11 @@ def parquet(
                 if isinstance(last, dict) and "row" not in last:
                     break
                 yield RowError(number, *last) if isinstance(last, list) else (number, last["row"])
-                if progress is not None and number % 100 == 0:
-                    progress(int(size * last["share"]) if isinstance(last, dict) else 0)
+                if progress is not None and number % 100 == 0 and isinstance(last, dict):
+                    progress(int(size * last["share"]))
             if last == {}:
+                if progress is not None:
+                    progress(size)
                 return
             raise FileRefused(*_answer(child.wait(), orjson.dumps(last or {}))["refused"])
         finally:
