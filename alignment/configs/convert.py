@@ -24,7 +24,8 @@ class Converted:
 
     `recipe` has the parts of a spec but checkpoint and data, which are named beside it as the configuration names
     them.  `understood` is `{key, value, becomes}`, `ignored` `{key, value, why}`; `differs`,
-    `{field, value, ours, why}`, is what was not said in so many words: above all that tool's defaults, which were taken, where they are not ours.
+    `{field, value, ours, why}`, is what was not said in so many words: above all that tool's defaults, which were
+    taken, where they are not ours.
     """
 
     tool: str

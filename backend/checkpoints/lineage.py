@@ -7,9 +7,10 @@ from sqlalchemy.orm import Session
 
 from backend.checkpoints import service
 from backend.checkpoints.models import Checkpoint
-from backend.checkpoints.schemas import Ancestor, EvaluationRef, LineageOut, RunRef, SnapshotRef
+from backend.checkpoints.schemas import Ancestor, DataRef, EvaluationRef, LineageOut, RunRef, SnapshotRef
 from backend.datasets.models import Dataset, Snapshot
 from backend.evaluations.models import Evaluation
+from backend.runs import mixture
 from backend.runs.models import Run
 
 LONGEST = 1000
@@ -26,6 +27,7 @@ def trace(session: Session, checkpoint: Checkpoint) -> LineageOut:
                 checkpoint=service.out(current),
                 run=RunRef.model_validate(run) if run else None,
                 snapshot=_snapshot(session, run.snapshot_id) if run else None,
+                data=[DataRef.model_validate(one) for one in mixture.shown(session, run.id)] if run else [],
             )
         )
         current = session.get(Checkpoint, current.parent_id) if current.parent_id else None

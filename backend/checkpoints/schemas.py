@@ -205,6 +205,18 @@ class SnapshotRef(Out):
     counts: dict[str, Any]
 
 
+class DataRef(Out):
+    """One of the snapshots that a run trained on, and its share of the draws (null: all examples alike)."""
+
+    snapshot_id: uuid.UUID
+    hash: str
+    dataset_id: uuid.UUID
+    dataset: str
+    train: int
+    weight: float | None
+    share: float | None
+
+
 class EvaluationRef(Out):
     """An evaluation in which a checkpoint took part."""
 
@@ -220,6 +232,7 @@ class Ancestor(Out):
     checkpoint: CheckpointOut
     run: RunRef | None
     snapshot: SnapshotRef | None
+    data: list[DataRef] = []
 
 
 class LineageOut(Out):

@@ -18,6 +18,7 @@ from backend.evaluations.models import Evaluation, Match
 from backend.evaluations.said import PEOPLE, Rule, Said, pairs, query
 from backend.exports.models import Export
 from backend.labels.models import Label
+from backend.runs import mixture
 from backend.runs.models import Run
 
 LONGEST_CHAIN = 100
@@ -73,7 +74,7 @@ def _training(session: Session, run: Run) -> Training:
         run=run.name,
         objective=objective if isinstance(objective, dict) else {"name": run.objective},
         spec=run.spec,
-        data=[_data(session, run.snapshot_id)],
+        data=[_data(session, part.snapshot.id) for part in mixture.of(session, run.id)],
     )
 
 

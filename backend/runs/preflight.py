@@ -15,8 +15,8 @@ from backend.datasets import service as datasets
 from backend.datasets import snapshots
 from backend.errors import AppError
 from backend.projects.models import Project
-from backend.runs import counts, estimate, service, spec
-from backend.runs.schemas import EstimateOut, Finding, PreflightOut, RunIn
+from backend.runs import counts, estimate, mixture, service, spec
+from backend.runs.schemas import EstimateOut, Finding, Ingredient, PreflightOut, RunIn
 
 FEW_PAIRS = 50
 HIGH_RATE = {"full": 1e-4, "lora": 5e-3}
@@ -56,13 +56,13 @@ class _Check:
     def result(self) -> PreflightOut:
         base = self._usable(self.body.checkpoint_id, "checkpoint_id")
         reference = self._usable(self.body.reference_id, "reference_id") if self.body.reference_id else None
-        pairs, path = self._data()
+        pairs, data = self._data()
         if pairs is not None:
             self._look_at_data(pairs)
         if base is None or pairs is None:
             return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=None, yaml=None)
         told = storage.shown(reference.path) if reference else None
-        whole = spec.with_paths(self.body.recipe(), storage.shown(base.path), told, path)
+        whole = spec.with_paths(self.body.recipe(), storage.shown(base.path), told, data)
         self.errors += [Finding(field=field, detail=detail) for field, detail in estimate.unsupported(whole)]
         self.warnings += self._doubts(base)
         taken = self._estimate(base, reference, whole, pairs.train)
@@ -90,22 +90,34 @@ class _Check:
             self._refuse(error, field)
             return None
 
-    def _data(self) -> tuple[counts.Pairs | None, str]:
-        try:
-            if self.body.snapshot_id is not None:
-                snapshot = snapshots.find(self.session, self.project, self.body.snapshot_id)
-                service.refuse_unsuited(snapshot.kind, "snapshot_id")
-                return counts.of_snapshot(snapshot), storage.shown(snapshot.path)
-            assert self.body.dataset_id is not None  # noqa: S101  (RunIn has exactly one of the two)
-            dataset = datasets.find(self.session, self.project, self.body.dataset_id)
-            service.refuse_unsuited(dataset.kind, "dataset_id")
-            return counts.of_dataset(self.session, dataset, self.body.policy), SNAPSHOT_TO_BE
-        except AppError as error:
-            self._refuse(error, "snapshot_id" if self.body.snapshot_id else "dataset_id")
-            return None, ""
+    def _data(self) -> tuple[counts.Pairs | None, list[tuple[str, float | None]]]:
+        """The pairs of all parts together, and where each will lie."""
+        found: list[counts.Pairs] = []
+        places: list[tuple[str, float | None]] = []
+        for field, part in self.body.ingredients():
+            try:
+                pairs, place = self._part(field, part)
+                mixture.refuse_empty(pairs.train, part.weight, field)
+            except AppError as error:
+                self._refuse(error, field)
+                return None, []
+            found.append(pairs)
+            places.append((place, part.weight))
+        train, validation = sum(one.train for one in found), sum(one.validation for one in found)
+        return counts.Pairs(train, validation, exact=all(one.exact for one in found)), places
+
+    def _part(self, field: str, part: Ingredient) -> tuple[counts.Pairs, str]:
+        if part.snapshot_id is not None:
+            snapshot = snapshots.find(self.session, self.project, part.snapshot_id)
+            mixture.refuse_unsuited(snapshot.kind, field)
+            return counts.of_snapshot(snapshot), storage.shown(snapshot.path)
+        assert part.dataset_id is not None  # noqa: S101  (an ingredient has exactly one of the two)
+        dataset = datasets.find(self.session, self.project, part.dataset_id)
+        mixture.refuse_unsuited(dataset.kind, field)
+        return counts.of_dataset(self.session, dataset, self.body.policy), SNAPSHOT_TO_BE
 
     def _look_at_data(self, pairs: counts.Pairs) -> None:
-        field = "snapshot_id" if self.body.snapshot_id else "dataset_id"
+        field = self.body.ingredients()[0][0]
         try:
             service.refuse_unfitting(pairs.train, self.body, field)
         except AppError as error:

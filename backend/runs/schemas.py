@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from alignment.formats.preference import Policy
@@ -22,6 +22,8 @@ from alignment.training.spec import (
     Precision,
     Seed,
     Tuning,
+    Weight,
+    refuse_some_weights,
 )
 from backend.accounts.schemas import Out
 from backend.datasets.schemas import Name
@@ -29,7 +31,22 @@ from backend.runs.models import Place
 from backend.runs.presets import Preset
 from backend.work import State
 
-BESIDE_THE_SPEC = {"name", "where", "checkpoint_id", "reference_id", "dataset_id", "snapshot_id", "policy"}
+BESIDE_THE_SPEC = {"name", "where", "checkpoint_id", "reference_id", "dataset_id", "snapshot_id", "mixture", "policy"}
+MOST_INGREDIENTS = 16
+
+
+class Ingredient(Part):
+    """One part of the data: a dataset that is frozen, or a snapshot; with the share of the draws that comes from it."""
+
+    dataset_id: uuid.UUID | None = None
+    snapshot_id: uuid.UUID | None = None
+    weight: Weight | None = Field(None, description="Share of the draws, relative to the others; for all or for none.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.dataset_id is None) == (self.snapshot_id is None):
+            raise PydanticCustomError("one_source", "give either dataset_id or snapshot_id, and not both")
+        return self
 
 
 class RunIn(Part):
@@ -44,6 +61,9 @@ class RunIn(Part):
     reference_id: uuid.UUID | None = Field(None, description="Reference; empty for the starting checkpoint.")
     dataset_id: uuid.UUID | None = Field(None, description="Dataset to freeze and train on.")
     snapshot_id: uuid.UUID | None = Field(None, description="Snapshot to train on, instead of a dataset.")
+    mixture: list[Ingredient] | None = Field(
+        None, min_length=2, max_length=MOST_INGREDIENTS, description="Several of them, instead of one."
+    )
     policy: Policy = Field(Policy(), description="How labels become chosen and rejected when a dataset is frozen.")
     objective: ObjectiveSpec
     tuning: Tuning = FullTuning()
@@ -57,11 +77,27 @@ class RunIn(Part):
     devices: Devices = 1
     seed: Seed = 0
 
+    @field_validator("mixture", mode="after")
+    @classmethod
+    def _all_weights_or_none(cls, value: list[Ingredient] | None) -> list[Ingredient] | None:
+        refuse_some_weights([part.weight for part in value or ()])
+        if value and len({(part.dataset_id, part.snapshot_id) for part in value}) < len(value):
+            raise PydanticCustomError("named_twice", "name each dataset once, and give it more weight instead")
+        return value
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.dataset_id is None) == (self.snapshot_id is None):
-            raise PydanticCustomError("one_source", "give either dataset_id or snapshot_id, and not both")
+        if sum(given is not None for given in (self.dataset_id, self.snapshot_id, self.mixture)) != 1:
+            raise PydanticCustomError("one_source", "give dataset_id, snapshot_id or mixture, and only one of them")
         return self
+
+    def ingredients(self) -> list[tuple[str, Ingredient]]:
+        """The parts of the data, each with the path of its field."""
+        alone = Ingredient(dataset_id=self.dataset_id, snapshot_id=self.snapshot_id) if self.mixture is None else None
+        parts = (
+            [("", alone)] if alone else [(f"mixture.{place}.", part) for place, part in enumerate(self.mixture or ())]
+        )
+        return [(f"{path}{'snapshot_id' if part.snapshot_id else 'dataset_id'}", part) for path, part in parts]
 
     def recipe(self) -> dict[str, Any]:
         """What training is told, without its paths: the ids and the policy stand in rows."""
@@ -145,8 +181,22 @@ class RunRow(RunOut):
     sparkline: list[float]
 
 
+class MixedOut(BaseModel):
+    """A snapshot that a run trains on, and its share of the draws (null: all examples are taken alike)."""
+
+    snapshot_id: uuid.UUID
+    hash: str
+    dataset_id: uuid.UUID
+    dataset: str
+    train: int
+    weight: float | None
+    share: float | None
+
+
 class RunDetail(RunRow):
     """One run with its spec."""
+
+    data: list[MixedOut]
 
     spec: dict[str, Any]
     yaml: str

@@ -13,13 +13,9 @@ from backend.accounts.models import User
 from backend.checkpoints import places
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
-from backend.datasets import service as datasets
-from backend.datasets import snapshots
-from backend.datasets.kinds import PURPOSES, instead
-from backend.datasets.models import Kind, Snapshot
 from backend.errors import Invalid, NotFound
 from backend.projects.models import Project
-from backend.runs import estimate, spec
+from backend.runs import estimate, mixture, spec
 from backend.runs.models import Place, Run, RunEvent
 from backend.runs.schemas import RunIn
 from backend.settings import Settings
@@ -35,10 +31,6 @@ class TooManySteps(Invalid):
     title = "Too many steps"
 
 
-class UnsuitedData(Invalid):
-    title = "Unsuited data"
-
-
 def launch(session: Session, project: Project, user: User, body: RunIn, settings: Settings) -> Run:
     """A queued run on a frozen snapshot; a worker is rung after the commit. Nothing is kept when it is refused.
 
@@ -47,9 +39,9 @@ def launch(session: Session, project: Project, user: User, body: RunIn, settings
     base = usable(session, project, body.checkpoint_id, "checkpoint_id")
     if body.reference_id is not None:
         usable(session, project, body.reference_id, "reference_id")
-    snapshot = _frozen(session, project, body, settings)
-    refuse_unsuited(snapshot.kind, "snapshot_id" if body.snapshot_id else "dataset_id")
-    refuse_unfitting(snapshot.counts.get("train", 0), body, "snapshot_id" if body.snapshot_id else "dataset_id")
+    parts = mixture.freeze(session, project, body, settings)
+    examples = sum(part.snapshot.counts.get("train", 0) for part in parts)
+    refuse_unfitting(examples, body, body.ingredients()[0][0])
     run = Run(
         project_id=project.id,
         name=body.name,
@@ -58,13 +50,14 @@ def launch(session: Session, project: Project, user: User, body: RunIn, settings
         objective=body.objective.name,
         checkpoint_id=base.id,
         reference_id=body.reference_id,
-        snapshot_id=snapshot.id,
-        total=estimate.steps(body, snapshot.counts.get("train", 0)),
+        snapshot_id=parts[0].snapshot.id,
+        total=estimate.steps(body, examples),
         place=Place.elsewhere if body.where == "report" else Place.worker,
         created_by=user.id,
     )
     session.add(run)
     session.flush()
+    mixture.keep(session, run.id, parts)
     if run.place is Place.worker:
         queue.ring(session, "train")
     return run
@@ -79,20 +72,6 @@ def usable(session: Session, project: Project, checkpoint_id: uuid.UUID, field: 
         raise NotFound(error.detail, field=field, remedy="Choose another checkpoint.") from error
     checkpoints.require_trainable(found, field)
     return found
-
-
-def _frozen(session: Session, project: Project, body: RunIn, settings: Settings) -> Snapshot:
-    if body.snapshot_id is not None:
-        return snapshots.find(session, project, body.snapshot_id)
-    assert body.dataset_id is not None  # noqa: S101  (RunIn has exactly one of the two)
-    dataset = datasets.find(session, project, body.dataset_id)
-    return snapshots.freeze(session, dataset, body.policy, settings.snapshots)
-
-
-def refuse_unsuited(kind: Kind, field: str) -> None:
-    """Raise UnsuitedData for anything but pairs, saying what such data is for."""
-    if kind is not Kind.paired:
-        raise UnsuitedData(f"It holds {PURPOSES[kind]}", field=field, remedy=instead(kind))
 
 
 def refuse_unfitting(examples: int, body: RunIn, field: str) -> None:
@@ -166,19 +145,19 @@ class Materials(NamedTuple):
     recipe: dict[str, Any]
     base: list[Checkpoint]
     reference: list[Checkpoint] | None
-    snapshot: Snapshot
+    data: list[mixture.Part]
 
     def fetched(self, use: storage.Use) -> Spec:
         """The whole spec with the places on this machine.  Raises StorageTrouble, ObjectMissing, NoSpace."""
         reference = str(places.place(self.reference, use)) if self.reference else None
-        return spec.with_paths(self.recipe, str(places.place(self.base, use)), reference, str(use(self.snapshot.path)))
+        data = [(str(use(part.snapshot.path)), part.weight) for part in self.data]
+        return spec.with_paths(self.recipe, str(places.place(self.base, use)), reference, data)
 
     def shown(self) -> Spec:
         """The whole spec with what people are told of the places."""
         reference = storage.shown(self.reference[0].path) if self.reference else None
-        return spec.with_paths(
-            self.recipe, storage.shown(self.base[0].path), reference, storage.shown(self.snapshot.path)
-        )
+        data = [(storage.shown(part.snapshot.path), part.weight) for part in self.data]
+        return spec.with_paths(self.recipe, storage.shown(self.base[0].path), reference, data)
 
 
 def materials(session: Session, run: Run) -> Materials:
@@ -188,5 +167,5 @@ def materials(session: Session, run: Run) -> Materials:
         run.spec,
         places.chain(session, session.get_one(Checkpoint, run.checkpoint_id)),
         places.chain(session, reference) if reference else None,
-        session.get_one(Snapshot, run.snapshot_id),
+        mixture.of(session, run.id),
     )

@@ -1,5 +1,6 @@
 """From the stored spec, which has ids beside it, to the one that training reads, which has paths; and to YAML."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -7,11 +8,12 @@ import yaml
 from alignment.training.spec import Spec
 
 
-def with_paths(recipe: dict[str, Any], checkpoint: str, reference: str | None, snapshot: str) -> Spec:
-    """The spec as `python -m alignment.training` reads it."""
-    return Spec.model_validate(
-        {**recipe, "checkpoint": checkpoint, "reference": reference, "snapshots": [{"path": snapshot}]}
-    )
+def with_paths(
+    recipe: dict[str, Any], checkpoint: str, reference: str | None, data: Sequence[tuple[str, float | None]]
+) -> Spec:
+    """The spec as `python -m alignment.training` reads it; `data` are the places of snapshots and their weights."""
+    sources = [{"path": path, "weight": weight} for path, weight in data]
+    return Spec.model_validate({**recipe, "checkpoint": checkpoint, "reference": reference, "snapshots": sources})
 
 
 def to_yaml(spec: Spec) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot
-from backend.runs import readings, service, spec
+from backend.runs import mixture, readings, service, spec
 from backend.runs.models import Place, Run
 from backend.runs.schemas import RunDetail, RunOut, RunRow
 from backend.work import State
@@ -49,6 +49,7 @@ def detail(session: Session, run: Run) -> RunDetail:
     )
     return RunDetail(
         **row.model_dump(),
+        data=mixture.shown(session, run.id),
         spec=run.spec,
         yaml=spec.to_yaml(service.materials(session, run).shown()),
         snapshot_hash=session.get_one(Snapshot, run.snapshot_id).hash,
