@@ -59,8 +59,8 @@ def _keys(session: Session, project: Project) -> Iterator[str]:
         for key in session.scalars(select(path).where(owner == project.id, path.not_in(others)).distinct()):
             if storage.is_key(key):
                 yield key
-    for path in session.scalars(select(Upload.path).where(Upload.project_id == project.id)):
-        key = f"uploads/{Path(path).name}"  # what was read where it lay, on the server or a hub, has nothing there
+    for file in session.scalars(select(Upload.path).where(Upload.project_id == project.id)):
+        key = f"uploads/{Path(file).name}"  # what was read where it lay, on the server or a hub, has nothing there
         if storage.fits(key):
             yield key
     yield from _folders(session, project)
