@@ -12,6 +12,7 @@ from alignment.formats import (
     AmbiguousFormat,
     BadRow,
     Item,
+    Message,
     RowError,
     detect,
     helpsteer,
@@ -28,6 +29,9 @@ from alignment.formats.canonical import CHOSEN_FIRST
 from alignment.formats.ranking import RULES
 from alignment.formats.writing import CannotWrite, Export
 
+ASKED: Message = {"role": "user", "content": "Name a color."}
+FIRST: Message = {"role": "assistant", "content": "Red."}
+SECOND: Message = {"role": "assistant", "content": "Blue, I think."}
 USER, RED, BLUE = (
     {"role": "user", "content": "Name a color."},
     {"role": "assistant", "content": "Red."},
@@ -336,7 +340,7 @@ def test_what_could_be_two_formats_is_asked() -> None:
 
 def test_tool_calls_are_kept_or_the_row_is_left_out() -> None:
     """A tool call goes into formats that have them; elsewhere the row is left out and counted, never cut down."""
-    item = Item([USER], [{"role": "assistant", "content": "", "tool_calls": [CALL]}, BLUE])  # type: ignore[list-item,typeddict-item]
+    item = Item([ASKED], [{"role": "assistant", "content": "", "tool_calls": [CALL]}, SECOND])
     item.labels = (CHOSEN_FIRST,)
     kept = {
         name for name, form in FORMATS.items() if "paired" in form.KINDS and list(Export(form, "paired").rows(item))
@@ -352,12 +356,7 @@ def test_tool_calls_are_kept_or_the_row_is_left_out() -> None:
 
 def test_kinds_turn_only_as_stated() -> None:
     """A pair becomes two thumbs, a ranking pairs by a rule that must be named; a prompt becomes nothing else."""
-    pair = Item(
-        [USER],
-        [RED, BLUE],
-        (CHOSEN_FIRST,),
-        {"scores": [2.0, 1.0]},
-    )  # type: ignore[list-item]
+    pair = Item([ASKED], [FIRST, SECOND], (CHOSEN_FIRST,), {"scores": [2.0, 1.0]})
     rows = list(Export(FORMATS["kto"], "paired").rows(pair))
     assert [row["kto_tag"] for row in rows] == [True, False]
 
