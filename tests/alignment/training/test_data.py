@@ -24,8 +24,8 @@ def nothing() -> None:
 
 
 def pair(prompt: str, chosen: str, rejected: str) -> Pair:
-    answers = [{"role": "assistant", "content": text} for text in (chosen, rejected)]
-    return Pair("p", "train", [{"role": "user", "content": prompt}], *answers)
+    better, worse = ({"role": "assistant", "content": text} for text in (chosen, rejected))
+    return Pair("p", "train", [{"role": "user", "content": prompt}], better, worse)
 
 
 @pytest.fixture
