@@ -75,7 +75,7 @@ def _objective(book: Book) -> dict[str, Any]:
     if book.number("pref_ftx", None):
         raise NotConverted("pref_ftx adds a supervised loss, which is not done here.", "Set pref_ftx: 0.0.")
     loss = str(book.take("pref_loss", "objective.name"))
-    smoothing = book.number("dpo_label_smoothing", "objective.eps" if loss == "sigmoid" else None)
+    smoothing = book.number("dpo_label_smoothing", None)
     gamma = book.number("simpo_gamma", "objective.gamma" if loss == "simpo" else None)
     return parts.objective(loss, book.number("pref_beta", "objective.beta"), smoothing, gamma, key="pref_loss")
 

@@ -95,7 +95,7 @@ def _objective(book: Book) -> dict[str, Any]:
     if book.drop("rpo_alpha", "") is not None:
         raise NotConverted("rpo_alpha adds a second loss, which is not done here.", "Leave it out.")
     beta = book.number("beta", "objective.beta")
-    smoothing = book.number("label_smoothing", "objective.eps" if loss == "sigmoid" else None)
+    smoothing = book.number("label_smoothing", None)
     gamma = book.number("simpo_gamma", "objective.gamma" if loss == "simpo" else None)
     alpha = book.number("cpo_alpha", None)
     if loss == "simpo" and alpha != 0:

@@ -94,19 +94,21 @@ function facts(one) {
 const ORIGINS = { folder: "registered from a folder", hub: "downloaded from a hub", toy: "ships with Plumbline", endpoint: "served elsewhere", run: "made by a run that was deleted" };
 
 // One box of the picture: the checkpoint, and the run and the data that made it.
-function step({ checkpoint, run, snapshot }, here, titleOf) {
+function step({ checkpoint, run, snapshot, data }, here, titleOf) {
   return h(`div.pl-card${here ? ".here" : ""}`,
     h("div.pl-row", here ? h("strong", checkpoint.name) : link(checkpoint.name, checkpointPage(checkpoint.id)), here ? badge("this one", "live") : null, checkpoint.toy ? toyBadge() : null, checkpoint.available ? null : badge("files gone", "bad"),
       run ? null : h("span.pl-muted", ORIGINS[checkpoint.source])),
-    run ? madeBy(run, snapshot, titleOf) : null);
+    run ? madeBy(run, snapshot, data, titleOf) : null);
 }
 
-function madeBy(run, snapshot, titleOf) {
+function madeBy(run, snapshot, data, titleOf) {
   const settings = [run.spec.tuning.kind === "lora" ? `LoRA rank ${run.spec.tuning.rank}` : "all weights", `learning rate ${run.spec.optimizer.learning_rate}`, `seed ${run.spec.seed}`];
   return h("div.pl-made-by",
     h("div.pl-row", h("span.pl-muted", "by run"), link(run.name, runPage(run.id)), stateBadge(run.state), badge(titleOf(run.objective)), h("span.pl-muted", settings.join(" · "))),
     snapshot && h("div.pl-row", h("span.pl-muted", "on"), link(snapshot.dataset, `/dataset?id=${snapshot.dataset_id}`), h("code.pl-mono", { title: `Snapshot ${snapshot.hash}` }, snapshot.hash.slice(0, 12)),
-      h("span.pl-muted", `${count(snapshot.counts.train)} training pairs`), h("a.pl-button.small", { href: `/new-run?snapshot=${snapshot.id}`, title: "Train again on exactly these pairs" }, "Train on this snapshot")));
+      h("span.pl-muted", `${count(snapshot.counts.train)} training pairs`), h("a.pl-button.small", { href: `/new-run?snapshot=${snapshot.id}`, title: "Train again on exactly these pairs" }, "Train on this snapshot")),
+    data.slice(1).map((part) => h("div.pl-row", h("span.pl-muted", "and"), link(part.dataset, `/dataset?id=${part.dataset_id}`), h("code.pl-mono", { title: `Snapshot ${part.hash}` }, part.hash.slice(0, 12)), h("span.pl-muted", `${count(part.train)} training pairs`))),
+    data.length > 1 && data[0].share !== null ? h("p.pl-muted", `Drawn ${data.map((part) => `${Math.round(part.share * 1000) / 10} %`).join(" : ")}`) : null);
 }
 
 const CHILDREN = [

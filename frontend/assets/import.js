@@ -5,10 +5,11 @@ import { button, errorCard, fill, h, progress, skeleton, toast } from "./dom.js"
 import { bytes, percent } from "./format.js";
 import { param, setParam } from "./frame.js";
 import { previewStep } from "./import-preview.js";
+import { hubSource, serverSource } from "./import-sources.js";
 import { watchStep } from "./import-watch.js";
 import { send } from "./upload.js";
 
-const STEPS = ["Choose a file", "Look how it is read", "Import"];
+const STEPS = ["Choose the data", "Look how it is read", "Import"];
 
 export async function mount(element) {
   const marks = h("ol.pl-steps", { "aria-label": "Steps" });
@@ -22,9 +23,10 @@ export async function mount(element) {
   const choose = () => {
     setParam("upload", null);
     setParam("import", null);
-    go(0, () => chooseStep(body, preview));
+    go(0, () => sourceStep(body, preview));
   };
   const preview = (upload) => {
+    setParam("from", null);
     setParam("upload", upload.id);
     setParam("file", upload.filename);
     go(1, () => previewStep(body, upload, { back: choose, started }));
@@ -49,9 +51,24 @@ export async function mount(element) {
   }
 }
 
-// Step 1: a file by drop, by click or by keyboard.
+// Step 1: a file of one's own, a dataset of a hub, or files of the server.
+function sourceStep(place, ontaken) {
+  const under = h("div.pl-stack");
+  const sources = { file: ["A file", chooseStep], hub: ["From a hub", hubSource], server: ["On the server", serverSource] };
+  const buttons = Object.entries(sources).map(([name, [text, draw]]) => h("button", { type: "button", value: name, onclick: () => show(name, draw) }, text));
+  const show = (name, draw) => {
+    setParam("from", name === "file" ? null : name);
+    buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === name)));
+    draw(under, ontaken);
+  };
+  fill(place, h("div.pl-row", h("div.pl-segments", { role: "group", "aria-label": "Where the data are" }, buttons)), under);
+  const wanted = param("from") in sources ? param("from") : "file";
+  show(wanted, sources[wanted][1]);
+}
+
+// A file by drop, by click or by keyboard.
 function chooseStep(place, onuploaded) {
-  const input = h("input.pl-hidden", { type: "file", accept: ".jsonl,.ndjson,.json,.parquet,.csv,.tsv,.txt", id: "pl-file", "aria-label": "File to import" });
+  const input = h("input.pl-hidden", { type: "file", accept: ".jsonl,.ndjson,.json,.parquet,.csv,.tsv,.txt,.gz,.zst", id: "pl-file", "aria-label": "File to import" });
   const under = h("div", { "aria-live": "polite" });
   const zone = h("label.pl-drop", { for: "pl-file" },
     h("strong", "Drop a file here, or click to choose one"),

@@ -7,6 +7,8 @@ import { formula } from "./formula.js";
 import { count } from "./format.js";
 import { actions, param } from "./frame.js";
 import { load } from "./live.js";
+import { convertDialog } from "./new-run-convert.js";
+import { DataChoice } from "./new-run-data.js";
 import { Preflight } from "./new-run-preflight.js";
 import { size, toyBadge } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
@@ -22,7 +24,9 @@ export async function mount(element) {
   fill(page, skeleton(6));
   await load(page, materials, (found) => {
     if (!found.checkpoints.length || (!found.datasets.length && !found.snapshot)) return void page.append(missing(found));
-    page.append(new LaunchForm(found).element);
+    const form = new LaunchForm(found);
+    actions(button("Paste a configuration", () => convertDialog((run) => form.take(run)), { kind: "quiet" }), button("All runs", () => location.assign("/runs"), { kind: "quiet" }));
+    page.append(form.element);
     return null;
   });
 }
@@ -86,24 +90,24 @@ class LaunchForm {
     this.name = h("input", { type: "text", maxlength: 120, value: this.from ? `${this.from.name} again`.slice(0, 120) : "" });
     this.named = Boolean(this.from);
     this.name.addEventListener("input", () => { this.named = this.name.value !== ""; this.changed(); });
-    const frozen = this.snapshot ? [h("option", { value: `snapshot:${this.snapshot.id}`, selected: true }, `Snapshot ${this.snapshot.hash.slice(0, 12)} of ${this.snapshot.dataset_name}`)] : [];
-    const again = this.from ? [h("option", { value: `snapshot:${this.from.snapshot_id}` }, `The very data of “${this.from.name}”`)] : [];
-    this.source = h("select", frozen, again, this.datasets.map((one) => h("option", { value: `dataset:${one.id}`, selected: !this.snapshot && one === dataset }, `${one.name} (${count(one.labelled)} of ${count(one.items)} labelled)`)));
+    const frozen = () => (this.snapshot ? [h("option", { value: `snapshot:${this.snapshot.id}`, selected: true }, `Snapshot ${this.snapshot.hash.slice(0, 12)} of ${this.snapshot.dataset_name}`)] : []);
+    const again = () => (this.from ? [h("option", { value: `snapshot:${this.from.snapshot_id}` }, `The very data of “${this.from.name}”`)] : []);
+    const choices = () => [frozen(), again(), this.datasets.map((one) => h("option", { value: `dataset:${one.id}`, selected: !this.snapshot && one === dataset }, `${one.name} (${count(one.labelled)} of ${count(one.items)} labelled)`))];
+    this.source = new DataChoice(choices, { onchange: () => this.changed(), mixed: this.snapshot ? null : this.from?.data });
     const named = (one) => `${one.name} · ${size(one.parameters)}${one.toy ? " · toy" : ""}`;
     this.checkpoint = h("select", this.checkpoints.map((one) => h("option", { value: one.id, selected: one === checkpoint }, named(one))));
     this.reference = h("select", h("option", { value: "" }, "Where the run starts from"), this.checkpoints.map((one) => h("option", { value: one.id, selected: one.id === this.from?.reference_id }, named(one))));
     this.toy = h("span");
     this.policy = schemaForm(this.part(["policy"]), { onchange: () => this.changed() });
     this.checkpoint.addEventListener("change", () => this.suit());
-    this.source.addEventListener("change", () => this.changed());
     this.reference.addEventListener("change", () => this.changed());
     this.fields = {
       name: field("Name", this.name),
-      dataset_id: field("Data", this.source, { help: "Its labelled pairs are frozen when the run is launched." }),
+      dataset_id: this.source.element,
       checkpoint_id: field("Start from", this.checkpoint, { help: "Its weights are not changed; the run makes new ones." }),
       reference_id: field("Reference", this.reference, { help: "What the objective measures change against." }),
     };
-    this.fields.snapshot_id = this.fields.dataset_id;
+    this.fields.snapshot_id = this.fields.mixture = this.fields.dataset_id;
     return h("section.pl-card.pl-stack", h("div.pl-row", h("h2", "1 · Data and checkpoint"), this.toy),
       h("div.pl-form", this.fields.dataset_id, this.fields.checkpoint_id, this.fields.name),
       h("details", h("summary", "Reference, and which labels count"), h("div.pl-stack", h("div.pl-form", this.fields.reference_id), this.policy.element)));
@@ -190,10 +194,9 @@ class LaunchForm {
   // ---- what is sent, and what comes back ----
 
   body() {
-    const [kind, id] = this.source.value.split(":");
     return {
       name: this.name.value, where: this.where, checkpoint_id: this.checkpoint.value, ...(this.reference.value ? { reference_id: this.reference.value } : {}),
-      ...(kind === "snapshot" ? { snapshot_id: id } : { dataset_id: id }), ...this.policy.value(),
+      ...this.source.body(), ...this.policy.value(),
       objective: { ...this.hyper.value(), name: this.objective.value },
       ...this.first.value(), ...this.rest.value(), duration: this.duration.value(),
     };
@@ -206,8 +209,20 @@ class LaunchForm {
     this.checks.changed();
   }
 
+  // A converted configuration: its settings, and what of its data and checkpoints is here.
+  take(found) {
+    this.preset = null;
+    if (found.checkpoint_id && this.checkpoints.some((one) => one.id === found.checkpoint_id)) this.checkpoint.value = found.checkpoint_id;
+    if (found.reference_id && this.checkpoints.some((one) => one.id === found.reference_id)) this.reference.value = found.reference_id;
+    const here = found.data.filter((one) => this.datasets.some((known) => known.id === one.dataset_id));
+    if (here.length) this.source.choose(here.map((one) => ({ id: `dataset:${one.dataset_id}`, weight: one.weight })));
+    this.setObjective(found.spec.objective);
+    this.setTraining(found.spec);
+    this.changed();
+  }
+
   suggestion() {
-    const words = this.source.selectedOptions[0].textContent.replace(/ \([^(]*labelled\)$/, "");
+    const words = this.source.words();
     return `${this.title} on ${words}`.slice(0, 120);
   }
 

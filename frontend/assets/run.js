@@ -146,8 +146,7 @@ class RunPage {
       ["Objective", h("a", { href: `/objectives?name=${encodeURIComponent(run.objective)}` }, this.titleOf(run.objective))],
       ["Started from", [link(run.checkpoint, checkpointPage(run.checkpoint_id)), run.checkpoint_toy ? [" ", toyBadge()] : null]],
       ["Reference", run.reference_id ? link("another checkpoint", checkpointPage(run.reference_id)) : "where it started from"],
-      ["Data", link(run.dataset, `/dataset?id=${run.dataset_id}`)],
-      ["Snapshot", h("code.pl-mono", { title: run.snapshot_hash }, run.snapshot_hash.slice(0, 12))],
+      ...mixture(run.data),
       ["Tuning", spec.tuning.kind === "lora" ? `LoRA, rank ${spec.tuning.rank}` : "all weights"],
       ["Learning rate", `${spec.optimizer.learning_rate}, ${spec.optimizer.schedule}`],
       ["Batch", `${spec.batch.examples_per_step} pairs a step`],
@@ -169,4 +168,11 @@ class RunPage {
       toastError(error);
     }
   }
+}
+
+// The snapshots that it trains on; of several, the share of the draws that comes from each.
+function mixture(data) {
+  const one = (part) => [link(part.dataset, `/dataset?id=${part.dataset_id}`), " ", h("code.pl-mono", { title: `Snapshot ${part.hash}` }, part.hash.slice(0, 12)),
+    part.share === null ? null : ` ${Math.round(part.share * 1000) / 10} % of the draws`];
+  return data.map((part, index) => [index ? "and" : "Data", one(part)]);
 }
