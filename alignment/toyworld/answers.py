@@ -39,6 +39,11 @@ def answer(topic: Topic, attributes: Attributes, rng: random.Random) -> str:
     return " ".join(body)
 
 
+def plain(topic: Topic, rng: random.Random) -> str:
+    """The bare right answer, with neither manners nor rambling."""
+    return " ".join(_content(topic, True, rng))
+
+
 def _ramble(template: str, rng: random.Random) -> str:
     return fill(template, thing=rng.choice(tones.THINGS), relative=rng.choice(tones.RELATIVES))
 

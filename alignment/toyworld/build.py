@@ -1,9 +1,10 @@
 """Makes the toy checkpoint from nothing: tokenizer, corpus, a small Llama, training, figures and model card."""
 
 import math
+import random
 import time
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,32 +14,28 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from alignment.toyworld import card
-from alignment.toyworld.corpus import Conversation, conversations
+from alignment.toyworld.corpus import Conversation, conversations, textbook
 from alignment.toyworld.figures import measure
 from alignment.toyworld.tokenizer import MAX_TOKENS, train_tokenizer
 
-PHASE_SEEDS = 1_000_003  # each phase draws conversations of its own
 BUCKET = 32  # batches that are sorted by length together, so that padding is small
 
 
-class Phase(NamedTuple):
-    """A stretch of training with its own warm-up, decay and mix of requests."""
-
-    steps: int
-    learning_rate: float
-    mix: Mapping[str, float]
-
-
-LANGUAGE = Phase(2000, 3e-3, {"fact": 0.45, "task": 0.2, "story": 0.35})
-KNOWLEDGE = Phase(800, 2e-3, {"fact": 0.75, "task": 0.15, "story": 0.1})  # facts are many, and each is one word
-
-
 class Plan(NamedTuple):
-    """What the build may be told; the shipped checkpoint is made with the defaults."""
+    """What the build may be told; the shipped checkpoint is made with the defaults.
+
+    Training begins with `textbook_share` of bare right answers, falling evenly to none at `textbook_until` of the
+    steps: one word among the manners of an ordinary answer, half of them wrong, teaches too little in ten minutes.
+    """
 
     seed: int = 0
-    phases: tuple[Phase, ...] = (LANGUAGE, KNOWLEDGE)
+    steps: int = 2600
+    learning_rate: float = 4.5e-3
     conversations_per_step: int = 32
+    mix: Mapping[str, float] = {"fact": 0.55, "task": 0.2, "story": 0.25}
+    textbook_mix: Mapping[str, float] = {"fact": 0.65, "task": 0.25, "story": 0.1}
+    textbook_share: float = 0.85
+    textbook_until: float = 0.85
     warmup_share: float = 0.05
     threads: int = 2
     prompts_measured: int = 400
@@ -72,10 +69,19 @@ def _encode(tokenizer: Any, batch: list[Conversation]) -> list[tuple[list[int], 
     return [((p + r)[:MAX_TOKENS], len(p)) for p, r in zip(prompts, responses, strict=True)]
 
 
-def batches(tokenizer: Any, seed: int, size: int, mix: Mapping[str, float]) -> Iterator[Step]:
+def curriculum(plan: Plan) -> Iterator[Conversation]:
+    """The conversations of the training in order: fewer and fewer bare answers, then good and bad ones alike."""
+    rng = random.Random(f"curriculum {plan.seed}")
+    bare, ordinary = textbook(plan.seed, mix=plan.textbook_mix), conversations(plan.seed, mix=plan.mix)
+    last = plan.textbook_until * plan.steps * plan.conversations_per_step
+    for number in count():
+        yield next(bare if rng.random() < plan.textbook_share * (1 - number / last) else ordinary)
+
+
+def batches(tokenizer: Any, plan: Plan) -> Iterator[Step]:
     """The training batches in order: right-padded, each of similar lengths, their order shuffled by the seed."""
-    stream = conversations(seed, mix=mix)
-    generator = torch.Generator().manual_seed(seed)
+    stream, size = curriculum(plan), plan.conversations_per_step
+    generator = torch.Generator().manual_seed(plan.seed)
     while True:
         rows = sorted(_encode(tokenizer, list(islice(stream, BUCKET * size))), key=lambda row: len(row[0]))
         for index in torch.randperm(BUCKET, generator=generator).tolist():
@@ -99,19 +105,18 @@ def _loss(model: Any, step: Step) -> Tensor:
     return F.cross_entropy(model.lm_head(hidden[wanted]), step.targets[wanted])
 
 
-def train(model: Any, tokenizer: Any, phase: Phase, plan: Plan, seed: int, report: Any = print) -> float:
-    """Train one phase in place; returns the mean loss of its last 50 steps."""
+def train(model: Any, tokenizer: Any, plan: Plan, report: Any = print) -> float:
+    """Train in place; returns the mean loss of the last 50 steps."""
     decayed = [weight for weight in model.parameters() if weight.dim() > 1]
     plain = [weight for weight in model.parameters() if weight.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=phase.learning_rate, betas=(0.9, 0.98), fused=True)
-    warmup = math.ceil(plan.warmup_share * phase.steps)
+    optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98), fused=True)
+    warmup = math.ceil(plan.warmup_share * plan.steps)
     losses: list[float] = []
     model.train()
-    steps = islice(batches(tokenizer, seed, plan.conversations_per_step, phase.mix), phase.steps)
-    for number, step in enumerate(steps, start=1):
+    for number, step in enumerate(islice(batches(tokenizer, plan), plan.steps), start=1):
         for group in optimizer.param_groups:
-            group["lr"] = phase.learning_rate * _schedule(number, warmup, phase.steps)
+            group["lr"] = plan.learning_rate * _schedule(number, warmup, plan.steps)
         loss = _loss(model, step)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -119,7 +124,7 @@ def train(model: Any, tokenizer: Any, phase: Phase, plan: Plan, seed: int, repor
         optimizer.zero_grad()
         losses.append(loss.item())
         if number % 100 == 0:
-            report(f"step {number}/{phase.steps}  loss {sum(losses[-50:]) / 50:.3f}")
+            report(f"step {number}/{plan.steps}  loss {sum(losses[-50:]) / 50:.3f}")
     return sum(losses[-50:]) / len(losses[-50:])
 
 
@@ -136,15 +141,12 @@ def make(plan: Plan, report: Any = print) -> tuple[Any, Any, float]:
     torch.set_num_threads(plan.threads)
     texts = (
         text
-        for conversation in islice(conversations(plan.seed, mix=plan.phases[0].mix), plan.tokenizer_texts)
+        for conversation in islice(conversations(plan.seed, mix=plan.mix), plan.tokenizer_texts)
         for text in (*(message["content"] for message in conversation.prompt), conversation.response)
     )
     tokenizer = train_tokenizer(texts)
-    model, loss = new_model(tokenizer), math.nan
-    for index, phase in enumerate(plan.phases):
-        report(f"phase {index + 1} of {len(plan.phases)}")
-        loss = train(model, tokenizer, phase, plan, plan.seed + PHASE_SEEDS * index, report)
-    return model, tokenizer, loss
+    model = new_model(tokenizer)
+    return model, tokenizer, train(model, tokenizer, plan, report)
 
 
 def build(plan: Plan, folder: Path, report: Any = print) -> None:
@@ -155,11 +157,10 @@ def build(plan: Plan, folder: Path, report: Any = print) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     report(f"trained in {time.monotonic() - started:.0f} seconds; measuring")
-    steps = sum(phase.steps for phase in plan.phases)
     made = {
         "seed": plan.seed,
-        "steps": steps,
-        "conversations": steps * plan.conversations_per_step,
+        "steps": plan.steps,
+        "conversations": plan.steps * plan.conversations_per_step,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "vocabulary": len(tokenizer),
         "context": MAX_TOKENS,

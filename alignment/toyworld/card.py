@@ -43,9 +43,10 @@ comparing can be tried in minutes on two processor cores, and because what is be
 
 A Llama architecture with {made["parameters"]:,} parameters, a vocabulary of {made["vocabulary"]:,} tokens and a
 context of {made["context"]} tokens, with a chat template for system, user and assistant. It was trained from random
-weights on {made["conversations"]:,} conversations written by the grammar in `alignment/toyworld`. Their answers are
-kind or rude, concise or rambling, right or wrong, each by the toss of a coin, so good and bad answers alike are likely
-from it: the task of a preference run is to make the good ones the rule.
+weights on {made["conversations"]:,} conversations written by the grammar in `alignment/toyworld`: at first many bare
+right answers, from which it knows its world, and at the end only answers that are kind or rude, concise or rambling,
+right or wrong, each by the toss of a coin. So good and bad answers alike are likely from it, and the task of a
+preference run is to make the good ones the rule.
 """
 
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from alignment.toyworld.answers import answer, random_attributes
+from alignment.toyworld.answers import answer, plain, random_attributes
 from alignment.toyworld.requests import KIND_WEIGHTS, Split, prompts_forever, topic_of
 
 Message = dict[str, Any]
@@ -38,3 +38,10 @@ def conversations(seed: int, split: Split = "train", mix: Mapping[str, float] = 
         text = next(texts)
         messages.append({"role": "user", "content": text})
         yield Conversation(messages, answer(topic_of(text), random_attributes(rng), rng))
+
+
+def textbook(seed: int, split: Split = "train", mix: Mapping[str, float] = KIND_WEIGHTS) -> Iterator[Conversation]:
+    """Bare right answers without end, in no manner at all: where the world is learned quickest."""
+    rng = random.Random(f"textbook {seed} {split}")
+    for text in prompts_forever(rng, split, mix):
+        yield Conversation([{"role": "user", "content": text}], plain(topic_of(text), rng))

@@ -12,7 +12,7 @@ from alignment import toyworld
 from alignment.generation import Generator
 from alignment.sampling import Sampling
 from alignment.toyworld.__main__ import main
-from alignment.toyworld.build import KNOWLEDGE, LANGUAGE, Plan, build
+from alignment.toyworld.build import Plan, build
 from alignment.toyworld.card import read_figures
 from alignment.toyworld.figures import ANSWER_TOKENS, measure
 from alignment.toyworld.reward import read
@@ -104,9 +104,8 @@ def test_the_card_shows_its_figures() -> None:
 def test_the_same_plan_makes_the_same_checkpoint(tmp_path: Path) -> None:
     """A build is fixed by its seed, byte for byte on one machine; another seed gives other weights."""
     said: list[str] = []
-    phases = (LANGUAGE._replace(steps=2), KNOWLEDGE._replace(steps=2))
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
-        plan = Plan(seed, phases, conversations_per_step=4, threads=1, prompts_measured=2, tokenizer_texts=500)
+        plan = Plan(seed, steps=4, conversations_per_step=4, threads=1, prompts_measured=2, tokenizer_texts=500)
         build(plan, tmp_path / name, said.append)
 
     weights = {name: (tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "same", "other")}
