@@ -26,7 +26,7 @@ function row({ dataset_id: id, name, toy, progress: { total, labelled, left } },
   return h(
     "div.pl-card.pl-judge-dataset",
     h("div.pl-grow", h("h2.pl-cut", { title: name }, name, toy && h("span.pl-badge", "toy")), progress(labelled, total, `Labelled pairs of ${name}`),
-      h("p.pl-muted", `${count(labelled)} of ${count(total)} labelled · ${numbers}`)),
+      h("p.pl-muted", `${count(labelled)} of ${count(total)} labelled by people · ${numbers}`)),
     h("a.pl-button", { href: `/label?dataset=${encodeURIComponent(id)}`, class: first ? "primary" : null }, left ? "Label" : "Look"),
   );
 }

@@ -271,7 +271,7 @@ def test_choosing_a_dataset(sign_in: SignIn) -> None:
     expect(page.get_by_role("heading", name="Nothing to label yet")).to_be_visible()
     numbered(1)
     page.reload()
-    expect(page.get_by_text("0 of 1 labelled · 1 pair left for you")).to_be_visible()
+    expect(page.get_by_text("0 of 1 labelled by people · 1 pair left for you")).to_be_visible()
     page.get_by_role("link", name="Label", exact=True).last.click()
     prompt(page, "Question 0")
     page.keyboard.press("4")
