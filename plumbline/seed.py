@@ -25,7 +25,9 @@ def tour(session: Session, project: Project) -> None:
         PROMPTS_NAME,
         held_out(HELD_OUT),
         kind=Kind.prompts,
-        description="Requests of the toy world that no training pair asks, for evaluations with the judge "Truth of the toy world".",
+        description=(
+            "Requests of the toy world that no training pair asks, for evaluations judged by 'Truth of the toy world'."
+        ),
         toy=True,
     )
     datasets.create_from_items(
