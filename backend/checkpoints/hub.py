@@ -16,10 +16,10 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpx2
 
 from backend.addresses import permitted
+from backend.checkpoints.hub_address import endpoint, offline
 from backend.checkpoints.hub_errors import Away, Lied, Refused, refusal
 from backend.outbound import resolve
 
-PUBLIC = "https://huggingface.co"
 LISTING_BYTES = 20 << 20
 SMALL_FILE_BYTES = 32 << 20
 REDIRECTS = 5
@@ -77,8 +77,8 @@ class Hub:
     """One hub, asked with one token or none. Use as a context manager."""
 
     def __init__(self, token: str | None) -> None:
-        self.endpoint = (os.environ.get("HF_ENDPOINT") or PUBLIC).rstrip("/")
-        if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+        self.endpoint = endpoint()
+        if offline():
             raise Refused(
                 "This machine is told to stay off-line (HF_HUB_OFFLINE).",
                 "Copy the model into an allowed folder and register that, or let an admin unset HF_HUB_OFFLINE.",

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+
+
+class Suits(BaseModel):
+    """The checkpoints that a preset is for, by what is known of every checkpoint."""
+
+    architecture: str
+    parameters: list[int]
 
 
 class Preset(BaseModel):
@@ -12,6 +19,8 @@ class Preset(BaseModel):
     title: str
     text: str
     values: dict[str, Any]
+    suits: Suits | None = Field(None, description="Null: any checkpoint.")
+    objectives: dict[str, dict[str, Any]] = Field({}, description="Parts that another objective changes, by its name.")
 
 
 PRESETS = (

@@ -11,6 +11,7 @@ from backend.audit import service as audit
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
 from backend.runs import preflight, readings, service, views
 from backend.runs.convert import ConvertIn, ConvertOut, convert
+from backend.runs.model_presets import for_models
 from backend.runs.models import Run
 from backend.runs.presets import PRESETS
 from backend.runs.schemas import (
@@ -46,8 +47,8 @@ def convert_config(body: ConvertIn, _: Researcher, project: ProjectDep, session:
 
 @router.get("/run-form")
 def get_form(_: Researcher) -> FormOut:
-    """What the launch form is drawn from: the schema of a run's parts, and presets."""
-    return FormOut(json_schema=RunIn.model_json_schema(), presets=list(PRESETS))
+    """What the launch form is drawn from: the schema of a run's parts, and presets, some for known models."""
+    return FormOut(json_schema=RunIn.model_json_schema(), presets=[*PRESETS, *for_models()])
 
 
 @router.post("/runs", status_code=202)

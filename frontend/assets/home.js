@@ -1,14 +1,16 @@
 // Home: the loop as a picture with live numbers, what to go on with, what runs, and the newest win rates.
 
 import { get } from "./api.js";
-import { badge, button, errorCard, fill, h, link, progress, skeleton, stateBadge } from "./dom.js";
+import { badge, errorCard, fill, h, link, progress, skeleton, stateBadge } from "./dom.js";
 import { ago, count, duration, percent, plural } from "./format.js";
 import { mayResearch } from "./frame.js";
+import { Start } from "./home-start.js";
 import { live } from "./live.js";
 
 export async function mount(element) {
   const page = h("div.pl-page.pl-stack.pl-home", skeleton(6));
   element.append(page);
+  const start = mayResearch ? new Start() : null;
   let before = "";
   live(
     async () => {
@@ -16,16 +18,15 @@ export async function mount(element) {
       const now = JSON.stringify(home);
       if (now === before) return false;
       before = now;
-      draw(page, home);
+      draw(page, home, start);
       return Boolean(home.runs && home.runs.active.length);
     },
     { seconds: 3, slowest: 20, onerror: (error) => before || fill(page, errorCard(error, () => location.reload())) },
   );
 }
 
-function draw(page, home) {
-  const bare = mayResearch && !home.runs.newest && !home.evaluations.succeeded;
-  fill(page, loop(home), bare ? question(home) : null, h("div.pl-columns", resume(home), running(home), winRates(home)));
+function draw(page, home, start) {
+  fill(page, loop(home), start ? start.draw(home) : null, h("div.pl-columns", resume(home), running(home), winRates(home)));
 }
 
 // The four stations in their order, and the way back from the last to the first.
@@ -44,20 +45,6 @@ function loop(home) {
 function station(name, address, number, unit, detail) {
   const body = [h("span.pl-station-name", name), h("span.pl-stat", h("strong", number), h("span", unit)), h("span.pl-station-detail", detail)];
   return address ? h("a.pl-card.clickable.pl-station", { href: address }, body) : h("div.pl-card.pl-station", body);
-}
-
-function question(home) {
-  const gpu = home.machine && home.machine.gpu;
-  const choice = (title, fits, text, ...ways) =>
-    h("div.pl-card.pl-choice", h("h3", title, fits ? badge("this machine", "good") : null), h("p", text), h("div.pl-row", ways));
-  return h("section", h("h2", "What do you have?"),
-    h("div.pl-grid",
-      choice("Nothing else", !gpu, "Walk the whole loop in the toy world: a tiny model and sentences whose true preference is known. A run takes about a minute.",
-        button("Train on the toy world", () => location.assign("/new-run"), { kind: "primary small" }), link("Label some pairs first", "/label")),
-      choice("Preference data of your own", false, "JSONL, JSON or Parquet: chosen and rejected answers, or pairs still to be judged.",
-        button("Import data", () => location.assign("/import"), { kind: "small" })),
-      choice(gpu ? "A GPU and a model" : "A model on disk or a hub", gpu, gpu ? "A GPU is there. Register a checkpoint, then train it in full or with LoRA." : "Without a GPU a model of some ten million parameters trains in minutes; LoRA reaches further.",
-        button("Register a checkpoint", () => location.assign("/checkpoints"), { kind: "small" }))));
 }
 
 function resume(home) {

@@ -3,10 +3,11 @@
 import { get, newKey, post } from "./api.js";
 import { badge, button, empty, errorCard, field, fill, h, skeleton } from "./dom.js";
 import { bytes, plural } from "./format.js";
+import { param } from "./frame.js";
 
-// A hub id and revision, then license, size and splits, then one split.
+// A hub id and revision, then license, size and splits, then one split; the address may name all but the revision.
 export function hubSource(place, ontaken) {
-  const id = h("input", { type: "text", maxlength: 200, placeholder: "owner/name", autocomplete: "off", spellcheck: false });
+  const id = h("input", { type: "text", maxlength: 200, placeholder: "owner/name", autocomplete: "off", spellcheck: false, value: param("hub") || "" });
   const revision = h("input", { type: "text", maxlength: 128, placeholder: "main", autocomplete: "off", spellcheck: false });
   const found = h("div", { "aria-live": "polite" });
   const look = async (event) => {
@@ -29,7 +30,8 @@ export function hubSource(place, ontaken) {
 function choice(seen, ontaken) {
   const key = newKey();
   const splits = Object.entries(seen.configs).flatMap(([config, names]) => names.map((split) => ({ config, split })));
-  const select = h("select", splits.map(({ config, split }, index) => h("option", { value: index }, config === "default" ? split : `${config}: ${split}`)));
+  const wanted = ({ config, split }) => config === param("config") && split === param("split");
+  const select = h("select", splits.map(({ config, split }, index) => h("option", { value: index, selected: wanted({ config, split }) }, config === "default" ? split : `${config}: ${split}`)));
   const failed = h("div");
   const take = button("Use this split", async () => {
     take.classList.add("busy");

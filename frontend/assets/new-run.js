@@ -10,6 +10,7 @@ import { load } from "./live.js";
 import { convertDialog } from "./new-run-convert.js";
 import { DataChoice } from "./new-run-data.js";
 import { Preflight } from "./new-run-preflight.js";
+import { offer, rateFor, replaced, usual, valuesFor } from "./new-run-presets.js";
 import { size, toyBadge } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
 
@@ -67,6 +68,7 @@ class LaunchForm {
       h("div.pl-stack", this.dataPart, this.objectivePart(), this.trainingPart()), this.checks.element);
     this.setObjective(start.values.objective);
     this.setTraining(start.values);
+    offer(this.presetButtons, this.form.presets, this.chosen());
     this.changed();
   }
 
@@ -77,9 +79,9 @@ class LaunchForm {
     const dataset = this.datasets.find((one) => one.id === (param("dataset") || this.from?.dataset_id)) || paired[0] || this.datasets[0] || null;
     const alike = dataset && this.checkpoints.find((one) => one.toy === dataset.toy);
     const checkpoint = this.checkpoints.find((one) => one.id === wanted) || alike || this.checkpoints[0];
-    const preset = this.form.presets.find((one) => one.name === (checkpoint.toy ? "toy" : "lora"));
-    const values = { ...(this.from ? this.from.spec : preset.values) };
+    const preset = usual(this.form.presets, checkpoint);
     const objective = param("objective");
+    const values = { ...(this.from ? this.from.spec : valuesFor(preset, objective)) };
     if (objective && objective !== values.objective?.name) values.objective = { name: objective };
     return { checkpoint, dataset, preset: this.from ? null : preset.name, values };
   }
@@ -115,8 +117,9 @@ class LaunchForm {
 
   // Another kind of checkpoint wants other settings, unless somebody has chosen some.
   suit() {
-    const toy = this.chosen().toy;
-    if (this.preset && this.preset !== "try" && (this.preset === "toy") !== toy) this.choose(toy ? "toy" : "lora");
+    const better = replaced(this.form.presets, this.preset, this.chosen());
+    if (better) this.choose(better);
+    offer(this.presetButtons, this.form.presets, this.chosen());
     this.changed();
   }
 
@@ -128,7 +131,7 @@ class LaunchForm {
 
   objectivePart() {
     this.objective = h("select", this.families());
-    this.objective.addEventListener("change", () => { this.setObjective({ name: this.objective.value }); this.changed(); });
+    this.objective.addEventListener("change", () => this.follow());
     this.fields.objective = field("Objective", this.objective);
     return h("section.pl-card.pl-stack", h("div.pl-row.between", h("h2", "2 · Objective"), link("All objectives", "/objectives")), this.fields.objective, this.objectivePlace);
   }
@@ -171,9 +174,20 @@ class LaunchForm {
 
   choose(name) {
     const preset = this.form.presets.find((one) => one.name === name);
+    const values = valuesFor(preset, this.objective.value);
     this.preset = name;
-    if (preset.values.objective && this.objective.value === preset.values.objective.name) this.setObjective(preset.values.objective);
-    this.setTraining(preset.values);
+    if (values.objective && this.objective.value === values.objective.name) this.setObjective(values.objective);
+    this.setTraining(values);
+  }
+
+  // Another objective: with a model's own preset it brings its parameters and its learning rate; the rest stays.
+  follow() {
+    const preset = this.form.presets.find((one) => one.name === this.preset);
+    const first = this.first.value();
+    const rate = rateFor(preset, this.objective.value, first.optimizer?.learning_rate);
+    this.setObjective(preset?.objectives[this.objective.value]?.objective || { name: this.objective.value });
+    if (rate !== null) this.setTraining({ ...first, ...this.rest.value(), duration: this.duration.value(), optimizer: { ...first.optimizer, learning_rate: rate } });
+    this.changed();
   }
 
   setTraining(values) {
@@ -218,6 +232,7 @@ class LaunchForm {
     if (here.length) this.source.choose(here.map((one) => ({ id: `dataset:${one.dataset_id}`, weight: one.weight })));
     this.setObjective(found.spec.objective);
     this.setTraining(found.spec);
+    offer(this.presetButtons, this.form.presets, this.chosen());
     this.changed();
   }
 

@@ -39,7 +39,7 @@ export const evaluatePage = (...ids) => `/evaluate?checkpoints=${ids.join(",")}`
 
 // 1.2 M, 7.6 B: parameters as people say them.
 export function size(parameters) {
-  const [unit, word] = parameters >= 1e9 ? [1e9, "B"] : parameters >= 1e6 ? [1e6, "M"] : [1e3, "k"];
+  const [unit, word] = parameters >= 0.995e9 ? [1e9, "B"] : parameters >= 1e6 ? [1e6, "M"] : [1e3, "k"];
   return `${Number((parameters / unit).toPrecision(2))} ${word}`;
 }
 
