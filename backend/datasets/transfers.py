@@ -48,7 +48,8 @@ def attachment(name: str) -> dict[str, str]:
 
 def a_file(*media_types: str) -> dict[int | str, dict[str, Any]]:
     """What the API's description says of a route that answers with a file."""
-    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
+    raw = {"type": "string", "format": "binary"}
+    content = {name: {"schema": {"type": "object"} if name == "application/json" else raw} for name in media_types}
     return {200: {"description": "A file to keep", "content": content}}
 
 

@@ -25,7 +25,7 @@ def test_two_at_once(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(service, "hasher", together)
     with ThreadPoolExecutor(2) as pool:
-        sent = [pool.submit(admin.post, USERS, json={"name": "kim", "role": "annotator"}) for _ in range(2)]
+        sent = [pool.submit(admin.post, USERS, json={"name": "kim"}) for _ in range(2)]
         answers = sorted((one.result() for one in sent), key=lambda answer: answer.status_code)
 
     assert [answer.status_code for answer in answers] == [201, 409]

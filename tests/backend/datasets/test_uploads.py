@@ -128,7 +128,7 @@ def test_preview_override(researcher: Client) -> None:
     ("content", "word"),
     [
         ("{}".encode("utf-16"), "UTF-16"),
-        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"\x1f\x8b\x08\x00", "packed"),
         (b"PK\x03\x04....", "zip"),
         (b"PAR1 but not really", "damaged"),
         (b" \n \n", "empty"),
@@ -145,11 +145,12 @@ def test_unreadable_files(researcher: Client, content: bytes, word: str) -> None
 
 
 def test_unknown_columns(researcher: Client) -> None:
-    """Columns that no format has are named."""
+    """Columns that no format has are read by a mapping, guessed from their names, and all of them are offered."""
     shown = preview(researcher, b'{"question": "q", "<img src=x>": 1}\n')
 
-    assert (shown["format"], shown["detected"]) == (None, None)
-    assert "question" in shown["problems"][0]["reason"]
+    assert (shown["format"], shown["detected"]) == ("mapped", "mapped")
+    assert shown["columns"] == ["question", "<img src=x>"]
+    assert shown["mapping"]["prompt"] == "question"
 
 
 def test_missing_upload(researcher: Client) -> None:
