@@ -51,10 +51,16 @@ schema = schemathesis.openapi.from_asgi(
 
 
 class World(NamedTuple):
-    """An admin's token, and by the name that paths and bodies use the id of one row of everything."""
+    """An admin's token, by the name that paths and bodies use the id of one row of everything, and their project."""
 
     token: str
     ids: Ids
+    project: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What names the caller and the project: fuzzing makes others, which may come first."""
+        return {"authorization": f"Bearer {self.token}", "plumbline-project": self.project}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,9 +94,10 @@ def world(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> World:
         rows |= _data(session, project, user, dataset)
         rows |= _matches(session, project, user, checkpoints)
         rows |= _exports(session, project, checkpoints[0]) | _spare_project(session, user)
+        project_id = str(project.id)
     ids = [str(one.id) for one in checkpoints]
     made: Ids = {"run_id": str(run.id), "snapshot_id": str(run.snapshot_id), "checkpoint_id": ids[0]}
-    return World(token, rows | made | {"checkpoints": ids, "contestants": ids, "name": "dpo"})
+    return World(token, rows | made | {"checkpoints": ids, "contestants": ids, "name": "dpo"}, project_id)
 
 
 def _checkpoint(folder: Path) -> Checkpoint:
@@ -191,14 +198,14 @@ def test_no_server_error(case: schemathesis.Case[Any], world: World) -> None:
     case.path_parameters = _with_rows(case.path_parameters, world.ids)
     case.query = _with_rows(case.query, world.ids)
     case.body = _with_rows(case.body, {key: value for key, value in world.ids.items() if key != "name"})
-    case.call_and_validate(checks=CHECKS, headers={"authorization": f"Bearer {world.token}"})
+    case.call_and_validate(checks=CHECKS, headers=world.headers)
 
 
 def test_the_world_is_met(world: World) -> None:
     """The rows that the fuzzing names exist, so that it tries more than what is missing."""
     from starlette.testclient import TestClient
 
-    client = TestClient(schema.app, headers={"authorization": f"Bearer {world.token}"})
+    client = TestClient(schema.app, headers=world.headers)
     for noun in ("dataset", "snapshot", "checkpoint", "run", "evaluation", "import"):
         answer = client.get(f"{API}/{noun}s/{world.ids[f'{noun}_id']}")
         assert answer.status_code == 200, answer.text
