@@ -148,6 +148,7 @@ def write(items: Iterable[Item], target: IO[bytes]) -> int:
         while batch := list(islice(source, ROWS_AT_ONCE)):
             writer.write_batch(pa.RecordBatch.from_pylist([_columns(item) for item in batch], schema=SCHEMA))
             written += len(batch)
+            batch.clear()  # else two batches are held while the next one is made
     return written
 
 

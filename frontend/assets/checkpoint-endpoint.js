@@ -4,7 +4,7 @@ import { get, newKey, post } from "./api.js";
 import { button, field, fill, h, showError, toast, toastError } from "./dom.js";
 
 export function endpoint(close) {
-  const url = h("input", { type: "url", maxlength: 2000, placeholder: "http://gpu-server:8000/v1", spellcheck: "false", autocomplete: "off" });
+  const url = h("input", { type: "url", maxlength: 2000, placeholder: "the address that ends in /v1", spellcheck: "false", autocomplete: "off" });
   const listed = h("datalist", { id: "pl-endpoint-models" });
   const model = h("input", { type: "text", maxlength: 300, list: "pl-endpoint-models", placeholder: "As the server names it", spellcheck: "false", autocomplete: "off" });
   const secret = h("select", h("option", { value: "" }, "None"));
