@@ -71,4 +71,4 @@ def test_elsewhere(sign_in: SignIn, tmp_path: Path, typed: Typed) -> None:
     expect(page.get_by_label("Status").get_by_text("succeeded")).to_be_visible(timeout=TRAINED_MS)
     assert process.wait(60) == 0
     expect(page.get_by_role("link", name="Step 4")).to_be_visible()
-    expect(panel).to_be_hidden()
+    expect(panel).to_be_hidden(timeout=TRAINED_MS)

@@ -62,10 +62,11 @@ def left(settings: Settings) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def emptied(settings: Settings) -> Iterator[None]:
-    """No export of another test lies there."""
+    """No export of another test lies there, and none is left to others."""
+    folder = settings.data / "exports"
+    subprocess.run(["find", folder, "-mindepth", "1", "-delete"], check=folder.exists())
     yield
-    for path in (settings.data / "exports").glob("*"):
-        subprocess.run(["rm", "-rf", path], check=True)
+    subprocess.run(["find", folder, "-mindepth", "1", "-delete"], check=folder.exists())
 
 
 def test_from_asking_to_files(ask: Ask, researcher: Client, trained: Trained, settings: Settings) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from backend import work
-from backend.checkpoints import service as checkpoints
+from backend.checkpoints import fetches
 from backend.db import transaction
 from backend.runs.models import Run
 from backend.work import State
@@ -27,7 +27,7 @@ def test_a_run_that_cannot_be_read_is_ended_alone(
             assert taken is not None
             taken.pid = NOBODY
 
-    def drain(session: Session, run: Run, folder: Path) -> bool:
+    def drain(session: Session, run: Run, folder: Path, *_: object) -> bool:
         if run.id == runs[0].id:
             raise ValueError("unreadable")
         return False
@@ -36,7 +36,7 @@ def test_a_run_that_cannot_be_read_is_ended_alone(
         raise RuntimeError("no disk")
 
     monkeypatch.setattr(sweep, "drain", drain)
-    monkeypatch.setattr(checkpoints, "sweep", broken)
+    monkeypatch.setattr(fetches, "sweep", broken)
     monkeypatch.setattr(sweep, "SECOND_LOOK_SECONDS", 0)
 
     with pytest.raises(ExceptionGroup) as raised:
