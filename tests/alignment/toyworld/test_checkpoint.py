@@ -1,6 +1,7 @@
 """The shipped toy checkpoint: it loads, speaks, is what its card says; and the command that makes it."""
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from alignment import toyworld
 from alignment.generation import Generator
 from alignment.sampling import Sampling
 from alignment.toyworld.__main__ import main
-from alignment.toyworld.build import Plan, build
+from alignment.toyworld.build import Plan, build, curriculum
 from alignment.toyworld.card import read_figures
 from alignment.toyworld.figures import ANSWER_TOKENS, measure
 from alignment.toyworld.reward import read
@@ -134,3 +135,15 @@ def test_check_says_what_it_misses(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.count("figures.json") == 2
     with pytest.raises(SystemExit):
         main(["build", "--out", str(tmp_path / "x"), "--threads", "0"])
+
+
+def test_the_curriculum_ends_with_good_and_bad_alike() -> None:
+    """Bare right answers come first, fewer and fewer; in the last stretch every answer has manners."""
+    plan = Plan(steps=100, conversations_per_step=20)
+    found = [toyworld.read(one.prompt, one.response) for one in islice(curriculum(plan), 2000)]
+    bare = [reading.kindness == 0.5 for reading in found]
+
+    assert 0.7 < sum(bare[:200]) / 200 < 0.95
+    assert 0.2 < sum(bare[900:1100]) / 200 < 0.5
+    assert not any(bare[1700:])
+    assert all(reading.correctness == 1 for reading, plain in zip(found, bare, strict=True) if plain)
