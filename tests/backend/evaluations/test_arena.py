@@ -21,7 +21,7 @@ from tests.queries import counted
 from workers.tasks import arena
 
 Ask = Callable[..., Body]
-SOMEWHERE = uuid.uuid4()
+SOMEWHERE = uuid.UUID(int=1)
 ROUTES = [
     ("POST", "/arena/matches"),
     ("GET", "/arena/matches"),
