@@ -216,7 +216,9 @@ def test_rotation(owner: Client, admin: Client, project: Project, rekey: Callabl
         assert service.reveal(session, project.id, "judge", url=URL) == KEY["value"]
 
 
-@pytest.mark.parametrize("keys", ["short", "not base64!", f"{base64.b64encode(bytes(32)).decode()},", base64.b64encode(b"x" * 31).decode()])
+@pytest.mark.parametrize(
+    "keys", ["short", "not base64!", f"{base64.b64encode(bytes(32)).decode()},", base64.b64encode(b"x" * 31).decode()]
+)
 def test_unusable_key(owner: Client, rekey: Callable[[str], None], keys: str) -> None:
     """A key that is none is told, not stretched or shown, and nothing is stored."""
     rekey(keys)
