@@ -22,7 +22,7 @@ from backend.accounts.models import Role, User
 from backend.datasets.models import Dataset, Item, Kind
 from backend.db import make_engine, migrate, transaction
 from backend.deps import COOKIE
-from backend.labels.models import Label, Source
+from backend.labels.models import Label, LabelSource
 from backend.projects import members
 from backend.projects import service as projects
 from benchmarks.figure import Figure
@@ -106,7 +106,7 @@ def fill(engine: Engine) -> tuple[uuid.UUID, str]:
         ]
         session.execute(insert(Item), rows)
         ids = session.scalars(select(Item.id).where(Item.position < LABELLED)).all()
-        common = {"project_id": project.id, "annotator_id": other.id, "source": Source.person}
+        common = {"project_id": project.id, "annotator_id": other.id, "source": LabelSource.person}
         session.execute(insert(Label), [{**common, "item_id": item, "value": {"strength": 1}} for item in ids])
         return dataset.id, accounts.open_session(session, user)
 

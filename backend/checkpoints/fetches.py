@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import queue, work
+from backend import paging, queue, work
 from backend.accounts.models import User
 from backend.audit import service as audit
 from backend.checkpoints.hub import token_of_environment
@@ -18,7 +18,7 @@ from backend.checkpoints.schemas import FetchIn, ResumeIn
 from backend.errors import Conflict, NotFound
 from backend.projects.models import Project
 from backend.secrets import service as secrets
-from backend.secrets.models import Kind, Secret
+from backend.secrets.models import Secret, SecretKind
 from backend.settings import get_settings
 
 AGAIN = "Let the download go on; what has arrived is kept for a day."
@@ -58,11 +58,9 @@ def find(session: Session, project: Project, fetch_id: uuid.UUID, *, lock: bool 
     return found
 
 
-def newest(session: Session, project: Project, limit: int) -> Sequence[Fetch]:
-    """The newest downloads."""
-    return session.scalars(
-        select(Fetch).where(Fetch.project_id == project.id).order_by(Fetch.id.desc()).limit(limit)
-    ).all()
+def page(session: Session, project: Project, cursor: str | None, limit: int) -> tuple[Sequence[Fetch], str | None]:
+    """Downloads, newest first, and the cursor of the next page."""
+    return paging.page(session, select(Fetch).where(Fetch.project_id == project.id), Fetch.id, cursor, limit)
 
 
 def cancel(session: Session, project: Project, fetch_id: uuid.UUID) -> Fetch:
@@ -95,7 +93,9 @@ def token(session: Session, project_id: uuid.UUID, secret: str | None, user: Use
 
     Raises SecretMissing and what else keeps a secret from being used.
     """
-    first = select(Secret.name).where(Secret.project_id == project_id, Secret.kind == Kind.hub).order_by(Secret.name)
+    first = (
+        select(Secret.name).where(Secret.project_id == project_id, Secret.kind == SecretKind.hub).order_by(Secret.name)
+    )
     name = secret or session.scalars(first.limit(1)).first()
     return secrets.reveal(session, project_id, name, user=user) if name else token_of_environment()
 

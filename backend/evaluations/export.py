@@ -19,7 +19,7 @@ from backend.errors import Invalid
 from backend.evaluations import contestants, service
 from backend.evaluations.models import Match, MatchItem, Source, Verdict
 from backend.evaluations.said import Said, scores
-from backend.evaluations.schemas import ExportIn, ExportOut
+from backend.evaluations.schemas import MatchExportIn, MatchExportOut
 from backend.evaluations.votes import label_id
 from backend.labels import service as labels
 from backend.labels.cards import turned
@@ -41,7 +41,7 @@ class Pair(NamedTuple):
     verdicts: list[Verdict]
 
 
-def export(session: Session, project: Project, user: User, body: ExportIn) -> ExportOut:
+def export(session: Session, project: Project, user: User, body: MatchExportIn) -> MatchExportOut:
     """Add the voted matches to a dataset, new or old.
 
     Raises NotFound, NameTaken, WrongKind, NothingToExport.
@@ -61,7 +61,7 @@ def export(session: Session, project: Project, user: User, body: ExportIn) -> Ex
     for pair in found:
         _label(session, by_id[ids[pair.match.id]], pair)
     added = _count(session, ids.values()) - before
-    return ExportOut(
+    return MatchExportOut(
         dataset_id=dataset.id,
         dataset=dataset.name,
         items=len(set(ids.values())),
@@ -71,7 +71,7 @@ def export(session: Session, project: Project, user: User, body: ExportIn) -> Ex
     )
 
 
-def _pairs(session: Session, project: Project, body: ExportIn) -> list[Pair]:
+def _pairs(session: Session, project: Project, body: MatchExportIn) -> list[Pair]:
     """The matches in question with their verdicts, oldest first; an automatic judge's two orders become one."""
     where: list[Any] = [Match.project_id == project.id]
     if body.evaluation_id is None:
@@ -104,7 +104,7 @@ def _usable(found: Sequence[Pair]) -> tuple[list[Pair], Counter[str]]:
     return usable, left_out
 
 
-def _dataset(session: Session, project: Project, user: User, body: ExportIn, found: Sequence[Pair]) -> Dataset:
+def _dataset(session: Session, project: Project, user: User, body: MatchExportIn, found: Sequence[Pair]) -> Dataset:
     if body.dataset_id is not None:
         return datasets.find(session, project, body.dataset_id)
     assert body.name is not None  # noqa: S101  (the schema wants one of the two)

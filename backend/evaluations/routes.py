@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
-from backend.accounts.schemas import Page
 from backend.audit import service as audit
 from backend.deps import CurrentUser, OnceDep, ProjectDep, Researcher, SessionDep
 from backend.evaluations import arena_routes, cards, judging, matches, report, service, votes
@@ -15,17 +14,18 @@ from backend.evaluations.said import Rule
 from backend.evaluations.schemas import (
     EvaluationIn,
     EvaluationOut,
-    ExportIn,
-    ExportOut,
     JudgedOut,
     JudgeOut,
     MatchCardsIn,
     MatchCardsOut,
+    MatchExportIn,
+    MatchExportOut,
     MatchOut,
     SizeOut,
-    UndoneOut,
     VerdictIn,
+    VerdictUndoneOut,
 )
+from backend.paging import Cursor, Limit, Page
 
 router = APIRouter(tags=["evaluations"])
 router.include_router(arena_routes.router)
@@ -62,8 +62,8 @@ def list_evaluations(
     _: Researcher,
     project: ProjectDep,
     session: SessionDep,
-    cursor: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
     checkpoint_id: uuid.UUID | None = None,
 ) -> Page[EvaluationOut]:
     """Evaluations, newest first; of one checkpoint when it is named."""
@@ -136,20 +136,24 @@ def judge(
 
 
 @router.post("/verdicts/{verdict_id}/undo")
-def undo(verdict_id: uuid.UUID, user: CurrentUser, project: ProjectDep, session: SessionDep) -> UndoneOut:
+def undo(verdict_id: uuid.UUID, user: CurrentUser, project: ProjectDep, session: SessionDep) -> VerdictUndoneOut:
     """Take back one's own verdict on an evaluation's match; the match comes back."""
     match = votes.undo(session, project, user, verdict_id)
     assert match.evaluation_id is not None  # noqa: S101  (only such verdicts can be undone)
-    return UndoneOut(card=cards.card(match, user.id), progress=cards.judging(session, match.evaluation_id, user.id))
+    return VerdictUndoneOut(
+        card=cards.card(match, user.id), progress=cards.judging(session, match.evaluation_id, user.id)
+    )
 
 
 @router.post("/matches/export", status_code=201)
-def export(body: ExportIn, user: Researcher, project: ProjectDep, session: SessionDep, once: OnceDep) -> ExportOut:
+def export(
+    body: MatchExportIn, user: Researcher, project: ProjectDep, session: SessionDep, once: OnceDep
+) -> MatchExportOut:
     """Turn judged matches into items with labels; done twice, nothing is added twice."""
 
-    def create() -> ExportOut:
+    def create() -> MatchExportOut:
         made = exporting.export(session, project, user, body)
         audit.record(session, user, project.id, "export", "matches", made.dataset_id, {"name": made.dataset})
         return made
 
-    return once(body, ExportOut, create)
+    return once(body, MatchExportOut, create)

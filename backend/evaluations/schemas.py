@@ -211,14 +211,14 @@ class JudgedOut(BaseModel):
     progress: JudgingOut | None
 
 
-class UndoneOut(BaseModel):
+class VerdictUndoneOut(BaseModel):
     """The match that comes back."""
 
     card: MatchCard
     progress: JudgingOut
 
 
-class ExportIn(In):
+class MatchExportIn(In):
     """Which matches become items, and where: exactly one of `evaluation_id` and `arena`, of `name` and `dataset_id`."""
 
     evaluation_id: uuid.UUID | None = None
@@ -228,7 +228,7 @@ class ExportIn(In):
     judges: bool = Field(False, description="Also take what automatic judges said, as labels of source `judge`.")
 
     @model_validator(mode="after")
-    def _one(self) -> "ExportIn":
+    def _one(self) -> "MatchExportIn":
         if (self.evaluation_id is None) != self.arena:
             raise ValueError("give exactly one of evaluation_id and arena")
         if (self.name is None) == (self.dataset_id is None):
@@ -236,7 +236,7 @@ class ExportIn(In):
         return self
 
 
-class ExportOut(BaseModel):
+class MatchExportOut(BaseModel):
     """What an export did; matches that could not become pairs are counted by reason."""
 
     dataset_id: uuid.UUID

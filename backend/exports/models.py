@@ -12,7 +12,7 @@ from backend.db import Base, ProjectRow
 from backend.work import Work
 
 
-class Kind(StrEnum):
+class ExportKind(StrEnum):
     """What is written: whole weights, or the adapter alone."""
 
     merged = "merged"
@@ -38,7 +38,7 @@ class Export(Work, ProjectRow, Base):
     total: Mapped[int] = mapped_column(BigInteger, default=0)
     checkpoint_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Checkpoint.id, ondelete="CASCADE"), index=True)
     name: Mapped[str]
-    kind: Mapped[Kind] = mapped_column(Enum(Kind, native_enum=False, length=16, create_constraint=False))
+    kind: Mapped[ExportKind] = mapped_column(Enum(ExportKind, native_enum=False, length=16, create_constraint=False))
     dtype: Mapped[Dtype] = mapped_column(Enum(Dtype, native_enum=False, length=16, create_constraint=False))
     base: Mapped[str | None]
     rank: Mapped[int | None]

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from backend.accounts.schemas import In, Out
-from backend.exports.models import Dtype, Kind
+from backend.exports.models import Dtype, ExportKind
 from backend.secrets.schemas import Name
 from backend.work import State
 
@@ -18,8 +18,8 @@ class ExportIn(In):
     """A checkpoint to write for others."""
 
     checkpoint_id: uuid.UUID
-    kind: Annotated[Kind, Field(description="`merged`: whole weights; `adapter`: the LoRA adapter alone.")] = (
-        Kind.merged
+    kind: Annotated[ExportKind, Field(description="`merged`: whole weights; `adapter`: the LoRA adapter alone.")] = (
+        ExportKind.merged
     )
     dtype: Annotated[
         Dtype,
@@ -66,7 +66,7 @@ class ExportOut(Out):
     step: str | None = Field(description="What is being done: loading, writing, comparing, finishing.")
     checkpoint_id: uuid.UUID
     name: str = Field(description="Name of the folder in the archive.")
-    kind: Kind
+    kind: ExportKind
     dtype: Dtype
     written_dtype: str | None
     base: str | None = Field(description="What an adapter stands on: a hub id, or the folder that the commands expect.")

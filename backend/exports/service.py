@@ -13,14 +13,14 @@ from alignment.export import serving
 from alignment.export.errors import NoAdapter
 from alignment.export.plan import Plan, adapter_rank, plan, require_room
 from alignment.training.errors import CheckpointRefused, DiskFull
-from backend import queue, storage, work
+from backend import paging, queue, storage, work
 from backend.accounts.models import User
 from backend.checkpoints import places
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, Invalid, NoSpace, NotFound
 from backend.exports import archive
-from backend.exports.models import Export, Kind, Push
+from backend.exports.models import Export, ExportKind, Push
 from backend.exports.schemas import CommandOut, ComparisonOut, ExportIn, ExportOut, FileOut
 from backend.projects.models import Project
 from backend.settings import get_settings
@@ -66,11 +66,11 @@ def request(session: Session, project: Project, user: User, body: ExportIn) -> E
     export = Export(
         project_id=project.id,
         checkpoint_id=checkpoint.id,
-        name=slug(checkpoint.name) + ("-adapter" if body.kind is Kind.adapter else ""),
+        name=slug(checkpoint.name) + ("-adapter" if body.kind is ExportKind.adapter else ""),
         kind=body.kind,
         dtype=body.dtype,
-        base=base_name(session, checkpoint) if body.kind is Kind.adapter else None,
-        rank=adapter_rank(order.checkpoint) if body.kind is Kind.adapter else None,
+        base=base_name(session, checkpoint) if body.kind is ExportKind.adapter else None,
+        rank=adapter_rank(order.checkpoint) if body.kind is ExportKind.adapter else None,
         total=order.bytes,
         files=[],
         comparison={},
@@ -118,16 +118,13 @@ def find(session: Session, project: Project, export_id: uuid.UUID, *, lock: bool
 
 
 def page(
-    session: Session, project: Project, cursor: uuid.UUID | None, limit: int, checkpoint_id: uuid.UUID | None = None
+    session: Session, project: Project, cursor: str | None, limit: int, checkpoint_id: uuid.UUID | None = None
 ) -> tuple[Sequence[Export], str | None]:
     """Exports, newest first, and the cursor of the next page."""
-    query = select(Export).where(Export.project_id == project.id).order_by(Export.id.desc())
-    if cursor is not None:
-        query = query.where(Export.id < cursor)
+    query = select(Export).where(Export.project_id == project.id)
     if checkpoint_id is not None:
         query = query.where(Export.checkpoint_id == checkpoint_id)
-    rows = session.scalars(query.limit(limit + 1)).all()
-    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+    return paging.page(session, query, Export.id, cursor, limit)
 
 
 def out(export: Export) -> ExportOut:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from backend.db import Base, ProjectRow
 
 
-class Source(StrEnum):
+class LabelSource(StrEnum):
     """Where a label comes from."""
 
     person = "person"
@@ -35,9 +35,9 @@ class Label(ProjectRow, Base):
 
     item_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), index=True)
     annotator_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
-    source: Mapped[Source] = mapped_column(
+    source: Mapped[LabelSource] = mapped_column(
         Enum(
-            Source,
+            LabelSource,
             native_enum=False,
             length=16,
             create_constraint=False,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictInt, StringConstraints, model_validator
 
 from backend.accounts.schemas import In, Out
-from backend.labels.models import Source
+from backend.labels.models import LabelSource
 
 MOST_CARDS = 50
 MOST_HELD = 1000
@@ -115,7 +115,7 @@ class LabelOut(OwnLabelOut):
 
     annotator_id: uuid.UUID | None
     annotator: str | None
-    source: Source
+    source: LabelSource
     swapped: bool
 
 

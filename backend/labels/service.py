@@ -9,12 +9,13 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from backend import paging
 from backend.accounts.models import Role, User
 from backend.datasets.models import Dataset, Item, Kind
 from backend.errors import Conflict, NotFound
 from backend.labels import leases
 from backend.labels.cards import draw, swapped, turned
-from backend.labels.models import Label, Lease, Source
+from backend.labels.models import Label, LabelSource, Lease
 from backend.labels.queries import newest, progress, retracted
 from backend.labels.schemas import Card, DatasetProgress, LabelIn, Progress
 
@@ -130,7 +131,7 @@ def add_vote(
     label = _row(
         item,
         annotator_id,
-        source=Source.vote if annotator_id else Source.judge,
+        source=LabelSource.vote if annotator_id else LabelSource.judge,
         value=value,
         swapped=swapped,
         seconds=seconds,
@@ -168,17 +169,15 @@ def of_item(session: Session, caller: Caller, item_id: uuid.UUID, *, own: bool) 
 
 
 def of_dataset(
-    session: Session, caller: Caller, dataset_id: uuid.UUID, *, own: bool, after: uuid.UUID | None, limit: int
-) -> Sequence[Row[Label, str | None]]:
-    """The labels that count in a dataset after the cursor, oldest first, with their annotators' names."""
+    session: Session, caller: Caller, dataset_id: uuid.UUID, cursor: str | None, limit: int, *, own: bool
+) -> tuple[Sequence[Row[Label, str | None]], str | None]:
+    """The labels that count in a dataset, oldest first, with their annotators' names, and the next page's cursor."""
     dataset = _dataset(session, caller, dataset_id)
     query = _named().join(Item, Item.id == Label.item_id).where(Item.dataset_id == dataset.id)
-    query = query.where(newest(Label), ~retracted(Label)).order_by(Label.id).limit(limit)
+    query = query.where(newest(Label), ~retracted(Label))
     if own:
         query = query.where(Label.annotator_id == caller.user.id)
-    if after is not None:
-        query = query.where(Label.id > after)
-    return session.execute(query).all()
+    return paging.page_of_rows(session, query, Label.id, cursor, limit, oldest_first=True)
 
 
 def _named() -> Select[Label, str | None]:
@@ -237,7 +236,7 @@ def _add(session: Session, caller: Caller, item: Item, body: LabelIn) -> Label:
             project_id=item.project_id,
             item_id=item.id,
             annotator_id=caller.user.id,
-            source=Source.person,
+            source=LabelSource.person,
             value=turned(body.value.as_shown(), swap),
             swapped=swap,
             seconds=body.seconds,

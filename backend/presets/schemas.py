@@ -49,7 +49,7 @@ class ModelOut(BaseModel):
     checkpoint_id: uuid.UUID | None = Field(description="The project's checkpoint of it, when it is here already.")
 
 
-class DatasetOut(BaseModel):
+class OfferedDatasetOut(BaseModel):
     """A split of a hub's dataset."""
 
     name: str
@@ -69,4 +69,4 @@ class PresetsOut(BaseModel):
 
     machine: HereOut
     models: list[ModelOut]
-    datasets: list[DatasetOut]
+    datasets: list[OfferedDatasetOut]

@@ -11,7 +11,7 @@ from backend.checkpoints import hub_address
 from backend.checkpoints.models import Checkpoint, Source
 from backend.presets.catalogue import presets
 from backend.presets.machine import PROBE, Found
-from backend.presets.schemas import DatasetOut, FitOut, GpuOut, HereOut, ModelOut, PresetsOut
+from backend.presets.schemas import FitOut, GpuOut, HereOut, ModelOut, OfferedDatasetOut, PresetsOut
 from backend.projects.models import Project
 from backend.runs.estimate import PROGRAM_BYTES
 
@@ -35,7 +35,7 @@ def read(session: Session, project: Project) -> PresetsOut:
             )
             for model in file.models
         ],
-        datasets=[DatasetOut.model_validate(dataset, from_attributes=True) for dataset in file.datasets],
+        datasets=[OfferedDatasetOut.model_validate(dataset, from_attributes=True) for dataset in file.datasets],
     )
 
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from backend.accounts import service as accounts
 from backend.accounts.models import User
 from backend.accounts.routes import open_door, remember_project
-from backend.accounts.schemas import Page
 from backend.audit import service as audit
 from backend.deps import Owner, ProjectDep, SessionDep, identify, whole
 from backend.errors import Invalid, SignedOut
+from backend.paging import Page
 from backend.projects import invitations
 from backend.projects.invitations import InvitationLimit
 from backend.projects.models import Invitation
@@ -20,9 +20,9 @@ from backend.projects.schemas import (
     AcceptIn,
     InvitationIn,
     InvitationOut,
+    InvitationTokenIn,
     NewInvitationOut,
     OfferOut,
-    TokenIn,
 )
 
 router = APIRouter()
@@ -78,7 +78,7 @@ def visitor(request: Request, session: SessionDep) -> User | None:
 
 @router.post("/invitation/look")
 def look(
-    body: TokenIn,
+    body: InvitationTokenIn,
     request: Request,
     session: SessionDep,
     limit: LimitDep,

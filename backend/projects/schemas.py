@@ -72,7 +72,7 @@ class NewInvitationOut(InvitationOut):
     token: str = Field(description="Shown once; the link is /invitation#<token>.")
 
 
-class TokenIn(In):
+class InvitationTokenIn(In):
     token: Token
 
 

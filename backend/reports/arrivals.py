@@ -15,7 +15,7 @@ from backend.checkpoints import folder as folders
 from backend.checkpoints import places
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, Invalid, NoSpace, NotFound, TooLarge
-from backend.reports.schemas import CheckpointIn, FileIn
+from backend.reports.schemas import FileIn, ReportedCheckpointIn
 from backend.settings import get_settings
 
 SUFFIXES = (".safetensors", ".json", ".jinja", ".txt", ".model")
@@ -48,7 +48,7 @@ def key_of(run_id: uuid.UUID, step: int) -> str:
     return f"runs/{run_id}/checkpoints/{step}"
 
 
-def declare(run_id: uuid.UUID, step: int, body: CheckpointIn, parent: Checkpoint) -> dict[str, int]:
+def declare(run_id: uuid.UUID, step: int, body: ReportedCheckpointIn, parent: Checkpoint) -> dict[str, int]:
     """Expect these files, and tell how much of each is here. Other files declared before for the step are dropped.
 
     Raises FileRefused, TooLarge, TooManyArriving, NoSpace.
@@ -198,7 +198,7 @@ def _compare(path: Path, file: FileIn) -> None:
 
 def _declared(folder: Path) -> list[FileIn]:
     try:
-        return CheckpointIn.model_validate_json(_list(folder).read_bytes()).files
+        return ReportedCheckpointIn.model_validate_json(_list(folder).read_bytes()).files
     except FileNotFoundError:
         raise NotDeclared("This checkpoint was not declared.", remedy="Declare its files first.") from None
 

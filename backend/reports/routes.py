@@ -13,14 +13,14 @@ from backend.reports import arrivals, service, tokens
 from backend.reports.schemas import (
     LAST_STEP,
     ArrivingOut,
-    CheckpointIn,
     EndIn,
     Heard,
+    ReportedCheckpointIn,
     ReporterIn,
     ReporterOut,
+    ReportTokenOut,
     StartIn,
     StartOut,
-    TokenOut,
 )
 from backend.runs import service as runs
 from backend.runs.models import Run
@@ -36,12 +36,12 @@ def _url(request: Request, run_id: uuid.UUID) -> str:
 @router.post("/runs/{run_id}/reporter", status_code=201)
 def allow_reporter(
     run_id: uuid.UUID, body: ReporterIn, user: Researcher, project: ProjectDep, session: SessionDep, request: Request
-) -> TokenOut:
+) -> ReportTokenOut:
     """A token with which one program elsewhere trains this run; it replaces the one before."""
     token, secret = service.allow(session, runs.find(session, project, run_id, lock=True), user, body.hours)
     url = _url(request, run_id)
     command = f"PLUMBLINE_REPORT_TOKEN={secret} plumbline train --report {url} --out run-{str(run_id)[-12:]}"
-    return TokenOut(token=secret, prefix=token.prefix, expires_at=token.expires_at, url=url, command=command)
+    return ReportTokenOut(token=secret, prefix=token.prefix, expires_at=token.expires_at, url=url, command=command)
 
 
 @router.get("/runs/{run_id}/reporter")
@@ -124,7 +124,7 @@ def take_events(
 
 
 @router.put("/report/{run_id}/checkpoints/{step}")
-def declare(step: int, body: CheckpointIn, run: Begun, session: SessionDep) -> ArrivingOut:
+def declare(step: int, body: ReportedCheckpointIn, run: Begun, session: SessionDep) -> ArrivingOut:
     """Announce the files of a checkpoint; the answer says how much of each is here already."""
     parent, _ = service.parent(session, run)
     return ArrivingOut(received=arrivals.declare(run.id, _step(step), body, parent), stored=False)

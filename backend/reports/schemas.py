@@ -24,7 +24,7 @@ class ReporterIn(BaseModel):
     hours: int = Field(72, ge=1, le=24 * 30, description="Hours until the token expires.")
 
 
-class TokenOut(BaseModel):
+class ReportTokenOut(BaseModel):
     """A token, shown this once, and how it is used."""
 
     token: str
@@ -57,7 +57,7 @@ class StartIn(BaseModel):
     version: Text = "unknown"
 
 
-class FileOut(BaseModel):
+class ReportFileOut(BaseModel):
     """A file to download; what has no SHA-256 is compared by its size."""
 
     name: str
@@ -71,12 +71,12 @@ class WeightsOut(BaseModel):
     name: str
     hub_id: str | None
     revision: str | None
-    links: list[list[FileOut]]
+    links: list[list[ReportFileOut]]
 
 
-class SnapshotOut(BaseModel):
+class ReportSnapshotOut(BaseModel):
     hash: str
-    files: list[FileOut]
+    files: list[ReportFileOut]
 
 
 class StartOut(BaseModel):
@@ -85,7 +85,7 @@ class StartOut(BaseModel):
     run_id: uuid.UUID
     name: str
     recipe: dict[str, Any]
-    snapshot: SnapshotOut
+    snapshot: ReportSnapshotOut
     checkpoint: WeightsOut
     reference: WeightsOut | None
     offset: int
@@ -111,7 +111,7 @@ class FileIn(BaseModel):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class CheckpointIn(BaseModel):
+class ReportedCheckpointIn(BaseModel):
     """The files of a checkpoint that is about to be sent."""
 
     model_config = ConfigDict(extra="forbid")

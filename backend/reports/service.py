@@ -17,7 +17,16 @@ from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Snapshot
 from backend.errors import Conflict, Invalid, NotFound, TooLarge
 from backend.reports import arrivals, tokens
-from backend.reports.schemas import EVENT, FileOut, Heard, ReporterOut, SnapshotOut, StartIn, StartOut, WeightsOut
+from backend.reports.schemas import (
+    EVENT,
+    Heard,
+    ReporterOut,
+    ReportFileOut,
+    ReportSnapshotOut,
+    StartIn,
+    StartOut,
+    WeightsOut,
+)
 from backend.runs import ending
 from backend.runs.models import Place, ReportToken, Run
 from backend.runs.sink import BYTES_AT_ONCE, LONGEST_LINE, Line, Pace, store
@@ -85,7 +94,7 @@ def start(session: Session, run: Run, body: StartIn, settings: Settings) -> Star
         run_id=run.id,
         name=run.name,
         recipe=run.spec,
-        snapshot=SnapshotOut(hash=snapshot.hash, files=_described(storage.local(snapshot.path))),
+        snapshot=ReportSnapshotOut(hash=snapshot.hash, files=_described(storage.local(snapshot.path))),
         checkpoint=_weights(session, run.checkpoint_id),
         reference=_weights(session, run.reference_id) if run.reference_id else None,
         offset=run.events_offset,
@@ -223,15 +232,15 @@ def _unzipped(body: bytes) -> bytes:
     return raw
 
 
-def _described(folder: Path) -> list[FileOut]:
+def _described(folder: Path) -> list[ReportFileOut]:
     found = {file.name: file for file in remote.describe(folder).files if file.name in EXAMPLES}
-    return [FileOut(**found[name].model_dump()) for name in EXAMPLES]
+    return [ReportFileOut(**found[name].model_dump()) for name in EXAMPLES]
 
 
 def _weights(session: Session, checkpoint_id: Any) -> WeightsOut:
     checkpoint = session.get_one(Checkpoint, checkpoint_id)
     links = [
-        [FileOut(name=path.name, size=path.stat().st_size) for path in _files(storage.outline(link.path))]
+        [ReportFileOut(name=path.name, size=path.stat().st_size) for path in _files(storage.outline(link.path))]
         for link in places.chain(session, checkpoint)
     ]
     return WeightsOut(name=checkpoint.name, hub_id=checkpoint.hub_id, revision=checkpoint.revision, links=links)

@@ -9,9 +9,13 @@ from sqlalchemy.orm import Session
 from alignment.formats.preference import Policy
 from backend.datasets import judgements
 from backend.datasets.models import Dataset, Item, Snapshot
-from backend.labels.models import Label, Source
+from backend.labels.models import Label, LabelSource
 
-SOURCES = {"people": (Source.person, Source.vote), "imports": (Source.imported,), "judges": (Source.judge,)}
+SOURCES = {
+    "people": (LabelSource.person, LabelSource.vote),
+    "imports": (LabelSource.imported,),
+    "judges": (LabelSource.judge,),
+}
 
 
 class Pairs(NamedTuple):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from backend.db import Base, ProjectRow
 
 
-class Kind(StrEnum):
+class SecretKind(StrEnum):
     """Where a secret may be sent: to the model hub, or to the one server that `origin` names."""
 
     hub = "hub"
@@ -23,7 +23,7 @@ class Secret(ProjectRow, Base):
     __tablename__ = "secrets"
     __table_args__ = (UniqueConstraint("project_id", "name"),)
     name: Mapped[str]
-    kind: Mapped[Kind] = mapped_column(Enum(Kind, native_enum=False, length=16, create_constraint=False))
+    kind: Mapped[SecretKind] = mapped_column(Enum(SecretKind, native_enum=False, length=16, create_constraint=False))
     origin: Mapped[str | None]
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     hint: Mapped[str]

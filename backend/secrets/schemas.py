@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from backend.accounts.schemas import In, Out
-from backend.secrets.models import Kind
+from backend.secrets.models import SecretKind
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
@@ -16,7 +16,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 class SecretIn(In):
     """A value to keep. For an endpoint's key, `origin` is the only server it may be sent to."""
 
-    kind: Kind
+    kind: SecretKind
     value: SecretStr = Field(min_length=4, max_length=8192)
     origin: Annotated[str, Field(max_length=500)] | None = Field(
         None, description="Scheme, host and port of the endpoint, as in https://api.example.com."
@@ -41,7 +41,7 @@ class SecretOut(Out):
 
     id: uuid.UUID
     name: str
-    kind: Kind
+    kind: SecretKind
     origin: str | None
     hint: str
     set_at: datetime

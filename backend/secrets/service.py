@@ -14,7 +14,7 @@ from backend.errors import Invalid, NotFound
 from backend.projects.models import Project
 from backend.redaction import hide
 from backend.secrets import seal
-from backend.secrets.models import Kind, Secret
+from backend.secrets.models import Secret, SecretKind
 from backend.secrets.schemas import SecretIn, SecretOut, origin
 from backend.settings import get_settings
 from backend.work import now
@@ -67,12 +67,12 @@ def require(session: Session, project_id: uuid.UUID, name: str, *, url: str | No
 
 def _check_use(secret: Secret, url: str | None) -> None:
     if url is None:
-        if secret.kind is not Kind.hub:
+        if secret.kind is not SecretKind.hub:
             raise SecretNotForThat(
                 f"“{secret.name}” is the key of an endpoint, not a hub's token.", field="secret", remedy=WHERE
             )
-    elif secret.kind is not Kind.endpoint or not _leads_to(url, secret.origin):
-        only = secret.origin if secret.kind is Kind.endpoint else "the hub"
+    elif secret.kind is not SecretKind.endpoint or not _leads_to(url, secret.origin):
+        only = secret.origin if secret.kind is SecretKind.endpoint else "the hub"
         raise SecretNotForThat(
             f"“{secret.name}” may be sent to {only} only.",
             field="secret",
@@ -101,7 +101,7 @@ def listed(session: Session, project: Project) -> list[SecretOut]:
 
 def put(session: Session, project: Project, user: User, name: str, body: SecretIn) -> SecretOut:
     """Set a secret, new or in place of the value it had.  Raises OriginNeeded, BadSecretKey."""
-    if (body.kind is Kind.endpoint) != (body.origin is not None):
+    if (body.kind is SecretKind.endpoint) != (body.origin is not None):
         raise OriginNeeded(
             "The key of an endpoint needs the endpoint's address, a hub's token none.",
             field="origin",

@@ -24,8 +24,7 @@ from backend.evaluations import service as evaluations
 from backend.evaluations.arena_schemas import ArenaIn
 from backend.evaluations.models import Evaluation, Match
 from backend.evaluations.schemas import EvaluationIn, VerdictIn
-from backend.exports.models import Dtype, Export, Push
-from backend.exports.models import Kind as ExportKind
+from backend.exports.models import Dtype, Export, ExportKind, Push
 from backend.labels import leases
 from backend.labels import service as labels
 from backend.projects import invitations

@@ -16,7 +16,7 @@ from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.errors import AppError
 from backend.exports import facts, service
-from backend.exports.models import Export, Kind
+from backend.exports.models import Export, ExportKind
 from workers import shutdown
 from workers.errand import BROKEN, Ended, Errand, Words
 from workers.exporter import Order
@@ -60,7 +60,7 @@ def _claim() -> Wanted | None:
             "kind": row.kind.value,
             "dtype": row.dtype.value,
             "base": row.base,
-            "base_revision": parent.revision if parent and parent.hub_id and row.kind is Kind.adapter else None,
+            "base_revision": parent.revision if parent and parent.hub_id and row.kind is ExportKind.adapter else None,
             "rank": row.rank,
             "card": facts.card(session, row),
         }

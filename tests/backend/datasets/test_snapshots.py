@@ -14,7 +14,7 @@ from backend import storage
 from backend.datasets import snapshots
 from backend.datasets.models import Dataset, Snapshot
 from backend.db import transaction
-from backend.labels.models import Label, Source
+from backend.labels.models import Label, LabelSource
 from backend.settings import get_settings
 from tests.backend.datasets.conftest import Importer, lines, pair
 from tests.conftest import Client
@@ -43,7 +43,7 @@ def judge(client: Client, item: dict[str, Any], value: dict[str, Any], version: 
                 project_id=_project(client, item),
                 item_id=uuid.UUID(item["id"]),
                 annotator_id=client.user.id,
-                source=Source.person,
+                source=LabelSource.person,
                 value=value,
                 version=version,
             )

@@ -15,7 +15,7 @@ from backend.audit.models import AuditEvent
 from backend.datasets.models import Item, SnapshotLabel
 from backend.db import Base, get_engine, transaction
 from backend.identities import service as identities
-from backend.labels.models import Label, Source
+from backend.labels.models import Label, LabelSource
 from backend.projects import service as projects
 from tests import loop
 from tests.conftest import Client
@@ -37,7 +37,7 @@ def mira(make_client: Callable[..., Client]) -> Client:
                     item_id=item.id,
                     annotator_id=client.user.id,
                     swapped=True,
-                    source=Source.person,
+                    source=LabelSource.person,
                     value={"strength": 2},
                     rationale=WORDS,
                     seconds=3.5,

@@ -9,7 +9,7 @@ from alignment.export.card import Card
 from backend.checkpoints.models import Checkpoint, Source
 from backend.db import transaction
 from backend.exports import facts, service
-from backend.exports.models import Dtype, Export, Kind
+from backend.exports.models import Dtype, Export, ExportKind
 from tests.exporting import Trained, add_trained, add_verdicts
 
 
@@ -19,7 +19,7 @@ def card(trained: Trained, checkpoint: Checkpoint | None = None) -> Card:
             project_id=trained.base.project_id,
             checkpoint_id=(checkpoint or trained.adapter).id,
             name="x",
-            kind=Kind.merged,
+            kind=ExportKind.merged,
             dtype=Dtype.as_trained,
         )
         return facts.card(session, export)

@@ -11,8 +11,7 @@ from backend.datasets.models import Dataset, Item, Kind, Snapshot
 from backend.db import transaction
 from backend.evaluations.models import Evaluation, Match, Verdict
 from backend.evaluations.models import Source as VerdictSource
-from backend.labels.models import Label
-from backend.labels.models import Source as LabelSource
+from backend.labels.models import Label, LabelSource
 from backend.projects import service as projects
 from backend.runs.models import Run
 from backend.work import State

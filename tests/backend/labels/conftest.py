@@ -9,7 +9,7 @@ from sqlalchemy import insert
 
 from backend.datasets.models import Dataset, Item, Kind
 from backend.db import transaction
-from backend.labels.models import Label, Source
+from backend.labels.models import Label, LabelSource
 from backend.projects import service as projects
 from tests.conftest import Client
 
@@ -53,7 +53,7 @@ def make_pairs(clean: None) -> MakePairs:
                 {
                     "project_id": project.id,
                     "item_id": row["id"],
-                    "source": Source.imported,
+                    "source": LabelSource.imported,
                     "value": {"strength": 1},
                     "rationale": "secret-rationale",
                 }

@@ -14,7 +14,7 @@ from backend.accounts.models import Role
 from backend.datasets.models import Item
 from backend.db import transaction
 from backend.labels import service
-from backend.labels.models import Label, Lease, Source
+from backend.labels.models import Label, LabelSource, Lease
 from backend.labels.queries import current_labels
 from tests.backend.labels.conftest import MakePairs, body, send, stored, take
 from tests.conftest import Client
@@ -62,7 +62,7 @@ def test_stored_in_item_order(annotator: Client, make_pairs: MakePairs) -> None:
 
         assert label.swapped == card["left"]["text"].startswith("bad")
         assert label.value == {"strength": -2 if label.swapped else 2}
-        assert (label.source, label.seconds, label.rationale, label.version) == (Source.person, 3.5, "clearer", 1)
+        assert (label.source, label.seconds, label.rationale, label.version) == (LabelSource.person, 3.5, "clearer", 1)
         assert sent["value"] == {"strength": 2}  # what they saw: the answer does not tell the side order either
         assert "swapped" not in sent
 
@@ -304,7 +304,7 @@ def test_votes(annotator: Client, make_pairs: MakePairs) -> None:
             session, judged, {"strength": 1}, annotator_id=None, verdict_id=uuid.uuid4(), swapped=False
         )
         assert votes[0].id == votes[1].id
-        assert (votes[0].source, votes[0].value, votes[0].version) == (Source.vote, {"strength": -2}, 1)
-        assert judge.source == Source.judge
+        assert (votes[0].source, votes[0].value, votes[0].version) == (LabelSource.vote, {"strength": -2}, 1)
+        assert judge.source == LabelSource.judge
 
     assert [card["item_id"] for card in take(annotator, dataset, 2)] == [str(judged.id)]
