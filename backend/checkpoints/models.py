@@ -1,6 +1,7 @@
 """Tables of checkpoints and of their downloads from a hub."""
 
 import uuid
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +27,8 @@ class Checkpoint(ProjectRow, Base):
     """A folder of weights that does not change, an adapter on its parent, or a model that an endpoint serves.
 
     `path` is an endpoint's address. `template` is a chat template that somebody gave to weights without `own_template`.
+    No rule removes the weights of one that is `pinned`; `removed_by` is the rule that did. `bytes` is the size of what
+    lies in the storage, null until it is measured.
     """
 
     __tablename__ = "checkpoints"
@@ -53,6 +56,10 @@ class Checkpoint(ProjectRow, Base):
     own_template: Mapped[bool] = mapped_column(default=True)
     template: Mapped[str | None]
     license: Mapped[str | None]
+    pinned: Mapped[bool] = mapped_column(default=False)
+    removed_at: Mapped[datetime | None]
+    removed_by: Mapped[str | None]
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
 

@@ -92,7 +92,8 @@ class Item(ProjectRow, Base):
 
 
 class Snapshot(ProjectRow, Base):
-    """A frozen copy of a dataset's decided pairs, in the folder `path` (named by `hash`)."""
+    """A frozen copy of a dataset's decided pairs, in the folder `path` (named by `hash`); `bytes` is null until it is
+    measured."""
 
     __tablename__ = "snapshots"
     __table_args__ = (UniqueConstraint("dataset_id", "hash"),)
@@ -103,6 +104,7 @@ class Snapshot(ProjectRow, Base):
     label_watermark: Mapped[uuid.UUID | None]
     counts: Mapped[dict[str, Any]]
     path: Mapped[str]
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class SnapshotLabel(Base):
