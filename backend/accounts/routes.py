@@ -13,7 +13,6 @@ from backend.accounts.schemas import (
     NewTokenOut,
     NewUserOut,
     OwnProject,
-    Page,
     PasswordIn,
     ProjectChoice,
     SignInIn,
@@ -26,6 +25,8 @@ from backend.accounts.schemas import (
 from backend.audit import service as audit
 from backend.db import transaction
 from backend.deps import COOKIE, PROJECT_COOKIE, Admin, IdentityDep, SessionDep, Whole, named_project
+from backend.offline import network
+from backend.paging import Page
 from backend.projects import members
 from backend.settings import get_settings
 
@@ -90,6 +91,7 @@ def me(identity: IdentityDep, request: Request, session: SessionDep) -> MeOut:
     found = members.choose(own, named_project(request))
     return MeOut(
         **UserOut.model_validate(identity.user).model_dump(),
+        network=network(),
         project=_own(found) if found else None,
         projects=[_own(place) for place in own],
     )

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -12,8 +12,8 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=64, pattern=r"^[\w.@+-]+$")
 ]
 Password = Annotated[str, Field(min_length=10, max_length=256)]
+Network = Literal["open", "no hub", "offline"]
 MemberRole = Literal[Role.owner, Role.researcher, Role.annotator]
-T = TypeVar("T")
 
 
 class In(BaseModel):
@@ -26,13 +26,6 @@ class Out(BaseModel):
     """An answer, read from a row."""
 
     model_config = ConfigDict(from_attributes=True)
-
-
-class Page(BaseModel, Generic[T]):
-    """One page of a list; `next_cursor` is null on the last."""
-
-    items: list[T]
-    next_cursor: str | None = None
 
 
 class SignInIn(In):
@@ -73,6 +66,7 @@ class OwnProject(BaseModel):
 
 
 class MeOut(UserOut):
+    network: Network = Field(description="What may be reached from here: everything, no hub, or nothing outside.")
     project: OwnProject | None = Field(description="The project of this request; null when the caller is in none.")
     projects: list[OwnProject]
 

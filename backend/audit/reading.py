@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
+from backend import paging
 from backend.accounts.models import User
 from backend.audit.models import AuditEvent
 from backend.audit.schemas import ActionsOut, AuditOut
@@ -42,7 +43,6 @@ class Filter:
             select(AuditEvent, User.name, Project.name)
             .outerjoin(User, User.id == AuditEvent.user_id)
             .outerjoin(Project, Project.id == AuditEvent.project_id)
-            .order_by(AuditEvent.id.desc())
         )
         for column, value in (
             (AuditEvent.project_id, self.project_id),
@@ -57,11 +57,10 @@ class Filter:
         return found if self.until is None else found.where(AuditEvent.created_at < self.until)
 
 
-def page(session: Session, chosen: Filter, cursor: uuid.UUID | None, limit: int) -> tuple[list[AuditOut], str | None]:
+def page(session: Session, chosen: Filter, cursor: str | None, limit: int) -> tuple[list[AuditOut], str | None]:
     """Events, newest first, and the cursor of the next page."""
-    query = chosen.query().limit(limit + 1)
-    rows = session.execute(query if cursor is None else query.where(AuditEvent.id < cursor)).all()
-    return [_out(row) for row in rows[:limit]], str(rows[limit - 1][0].id) if len(rows) > limit else None
+    rows, following = paging.page_of_rows(session, chosen.query(), AuditEvent.id, cursor, limit)
+    return [_out(row) for row in rows], following
 
 
 def actions(session: Session, project_id: uuid.UUID | None) -> ActionsOut:
@@ -75,19 +74,18 @@ def stream(open_session: Open, chosen: Filter, format: FileFormat) -> Iterator[b
     """The events as a file, newest first, in short transactions."""
     if format == "csv":
         yield _csv([COLUMNS])
-    cursor: uuid.UUID | None = None
+    cursor: str | None = None
     while True:
         with open_session() as session:
-            found, following = page(session, chosen, cursor, CHUNK)
+            found, cursor = page(session, chosen, cursor, CHUNK)
         if format == "csv":
             yield _csv([tuple(_cell(event, column) for column in COLUMNS) for event in found])
         else:
             yield b"".join(
                 orjson.dumps(event.model_dump(mode="json"), option=orjson.OPT_APPEND_NEWLINE) for event in found
             )
-        if following is None:
+        if cursor is None:
             return
-        cursor = uuid.UUID(following)
 
 
 def _out(row: Row[AuditEvent, str, str]) -> AuditOut:

@@ -3,11 +3,10 @@
 import uuid
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, StringConstraints
 
-from backend.accounts.schemas import Page
 from backend.audit import reading, service
 from backend.audit.reading import FileFormat, Filter
 from backend.audit.schemas import ActionsOut, AuditOut
@@ -15,6 +14,7 @@ from backend.datasets import transfers
 from backend.db import transaction
 from backend.deps import Owner, ProjectDep, SessionDep
 from backend.errors import NotAllowed
+from backend.paging import Cursor, Limit, Page
 
 router = APIRouter(tags=["audit"])
 Word = Annotated[str, StringConstraints(max_length=64)]
@@ -51,8 +51,8 @@ FilterDep = Annotated[Filter, Depends(chosen)]
 def list_events(
     filter: FilterDep,
     session: SessionDep,
-    cursor: uuid.UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> Page[AuditOut]:
     """Who gave away, deleted or changed what, newest first; of the project, or for an admin of the whole instance."""
     found, following = reading.page(session, filter, cursor, limit)

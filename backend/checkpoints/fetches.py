@@ -16,6 +16,7 @@ from backend.checkpoints.hub import token_of_environment
 from backend.checkpoints.models import Fetch
 from backend.checkpoints.schemas import FetchIn, ResumeIn
 from backend.errors import Conflict, NotFound
+from backend.offline import require_hub
 from backend.projects.models import Project
 from backend.secrets import service as secrets
 from backend.secrets.models import Secret, SecretKind
@@ -31,7 +32,8 @@ class NotStopped(Conflict):
 
 
 def request(session: Session, project: Project, user: User, body: FetchIn) -> Fetch:
-    """Queue a download from the hub; the bell rings after the commit.  Raises SecretMissing."""
+    """Queue a download from the hub; the bell rings after the commit.  Raises Offline, SecretMissing."""
+    require_hub("hub_id")
     if body.secret is not None:
         secrets.require(session, project.id, body.secret)
     fetch = Fetch(
@@ -73,9 +75,10 @@ def cancel(session: Session, project: Project, fetch_id: uuid.UUID) -> Fetch:
 def resume(session: Session, project: Project, fetch_id: uuid.UUID, body: ResumeIn) -> Fetch:
     """Queue a download that failed or was cancelled once more; what is still there of it is used.
 
-    Raises NotStopped, SecretMissing.
+    Raises Offline, NotStopped, SecretMissing.
     """
     fetch = find(session, project, fetch_id, lock=True)
+    require_hub()
     if fetch.state not in (work.State.failed, work.State.cancelled):
         raise NotStopped(f"This download is {fetch.state}.", remedy="Only one that failed or was cancelled can go on.")
     if body.secret is not None:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from backend.accounts.schemas import Page
 from backend.checkpoints import endpoints, fetches, lineage, preview, registering, service, templates
 from backend.checkpoints.schemas import (
     HUB_ID,
@@ -27,11 +26,11 @@ from backend.checkpoints.schemas import (
     TemplateIn,
 )
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
+from backend.paging import Cursor, Limit, Page
 from backend.secrets.schemas import Name as SecretName
 from backend.settings import get_settings
 
 router = APIRouter(tags=["checkpoints"])
-Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.get("/checkpoints")
@@ -39,7 +38,7 @@ def list_checkpoints(
     _: Researcher,
     project: ProjectDep,
     session: SessionDep,
-    cursor: uuid.UUID | None = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
     run_id: uuid.UUID | None = None,
 ) -> Page[CheckpointOut]:
@@ -142,9 +141,12 @@ def fetch(body: FetchIn, user: Researcher, project: ProjectDep, session: Session
 
 
 @router.get("/fetches")
-def list_fetches(_: Researcher, project: ProjectDep, session: SessionDep, limit: Limit = 20) -> Page[FetchOut]:
-    """The newest downloads."""
-    return Page(items=[FetchOut.model_validate(row) for row in fetches.newest(session, project, limit)])
+def list_fetches(
+    _: Researcher, project: ProjectDep, session: SessionDep, cursor: Cursor = None, limit: Limit = 20
+) -> Page[FetchOut]:
+    """Downloads, newest first."""
+    rows, following = fetches.page(session, project, cursor, limit)
+    return Page(items=[FetchOut.model_validate(row) for row in rows], next_cursor=following)
 
 
 @router.get("/fetches/{fetch_id}")

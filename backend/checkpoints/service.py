@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from backend import storage
+from backend import paging, storage
 from backend.checkpoints import folder as folders
 from backend.checkpoints.folder import Facts
 from backend.checkpoints.models import Checkpoint, Fetch, Source
@@ -46,16 +46,13 @@ def find(session: Session, project: Project, checkpoint_id: uuid.UUID, *, lock: 
 
 
 def page(
-    session: Session, project: Project, cursor: uuid.UUID | None, limit: int, run_id: uuid.UUID | None = None
+    session: Session, project: Project, cursor: str | None, limit: int, run_id: uuid.UUID | None = None
 ) -> tuple[Sequence[Checkpoint], str | None]:
     """Checkpoints, newest first, and the cursor of the next page."""
-    query = select(Checkpoint).where(Checkpoint.project_id == project.id).order_by(Checkpoint.id.desc())
-    if cursor is not None:
-        query = query.where(Checkpoint.id < cursor)
+    query = select(Checkpoint).where(Checkpoint.project_id == project.id)
     if run_id is not None:
         query = query.where(Checkpoint.run_id == run_id)
-    rows = session.scalars(query.limit(limit + 1)).all()
-    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+    return paging.page(session, query, Checkpoint.id, cursor, limit)
 
 
 def out(checkpoint: Checkpoint) -> CheckpointOut:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from alignment.formats import FORMATS, FileRefused, Mapped, Surveyed
-from backend import queue, work
+from backend import paging, queue, work
 from backend.datasets import leftovers, previews, sources, uploads
 from backend.datasets.models import Import, Upload
 from backend.datasets.schemas import ImportIn, ImportOut, PreviewIn
-from backend.datasets.service import NameTaken, refuse_taken, uuid_cursor
+from backend.datasets.service import NameTaken, refuse_taken
 from backend.errors import Conflict, Invalid, NotFound
 from backend.projects.models import Project
 from backend.settings import Settings, get_settings
@@ -142,21 +142,16 @@ def cancel(session: Session, project: Project, import_id: uuid.UUID) -> Import:
 
 def page(
     session: Session, project: Project, cursor: str | None, limit: int, dataset_id: uuid.UUID | None
-) -> tuple[Sequence[tuple[Import, str]], str | None]:
+) -> tuple[Sequence[Row[Import, str]], str | None]:
     """Imports with their file's name, newest first, and the cursor of the next page."""
     query = (
         select(Import, Upload.filename)
         .join(Upload, Upload.id == Import.upload_id)
         .where(Import.project_id == project.id)
-        .order_by(Import.id.desc())
-        .limit(limit + 1)
     )
-    if cursor is not None:
-        query = query.where(Import.id < uuid_cursor(cursor))
     if dataset_id is not None:
         query = query.where(Import.dataset_id == dataset_id)
-    rows = [(row[0], row[1]) for row in session.execute(query)]
-    return rows[:limit], str(rows[limit - 1][0].id) if len(rows) > limit else None
+    return paging.page_of_rows(session, query, Import.id, cursor, limit)
 
 
 def filename(session: Session, row: Import) -> str:

@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.accounts.models import Role
-from backend.accounts.schemas import Page
 from backend.datasets import judgements, lengths, outgoing, service, snapshots, transfers
 from backend.datasets.models import Dataset
 from backend.datasets.schemas import (
@@ -20,14 +19,13 @@ from backend.datasets.schemas import (
     SnapshotOut,
 )
 from backend.deps import OnceDep, PlaceDep, ProjectDep, Researcher, SessionDep
+from backend.paging import Cursor, Limit, Page
 from backend.settings import get_settings
 
 router = APIRouter(tags=["datasets"])
 router.include_router(transfers.router)
 router.include_router(outgoing.router)
 
-Cursor = Annotated[str | None, Query(max_length=64)]
-Limit = Annotated[int, Query(ge=1, le=service.MAX_PAGE)]
 Search = Annotated[str | None, Query(max_length=200)]
 
 

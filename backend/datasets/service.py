@@ -11,21 +11,16 @@ from sqlalchemy.orm import Session
 
 from alignment.formats import Item as ReadItem
 from alignment.formats.writing import NOUNS
+from backend import paging
 from backend.datasets import judgements
 from backend.datasets.models import Dataset, Item, Kind, Snapshot
 from backend.datasets.writer import Added, Writer, own
 from backend.errors import Conflict, Invalid, NotFound
 from backend.projects.models import Project
 
-MAX_PAGE = 200
-
 
 class NameTaken(Conflict):
     title = "Name taken"
-
-
-class BadCursor(Invalid):
-    title = "Bad cursor"
 
 
 class WrongKind(Invalid):
@@ -106,13 +101,10 @@ def page(
     session: Session, project: Project, cursor: str | None, limit: int, search: str | None = None
 ) -> tuple[Sequence[Dataset], str | None]:
     """Datasets, newest first, and the cursor of the next page."""
-    query = select(Dataset).where(Dataset.project_id == project.id).order_by(Dataset.id.desc()).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(Dataset.id < uuid_cursor(cursor))
+    query = select(Dataset).where(Dataset.project_id == project.id)
     if search:
         query = query.where(Dataset.name.icontains(search, autoescape=True))
-    rows = session.scalars(query).all()
-    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+    return paging.page(session, query, Dataset.id, cursor, limit)
 
 
 def numbers(session: Session, datasets: Sequence[Dataset]) -> dict[uuid.UUID, Numbers]:
@@ -145,15 +137,12 @@ def item_page(
     session: Session, dataset: Dataset, cursor: str | None, limit: int, search: str | None, split: str | None
 ) -> tuple[Sequence[Item], str | None]:
     """Items in order, and the cursor of the next page; `search` looks in prompt and responses, whatever the case."""
-    query = select(Item).where(Item.dataset_id == dataset.id).order_by(Item.position).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(Item.position > position_cursor(cursor))
+    query = select(Item).where(Item.dataset_id == dataset.id)
     if split:
         query = query.where(Item.split == split)
     if search:
         query = query.where(_holds(search))
-    rows = session.scalars(query).all()
-    return rows[:limit], str(rows[limit - 1].position) if len(rows) > limit else None
+    return paging.page(session, query, Item.position, cursor, limit, oldest_first=True)
 
 
 def _holds(search: str) -> ColumnElement[bool]:
@@ -162,18 +151,3 @@ def _holds(search: str) -> ColumnElement[bool]:
     return cast(Item.prompt, String).icontains(spelled, autoescape=True) | cast(Item.responses, String).icontains(
         spelled, autoescape=True
     )
-
-
-def uuid_cursor(cursor: str) -> uuid.UUID:
-    """The id in a cursor.  Raises BadCursor."""
-    try:
-        return uuid.UUID(cursor)
-    except ValueError:
-        raise BadCursor("The cursor is not one that a list gave.", field="cursor") from None
-
-
-def position_cursor(cursor: str) -> int:
-    """The position in a cursor.  Raises BadCursor."""
-    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 9:
-        raise BadCursor("The cursor is not one that a list gave.", field="cursor")
-    return int(cursor)

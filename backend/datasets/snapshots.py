@@ -7,18 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from alignment.formats import snapshot
 from alignment.formats.preference import Decision, Policy, decide
 from alignment.formats.writing import UNDECIDED
-from backend import storage
+from backend import paging, storage
 from backend.datasets import reading
 from backend.datasets.kinds import PURPOSES, instead
 from backend.datasets.models import Dataset, Item, Kind, Snapshot, SnapshotLabel
-from backend.datasets.service import uuid_cursor
 from backend.errors import Invalid, NoSpace, NotFound
 from backend.labels.models import Label
 from backend.projects.models import Project
@@ -156,21 +155,16 @@ def find(session: Session, project: Project, snapshot_id: uuid.UUID) -> Snapshot
 
 def page(
     session: Session, project: Project, cursor: str | None, limit: int, dataset_id: uuid.UUID | None
-) -> tuple[Sequence[tuple[Snapshot, str]], str | None]:
+) -> tuple[Sequence[Row[Snapshot, str]], str | None]:
     """Snapshots with the name of their dataset, newest first, and the cursor of the next page."""
     query = (
         select(Snapshot, Dataset.name)
         .join(Dataset, Dataset.id == Snapshot.dataset_id)
         .where(Snapshot.project_id == project.id)
-        .order_by(Snapshot.id.desc())
-        .limit(limit + 1)
     )
-    if cursor is not None:
-        query = query.where(Snapshot.id < uuid_cursor(cursor))
     if dataset_id is not None:
         query = query.where(Snapshot.dataset_id == dataset_id)
-    rows = [(row[0], row[1]) for row in session.execute(query)]
-    return rows[:limit], str(rows[limit - 1][0].id) if len(rows) > limit else None
+    return paging.page_of_rows(session, query, Snapshot.id, cursor, limit)
 
 
 def labels(session: Session, found: Snapshot, cursor: str | None, limit: int) -> tuple[Sequence[Label], str | None]:
@@ -179,10 +173,5 @@ def labels(session: Session, found: Snapshot, cursor: str | None, limit: int) ->
         select(Label)
         .join(SnapshotLabel, SnapshotLabel.label_id == Label.id)
         .where(SnapshotLabel.snapshot_id == found.id)
-        .order_by(Label.id)
-        .limit(limit + 1)
     )
-    if cursor is not None:
-        query = query.where(Label.id > uuid_cursor(cursor))
-    rows = session.scalars(query).all()
-    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+    return paging.page(session, query, Label.id, cursor, limit, oldest_first=True)

@@ -12,7 +12,6 @@ from starlette.requests import ClientDisconnect
 
 from backend import storage
 from backend.accounts.models import Role, User
-from backend.accounts.schemas import Page
 from backend.audit import service as audit
 from backend.checkpoints.schemas import HUB_ID, REVISION
 from backend.datasets import hub, imports, previews, server_files, sources, uploads
@@ -24,11 +23,11 @@ from backend.datasets.schemas import (
     PreviewOut,
     UploadOut,
 )
-from backend.datasets.service import MAX_PAGE
 from backend.datasets.source_schemas import HubDatasetIn, HubDatasetOut, ServerFolder, ServerIn
 from backend.db import transaction
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep, identify, locate, need
 from backend.errors import AppError
+from backend.paging import Cursor, Limit, Page
 from backend.projects.models import Project
 from backend.secrets.schemas import Name as SecretName
 from backend.settings import get_settings
@@ -189,8 +188,8 @@ def list_imports(
     _: Researcher,
     session: SessionDep,
     project: ProjectDep,
-    cursor: Annotated[str | None, Query(max_length=64)] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
     dataset_id: uuid.UUID | None = None,
 ) -> Page[ImportOut]:
     """Imports, newest first."""

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from backend import paging
 from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
-from backend.datasets.service import uuid_cursor
 from backend.errors import NotFound, TooMany
 from backend.evaluations import cards, contestants, tokens, votes
 from backend.evaluations.arena_schemas import ArenaIn, ArenaOut, TallyOut, TokensOut
@@ -77,11 +77,7 @@ def page(
 ) -> tuple[Sequence[Match], str | None]:
     """The person's own arena matches, newest first, and the cursor of the next page."""
     own = IN_ARENA, Match.created_by == user.id, Match.project_id == project.id
-    query = select(Match).where(*own).order_by(Match.id.desc()).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(Match.id < uuid_cursor(cursor))
-    rows = session.scalars(query).all()
-    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+    return paging.page(session, select(Match).where(*own), Match.id, cursor, limit)
 
 
 def out(session: Session, user: User, match: Match) -> ArenaOut:

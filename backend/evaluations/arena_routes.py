@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.accounts.models import Role
-from backend.accounts.schemas import Page
 from backend.deps import CurrentUser, OnceDep, PlaceDep, ProjectDep, SessionDep, need
 from backend.evaluations import arena
 from backend.evaluations.arena_schemas import ArenaIn, ArenaOut, TallyOut, TokensOut
+from backend.paging import Cursor, Limit, Page
 
 router = APIRouter(prefix="/arena")
 
@@ -26,8 +26,8 @@ def list_matches(
     user: CurrentUser,
     project: ProjectDep,
     session: SessionDep,
-    cursor: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Cursor = None,
+    limit: Limit = 20,
 ) -> Page[ArenaOut]:
     """One's own matches, newest first."""
     rows, following = arena.page(session, project, user, cursor, limit)

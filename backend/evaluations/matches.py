@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, ScalarSelect, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from backend.datasets.service import uuid_cursor
+from backend import paging
 from backend.evaluations import cards
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.said import PEOPLE
@@ -23,8 +23,8 @@ class Filter(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    cursor: str | None = None
-    limit: int = Field(20, ge=1, le=100)
+    cursor: str | None = Field(None, max_length=64)
+    limit: int = Field(20, ge=1, le=paging.MOST)
     contestant: uuid.UUID | None = None
     against: uuid.UUID | None = None
     outcome: Result | None = Field(None, description="Seen from `contestant`, else from the match's side a.")
@@ -33,16 +33,12 @@ class Filter(BaseModel):
 
 def page(session: Session, evaluation: Evaluation, wanted: Filter) -> tuple[list[MatchOut], str | None]:
     """Matches prompt by prompt, and the cursor of the next page."""
-    query = select(Match).where(Match.evaluation_id == evaluation.id, *_conditions(wanted)).order_by(Match.id)
-    if wanted.cursor is not None:
-        query = query.where(Match.id > uuid_cursor(wanted.cursor))
-    rows = session.scalars(query.limit(wanted.limit + 1)).all()
-    shown = rows[: wanted.limit]
+    query = select(Match).where(Match.evaluation_id == evaluation.id, *_conditions(wanted))
+    shown, following = paging.page(session, query, Match.id, wanted.cursor, wanted.limit, oldest_first=True)
     verdicts: dict[uuid.UUID, list[Verdict]] = defaultdict(list)
     found = select(Verdict).where(Verdict.match_id.in_([match.id for match in shown])).order_by(Verdict.id)
     for verdict in session.scalars(found):
         verdicts[verdict.match_id].append(verdict)
-    following = str(shown[-1].id) if len(rows) > wanted.limit else None
     return [_out(match, verdicts[match.id]) for match in shown], following
 
 

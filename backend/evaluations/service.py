@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from backend import paging
 from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
-from backend.datasets.service import uuid_cursor
 from backend.errors import Invalid, NotFound
 from backend.evaluations import arena, contestants, judging, prompts
 from backend.evaluations.models import Evaluation, Match
@@ -134,12 +134,9 @@ def page(
 ) -> tuple[Sequence[Evaluation], str | None]:
     """Evaluations, newest first, of one checkpoint when one is named, and the cursor of the next page."""
     query = select(Evaluation).where(Evaluation.project_id == project.id)
-    if cursor is not None:
-        query = query.where(Evaluation.id < uuid_cursor(cursor))
     if checkpoint_id is not None:
         query = query.where(Evaluation.contestants.contains([str(checkpoint_id)]))
-    rows = session.scalars(query.order_by(Evaluation.id.desc()).limit(limit + 1)).all()
-    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+    return paging.page(session, query, Evaluation.id, cursor, limit)
 
 
 def out(session: Session, evaluations: Sequence[Evaluation]) -> list[EvaluationOut]:

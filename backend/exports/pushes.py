@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import queue, work
+from backend import paging, queue, work
 from backend.accounts.models import User
 from backend.errors import NotFound
 from backend.exports import service
 from backend.exports.models import Export, Push
 from backend.exports.schemas import PushIn
+from backend.offline import require_hub
 from backend.projects.models import Project
 from backend.secrets import service as secrets
 
@@ -21,10 +22,10 @@ AGAIN = "Upload it again."
 def request(session: Session, project: Project, user: User, export_id: uuid.UUID, body: PushIn) -> Push:
     """Queue an upload; the bell rings after the commit.
 
-    Raises NotFound, FilesGone, SecretMissing,
-    SecretNotForThat, AlreadyUnderWay.
+    Raises NotFound, Offline, FilesGone, SecretMissing, SecretNotForThat, AlreadyUnderWay.
     """
     export = service.find(session, project, export_id, lock=True)
+    require_hub()
     service.require_files(export)
     secrets.require(session, project.id, body.secret)
     same = select(Push).where(
@@ -59,16 +60,13 @@ def find(session: Session, project: Project, push_id: uuid.UUID, *, lock: bool =
 
 
 def page(
-    session: Session, project: Project, cursor: uuid.UUID | None, limit: int, checkpoint_id: uuid.UUID | None = None
+    session: Session, project: Project, cursor: str | None, limit: int, checkpoint_id: uuid.UUID | None = None
 ) -> tuple[Sequence[Push], str | None]:
     """Uploads, newest first, and the cursor of the next page."""
-    query = select(Push).where(Push.project_id == project.id).order_by(Push.id.desc())
-    if cursor is not None:
-        query = query.where(Push.id < cursor)
+    query = select(Push).where(Push.project_id == project.id)
     if checkpoint_id is not None:
         query = query.where(Push.checkpoint_id == checkpoint_id)
-    rows = session.scalars(query.limit(limit + 1)).all()
-    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+    return paging.page(session, query, Push.id, cursor, limit)
 
 
 def cancel(session: Session, project: Project, push_id: uuid.UUID) -> Push:

@@ -4,20 +4,19 @@ import uuid
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header
 from fastapi.responses import FileResponse, StreamingResponse
 
 from backend import storage
-from backend.accounts.schemas import Page
 from backend.audit import service as audit
 from backend.datasets.transfers import a_file, attachment
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
 from backend.errors import NotFound
 from backend.exports import archive, pushes, service
 from backend.exports.schemas import ExportIn, ExportOut, PushIn, PushOut
+from backend.paging import Cursor, Limit, Page
 
 router = APIRouter(tags=["exports"])
-Limit = Annotated[int, Query(ge=1, le=200)]
 TAR = "application/x-tar"
 BYTES = "application/octet-stream"
 
@@ -39,7 +38,7 @@ def list_exports(
     _: Researcher,
     project: ProjectDep,
     session: SessionDep,
-    cursor: uuid.UUID | None = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
     checkpoint_id: uuid.UUID | None = None,
 ) -> Page[ExportOut]:
@@ -140,7 +139,7 @@ def list_pushes(
     _: Researcher,
     project: ProjectDep,
     session: SessionDep,
-    cursor: uuid.UUID | None = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
     checkpoint_id: uuid.UUID | None = None,
 ) -> Page[PushOut]:

@@ -14,13 +14,14 @@ from sqlalchemy.orm import Session
 from backend.accounts import service as accounts
 from backend.accounts.models import User
 from backend.accounts.routes import address, open_door
-from backend.accounts.schemas import Page
 from backend.audit import service as audit
 from backend.deps import COOKIE, Admin, SessionDep, Whole
 from backend.errors import NotFound
 from backend.identities import provider, service
 from backend.identities.provider import Provider, Refused, Ticket
 from backend.identities.schemas import ExpectIn, IdentityOut, WayOut
+from backend.paging import Page
+from backend.offline import Offline
 from backend.secrets import seal
 from backend.settings import Settings, get_settings
 
@@ -114,6 +115,11 @@ def _signed_in(session: Session, request: Request) -> User | None:
 
 def _provider(settings: Settings) -> Provider:
     found = provider.configured(settings)
+    if found is None and settings.offline:
+        raise Offline(
+            "Plumbline is told to stay offline here (PLUMBLINE_OFFLINE), so the sign-in provider is switched off.",
+            remedy="Sign in with name and password; an admin can set you one.",
+        )
     if found is None:
         raise NotFound("No sign-in provider is set up.", remedy="Sign in with name and password.")
     return found

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header
 from sqlalchemy import Row
 
 from backend.accounts.models import Role
-from backend.accounts.schemas import Page
 from backend.deps import CurrentUser, PlaceDep, SessionDep
 from backend.labels import leases, service
 from backend.labels.cards import turned
@@ -26,6 +25,7 @@ from backend.labels.schemas import (
     UndoneOut,
 )
 from backend.labels.service import Caller
+from backend.paging import Cursor, Limit, Page
 
 router = APIRouter(tags=["labels"])
 DAY_MINUTES = 24 * 60
@@ -79,7 +79,7 @@ def undo(label_id: uuid.UUID, caller: CallerDep, session: SessionDep) -> UndoneO
 def item_labels(item_id: uuid.UUID, caller: CallerDep, session: SessionDep) -> Labels:
     """Every version of an item's labels; annotators see their own, in the order they saw."""
     own = caller.role is Role.annotator
-    return _page(service.of_item(session, caller, item_id, own=own), own=own)
+    return _page(service.of_item(session, caller, item_id, own=own), None, own=own)
 
 
 @router.get("/datasets/{dataset_id}/labels")
@@ -87,13 +87,13 @@ def dataset_labels(
     dataset_id: uuid.UUID,
     caller: CallerDep,
     session: SessionDep,
-    cursor: uuid.UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> Labels:
     """The labels that count in a dataset; annotators see their own, in the order they saw."""
     own = caller.role is Role.annotator
-    rows = service.of_dataset(session, caller, dataset_id, own=own, after=cursor, limit=limit + 1)
-    return _page(rows[:limit], own=own, more=len(rows) > limit)
+    rows, following = service.of_dataset(session, caller, dataset_id, cursor, limit, own=own)
+    return _page(rows, following, own=own)
 
 
 @router.post("/leases/{token}/renew")
@@ -113,10 +113,9 @@ def _own(label: Label) -> OwnLabelOut:
     return out.model_copy(update={"value": turned(label.value, label.swapped)})
 
 
-def _page(rows: Sequence[Row[Label, str | None]], *, own: bool, more: bool = False) -> Labels:
-    cursor = str(rows[-1][0].id) if more else None
+def _page(rows: Sequence[Row[Label, str | None]], following: str | None, *, own: bool) -> Labels:
     if own:
-        return Page[OwnLabelOut](items=[_own(label) for label, _ in rows], next_cursor=cursor)
+        return Page[OwnLabelOut](items=[_own(label) for label, _ in rows], next_cursor=following)
     named = [
         LabelOut(
             **OwnLabelOut.model_validate(label).model_dump(),
@@ -127,4 +126,4 @@ def _page(rows: Sequence[Row[Label, str | None]], *, own: bool, more: bool = Fal
         )
         for label, name in rows
     ]
-    return Page[LabelOut](items=named, next_cursor=cursor)
+    return Page[LabelOut](items=named, next_cursor=following)

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from backend.accounts import service as accounts
 from backend.accounts.models import Role, User
-from backend.accounts.schemas import Page
 from backend.audit import service as audit
 from backend.deps import (
     Admin,
@@ -20,6 +19,7 @@ from backend.deps import (
     need,
     refuse_archived,
 )
+from backend.paging import Page
 from backend.projects import invitation_routes, members, service
 from backend.projects.members import Place
 from backend.projects.models import Membership

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import StringConstraints
 
-from backend.accounts.schemas import Page
 from backend.audit import service as audit
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
+from backend.paging import Cursor, Limit, Page
 from backend.runs import preflight, readings, service, views
 from backend.runs.convert import ConvertIn, ConvertOut, convert
 from backend.runs.model_presets import for_models
@@ -29,7 +29,6 @@ from backend.settings import get_settings
 from backend.work import State
 
 router = APIRouter(tags=["runs"])
-Limit = Annotated[int, Query(ge=1, le=200)]
 Word = Annotated[str, StringConstraints(max_length=200)]
 
 
@@ -68,7 +67,7 @@ def list_runs(
     _: Researcher,
     project: ProjectDep,
     session: SessionDep,
-    cursor: uuid.UUID | None = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
     state: Annotated[list[State] | None, Query()] = None,
     checkpoint_id: uuid.UUID | None = None,

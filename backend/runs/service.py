@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alignment.training.spec import Spec
-from backend import queue, storage, work
+from backend import paging, queue, storage, work
 from backend.accounts.models import User
 from backend.checkpoints import places
 from backend.checkpoints import service as checkpoints
@@ -103,21 +103,18 @@ def find(session: Session, project: Project, run_id: uuid.UUID, *, lock: bool = 
 def page(
     session: Session,
     project: Project,
-    cursor: uuid.UUID | None,
+    cursor: str | None,
     limit: int,
     states: Sequence[work.State] | None = None,
     checkpoint_id: uuid.UUID | None = None,
 ) -> tuple[Sequence[Run], str | None]:
     """Runs, newest first, and the cursor of the next page."""
-    query = select(Run).where(Run.project_id == project.id).order_by(Run.id.desc())
-    if cursor is not None:
-        query = query.where(Run.id < cursor)
+    query = select(Run).where(Run.project_id == project.id)
     if states:
         query = query.where(Run.state.in_(states))
     if checkpoint_id is not None:
         query = query.where(Run.checkpoint_id == checkpoint_id)
-    rows = session.scalars(query.limit(limit + 1)).all()
-    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+    return paging.page(session, query, Run.id, cursor, limit)
 
 
 def cancel(session: Session, project: Project, run_id: uuid.UUID) -> Run:

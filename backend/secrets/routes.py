@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from backend.accounts.schemas import Page
 from backend.deps import Admin, Owner, ProjectDep, Researcher, SessionDep
+from backend.paging import Page
 from backend.secrets import service
 from backend.secrets.schemas import Name, RotationOut, SecretIn, SecretOut
 
