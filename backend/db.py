@@ -1,7 +1,7 @@
 """The database: declarative base, engine, sessions and migrations."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import DateTime, Engine, ForeignKey, MetaData, Uuid, create_engine, func, text
+from sqlalchemy import Connection, DateTime, Engine, ForeignKey, MetaData, Uuid, create_engine, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
+from backend.errors import Conflict
 from backend.settings import get_settings
 
 CONVENTION = {
@@ -23,6 +24,11 @@ CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 MIGRATION_LOCK = 0x506C756D  # advisory lock key, "Plum"
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+
+class NewerSchema(Conflict):
+    title = "Newer database"
 
 
 class Base(DeclarativeBase):
@@ -88,23 +94,61 @@ def transaction(engine: Engine | None = None) -> Iterator[Session]:
         yield session
 
 
-def migrate(url: str) -> None:
-    """Afterwards the database at `url` has the newest schema. Safe when several programs start at once."""
+def newest() -> str:
+    """The revision of the newest schema that this program has."""
+    return max(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+def known(revision: str) -> bool:
+    """Whether this program has the schema of that revision."""
+    return any(path.name.startswith(f"{revision}_") for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision of the schema that a database has; None in one without."""
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def migrate(url: str, wanted: str = "head", *, before: Callable[[str], object] | None = None) -> None:
+    """Afterwards the database at `url` has the newest schema (or `wanted`). Safe when several programs start at once.
+
+    One with an older schema is given to `before`, by its revision, while nobody else migrates.  Raises NewerSchema.
+    """
+    engine = make_engine(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+            try:
+                _migrate(connection, newest() if wanted == "head" else wanted, before)
+            finally:
+                connection.rollback()
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+                connection.commit()
+    finally:
+        engine.dispose()
+
+
+def _migrate(connection: Connection, wanted: str, before: Callable[[str], object] | None) -> None:
+    found = revision(connection)
+    connection.rollback()
+    if found == wanted:
+        return
+    if found is not None and not known(found):
+        raise NewerSchema(
+            f"The database has schema {found}, made by a newer Plumbline; this one knows up to {newest()}.",
+            remedy="Start that version or a newer one, or restore a backup into another folder. Nothing was changed.",
+        )
+    if found is not None and before is not None:
+        before(found)
     from alembic import command
     from alembic.config import Config
 
-    engine = make_engine(url)
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).resolve().parent.parent / "migrations"))
-    with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
-        connection.commit()
-        try:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
-        finally:
-            connection.rollback()
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
-            connection.commit()
-    engine.dispose()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, wanted)
+    connection.commit()

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     allowed_addresses: Annotated[tuple[Allowance, ...], NoDecode] = Field(
         (), description="Private addresses that users may name as endpoints: networks or host:port, split by commas."
     )
+    offline: bool = Field(False, description="Reach nothing but database, broker, storage and allowed endpoints.")
     stop_grace_seconds: float = Field(120, gt=0, description="Time a run that is cancelled has for saving.")
     max_upload_bytes: int = Field(4 << 30, ge=1)
     max_report_bytes: int = Field(1 << 30, ge=1, description="Most events, in bytes, of one run trained elsewhere.")
@@ -68,8 +69,18 @@ class Settings(BaseSettings):
     oidc_domains: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Domains of email addresses that may come from there; none means all."
     )
+    metrics_token: SecretStr | None = Field(
+        None, description="Token that /metrics asks for. Unset: only programs on this machine may read it."
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="Lines on standard error; auto is text in a terminal and JSON elsewhere."
+    )
+    log_level: Literal["info", "warning", "error"] = Field(
+        "warning", description="From which level on lines go to standard error; the log files begin at info."
+    )
     admin_name: str = "admin"
     admin_password: str | None = Field(None, description="Password of the first admin; unset means a random one.")
+    upgrade_copy: bool = Field(True, description="Copy the rows of a database before its schema is upgraded.")
     seed_tour: bool = Field(True, description="Fill the Tour project at first start.")
 
     @field_validator("allowed_hosts", "checkpoint_roots", "data_roots", "oidc_domains", mode="before")

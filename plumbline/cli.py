@@ -21,9 +21,16 @@ Port = Annotated[int | None, typer.Option(help="Port to bind (PLUMBLINE_PORT).")
 
 
 @app.command()
-def up(data: Data = None, host: Host = None, port: Port = None) -> None:
+def up(
+    data: Data = None,
+    host: Host = None,
+    port: Port = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nobody outside of this machine (PLUMBLINE_OFFLINE).")
+    ] = False,
+) -> None:
     """Run everything on this machine until Ctrl-C: databases, web server, workers."""
-    _set(DATA=data, HOST=host, PORT=port)
+    _set(DATA=data, HOST=host, PORT=port, OFFLINE=True if offline else None)
     with _plain_troubles():
         from plumbline import terminal
 
@@ -75,11 +82,11 @@ def migrate() -> None:
         from backend.settings import get_settings
         from plumbline.first_start import prepare
         from plumbline.services import borrowed, check_services
-        from plumbline.terminal import show_admin
+        from plumbline.terminal import say, show_admin
 
         check_services(get_settings())
         with borrowed(get_settings()):
-            show_admin(prepare(get_settings()))
+            show_admin(prepare(get_settings(), say))
         typer.echo("The database has the newest schema.")
 
 
@@ -209,7 +216,8 @@ def restore(
     archive: Annotated[Path, typer.Argument(help="What `plumbline backup` wrote.", exists=True, dir_okay=False)],
     data: Data = None,
 ) -> None:
-    """Bring a backup back into an empty data folder (and an empty DATABASE_URL, where one is named)."""
+    """Bring a backup back into an empty data folder (and an empty DATABASE_URL, where one is named); or, with a copy
+    that an upgrade made, go back to the database of before it."""
     _set(DATA=data)
     with _plain_troubles():
         from plumbline.backup import terminal
@@ -234,15 +242,19 @@ def _set(**options: object) -> None:
 
 @contextmanager
 def _plain_troubles() -> Iterator[None]:
-    """Turn the errors that are meant for people into a sentence and exit status 1."""
+    """Turn the errors that are meant for people into a sentence and exit status 1. Before all else libraries learn what
+    they may not ask."""
     from pydantic import ValidationError
 
+    from backend import offline
     from backend.errors import AppError
+    from backend.settings import Settings
     from plumbline.embedded import AlreadyRunning
     from plumbline.servers import ServerFailed
     from plumbline.services import Trouble
 
     try:
+        offline.tell_libraries(Settings())
         yield
     except (AlreadyRunning, ServerFailed, Trouble) as trouble:
         _fail(str(trouble))

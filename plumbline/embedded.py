@@ -19,6 +19,7 @@ from plumbline.servers import Postgres, Server, ServerFailed, Valkey
 LOOK_SECONDS = 0.2  # whoever asks who holds a folder holds it for a moment
 SOCKET_PATH_BYTES = 100  # the kernel's limit is 108 on Linux, 104 elsewhere
 RESTORING = ".restoring"  # in a data folder: a restore that has not ended
+GOING_BACK = ".going-back"  # the same for a return to the database before an upgrade
 _LONGEST_SOCKET = ".s.PGSQL.5432.lock"
 
 
@@ -210,7 +211,15 @@ def create_data_folder(folder: Path) -> None:
 def refuse_half_restored(folder: Path) -> None:
     """Raises ServerFailed for a folder in which a restore was cut off: what it holds is not whole."""
     if (folder / RESTORING).exists():
-        raise ServerFailed(f"A restore into {folder} was cut off. Run `plumbline restore` again.")
+        raise ServerFailed(
+            f"A restore into {folder} was cut off, so what it holds is not whole. "
+            "Run `plumbline restore` with the archive again: it begins anew."
+        )
+    if (folder / GOING_BACK / "postgres").exists() and not (folder / "postgres").exists():
+        raise ServerFailed(
+            f"A return to the older database of {folder} was cut off. Run the same `plumbline restore` again: it "
+            "begins anew, and the database that was set aside is still there (postgres.aside-…)."
+        )
 
 
 def socket_folder(folder: Path) -> Path:

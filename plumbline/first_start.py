@@ -1,16 +1,21 @@
 """What a database needs before the program works with it: the newest schema, a project, a first admin, the Tour."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import text
 
 from backend.accounts import service as accounts
 from backend.accounts.models import Role
-from backend.db import MIGRATION_LOCK, migrate, transaction
+from backend.db import MIGRATION_LOCK, transaction
 from backend.projects import members
 from backend.projects import service as projects
 from backend.settings import Settings
 from plumbline import seed
+from plumbline.upgrade import upgrade
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -21,15 +26,15 @@ class FirstAdmin:
     password: str | None
 
 
-def prepare(settings: Settings) -> FirstAdmin | None:
-    """Afterwards the database is ready; returns the first admin if there was nobody yet.
+def prepare(settings: Settings, tell: Callable[[str], object] = log.warning) -> FirstAdmin | None:
+    """Afterwards the database is ready; returns the first admin if there was nobody yet. `tell` hears of an upgrade.
 
     Safe when several programs start at once: migrations take an advisory lock, the rest is one transaction that
     takes the same.
     """
     if settings.database_url is None:
         raise RuntimeError("The database must be chosen first.")
-    migrate(settings.database_url)
+    upgrade(settings, tell)
     with transaction() as session:
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         project = projects.default(session)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from backend import storage
 from backend.logs import configure
 from backend.settings import get_settings
-from plumbline.services import Trouble, check_port, check_services, require_services
+from plumbline.services import Trouble, check_port, check_services, require_schema, require_services
 from workers import lifeline
 
 SWEEP_SECONDS = 15.0
@@ -25,6 +25,7 @@ def web() -> None:
     settings = get_settings()
     require_services(settings)
     check_port(settings)
+    require_schema(settings)
     storage.get_storage().check()
     configure("web", settings.logs)
     import uvicorn
@@ -46,6 +47,7 @@ def worker(queue: str, *, beat: bool, concurrency: int, generate: bool = True) -
     lifeline.hold()
     settings = get_settings()
     require_services(settings)
+    require_schema(settings)
     storage.get_storage().check()
     configure(f"worker-{queue}", settings.logs)
     from celery.platforms import SecurityWarning

@@ -1,13 +1,17 @@
 """Getting back in when a password is lost: only for somebody who may run commands on the server."""
 
+import structlog
 from sqlalchemy import select
 
 from backend.accounts import service as accounts
 from backend.accounts.models import User
-from backend.db import migrate, transaction
+from backend.db import transaction
 from backend.errors import NotFound
 from backend.settings import get_settings
 from plumbline.services import borrowed
+from plumbline.upgrade import upgrade
+
+log = structlog.get_logger()
 
 
 class NobodyOfThatName(NotFound):
@@ -17,9 +21,7 @@ class NobodyOfThatName(NotFound):
 def reset(name: str) -> str:
     """The new random password of the person called `name`, whose account is open again. Raises NobodyOfThatName."""
     with borrowed(get_settings()):
-        url = get_settings().database_url
-        assert url is not None  # noqa: S101  (borrowed)
-        migrate(url)
+        upgrade(get_settings(), log.warning)
         with transaction() as session:
             user = session.scalars(select(User).where(User.name == name.strip().lower())).first()
             if user is None:

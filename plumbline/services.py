@@ -24,6 +24,10 @@ class NoServices(Trouble):
     """A part of the program was started alone without naming its servers."""
 
 
+class OtherSchema(Trouble):
+    """The database was made by an older or newer version."""
+
+
 class Unreachable(Trouble):
     """A named external server does not answer."""
 
@@ -92,6 +96,35 @@ def check_services(settings: Settings) -> None:
                 client.ping()
         except (redis.RedisError, OSError, ValueError) as error:
             raise Unreachable("The server that REDIS_URL names does not answer, or refuses the password.") from error
+
+
+def require_schema(settings: Settings) -> None:
+    """Raises OtherSchema unless the named database has this program's schema, HalfRestored when it is not whole. One
+    that is away is no reason: every part waits for it."""
+    from sqlalchemy.exc import OperationalError
+
+    from backend.db import make_engine, newest, revision
+    from plumbline.backup.database import refuse_half_restored
+
+    engine = make_engine(settings.database_url or "")
+    try:
+        with engine.connect() as connection:
+            found = revision(connection)
+        refuse_half_restored(settings.database_url or "")
+    except OperationalError:
+        return
+    finally:
+        engine.dispose()
+    if found is None or found < newest():
+        raise OtherSchema(
+            f"The database has {'schema ' + found if found else 'no schema'}; this program works with "
+            f"{newest()}. Run `plumbline migrate` first."
+        )
+    if found > newest():
+        raise OtherSchema(
+            f"The database has schema {found}, and this program knows up to {newest()}: install the "
+            "newer version here too."
+        )
 
 
 def _check_address(name: str, url: str, schemes: tuple[str, ...]) -> None:

@@ -22,8 +22,7 @@ def run() -> None:
             with stack:
                 configure("up", settings.logs, console=logging.WARNING)
                 console.print(f"Plumbline keeps its data in {settings.data}")
-                admin = prepare(stack.settings)
-                show_admin(admin)
+                show_admin(prepare(stack.settings, say))
                 stack.serve()
                 console.print(f"Plumbline is at [bold]{stack.address}[/bold]  (Ctrl-C stops it)")
                 try:
@@ -32,6 +31,11 @@ def run() -> None:
                     console.print("\nStopping; a run in progress saves first. Ctrl-C again ends it at once.")
         except Interrupted:
             console.print("Stopped.")
+
+
+def say(sentence: str) -> None:
+    """Show a sentence that may hold a path."""
+    console.print(sentence, markup=False)
 
 
 def show_admin(admin: FirstAdmin | None) -> None:

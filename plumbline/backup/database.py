@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from alembic import command
-from alembic.config import Config
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from backend.db import make_engine
-from plumbline.backup.manifest import ArchiveRefused, Table
+from plumbline.backup.manifest import ArchiveRefused, HalfRestored, NotEmpty, Table
 
-ROOT = Path(__file__).resolve().parents[2]
+MARK = "plumbline_restoring"
 _COLUMNS = """
 SELECT c.relname, array_agg(a.attname ORDER BY a.attnum) FROM pg_class c
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
@@ -23,6 +20,11 @@ WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace GROUP BY c.rel
 _KEYS = """
 SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
 WHERE contype = 'f' AND connamespace = 'public'::regnamespace ORDER BY 1, 2
+"""
+_FUNCTIONS = """
+SELECT p.oid::regprocedure::text FROM pg_proc p
+WHERE p.pronamespace = 'public'::regnamespace AND p.proowner = current_user::regrole
+AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
 """
 Connection = psycopg.Connection[Any]
 
@@ -35,7 +37,7 @@ def connect(url: str) -> Connection:
 
 def columns(connection: Connection) -> dict[str, list[str]]:
     """Every table of the program with the columns that hold data."""
-    return {name: found for name, found in connection.execute(_COLUMNS) if name != "alembic_version"}
+    return {name: found for name, found in connection.execute(_COLUMNS) if name not in ("alembic_version", MARK)}
 
 
 def revision(connection: Connection) -> str | None:
@@ -106,37 +108,47 @@ def _pour(file: gzip.GzipFile, copy: psycopg.Copy, table: str, announced: int) -
         raise ArchiveRefused(f"The archive's table {table} cannot be unpacked. Nothing was restored.") from error
 
 
-def empty(connection: Connection) -> bool:
-    """Whether no table of the database holds a row; a schema that a broken-off restore left behind is empty."""
-    return not any(
-        connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table))).fetchone()
-        for table in columns(connection)
-    )
+def begin(connection: Connection) -> None:
+    """Afterwards the database is empty and marked as one that is being restored: nothing starts on it until `end`.
+
+    Only one that had no tables is taken, or one that a restore which was cut off has marked.  Raises NotEmpty.
+    """
+    if marked(connection):
+        clear(connection)
+    elif columns(connection):
+        raise NotEmpty("The database that DATABASE_URL names is not empty. Restore into a new, empty one.")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {MARK} (began timestamptz DEFAULT now())")
+    connection.commit()
+
+
+def marked(connection: Connection) -> bool:
+    """Whether a restore into the database has not ended."""
+    return connection.execute("SELECT to_regclass(%s)", [f"public.{MARK}"]).fetchone() != (None,)
+
+
+def refuse_half_restored(url: str) -> None:
+    """Raises HalfRestored for a database into which a restore was cut off, or is going on."""
+    with connect(url) as connection:
+        if marked(connection):
+            raise HalfRestored(
+                "A restore into the database that DATABASE_URL names has not ended, so what it holds is not whole. "
+                "If it was cut off, run `plumbline restore` again: it begins anew."
+            )
+
+
+def end(connection: Connection) -> None:
+    """Afterwards the database counts as whole."""
+    connection.execute(f"DROP TABLE IF EXISTS {MARK}")
+    connection.commit()
 
 
 def clear(connection: Connection) -> None:
-    """Afterwards the database has no table of the program; call it for one that `empty` has found to be so."""
+    """Afterwards the database has no table and no function of ours; call it for one that was empty to begin with."""
     for table in (*columns(connection), "alembic_version"):
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(sql.Identifier(table)))
-
-
-def upgrade(url: str, wanted: str) -> None:
-    """Afterwards the database has the schema of revision `wanted` (or `head`)."""
-    config = Config()
-    config.set_main_option("script_location", str(ROOT / "migrations"))
-    engine = make_engine(url)
-    try:
-        with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, wanted)
-            connection.commit()
-    finally:
-        engine.dispose()
-
-
-def known(wanted: str) -> bool:
-    """Whether this program has the schema revision."""
-    return any((ROOT / "migrations" / "versions").glob(f"{wanted}_*.py"))
+    for (function,) in connection.execute(_FUNCTIONS).fetchall():
+        connection.execute(sql.SQL("DROP FUNCTION {}").format(sql.SQL(function)))
+    connection.commit()
 
 
 def _list(names: list[str]) -> sql.Composed:

@@ -26,12 +26,16 @@ def _bar(what: str) -> Iterator[Told]:
 
 
 def back_up(target: Path, *, secrets: bool) -> None:
-    """Make an archive and say what is in it."""
+    """Make an archive and say what is in it. Exports and views are not: they can be made again."""
     with borrowed(get_settings()), _bar("Backing up") as tell:
         manifest = make(get_settings(), target, secrets=secrets, tell=tell)
     _say(manifest, f"{target} holds")
-    if not manifest.secrets:
-        console.print("The secret key is not in it: without it, stored tokens must be set again (--with-secrets).")
+    if manifest.secrets:
+        console.print("The key of stored tokens is in it: keep it where nobody else reads it.")
+    elif get_settings().secret_key is not None:
+        console.print("The key of stored tokens is not in it: keep PLUMBLINE_SECRET_KEY as well.")
+    else:
+        console.print("The key of stored tokens is not in it: keep secret.key as well, or back up --with-secrets.")
 
 
 def verify(archive: Path) -> None:
@@ -45,14 +49,20 @@ def bring_back(archive: Path) -> None:
     """Restore an archive and say what came back."""
     with _bar("Restoring") as tell:
         manifest = restore(archive, get_settings(), tell)
+    if manifest.rows_only:
+        console.print(f"The database is as it was before the upgrade, schema {manifest.revision}.")
+        console.print("Start the version you had then: this one would upgrade it again.")
+        return
     _say(manifest, f"{get_settings().data} now holds")
-    if not manifest.secrets:
-        console.print("The archive has no secret key: put the old secret.key into the folder, or set tokens again.")
+    if not manifest.secrets and get_settings().secret_key is None:
+        console.print("The archive has no key of stored tokens: bring the old secret.key here, or set tokens again.")
 
 
 def _say(manifest: Manifest, begin: str) -> None:
     rows = sum(table.rows for table in manifest.tables.values())
     console.print(f"{begin} {rows:,} rows and {len(manifest.objects):,} objects, schema {manifest.revision}.")
+    if manifest.moved:
+        console.print(f"{len(manifest.moved):,} registered folders lay inside the storage and are among them.")
     for title, paths in (("Already missing", manifest.missing), ("Outside, not in the archive", manifest.outside)):
         if paths:
             console.print(f"{title}: {', '.join(paths[:10])}", markup=False)
