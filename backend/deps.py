@@ -49,16 +49,21 @@ class Identity(NamedTuple):
     @property
     def limited(self) -> bool:
         """Whether the token may do less than its person."""
-        return self.token is not None and (self.token.project_id is not None or self.token.role is not None)
+        token = self.token
+        return token is not None and (token.project_id is not None or token.role is not None or token.read_only)
 
 
 def identify(session: SessionDep, request: Request) -> Identity:
-    """Who is asking: by bearer token when there is one, else by cookie.  Raises SignedOut."""
+    """Who is asking: by bearer token when there is one, else by cookie.  Raises SignedOut, NotAllowed."""
     secret = bearer(request)
     if secret is not None:
         token = accounts.by_token(session, secret)
         if token is None:
-            raise SignedOut("This API token is wrong or was revoked.", "Make a new one on the Account page.")
+            raise SignedOut(
+                "This API token is wrong, was revoked, or has expired.", "Make a new one on your account page."
+            )
+        if token.read_only and request.method not in SAFE:
+            raise NotAllowed("This API token only reads.", remedy="Use another token for what changes something.")
         return Identity(token.user, token)
     cookie = request.cookies.get(COOKIE)
     user = accounts.by_cookie(session, cookie) if cookie else None
@@ -78,9 +83,11 @@ CurrentUser = Annotated[User, Depends(current_user)]
 
 
 def whole(identity: IdentityDep) -> User:
-    """The person, about their own account or the instance: nothing for a token of one project or role."""
+    """The person, about their own account or the instance: nothing for a token with limits."""
     if identity.limited:
-        raise NotAllowed("This API token is for the work in a project only.", remedy="Use the pages, or another token.")
+        raise NotAllowed(
+            "This API token is limited to the work in projects.", remedy="Use the pages, or another token."
+        )
     return identity.user
 
 

@@ -58,7 +58,7 @@ class SignIn(Row, Base):
 
 class ApiToken(Row, Base):
     """A token for programs; shown once, stored as its SHA-256. One with a project opens nothing else, one with a role
-    may do no more than that, whatever its person may."""
+    may do no more than that, whatever its person may, one that is `read_only` changes nothing."""
 
     __tablename__ = "api_tokens"
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
@@ -67,6 +67,8 @@ class ApiToken(Row, Base):
     role: Mapped[Role | None] = mapped_column(ROLE)
     prefix: Mapped[str]
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    read_only: Mapped[bool] = mapped_column(default=False)
+    expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from backend.accounts import service
 from backend.accounts.limit import SignInLimit
+from backend.accounts.models import ApiToken
 from backend.accounts.schemas import (
     MeOut,
     NewPasswordOut,
@@ -132,14 +133,21 @@ def list_tokens(user: Whole, session: SessionDep) -> Page[TokenOut]:
 
 
 @router.post("/me/tokens", status_code=201)
-def add_token(body: TokenIn, user: Whole, session: SessionDep) -> NewTokenOut:
-    """A new API token, of one project and of at most a role if so wanted; its text is shown once."""
+def add_token(body: TokenIn, user: Whole, identity: IdentityDep, session: SessionDep) -> NewTokenOut:
+    """A new API token: of one project, of at most a role, for reading only, for some days, if so wanted; its text is
+    shown once."""
     if body.project_id is not None:
         members.place(session, user, None, str(body.project_id), lock=False)
-    token, secret = service.add_token(session, user, body.name, project_id=body.project_id, role=body.role)
-    told = {"name": token.name, "begins": token.prefix, "role": token.role}
+    token, secret = service.add_token(session, user, **body.model_dump(), by=identity.token)
+    told = {"name": token.name, "begins": token.prefix, "role": token.role, **_limits(token)}
     audit.record(session, user, token.project_id, "create", "token", token.id, told)
     return NewTokenOut(**TokenOut.model_validate(token).model_dump(), token=secret)
+
+
+def _limits(token: ApiToken) -> dict[str, bool | str]:
+    """What the audit log says of a token besides its role."""
+    expires = {"expires_at": token.expires_at.isoformat()} if token.expires_at else {}
+    return {**({"read_only": True} if token.read_only else {}), **expires}
 
 
 @router.delete("/me/tokens/{token_id}", status_code=204)

@@ -13,6 +13,7 @@ Name = Annotated[
 ]
 Password = Annotated[str, Field(min_length=10, max_length=256)]
 Network = Literal["open", "no hub", "offline"]
+MOST_TOKEN_DAYS = 3650
 MemberRole = Literal[Role.owner, Role.researcher, Role.annotator]
 
 
@@ -87,6 +88,8 @@ class TokenIn(In):
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
     project_id: uuid.UUID | None = Field(None, description="The only project that it opens; null for all of yours.")
     role: MemberRole | None = Field(None, description="It may do no more than this; null for all that you may.")
+    read_only: bool = Field(False, description="Whether it may only read.")
+    days: int | None = Field(None, ge=1, le=MOST_TOKEN_DAYS, description="It opens nothing afterwards; null: no end.")
 
 
 class TokenOut(Out):
@@ -95,7 +98,9 @@ class TokenOut(Out):
     project_id: uuid.UUID | None
     role: Role | None
     prefix: str
+    read_only: bool
     created_at: datetime
+    expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
 

@@ -33,6 +33,10 @@ class LastAdmin(Conflict):
     title = "Last admin"
 
 
+class TokenOutlives(Invalid):
+    title = "Token would outlive its maker"
+
+
 @lru_cache
 def hasher() -> PasswordHash:
     return PasswordHash((Argon2Hasher(),))
@@ -89,9 +93,11 @@ def by_cookie(session: Session, token: str) -> User | None:
 
 
 def by_token(session: Session, token: str) -> ApiToken | None:
-    """The API token, with its person, if it is one and not revoked."""
+    """The API token, with its person, if it is one that has neither been revoked nor expired."""
     found = session.scalars(select(ApiToken).where(ApiToken.token_hash == digest(token))).first()
     if found is None or found.revoked_at is not None or not found.user.active:
+        return None
+    if found.expires_at is not None and found.expires_at <= now():
         return None
     if found.last_used_at is None or now() - found.last_used_at > SEEN_EVERY:
         found.last_used_at = now()
@@ -181,12 +187,36 @@ def tokens(session: Session, user: User) -> Sequence[ApiToken]:
 
 
 def add_token(
-    session: Session, user: User, name: str, *, project_id: uuid.UUID | None = None, role: Role | None = None
+    session: Session,
+    user: User,
+    name: str,
+    *,
+    project_id: uuid.UUID | None = None,
+    role: Role | None = None,
+    read_only: bool = False,
+    days: int | None = None,
+    by: ApiToken | None = None,
 ) -> tuple[ApiToken, str]:
-    """A new API token, of one project and of at most a role if so wanted; the text is returned this once."""
+    """A new API token, with limits if so wanted; the text is returned this once.
+
+    Raises TokenOutlives when it would open things for longer than the token `by` which it is made.
+    """
+    expires = now() + timedelta(days=days) if days else None
+    last = by.expires_at if by else None
+    if last is not None and (expires is None or expires > last):
+        raise TokenOutlives(
+            "The token that makes this one ends before it.", field="days", remedy="Make it on the Account page."
+        )
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     token = ApiToken(
-        user=user, name=name, project_id=project_id, role=role, prefix=secret[:10], token_hash=digest(secret)
+        user=user,
+        name=name,
+        project_id=project_id,
+        role=role,
+        prefix=secret[:10],
+        token_hash=digest(secret),
+        read_only=read_only,
+        expires_at=expires,
     )
     session.add(token)
     session.flush()

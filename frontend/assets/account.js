@@ -47,12 +47,15 @@ function section(list) {
   const name = field("Name of a new token", h("input", { maxlength: 64, autocomplete: "off", placeholder: "Where it will be used" }));
   const project = field("Opens", h("select", h("option", { value: "" }, "all your projects"), me.projects.map((one) => h("option", { value: one.id }, `only ${one.name}`))));
   const most = field("May do", h("select", h("option", { value: "" }, "all that you may"), ["owner", "researcher", "annotator"].map((one) => h("option", { value: one }, `no more than ${one}s`))));
+  const days = field("For", h("select", { name: "days" }, LIFETIMES.map(([value, text]) => h("option", { value }, text))));
+  const reading = h("input", { type: "checkbox" });
   const send = async (event) => {
     event.preventDefault();
     showError(name, "");
     try {
-      const [project_id, role] = [project, most].map((one) => one.querySelector("select").value || null);
-      const made = await post("/me/tokens", { name: name.querySelector("input").value, project_id, role });
+      const [project_id, role, chosen] = [project, most, days].map((one) => one.querySelector("select").value || null);
+      const limits = { project_id, role, read_only: reading.checked, days: chosen && Number(chosen) };
+      const made = await post("/me/tokens", { name: name.querySelector("input").value, ...limits });
       name.querySelector("input").value = "";
       await showOnce("Your new token", null, made.token, "Token");
       await listTokens(list);
@@ -61,9 +64,12 @@ function section(list) {
     }
   };
   return h("section.pl-card.pl-stack", h("h2", "API tokens"),
-    h("p.pl-muted", "A token lets a program act as you: send it as “Authorization: Bearer …”. It has your rights, or fewer if you say so, until you revoke it."),
-    list, h("form.pl-row.pl-inline-form", { onsubmit: send }, name, project, most, button("Make a token", null, { type: "submit" })));
+    h("p.pl-muted", "A token lets a program act as you: send it as “Authorization: Bearer …”. It has your rights, or fewer if you say so, until it ends or you revoke it. ", h("a", { href: "/api" }, "What programs can do")),
+    list, h("form.pl-row.pl-inline-form", { onsubmit: send }, name, project, most, days, h("label.pl-row", reading, "Read only"), button("Make a token", null, { type: "submit" })));
 }
+
+const LIFETIMES = [["30", "30 days"], ["90", "90 days"], ["365", "a year"], ["", "as long as I do not revoke it"]];
+const ended = (token) => Boolean(token.expires_at) && new Date(token.expires_at) <= new Date();
 
 async function listTokens(place) {
   const read = async () => {
@@ -73,11 +79,12 @@ async function listTokens(place) {
   };
   const columns = [
     { title: "Name", cell: (token) => token.name },
-    { title: "Limits", cell: (token) => [me.projects.find((one) => one.id === token.project_id)?.name, token.role].filter(Boolean).join(", ") || "none" },
+    { title: "Limits", cell: (token) => [me.projects.find((one) => one.id === token.project_id)?.name, token.role, token.read_only ? "reads only" : null].filter(Boolean).join(", ") || "none" },
     { title: "Begins with", cell: (token) => h("span.pl-mono", `${token.prefix}…`) },
     { title: "Made", cell: (token) => ago(token.created_at) },
+    { title: "Ends", cell: (token) => (token.expires_at ? new Date(token.expires_at).toLocaleDateString() : "never") },
     { title: "Last used", cell: (token) => (token.last_used_at ? ago(token.last_used_at) : "never") },
-    { title: "State", cell: (token) => (token.revoked_at ? badge("revoked") : button("Revoke", () => revoke(token, place), { kind: "small" })) },
+    { title: "State", cell: (token) => (token.revoked_at ? badge("revoked") : ended(token) ? badge("expired") : button("Revoke", () => revoke(token, place), { kind: "small" })) },
   ];
   await load(place, read, (tokens) => place.append(table("API tokens", columns, tokens, { none: "No token yet." })));
 }

@@ -1,0 +1,74 @@
+"""Labels: the next pair, one's judgement of it, and taking it back."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from plumbline.client.line import Ref, id_of, optional_id
+from plumbline.client.noun import Noun
+from plumbline.client.schemas import Card, CardsOut, DatasetProgress, LabelOut, OwnLabelOut, SubmittedOut, UndoneOut
+
+
+def judgement(strength: int | None, both_bad: bool, skip: str | None) -> dict[str, Any]:
+    """What one says of two responses; exactly one of the three must be given, which the server checks."""
+    said: dict[str, Any] = {} if strength is None else {"strength": strength}
+    if both_bad:
+        said["both_bad"] = True
+    if skip is not None:
+        said["skip"] = skip
+    return said
+
+
+class Labels(Noun):
+    """`client.labels`."""
+
+    def progress(self, dataset: Ref | None = None) -> Iterator[DatasetProgress]:
+        """How far the datasets of pairs are labelled."""
+        return self._line.pages("/progress", DatasetProgress, dataset_id=optional_id(dataset))
+
+    def next(self, dataset: Ref, n: int = 1, *, holding: Sequence[Ref] = ()) -> Sequence[Card]:
+        """The next pairs to judge, blind, kept for the caller for ten minutes; none when nothing is left.
+
+        `holding` names items whose cards the caller has already.
+        """
+        body = {"n": n, "holding": [id_of(one) for one in holding]}
+        return self._line.post(f"/datasets/{id_of(dataset)}/cards", CardsOut, body, retry="always").cards
+
+    def submit(
+        self,
+        card: Card,
+        *,
+        strength: int | None = None,
+        both_bad: bool = False,
+        skip: str | None = None,
+        seconds: float = 0.0,
+        rationale: str | None = None,
+        holding: Sequence[Ref] = (),
+        client_id: uuid.UUID | None = None,
+    ) -> SubmittedOut:
+        """Judge a pair, once however often it is sent; the answer holds the next one.
+
+        `strength` is from -3 to 3 and positive when the left response is better; `skip` is the reason.
+        """
+        body = {
+            "client_id": str(client_id or uuid.uuid4()),
+            "lease": str(card.lease),
+            "value": judgement(strength, both_bad, skip),
+            "seconds": seconds,
+            "rationale": rationale,
+            "holding": [id_of(one) for one in holding],
+        }
+        return self._line.post(f"/items/{card.item_id}/labels", SubmittedOut, body, retry="always")
+
+    def undo(self, label: Ref) -> UndoneOut:
+        """Take back one's own label; its pair comes back."""
+        return self._line.post(f"/labels/{id_of(label)}/undo", UndoneOut)
+
+    def release(self, card: Card) -> None:
+        """Give a pair back unjudged."""
+        self._line.ask("DELETE", f"/leases/{card.lease}")
+
+    def list(self, dataset: Ref) -> Iterator[LabelOut | OwnLabelOut]:
+        """Every label that counts in a dataset; annotators see their own."""
+        path = f"/datasets/{id_of(dataset)}/labels"
+        return self._line.pages(path, LabelOut | OwnLabelOut, limit=200)  # type: ignore[arg-type]

@@ -1,0 +1,1052 @@
+"""What the API answers, in its own words: written by `python -m tests.client_schemas`, not by hand."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """Part of an answer.  Fields that a newer server adds are passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+Role = Literal["annotator", "researcher", "owner", "admin"]
+
+
+class OwnProject(Answer):
+    """A project that the caller is in."""
+
+    id: UUID
+    name: str
+    role: Role
+    archived: bool
+
+
+class MeOut(Answer):
+    id: UUID
+    name: str
+    admin: bool = Field(description="Of the instance: looks after accounts, and may do everything in every project.")
+    active: bool
+    created_at: datetime
+    network: Literal["open", "no hub", "offline"] = Field(
+        description="What may be reached from here: everything, no hub, or nothing outside."
+    )
+    project: OwnProject | None = Field(description="The project of this request; null when the caller is in none.")
+    projects: list[OwnProject]
+
+
+class ProjectOut(Answer):
+    id: UUID
+    name: str
+    role: Role = Field(description="What the caller may do in it.")
+    archived_at: datetime | None
+    created_at: datetime
+
+
+class TokenOut(Answer):
+    id: UUID
+    name: str
+    project_id: UUID | None
+    role: Role | None
+    prefix: str
+    read_only: bool
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewTokenOut(Answer):
+    id: UUID
+    name: str
+    project_id: UUID | None
+    role: Role | None
+    prefix: str
+    read_only: bool
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    token: str = Field(description="Shown once.")
+
+
+class FromFile(Answer):
+    """A file that somebody sent."""
+
+    kind: Literal["file"] = "file"
+
+
+class FromServer(Answer):
+    """A file or a folder of files in an allowed folder of the server, read where it lies."""
+
+    kind: Literal["server"] = "server"
+    path: str
+
+
+class FromHub(Answer):
+    """A split of a dataset of a hub at one commit, fetched when it is imported."""
+
+    kind: Literal["hub"] = "hub"
+    hub_id: str
+    commit: str
+    config: str
+    split: str
+    secret: str | None = None
+
+
+State = Literal["queued", "starting", "running", "stopping", "succeeded", "failed", "cancelled", "lost"]
+
+
+class ImportedBefore(Answer):
+    """An import of the same data."""
+
+    id: UUID
+    name: str
+    state: State
+    dataset_id: UUID | None
+    created_at: datetime
+
+
+class UploadOut(Answer):
+    id: UUID
+    filename: str
+    size: int
+    sha256: str
+    created_at: datetime
+    origin: FromFile | FromServer | FromHub
+    imported: list[ImportedBefore] = Field([], description="Imports of the same file that are there or under way.")
+
+
+class ImportOut(Answer):
+    id: UUID
+    created_at: datetime
+    upload_id: UUID
+    filename: str = ""
+    dataset_id: UUID | None
+    name: str
+    format: str
+    columns: dict[str, Any] | None
+    survey: dict[str, Any] | None
+    abort_on_bad_row: bool
+    state: State
+    reason: str | None
+    remedy: str | None
+    stop_requested: bool
+    rows_good: int
+    rows_bad: int
+    rows_doubled: int
+    bytes_total: int
+    bytes_read: int
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Problem(Answer):
+    """A row that was left out."""
+
+    line: int
+    field: str
+    reason: str
+    excerpt: str = ""
+
+
+class ImportDetail(Answer):
+    """One import with its bad rows (the first thousand) and warnings."""
+
+    id: UUID
+    created_at: datetime
+    upload_id: UUID
+    filename: str = ""
+    dataset_id: UUID | None
+    name: str
+    format: str
+    columns: dict[str, Any] | None
+    survey: dict[str, Any] | None
+    abort_on_bad_row: bool
+    state: State
+    reason: str | None
+    remedy: str | None
+    stop_requested: bool
+    rows_good: int
+    rows_bad: int
+    rows_doubled: int
+    bytes_total: int
+    bytes_read: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    errors: list[Problem]
+    warnings: list[dict[str, Any]]
+
+
+Kind = Literal["prompts", "demonstrations", "unpaired", "paired", "ranked"]
+
+
+class DatasetBrief(Answer):
+    """What annotators see of a dataset."""
+
+    id: UUID
+    name: str
+    kind: Kind
+    items: int
+    labelled: int
+
+
+class DatasetOut(Answer):
+    id: UUID
+    name: str
+    kind: Kind
+    items: int
+    labelled: int
+    description: str
+    toy: bool
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+class BarOut(Answer):
+    """One bar of a histogram: how many responses have from `low` to below `high` characters."""
+
+    low: int
+    high: int
+    responses: int
+
+
+class DatasetDetail(Answer):
+    """One dataset with what is in it; lengths are of a sample of `length_sample` items."""
+
+    id: UUID
+    name: str
+    kind: Kind
+    items: int
+    labelled: int
+    description: str
+    toy: bool
+    created_at: datetime
+    last_used_at: datetime | None
+    labels: int
+    splits: dict[str, int]
+    sources: dict[str, int]
+    lengths: list[BarOut]
+    length_sample: int
+
+
+class ItemOut(Answer):
+    id: UUID
+    position: int
+    split: str
+    prompt: list[dict[str, Any]]
+    responses: list[dict[str, Any]]
+    facts: dict[str, Any]
+    labels: list[dict[str, Any]] = []
+
+
+class LossesOut(Answer):
+    """What an export would lose, counted over the items looked at, and said in sentences."""
+
+    format: str
+    style: str
+    kind: Kind = Field(description="What the rows would hold.")
+    change: str | None = Field(description="What becomes of the items where that is another kind than the dataset's.")
+    items: int
+    looked_at: int
+    rows: int
+    left_out: dict[str, int]
+    dropped: dict[str, int]
+    sentences: list[str]
+
+
+class PairsOut(Answer):
+    dataset_id: UUID
+    items: int
+    left_out: dict[str, int]
+
+
+class SnapshotOut(Answer):
+    id: UUID
+    created_at: datetime
+    dataset_id: UUID
+    dataset_name: str = ""
+    hash: str
+    kind: Kind
+    policy: dict[str, Any]
+    counts: dict[str, Any]
+
+
+class SnapshotLabelOut(Answer):
+    id: UUID
+    item_id: UUID
+    source: str
+    value: dict[str, Any]
+    annotator_id: UUID | None
+    created_at: datetime
+
+
+class HubDatasetOut(Answer):
+    """What a hub says of a dataset: its commit, license, size, and the splits of each configuration."""
+
+    hub_id: str
+    commit: str
+    license: str | None
+    gated: bool
+    private: bool
+    size: int
+    files: int
+    configs: dict[str, list[str]]
+
+
+class ShownMessage(Answer):
+    """A message as the card shows it. `html` comes from the safe renderer, the rest is plain text."""
+
+    role: str
+    html: str
+    text: str
+    reasoning: str | None = None
+    tool_calls: str | None = None
+
+
+class Card(Answer):
+    """A pair to judge, blind: nothing tells where the responses come from or what others said."""
+
+    item_id: UUID
+    dataset_id: UUID
+    lease: UUID
+    expires_at: datetime
+    position: int
+    prompt: list[ShownMessage]
+    left: ShownMessage
+    right: ShownMessage
+
+
+class Progress(Answer):
+    """How far a dataset is labelled. Skips and undone labels do not count; imported labels are not people's."""
+
+    total: int
+    labelled: int = Field(description="Items that somebody has judged.")
+    by_you: int
+    skipped: int = Field(description="Items that you skipped and nobody else has judged.")
+    left: int = Field(description="Items that you can still judge.")
+    today: int = Field(description="Your judgements since your midnight, in all datasets.")
+
+
+class CardsOut(Answer):
+    cards: list[Card]
+    progress: Progress
+
+
+class OwnLabelOut(Answer):
+    """The caller's own label in the order they saw, so that it tells nothing about the pair."""
+
+    id: UUID
+    item_id: UUID
+    value: dict[str, Any]
+    seconds: float | None
+    rationale: str | None
+    version: int
+    created_at: datetime
+
+
+class SubmittedOut(Answer):
+    label: OwnLabelOut
+    next: Card | None
+    progress: Progress | None = Field(description="Counted when there is no next pair; see also `/progress`.")
+
+
+class UndoneOut(Answer):
+    card: Card
+    progress: Progress
+
+
+LabelSource = Literal["person", "import", "judge", "vote"]
+
+
+class LabelOut(Answer):
+    """Anybody's label, its value in the item's order."""
+
+    id: UUID
+    item_id: UUID
+    value: dict[str, Any]
+    seconds: float | None
+    rationale: str | None
+    version: int
+    created_at: datetime
+    annotator_id: UUID | None
+    annotator: str | None
+    source: LabelSource
+    swapped: bool
+
+
+class DatasetProgress(Answer):
+    """A dataset of pairs and how far it is."""
+
+    dataset_id: UUID
+    name: str
+    toy: bool
+    progress: Progress
+
+
+Source = Literal["folder", "hub", "run", "toy", "endpoint"]
+
+
+class EndpointFacts(Answer):
+    """How an endpoint is asked."""
+
+    base_url: str
+    model: str
+    secret: str | None
+    concurrency: int = 4
+    timeout_seconds: float = 120
+
+
+class CheckpointOut(Answer):
+    id: UUID
+    created_at: datetime
+    name: str
+    source: Source
+    hub_id: str | None
+    revision: str | None
+    run_id: UUID | None
+    parent_id: UUID | None
+    step: int | None
+    adapter: bool
+    architecture: str
+    parameters: int
+    max_tokens: int | None
+    toy: bool
+    license: str | None
+    endpoint: EndpointFacts | None
+    chat_template: Literal["own", "given", "missing", "not needed"] = Field(
+        description="The model's own, given by somebody, or missing."
+    )
+    available: bool = Field(description="Whether the weights are still where they were registered.")
+
+
+class RunRef(Answer):
+    """A run as lineage shows it."""
+
+    id: UUID
+    name: str
+    objective: str
+    state: State
+    spec: dict[str, Any]
+    created_at: datetime
+
+
+class SnapshotRef(Answer):
+    """A snapshot as lineage shows it."""
+
+    id: UUID
+    hash: str
+    dataset_id: UUID
+    dataset: str
+    counts: dict[str, Any]
+
+
+class DataRef(Answer):
+    """One of the snapshots that a run trained on, and its share of the draws (null: all examples alike)."""
+
+    snapshot_id: UUID
+    hash: str
+    dataset_id: UUID
+    dataset: str
+    train: int
+    weight: float | None
+    share: float | None
+
+
+class Ancestor(Answer):
+    """One checkpoint of a chain, with the run and the data that made it; both null for imported weights."""
+
+    checkpoint: CheckpointOut
+    run: RunRef | None
+    snapshot: SnapshotRef | None
+    data: list[DataRef] = []
+
+
+class EvaluationRef(Answer):
+    """An evaluation in which a checkpoint took part."""
+
+    id: UUID
+    name: str
+    state: State
+    created_at: datetime
+
+
+class LineageOut(Answer):
+    """A checkpoint's history, itself first and the oldest ancestor last, and what has been done with it since."""
+
+    chain: list[Ancestor]
+    children: list[CheckpointOut]
+    evaluations: list[EvaluationRef]
+
+
+class HubFileOut(Answer):
+    name: str
+    bytes: int
+
+
+class HubModelOut(Answer):
+    """A model of a hub before anything large is fetched. `refusal` and `remedy` say why it cannot be fetched now."""
+
+    hub_id: str
+    revision: str
+    commit: str
+    license: str | None
+    gated: bool
+    private: bool
+    token: bool = Field(description="Whether the hub was asked with a token.")
+    architecture: str | None = Field(description="Null when the model's configuration cannot be read.")
+    parameters: int | None
+    chat_template: bool | None = Field(description="Whether one is there; null when that cannot be told.")
+    files: list[HubFileOut]
+    left_out: int = Field(description="Files that are not fetched: code, pickles, other copies of the weights.")
+    bytes: int
+    free_bytes: int
+    refusal: str | None
+    remedy: str | None
+    warnings: list[str]
+
+
+class FetchOut(Answer):
+    id: UUID
+    created_at: datetime
+    state: State
+    reason: str | None
+    remedy: str | None
+    done: int
+    total: int
+    name: str
+    hub_id: str
+    revision: str
+    commit: str | None
+    secret: str | None
+    license: str | None
+    checkpoint_id: UUID | None
+
+
+class EndpointTestOut(Answer):
+    """What an endpoint answered to a test."""
+
+    model: str
+    listed: bool = Field(description="Whether the server lists the model; some list none.")
+    max_tokens: int | None
+    answer: str
+    seconds: float
+
+
+Place = Literal["worker", "elsewhere"]
+
+
+class RunOut(Answer):
+    id: UUID
+    created_at: datetime
+    name: str
+    kind: str
+    objective: str
+    state: State
+    reason: str | None
+    remedy: str | None
+    failure: str | None
+    stop_requested: bool
+    done: int
+    total: int
+    eta_seconds: float | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    heartbeat_at: datetime | None
+    checkpoint_id: UUID
+    snapshot_id: UUID
+    place: Place
+    host: str | None
+    device: str | None
+    reporter: dict[str, Any] | None
+
+
+class RunRow(Answer):
+    """A run in the list, with what the table shows of other rows."""
+
+    id: UUID
+    created_at: datetime
+    name: str
+    kind: str
+    objective: str
+    state: State
+    reason: str | None
+    remedy: str | None
+    failure: str | None
+    stop_requested: bool
+    done: int
+    total: int
+    eta_seconds: float | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    heartbeat_at: datetime | None
+    checkpoint_id: UUID
+    snapshot_id: UUID
+    place: Place
+    host: str | None
+    device: str | None
+    reporter: dict[str, Any] | None
+    position: int | None = Field(description="Place in the queue, from 1; null when it is not waiting.")
+    checkpoint: str
+    checkpoint_toy: bool
+    dataset_id: UUID
+    dataset: str
+    metrics: dict[str, float]
+    sparkline: list[float]
+
+
+class MixedOut(Answer):
+    """A snapshot that a run trains on, and its share of the draws (null: all examples are taken alike)."""
+
+    snapshot_id: UUID
+    hash: str
+    dataset_id: UUID
+    dataset: str
+    train: int
+    weight: float | None
+    share: float | None
+
+
+class RunDetail(Answer):
+    """One run with its spec."""
+
+    id: UUID
+    created_at: datetime
+    name: str
+    kind: str
+    objective: str
+    state: State
+    reason: str | None
+    remedy: str | None
+    failure: str | None
+    stop_requested: bool
+    done: int
+    total: int
+    eta_seconds: float | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    heartbeat_at: datetime | None
+    checkpoint_id: UUID
+    snapshot_id: UUID
+    place: Place
+    host: str | None
+    device: str | None
+    reporter: dict[str, Any] | None
+    position: int | None = Field(description="Place in the queue, from 1; null when it is not waiting.")
+    checkpoint: str
+    checkpoint_toy: bool
+    dataset_id: UUID
+    dataset: str
+    metrics: dict[str, float]
+    sparkline: list[float]
+    data: list[MixedOut]
+    spec: dict[str, Any]
+    yaml: str
+    snapshot_hash: str
+    reference_id: UUID | None
+    events_offset: int
+    checkpoints: list[UUID]
+
+
+class Finding(Answer):
+    """Something wrong or doubtful about a run that is not launched yet."""
+
+    field: str | None
+    detail: str
+    remedy: str | None = None
+
+
+class MemoryPart(Answer):
+    """One part of the memory estimate."""
+
+    name: str
+    bytes: int
+
+
+class EstimateOut(Answer):
+    """What a run will take; `seconds` is a range, null where nothing comparable was measured."""
+
+    memory: list[MemoryPart]
+    memory_bytes: int
+    available_bytes: int | None = Field(description="Free memory of this machine; null when a GPU will train.")
+    device: str
+    parameters: int
+    trainable: int
+    disk_bytes: int
+    free_disk_bytes: int
+    examples: int
+    steps: int
+    seconds: tuple[float, float] | None
+
+
+class PreflightOut(Answer):
+    """Errors forbid the launch, warnings do not; `yaml` is the same run for the command line."""
+
+    errors: list[Finding]
+    warnings: list[Finding]
+    estimate: EstimateOut | None
+    yaml: str | None
+
+
+class Series(Answer):
+    """One metric's course. A bucket of the ladder has a mean as its value and the lowest and highest beside it."""
+
+    step: list[int] = Field(default_factory=list)
+    value: list[float | None] = Field(default_factory=list)
+    low: list[float] = Field(default_factory=list)
+    high: list[float] = Field(default_factory=list)
+
+
+class MetricsOut(Answer):
+    """Metrics up to `cursor`. `whole` replaces what the caller has; otherwise it is appended to that."""
+
+    cursor: int
+    whole: bool
+    level: int
+    series: dict[str, Series]
+
+
+class EventOut(Answer):
+    id: UUID
+    created_at: datetime
+    kind: str
+    step: int | None
+    payload: dict[str, Any]
+
+
+class EventsOut(Answer):
+    """Events in order; ask again with `cursor` as `after`."""
+
+    items: list[EventOut]
+    cursor: UUID | None
+
+
+class JudgeOut(Answer):
+    """A part that decides matches; `schema` describes its fields."""
+
+    name: str
+    title: str
+    summary: str
+    decided_by: Literal["part", "people", "model"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class SizeOut(Answer):
+    """What an evaluation would take, before it is started."""
+
+    prompts: int
+    available: int = Field(description="Distinct prompts at the source.")
+    responses: int
+    matches: int
+    verdicts: int = Field(description="Both side orders of every match; 0 when people judge.")
+    tokens_at_most: int
+    warnings: list[str]
+
+
+class CheckpointBrief(Answer):
+    id: UUID
+    name: str
+    toy: bool
+
+
+class EvaluationOut(Answer):
+    id: UUID
+    created_at: datetime
+    name: str
+    contestants: list[CheckpointBrief]
+    prompts: dict[str, Any]
+    judge: dict[str, Any]
+    judge_model: CheckpointBrief | None = Field(description="The endpoint that the judge asks, if it asks one.")
+    sampling: dict[str, Any]
+    seed: int
+    state: State
+    reason: str | None
+    remedy: str | None
+    stop_requested: bool
+    done: int
+    total: int
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class RateOut(Answer):
+    """A win rate with all that is needed to read it; null numbers have a `reason`."""
+
+    rate: float | None
+    low: float | None
+    high: float | None
+    n: int
+    prompts: int
+    wins: int
+    ties: int
+    losses: int
+    tie_rule: Literal["half", "drop", "shown"]
+    level: float
+    seed: int
+    method: str
+    reason: str | None
+
+
+class PairOut(Answer):
+    """How `first` did against `second` under one judge."""
+
+    first: UUID
+    second: UUID
+    win_rate: RateOut
+    verdicts: int
+    undecided: dict[str, int] = Field(description="Verdicts without an answer, by reason; part of `verdicts`.")
+    contradicted: int = Field(description="Matches whose verdict changed with the side order; they count as ties.")
+    both_bad: int
+
+
+class TableOut(Answer):
+    """Everything one judge, or people together, said."""
+
+    judge: str
+    source: Literal["person", "judge"]
+    pairs: list[PairOut]
+    shown_first: RateOut = Field(description="How often the response shown first won: 50 % without position bias.")
+    consistency: RateOut | None = Field(
+        description="How often a judge said the same in both side orders; null for people, who see one."
+    )
+    verdicts: int
+    unreadable: int = Field(description="Replies of a model that held no verdict; part of `verdicts`, of no rate.")
+    one_sided: int = Field(description="Matches that a judge decided in one side order only; they are left out.")
+
+
+class MeanOut(Answer):
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    prompts: int
+    level: float
+    seed: int
+    method: str
+    reason: str | None
+
+
+class ContestantOut(Answer):
+    id: UUID
+    name: str
+    toy: bool
+    responses: int
+    failed: dict[str, int] = Field(description="Prompts without an answer, by reason.")
+    length: MeanOut = Field(description="Characters.")
+    cut: int = Field(description="Answers that ended at the longest length.")
+    scores: dict[str, MeanOut] = Field(description="What an automatic judge measured on each answer.")
+
+
+class AgreementOut(Answer):
+    """How often people and the judge named the same winner."""
+
+    judge: str
+    n: int
+    agreed: int
+    kappa: float | None
+
+
+class ReportOut(Answer):
+    evaluation: EvaluationOut
+    matches: int
+    judged_by_people: int
+    tables: list[TableOut]
+    contestants: list[ContestantOut]
+    agreement: list[AgreementOut]
+    warnings: list[str]
+
+
+class ResponseOut(Answer):
+    checkpoint_id: UUID
+    message: ShownMessage | None
+    tokens: int | None
+    ended: bool | None
+    error: str | None
+
+
+class VerdictOut(Answer):
+    """One judgement in match order: `probability` is that of `a` winning."""
+
+    id: UUID
+    source: str
+    judge: str | None
+    swapped: bool
+    probability: float | None
+    reason: str | None
+    value: dict[str, Any] | None
+    scores: list[dict[str, Any]] | None
+    text: str | None
+    created_at: datetime
+
+
+class MatchOut(Answer):
+    id: UUID
+    position: int
+    prompt: list[ShownMessage]
+    a: ResponseOut
+    b: ResponseOut
+    score: float | None = Field(description="Outcome of `a`, 1 won and 0 lost, averaged over people and each judge.")
+    verdicts: list[VerdictOut]
+
+
+class MatchCard(Answer):
+    """A match to judge, blind."""
+
+    match_id: UUID
+    position: int
+    prompt: list[ShownMessage]
+    left: ShownMessage
+    right: ShownMessage
+
+
+class JudgingOut(Answer):
+    """How far people are with an evaluation's matches."""
+
+    total: int
+    by_you: int
+    by_anyone: int
+    left: int
+
+
+class MatchCardsOut(Answer):
+    evaluation_id: UUID
+    name: str
+    cards: list[MatchCard]
+    progress: JudgingOut
+
+
+class OwnVerdictOut(Answer):
+    """The caller's own verdict in the order they saw."""
+
+    id: UUID
+    match_id: UUID
+    value: dict[str, Any]
+    created_at: datetime
+
+
+class RevealOut(Answer):
+    left: CheckpointBrief
+    right: CheckpointBrief
+
+
+class JudgedOut(Answer):
+    """`reveal` is null for an evaluation's matches: whoever judges more of them stays blind."""
+
+    verdict: OwnVerdictOut
+    reveal: RevealOut | None
+    progress: JudgingOut | None
+
+
+class VerdictUndoneOut(Answer):
+    """The match that comes back."""
+
+    card: MatchCard
+    progress: JudgingOut
+
+
+class MatchExportOut(Answer):
+    """What an export did; matches that could not become pairs are counted by reason."""
+
+    dataset_id: UUID
+    dataset: str
+    items: int
+    labels: int = Field(description="Labels that were not there before.")
+    trainable: int = Field(description="Items in the training split; test prompts never enter training.")
+    left_out: dict[str, int]
+
+
+class ArenaOut(Answer):
+    """One's own match, blind until one has voted: then `judged` holds the vote and the names."""
+
+    id: UUID
+    created_at: datetime
+    state: State
+    reason: str | None
+    remedy: str | None
+    prompt: list[ShownMessage]
+    left: ShownMessage | None
+    right: ShownMessage | None
+    judged: JudgedOut | None
+
+
+class TallyOut(Answer):
+    """Votes of the arena by pair, the caller's own or everybody's."""
+
+    votes: int
+    names: dict[Any, str]
+    pairs: list[PairOut]
+
+
+ExportKind = Literal["merged", "adapter"]
+
+Dtype = Literal["as_trained", "bf16"]
+
+
+class FileOut(Answer):
+    name: str
+    size: int
+    sha256: str
+
+
+class ComparisonOut(Answer):
+    """How far the logits of the export, loaded again, are from the checkpoint's, both computed in float32."""
+
+    prompts: int
+    positions: int
+    difference: float = Field(description="Root of the mean square, as a share of the logits' spread.")
+    tolerance: float = Field(description="The difference from which on the export is thrown away.")
+    same_token: float = Field(description="Share of positions with the same most likely token.")
+
+
+class CommandOut(Answer):
+    """Something to copy into a terminal or a program."""
+
+    title: str
+    language: str
+    text: str
+
+
+class ExportOut(Answer):
+    id: UUID
+    created_at: datetime
+    finished_at: datetime | None
+    state: State
+    reason: str | None
+    remedy: str | None
+    done: int
+    total: int
+    step: str | None = Field(description="What is being done: loading, writing, comparing, finishing.")
+    checkpoint_id: UUID
+    name: str = Field(description="Name of the folder in the archive.")
+    kind: ExportKind
+    dtype: Dtype
+    written_dtype: str | None
+    base: str | None = Field(description="What an adapter stands on: a hub id, or the folder that the commands expect.")
+    bytes: int
+    files: list[FileOut]
+    comparison: ComparisonOut | None
+    available: bool = Field(description="Whether the files are still there.")
+    archive_bytes: int | None = Field(description="Size of the archive.")
+    commands: list[CommandOut]
+
+
+class PushOut(Answer):
+    id: UUID
+    created_at: datetime
+    finished_at: datetime | None
+    state: State
+    reason: str | None
+    remedy: str | None
+    done: int
+    total: int
+    checkpoint_id: UUID
+    export_id: UUID | None
+    repo_id: str
+    private: bool
+    secret: str
+    commit: str | None
+    url: str | None
