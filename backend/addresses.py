@@ -31,12 +31,24 @@ class Allowance(NamedTuple):
             raise ValueError(f"{text!r} is no address such as 10.0.0.0/8 or 127.0.0.1:8000") from error
 
 
-def permitted(address: str, port: int, allowed: Sequence[Allowance]) -> bool:
-    """Whether a connection may go to an address that a name was resolved to."""
+def permitted(address: str, port: int, allowed: Sequence[Allowance], *, offline: bool = False) -> bool:
+    """Whether a connection may go to an address that a name was resolved to; offline, never to a public one."""
     found = _inner(ipaddress.ip_address(address.partition("%")[0]))
+    public = found.is_global and not found.is_multicast and not found.is_reserved
+    if offline and public:
+        return False
     if any(found in allowance.network and allowance.port in (None, port) for allowance in allowed):
         return True
-    return found.is_global and not found.is_multicast and not found.is_reserved
+    return public
+
+
+def numeric(host: str) -> bool:
+    """Whether nobody needs to be asked where a host is: an address by number, or this machine."""
+    try:
+        ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return host.lower() == "localhost"
+    return True
 
 
 def _inner(address: Address) -> Address:

@@ -1,7 +1,8 @@
 """Requests to addresses that users name: the name is resolved once, every address checked, and that one connected to.
 
 Redirects are not followed and proxies of the environment not used, so nothing stands between the check and the
-connection. Private addresses are refused unless `PLUMBLINE_ALLOWED_ADDRESSES` names them.
+connection. Private addresses are refused unless `PLUMBLINE_ALLOWED_ADDRESSES` names them. Offline, all others are
+refused too, and names: asking for them would be asking somebody.
 """
 
 import socket
@@ -14,12 +15,17 @@ from urllib.parse import urlsplit
 import httpcore2
 import httpx2
 
-from backend.addresses import Allowance, permitted
+from backend.addresses import Allowance, numeric, permitted
 from backend.errors import Invalid, NotAllowed, TooMany
 
 CONNECT_SECONDS = 10.0
 CHECKS_AT_ONCE = 8
 ALLOW = "An admin can allow it: PLUMBLINE_ALLOWED_ADDRESSES=127.0.0.1:8000 (addresses or networks, split by commas)."
+ALONE = "Plumbline is told to stay offline here (PLUMBLINE_OFFLINE): only allowed private addresses may be asked"
+BY_NUMBER = (
+    "Write the address with its number and have an admin allow it: PLUMBLINE_ALLOWED_ADDRESSES=10.0.0.5:8000"
+    " (addresses or networks, split by commas)."
+)
 _turns = threading.BoundedSemaphore(CHECKS_AT_ONCE)
 
 
@@ -58,8 +64,8 @@ def plain_url(url: str, field: str) -> str:
 class _Guard(httpcore2.SyncBackend):
     """Connects to the very address that was checked; the name is still the one that TLS must prove."""
 
-    def __init__(self, allowed: Sequence[Allowance]) -> None:
-        self._allowed = allowed
+    def __init__(self, allowed: Sequence[Allowance], *, offline: bool) -> None:
+        self._allowed, self._offline = allowed, offline
 
     def connect_tcp(
         self,
@@ -69,10 +75,14 @@ class _Guard(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
+        if self._offline and not numeric(host):
+            raise AddressRefused(f"{ALONE}, and a name would have to be asked for.", remedy=BY_NUMBER)
         addresses = resolve(host, port)
         if not addresses:
             raise httpcore2.ConnectError("unknown host")
-        reachable = [address for address in addresses if permitted(address, port, self._allowed)]
+        reachable = [one for one in addresses if permitted(one, port, self._allowed, offline=self._offline)]
+        if not reachable and self._offline:
+            raise AddressRefused(f"{ALONE}.", remedy=BY_NUMBER)
         if not reachable:
             raise AddressRefused("This address lies in a private network, which users may not reach.", remedy=ALLOW)
         return super().connect_tcp(reachable[0], port, timeout, local_address, socket_options)
@@ -88,17 +98,17 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class _GuardedTransport(httpx2.HTTPTransport):
-    def __init__(self, allowed: Sequence[Allowance]) -> None:
+    def __init__(self, allowed: Sequence[Allowance], *, offline: bool) -> None:
         context = httpx2.create_ssl_context()
         super().__init__(verify=context)
         # The library has no argument for this: its own pool, with the one part that opens connections exchanged.
-        self._pool = httpcore2.ConnectionPool(ssl_context=context, network_backend=_Guard(allowed))
+        self._pool = httpcore2.ConnectionPool(ssl_context=context, network_backend=_Guard(allowed, offline=offline))
 
 
-def client(allowed: Sequence[Allowance], read_seconds: float) -> httpx2.Client:
+def client(allowed: Sequence[Allowance], read_seconds: float, *, offline: bool = False) -> httpx2.Client:
     """A client for addresses that users name.  Its requests raise AddressRefused for what they may not reach."""
     return httpx2.Client(
-        transport=_GuardedTransport(allowed),
+        transport=_GuardedTransport(allowed, offline=offline),
         timeout=httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS),
         follow_redirects=False,
         trust_env=False,

@@ -97,7 +97,9 @@ def _who_is(app: FastAPI) -> WhoIs:
         body = response.json()
         project = body["project"]
         role = project["role"] if project else "nobody"
-        person: Person = {key: body[key] for key in ("id", "name", "admin", "project", "projects")} | {"role": role}
+        person: Person = {key: body[key] for key in ("id", "name", "admin", "network", "project", "projects")} | {
+            "role": role
+        }
         request.scope["plumbline_person"] = person
         return person
 

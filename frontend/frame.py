@@ -38,6 +38,8 @@ _HEAD = static.template("head")
 
 _FRAME = static.template("frame")
 
+_OFFLINE = '<span class="pl-badge" title="This server asks nobody outside (PLUMBLINE_OFFLINE)">Offline</span>'
+
 _PLAIN = static.template("message")
 
 
@@ -119,6 +121,7 @@ def _frame(title: str, page: Page, person: Mapping[str, Any], pages: Sequence[Pa
         name=escape(person["name"]),
         role=escape(person["role"]),
         projects="".join(_projects(person)),
+        network=_OFFLINE if person.get("network") == "offline" else "",
     )
 
 

@@ -11,6 +11,7 @@ from alignment.training.errors import bad_spec
 from alignment.training.folder import ADAPTER
 from alignment.training.run import read_spec
 from alignment.training.spec import Spec
+from backend.offline import barred
 from plumbline.report_line import ReportLine
 from plumbline.services import Trouble
 
@@ -110,6 +111,9 @@ class Inputs:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+        why = barred()
+        if why is not None:
+            raise OtherWeights(f"{hub_id} is no folder here. {why[0]}")
         self.tell(f"Fetching {hub_id} from the hub")
         revision = weights["revision"] if weights["hub_id"] == hub_id else None
         try:

@@ -84,7 +84,7 @@ def private_program() -> Iterator[tuple[str, str, Callable[[], None]]]:
             with stopping_on_signals(stack.children), stack:
                 from plumbline.first_start import prepare
 
-                configure("tour", stack.settings.logs)
+                configure("tour", stack.settings)
                 console.print("Starting a private Plumbline for the tour …")
                 prepare(stack.settings)
                 stack.serve()
@@ -97,10 +97,13 @@ def private_program() -> Iterator[tuple[str, str, Callable[[], None]]]:
 
 @contextmanager
 def _only_these(settings: dict[str, str]) -> Iterator[None]:
-    """Meanwhile the environment configures a private program, whatever was set for another; then it is as before."""
+    """Meanwhile the environment configures a private program, whatever was set for another; then it is as before.
+
+    That this machine is to stay offline holds for both.
+    """
     before = dict(os.environ)
     for name in list(os.environ):
-        if name in {"DATABASE_URL", "REDIS_URL"} or name.startswith("PLUMBLINE_"):
+        if name in {"DATABASE_URL", "REDIS_URL"} or (name.startswith("PLUMBLINE_") and name != "PLUMBLINE_OFFLINE"):
             del os.environ[name]
     os.environ.update({f"PLUMBLINE_{name}": value for name, value in settings.items()})
     get_settings.cache_clear()

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from backend.checkpoints.hub_errors import Refused
+from backend.offline import barred
 from workers.hub import die_with_worker, say
 
 MESSAGE = "Upload an export of Plumbline"
@@ -24,11 +25,14 @@ DENIED = (401, 403)
 
 def upload(folder: Path, repo_id: str, *, private: bool) -> None:
     """Afterwards the repository's newest commit holds the folder's files.  Raises Refused."""
+    why = barred()
+    if why is not None:
+        raise Refused(*why)
     api = HfApi(token=os.environ.get("HF_TOKEN"))
     try:
         there = _make(api, repo_id, private=private)
         _send(api, folder, repo_id, there)
-    except (OfflineModeIsEnabled, httpx2.TransportError) as error:
+    except httpx2.TransportError as error:
         raise Refused(
             f"The hub at {api.endpoint} cannot be reached from this machine, or broke off.",
             "Check the network, then upload it again: files that have arrived are not sent twice.",

@@ -1,7 +1,7 @@
 """A model hub as it is asked: what a model is before anything large is fetched, and its files from any byte on.
 
-`HF_ENDPOINT` names another hub than the public one, `HF_HUB_OFFLINE` forbids asking any. What a hub says is not
-trusted: answers are bounded, names are plain, and the token goes to the hub's own address alone.
+`HF_ENDPOINT` names another hub than the public one; `backend.offline` says when none may be asked. What a hub says is
+not trusted: answers are bounded, names are plain, and the token goes to the hub's own address alone.
 """
 
 import json
@@ -16,8 +16,9 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpx2
 
 from backend.addresses import permitted
-from backend.checkpoints.hub_address import endpoint, offline
+from backend.checkpoints.hub_address import endpoint
 from backend.checkpoints.hub_errors import Away, Lied, Refused, refusal
+from backend.offline import barred
 from backend.outbound import resolve
 
 LISTING_BYTES = 20 << 20
@@ -78,11 +79,9 @@ class Hub:
 
     def __init__(self, token: str | None) -> None:
         self.endpoint = endpoint()
-        if offline():
-            raise Refused(
-                "This machine is told to stay off-line (HF_HUB_OFFLINE).",
-                "Copy the model into an allowed folder and register that, or let an admin unset HF_HUB_OFFLINE.",
-            )
+        why = barred()
+        if why is not None:
+            raise Refused(*why)
         self._token = token
         self._client = httpx2.Client(
             timeout=TIMEOUT, headers={"accept-encoding": "identity", "user-agent": "plumbline"}

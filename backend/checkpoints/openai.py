@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
@@ -85,11 +85,12 @@ class Served:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer; `tokens` are as the server counts, else words."""
+    """A whole answer; `tokens` are as the server counts, else words. `logprobs` is what it told, unread."""
 
     text: str
     tokens: int
     ended: bool
+    logprobs: Any = None
 
 
 class Server:
@@ -98,7 +99,8 @@ class Server:
     def __init__(self, base_url: str, key: str | None, read_seconds: float) -> None:
         self.base_url, self._seconds = base_url, read_seconds
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._client = outbound.client(get_settings().allowed_addresses, read_seconds)
+        settings = get_settings()
+        self._client = outbound.client(settings.allowed_addresses, read_seconds, offline=settings.offline)
 
     def __enter__(self) -> "Server":
         return self
@@ -126,7 +128,8 @@ class Server:
         if not isinstance(message, dict):
             raise _no_protocol()
         text = message.get("content")
-        return _answer(text if isinstance(text, str) else "", choice.get("finish_reason"), said.get("usage"))
+        answer = _answer(text if isinstance(text, str) else "", choice.get("finish_reason"), said.get("usage"))
+        return replace(answer, logprobs=choice.get("logprobs"))
 
     def stream(self, body: Mapping[str, Any]) -> Iterator[str | Answer]:
         """Pieces of text as they come, and at last the whole answer.  Raises Trouble."""

@@ -24,6 +24,7 @@ from backend.datasets.hub_rows import CONTROL
 from backend.datasets.schemas import FromHub
 from backend.datasets.source_schemas import HubDatasetIn, HubDatasetOut
 from backend.errors import Invalid
+from backend.offline import barred
 from backend.outbound import turn
 from backend.settings import Settings
 
@@ -119,9 +120,15 @@ def _ask(job: dict[str, Any], token: str | None) -> Any:
 
 
 class _Child:
-    """The process that asks the hub: it knows the token and nothing else of ours, and dies with us."""
+    """The process that asks the hub: it knows the token and nothing else of ours, and dies with us.
+
+    Raises FileRefused when no hub may be asked.
+    """
 
     def __init__(self, job: dict[str, Any], token: str | None, home: str) -> None:
+        why = barred()
+        if why is not None:
+            raise FileRefused(*why)
         reader, self.control = os.pipe()
         self.said = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}

@@ -181,8 +181,8 @@ class Provider:
 
 
 def configured(settings: Settings) -> Provider | None:
-    """The provider to sign in with, if there is one."""
-    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+    """The provider to sign in with, if there is one that may be asked."""
+    if settings.offline or settings.oidc_issuer is None or settings.oidc_client_id is None:
         return None
     secret = settings.oidc_client_secret
     return _provider(settings.oidc_issuer, settings.oidc_client_id, secret.get_secret_value() if secret else None)

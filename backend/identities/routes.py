@@ -20,8 +20,8 @@ from backend.errors import NotFound
 from backend.identities import provider, service
 from backend.identities.provider import Provider, Refused, Ticket
 from backend.identities.schemas import ExpectIn, IdentityOut, WayOut
-from backend.paging import Page
 from backend.offline import Offline
+from backend.paging import Page
 from backend.secrets import seal
 from backend.settings import Settings, get_settings
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 import httpx2
 
+from backend import offline
 from backend.checkpoints import hub_address
 
 HUB_SECONDS = 3.0
@@ -86,7 +87,7 @@ def _gpu(line: str) -> Gpu | None:
 
 def hub_state() -> HubState:
     """Whether the hub answers anything at all; none is asked by a machine that is told to stay off-line."""
-    if hub_address.offline():
+    if offline.barred() is not None:
         return "offline"
     try:
         httpx2.head(hub_address.endpoint(), timeout=HUB_SECONDS, headers={"user-agent": "plumbline"})

@@ -1,13 +1,14 @@
 // A model of a hub: looked at first (license, size, access, room on the disk), then downloaded.
 
 import { get, newKey, post } from "./api.js";
-import { badge, button, field, fill, h, showError, skeleton, toastError } from "./dom.js";
+import { badge, button, empty, field, fill, h, showError, skeleton, toastError } from "./dom.js";
 import { templateEditor } from "./checkpoint-template.js";
 import { bytes, count, plural } from "./format.js";
-import { param } from "./frame.js";
+import { noHub, param } from "./frame.js";
 import { size } from "./run-state.js";
 
 export function hub(close) {
+  if (noHub) return empty("Offline", noHub);
   const id = h("input", { type: "text", maxlength: 200, value: param("hub") || "", placeholder: "owner/model", spellcheck: "false", autocomplete: "off" });
   const revision = h("input", { type: "text", maxlength: 128, value: "main", spellcheck: "false", autocomplete: "off" });
   const secret = h("select", h("option", { value: "" }, "The project's, else the server's"));

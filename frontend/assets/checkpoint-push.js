@@ -3,9 +3,10 @@
 import { get, newKey, post } from "./api.js";
 import { badge, button, dialog, field, fill, h, link, progress, showError, skeleton, stateBadge, toastError } from "./dom.js";
 import { ago, bytes } from "./format.js";
+import { noHub } from "./frame.js";
 import { moving } from "./run-state.js";
 
-export const pushButton = (one, watching) => button("Push to a hub…", () => ask(one).then((sent) => sent && watching.now()), { kind: "small" });
+export const pushButton = (one, watching) => button("Push to a hub…", () => ask(one).then((sent) => sent && watching.now()), { kind: "small", disabled: noHub });
 
 // Resolves to true when an upload was asked for.
 const ask = (one) => dialog("Push to a hub", (close) => {

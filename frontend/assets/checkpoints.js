@@ -4,7 +4,7 @@ import { get, newKey, post } from "./api.js";
 import { badge, button, empty, errorCard, fill, h, link, progress, skeleton, stateBadge, table, toastError } from "./dom.js";
 import { registerDialog } from "./checkpoint-register.js";
 import { ago, bytes, count } from "./format.js";
-import { actions, param } from "./frame.js";
+import { actions, noHub, param } from "./frame.js";
 import { bind } from "./keys.js";
 import { live } from "./live.js";
 import { checkpointPage, MOVING, runPage, size, toyBadge } from "./run-state.js";
@@ -117,6 +117,6 @@ function download(one, again) {
   const hide = () => { dismissed.add(one.id); again(); };
   return h(`div.pl-card.pl-stack.tight${failed ? ".bad" : ""}`,
     h("div.pl-row.between", h("span.pl-row", stateBadge(one.state), h("strong", one.hub_id), h("span.pl-muted", one.commit ? `at ${one.commit.slice(0, 10)}` : one.revision)),
-      failed ? h("span.pl-row", button("Try again", resume, { kind: "small" }), button("Dismiss", hide, { kind: "small" })) : button("Cancel", cancel, { kind: "small", disabled: one.state === "stopping" ? "It is stopping." : null })),
+      failed ? h("span.pl-row", button("Try again", resume, { kind: "small", disabled: noHub }), button("Dismiss", hide, { kind: "small" })) : button("Cancel", cancel, { kind: "small", disabled: one.state === "stopping" ? "It is stopping." : null })),
     failed ? [h("p", one.reason), one.remedy && h("p.pl-muted", one.remedy)] : [h("small.pl-muted", one.total ? `${bytes(one.done)} of ${bytes(one.total)}` : one.state === "queued" ? "Waiting for a worker…" : "Asking the hub…"), progress(one.done, one.total, `Download of ${one.hub_id}`)]);
 }

@@ -11,6 +11,9 @@ export const mayResearch = ["admin", "owner", "researcher"].includes(me.role);
 export const isOwner = ["admin", "owner"].includes(me.role);
 export const isAdmin = me.admin;
 
+// Why nothing of a hub can be had here, as a sentence; null where hubs may be asked.
+export const noHub = me.network === "open" ? null : `Hubs are switched off on this server (${me.network === "offline" ? "PLUMBLINE_OFFLINE" : "HF_HUB_OFFLINE"}). An admin can unset that and start Plumbline again.`;
+
 // What `?name=` says, or null.
 export const param = (name) => new URLSearchParams(location.search).get(name);
 

@@ -60,7 +60,7 @@ function choices(home, show) {
 
 const HUB = {
   reachable: () => "The hub answers.",
-  offline: () => ["This machine is told to ask no hub. Copy a model into an allowed folder and ", link("register that", "/checkpoints?register="), "."],
+  offline: () => [badge("Offline", "warn"), " This machine is told to ask no hub. Copy a model into an allowed folder and ", link("register that", "/checkpoints?register="), "."],
   unreachable: (address) => [`${address} does not answer from here. Copy a model into an allowed folder and `, link("register that", "/checkpoints?register="), ", or try later."],
 };
 
@@ -82,7 +82,7 @@ function models({ models: all, machine }) {
 function model(one, machine) {
   const facts = h("p", `${size(one.parameters)} parameters · ${one.license}`);
   const ways = h("ul.pl-fits", one.fits.map((fit) => h("li", badge(fit.fits ? `${WAYS[fit.tuning]} fits` : `${WAYS[fit.tuning]} too large`, fit.fits ? "good" : "idle"), h("small.pl-help", fit.reason))));
-  const barred = machine.hub === "offline" ? "This machine is told to ask no hub." : null;
+  const barred = machine.hub === "offline" ? "Offline: this machine is told to ask no hub." : null;
   const way = one.checkpoint_id
     ? button("Train it", go(`/new-run?checkpoint=${one.checkpoint_id}`), { kind: "primary small" })
     : button("Look and download", go(`/checkpoints?hub=${encodeURIComponent(one.hub_id)}`), { kind: "small", disabled: barred });
@@ -94,7 +94,7 @@ function datasets({ datasets: all, machine }) {
   return h("section.pl-stack", h("h3", "Preference data of a hub"), h("div.pl-grid", all.map((one) => {
     const query = new URLSearchParams({ from: "hub", hub: one.hub_id, config: one.config, split: one.split });
     const named = Object.entries(one.columns || {}).filter(([name, column]) => typeof column === "string" && column !== name && name !== "others").map(([name, column]) => `the ${name} is “${column}”`).join(", ");
-    const way = button("Look and import", go(`/import?${query}`), { kind: "small", disabled: machine.hub === "offline" ? "This machine is told to ask no hub." : null });
+    const way = button("Look and import", go(`/import?${query}`), { kind: "small", disabled: machine.hub === "offline" ? "Offline: this machine is told to ask no hub." : null });
     way.setAttribute("aria-label", `Look and import: ${one.name}`);
     return card(one.name, one.kind === "paired" ? null : badge(one.kind), h("div.pl-grow",
       h("p", one.text), h("small.pl-help", `${count(one.rows)} rows · ${one.license}${named ? ` · Say which column is what: ${named}.` : ""}`)), way);

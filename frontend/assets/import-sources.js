@@ -3,10 +3,11 @@
 import { get, newKey, post } from "./api.js";
 import { badge, button, empty, errorCard, field, fill, h, skeleton } from "./dom.js";
 import { bytes, plural } from "./format.js";
-import { param } from "./frame.js";
+import { noHub, param } from "./frame.js";
 
 // A hub id and revision, then license, size and splits, then one split; the address may name all but the revision.
 export function hubSource(place, ontaken) {
+  if (noHub) return void fill(place, empty("Offline", noHub));
   const id = h("input", { type: "text", maxlength: 200, placeholder: "owner/name", autocomplete: "off", spellcheck: false, value: param("hub") || "" });
   const revision = h("input", { type: "text", maxlength: 128, placeholder: "main", autocomplete: "off", spellcheck: false });
   const found = h("div", { "aria-live": "polite" });

@@ -197,10 +197,10 @@ def test_tokens_without_rights(
 
 
 def test_off_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is told to stay off-line asks no hub at all."""
+    """A machine that is told to ask no hub asks no hub at all."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
-    with pytest.raises(Refused, match="off-line"):
+    with pytest.raises(Refused, match="HF_HUB_OFFLINE"):
         Hub(None)
 
 
