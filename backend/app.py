@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, FastAPI
 import backend
 from backend import errors
 from backend.guard import Guard
+from backend.operation import endpoints
+from backend.operation.watch import Watch
 from backend.settings import Settings
 from backend.storable import storable
 
@@ -33,9 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in routers():
         app.include_router(router, prefix=API, responses=errors.RESPONSES, dependencies=[Depends(storable)])
 
-    @app.get("/healthz", include_in_schema=False)
-    def health() -> dict[str, str]:
-        return {"status": "ok"}
-
+    app.include_router(endpoints.router)
     app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Watch)
     return app

@@ -12,6 +12,8 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.exceptions import HTTPException
 
+from backend import trace
+
 log = structlog.get_logger()
 PROBLEM = "application/problem+json"
 
@@ -159,10 +161,13 @@ async def _server_away(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected error", path=request.url.path, exc_info=error)
-    return _respond(
+    request_id = request.scope.get(trace.HEADER, "unknown")  # this handler stands outside of what binds it
+    log.error("unexpected error", path=request.url.path, request_id=request_id, exc_info=error)
+    answer = _respond(
         Unexpected("Something went wrong on the server.", remedy="Try again; if it happens again, see logs/web.log.")
     )
+    answer.headers[trace.HEADER] = request_id
+    return answer
 
 
 def install(app: FastAPI) -> None:

@@ -1,6 +1,8 @@
-"""Logs: every process writes JSON lines to `logs/<name>.log` of the data folder, and short lines to the terminal."""
+"""Logs: every process writes JSON lines to `logs/<name>.log` of the data folder, and to standard error short lines for
+people, or the same JSON where no person looks on."""
 
 import logging
+import logging.handlers
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -8,6 +10,7 @@ from types import TracebackType
 import structlog
 
 from backend.redaction import redact
+from backend.settings import Settings
 
 LOG_BYTES = 8 << 20  # a log is turned over at the next start beyond this; one older file is kept
 
@@ -15,13 +18,13 @@ LOG_BYTES = 8 << 20  # a log is turned over at the next start beyond this; one o
 TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 
-def configure(name: str, folder: Path, *, console: int = logging.WARNING) -> Path:
-    """Afterwards structlog and `logging` write to `folder/<name>.log`, and from level `console` on to stderr too.
+def configure(name: str, settings: Settings) -> Path:
+    """Afterwards structlog and `logging` write to `<name>.log`, and from a level on to standard error too.
 
-    An error that ends the process is written there with its trace, and is one line in the terminal.
+    An error that ends the process is written there with its trace, and is one line on standard error.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{name}.log"
+    settings.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = settings.logs / f"{name}.log"
     turn_over(path)
     steps: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -30,11 +33,14 @@ def configure(name: str, folder: Path, *, console: int = logging.WARNING) -> Pat
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    written = logging.FileHandler(path, encoding="utf-8", delay=True)
-    written.setFormatter(_formatter(steps, TRACEBACKS, redact, structlog.processors.JSONRenderer()))
+    in_json = _formatter(steps, _named(name), TRACEBACKS, redact, structlog.processors.JSONRenderer())
+    # It looks whether the file is still the one of that name, so that a program of the system may turn it over.
+    written = logging.handlers.WatchedFileHandler(path, encoding="utf-8", delay=True)
+    written.setFormatter(in_json)
     shown = logging.StreamHandler(sys.stderr)
-    shown.setLevel(console)
-    shown.setFormatter(_formatter(steps, redact, _short(name)))
+    shown.setLevel(settings.log_level.upper())
+    plain = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
+    shown.setFormatter(_formatter(steps, redact, _short(name)) if plain else in_json)
     root = logging.getLogger()
     root.handlers[:] = [written, shown]
     root.setLevel(logging.INFO)
@@ -69,6 +75,15 @@ def _formatter(
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=steps, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
     )
+
+
+def _named(name: str) -> structlog.typing.Processor:
+    """Says which process a line is from: on standard error they mix."""
+
+    def add(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {**event, "process": name}
+
+    return add
 
 
 def _short(name: str) -> structlog.typing.Processor:

@@ -10,9 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Enum, select
+from sqlalchemy import ColumnElement, Enum, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from backend import trace
 from backend.errors import Conflict
 
 
@@ -51,6 +52,7 @@ class Work:
     host: Mapped[str | None]
     boot_id: Mapped[str | None]
     pid: Mapped[int | None]
+    request_id: Mapped[str | None] = mapped_column(String, default=trace.request_id)
 
 
 W = TypeVar("W", bound=Work)
@@ -72,7 +74,10 @@ def now() -> datetime:
 
 
 def claim(session: Session, table: type[W], *where: ColumnElement[bool]) -> W | None:
-    """Take the oldest queued row of `table` (and `where`) for this process, now `starting`; None if there is none."""
+    """Take the oldest queued row of `table` (and `where`) for this process, now `starting`; None if there is none.
+
+    What this process logs from now on carries the ids of the row and of the request that asked for it.
+    """
     row = session.scalars(
         select(table)
         .where(table.state == State.queued, *where)
@@ -86,6 +91,7 @@ def claim(session: Session, table: type[W], *where: ColumnElement[bool]) -> W | 
     row.started_at = row.heartbeat_at = now()
     row.host, row.boot_id, row.pid = socket.gethostname(), boot_id(), os.getpid()
     session.flush()
+    trace.take_up(table.__name__.lower(), row.id, row.request_id)  # type: ignore[attr-defined]
     return row
 
 

@@ -22,6 +22,7 @@ from backend.accounts.models import Role, User
 from backend.datasets.models import Dataset, Item, Kind
 from backend.db import make_engine, migrate, transaction
 from backend.deps import COOKIE
+from backend.labels import tallies
 from backend.labels.models import Label, LabelSource
 from backend.projects import members
 from backend.projects import service as projects
@@ -106,8 +107,14 @@ def fill(engine: Engine) -> tuple[uuid.UUID, str]:
         ]
         session.execute(insert(Item), rows)
         ids = session.scalars(select(Item.id).where(Item.position < LABELLED)).all()
-        common = {"project_id": project.id, "annotator_id": other.id, "source": LabelSource.person}
+        common = {
+            "project_id": project.id,
+            "dataset_id": dataset.id,
+            "annotator_id": other.id,
+            "source": LabelSource.person,
+        }
         session.execute(insert(Label), [{**common, "item_id": item, "value": {"strength": 1}} for item in ids])
+        tallies.recount(session, [dataset.id])
         return dataset.id, accounts.open_session(session, user)
 
 
@@ -139,7 +146,7 @@ def web(servers: Embedded, data: Path) -> Iterator[str]:
 
 def answers(address: str) -> bool:
     try:
-        return httpx2.get(f"{address}/healthz", timeout=10).status_code == 200
+        return httpx2.get(f"{address}/health/live", timeout=10).status_code == 200
     except httpx2.TransportError:
         return False
 

@@ -27,7 +27,7 @@ def web() -> None:
     check_port(settings)
     require_schema(settings)
     storage.get_storage().check()
-    configure("web", settings.logs)
+    configure("web", settings)
     import uvicorn
 
     uvicorn.run(
@@ -49,7 +49,7 @@ def worker(queue: str, *, beat: bool, concurrency: int, generate: bool = True) -
     require_services(settings)
     require_schema(settings)
     storage.get_storage().check()
-    configure(f"worker-{queue}", settings.logs)
+    configure(f"worker-{queue}", settings)
     from celery.platforms import SecurityWarning
 
     from workers.celery_app import app
@@ -85,7 +85,7 @@ def _sweep_own() -> None:
 
 
 class Unwell(Trouble):
-    """The web server does not answer."""
+    """The web server does not answer, or is not ready."""
 
 
 def health(*, web: bool) -> None:
@@ -96,5 +96,5 @@ def health(*, web: bool) -> None:
     if web:
         from plumbline.up import answers
 
-        if not answers(settings):
-            raise Unwell(f"The web server does not answer on port {settings.port}.")
+        if not answers(settings, "/health/ready"):
+            raise Unwell(f"The web server does not answer on port {settings.port}, or something that it needs is away.")

@@ -1,7 +1,5 @@
 """What `plumbline up` shows in the terminal while it starts, runs and stops."""
 
-import logging
-
 from rich.console import Console
 from rich.panel import Panel
 
@@ -20,7 +18,7 @@ def run() -> None:
     with stopping_on_signals(stack.children):
         try:
             with stack:
-                configure("up", settings.logs, console=logging.WARNING)
+                configure("up", settings)
                 console.print(f"Plumbline keeps its data in {settings.data}")
                 show_admin(prepare(stack.settings, say))
                 stack.serve()

@@ -122,12 +122,12 @@ def address(settings: Settings) -> str:
     return f"http://{f'[{name}]' if ':' in name else name}:{settings.port}"
 
 
-def answers(settings: Settings) -> bool:
-    """Whether the web server says that it is well."""
+def answers(settings: Settings, path: str = "/health/live") -> bool:
+    """Whether the web server answers, and says at `path` that it is well."""
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
     connection = http.client.HTTPConnection(target, settings.port, timeout=5)
     try:
-        connection.request("GET", "/healthz", headers={"Host": settings.allowed_hosts[0]})
+        connection.request("GET", path, headers={"Host": settings.allowed_hosts[0]})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

@@ -7,15 +7,18 @@ is imported when its task first arrives, so that a worker is up in a second and 
 """
 
 from importlib import import_module
+from typing import Any
 
 from celery import Celery, platforms, signals
 
 from alignment.training.run import share_processors
+from backend import trace
 from backend.queue import QUEUES, get_celery
-from workers import shutdown
+from workers import presence, shutdown
 
 RING_SECONDS = 5.0
 SWEEP_SECONDS = 15.0
+RETENTION_SECONDS = 600.0  # how often it is asked whose rules are due; each project's are once a day
 
 
 def make_app() -> Celery:
@@ -27,6 +30,11 @@ def make_app() -> Celery:
         beat_schedule={
             "ring": {"task": "plumbline.ring", "schedule": RING_SECONDS, "options": {"expires": RING_SECONDS}},
             "sweep": {"task": "plumbline.sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}},
+            "retention": {
+                "task": "plumbline.retention",
+                "schedule": RETENTION_SECONDS,
+                "options": {"expires": RETENTION_SECONDS},
+            },
         },
         # Intervals of seconds need no memory of earlier days, so beat keeps no file that a crash could spoil.
         beat_scheduler="celery.beat:Scheduler",
@@ -49,6 +57,7 @@ def _register(app: Celery, name: str) -> None:
 
     @app.task(name=name, ignore_result=True)  # type: ignore[untyped-decorator]
     def task() -> None:
+        trace.forget()
         import_module(module).work()
 
 
@@ -67,6 +76,16 @@ def _be_modest(**_: object) -> None:
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _tell_tasks(**_: object) -> None:
     shutdown.ask()
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _be_seen(sender: Any, **_: object) -> None:
+    presence.begin(sender.controller)
+
+
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _be_gone(**_: object) -> None:
+    presence.end()
 
 
 app = make_app()

@@ -99,7 +99,7 @@ class Errand(Generic[W]):
     def fail(self, reason: str, remedy: str | None) -> None:
         """The row `failed`, for a reason that people can read."""
         self._write(lambda _, row: queued.finish(row, State.failed, reason, remedy))
-        log.warning("errand failed", table=self.table.__name__, row=str(self.row_id), reason=reason)
+        log.warning("errand failed", reason=reason)
 
     def _write(self, change: Callable[[Session, W], None]) -> State | None:
         """The row's state after `change`, while it is ours. A database that is away is waited for: the work is done,
@@ -112,7 +112,7 @@ class Errand(Generic[W]):
                     if queued.ours(row):
                         change(session, row)
                         return row.state
-                    log.warning("errand swept meanwhile", table=self.table.__name__, row=str(self.row_id))
+                    log.warning("errand swept meanwhile")
                     return None
             except (OperationalError, InterfaceError):
                 if shutdown.asked() or time.monotonic() > until:

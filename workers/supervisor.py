@@ -22,6 +22,7 @@ MODULE = "alignment.training"
 SIGTERM_AFTER_SECONDS = 5.0  # the pipe says the same and is enough for a child that works
 SECRETS = (
     *("DATABASE_URL", "REDIS_URL", "PLUMBLINE_ADMIN_PASSWORD", "PLUMBLINE_SECRET_KEY", "PLUMBLINE_REPORT_TOKEN"),
+    "PLUMBLINE_METRICS_TOKEN",
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
 )
 

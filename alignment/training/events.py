@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+TRACE = "PLUMBLINE_TRACE"  # ids that whoever started this process wants in every line of its log, as a JSON object
+
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -19,6 +21,7 @@ class Events:
     def __init__(self, path: Path, listener: Listener | None = None) -> None:
         self._file = path.open("ab", buffering=0)
         self._listener = listener
+        self._trace = _ids(os.environ.get(TRACE, "{}"))
 
     def __enter__(self) -> Events:
         return self
@@ -28,7 +31,8 @@ class Events:
 
     def emit(self, type: str, **body: Any) -> None:
         """Write one event; the line is whole or, when the disk is full, not there."""
-        event = {"type": type, "time": round(time.time(), 3), **body}
+        ids = self._trace if type in ("log", "error") else {}
+        event = {"type": type, "time": round(time.time(), 3), **ids, **body}
         self._append(json.dumps(event, ensure_ascii=False, allow_nan=False, default=str).encode() + b"\n")
         if self._listener is not None:
             self._listener(event)
@@ -46,6 +50,14 @@ class Events:
         except OSError:
             self._file.truncate(start)
             raise
+
+
+def _ids(text: str) -> dict[str, str]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def finite(values: Mapping[str, float]) -> tuple[dict[str, float | None], int]:

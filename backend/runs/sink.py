@@ -115,7 +115,7 @@ class Written:
     def key(self, run: Run, path: object) -> str | None:
         found = (self.folder / str(path)).resolve()
         if found == self.folder.resolve() or not found.is_relative_to(self.folder.resolve()):
-            log.warning("checkpoint outside its run", run=str(run.id))
+            log.warning("checkpoint outside its run", run_id=str(run.id))
             return None
         key = f"runs/{run.id}/{found.relative_to(self.folder.resolve()).as_posix()}"
         return key if storage.fits(key) else None

@@ -46,7 +46,7 @@ def test_cookie_without_origin(admin: Client) -> None:
 
 def test_headers(anonymous: Client) -> None:
     """Every answer carries the policy, refusals too."""
-    for answer in (anonymous.get("/healthz"), anonymous.get("/x", headers={"host": "evil.example"})):
+    for answer in (anonymous.get("/health/live"), anonymous.get("/x", headers={"host": "evil.example"})):
         assert "default-src 'self'" in answer.headers["content-security-policy"]
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"

@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from backend.logs import LOG_BYTES, configure, turn_over
+from backend.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +34,7 @@ def test_the_file_has_everything_and_the_terminal_little(
     quiet: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every line of the file is a JSON object with time and level; the terminal shows warnings, in short."""
-    path = configure("web", tmp_path / "logs")
+    path = configure("web", Settings(data=tmp_path, log_format="text"))
     structlog.get_logger().info("run claimed", run="r1")
     logging.getLogger("elsewhere").warning("disk nearly full: %s", "5 %")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -51,8 +52,8 @@ def test_the_file_has_everything_and_the_terminal_little(
 def test_an_error_that_ends_a_process_is_in_its_log(tmp_path: Path) -> None:
     """The trace goes to the file, the terminal gets one line, and the exit status tells."""
     code = (
-        "import sys; from pathlib import Path; from backend.logs import configure;"
-        "configure('web', Path(sys.argv[1])); raise RuntimeError('broken')"
+        "import sys; from backend.settings import Settings; from backend.logs import configure;"
+        "configure('web', Settings(data=sys.argv[1], log_format='text')); raise RuntimeError('broken')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
@@ -60,7 +61,7 @@ def test_an_error_that_ends_a_process_is_in_its_log(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "ended by RuntimeError" in done.stderr
-    assert "broken" in (tmp_path / "web.log").read_text()
+    assert "broken" in (tmp_path / "logs" / "web.log").read_text()
 
 
 def test_a_big_log_is_turned_over_once(tmp_path: Path) -> None:
@@ -74,3 +75,27 @@ def test_a_big_log_is_turned_over_once(tmp_path: Path) -> None:
     path.write_bytes(b"small")
     turn_over(path)
     assert path.read_bytes() == b"small"
+
+
+def test_where_no_person_looks_on_standard_error_is_json(
+    quiet: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a terminal, or when the setting says so, each line is an object that names its process, and from the
+    level that was set on."""
+    configure("worker-train", Settings(data=tmp_path, log_level="info"))
+    structlog.contextvars.bind_contextvars(request_id="r-1")
+    structlog.get_logger().info("run starts", key="hf_" + "x" * 20)
+    structlog.contextvars.clear_contextvars()
+    [line] = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
+    assert (line["process"], line["event"], line["request_id"]) == ("worker-train", "run starts", "r-1")
+    assert line["key"] == "[hidden]"
+
+
+def test_a_log_that_the_system_turns_over_goes_on_under_its_name(quiet: None, tmp_path: Path) -> None:
+    """A program such as logrotate may move the file away; the next line begins a new one."""
+    path = configure("web", Settings(data=tmp_path))
+    structlog.get_logger().info("first")
+    path.rename(path.with_suffix(".old"))
+    structlog.get_logger().info("second")
+    assert "second" in path.read_text()
+    assert "first" not in path.read_text()

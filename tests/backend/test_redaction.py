@@ -11,6 +11,7 @@ import structlog
 
 from backend.logs import configure
 from backend.redaction import HIDDEN, hide, redacted
+from backend.settings import Settings
 
 VALUE = "quite an ordinary looking value 4711"
 TOKEN = "hf_" + "AbCdEfGhIjKlMnOpQrSt"
@@ -44,7 +45,7 @@ def fail() -> None:
 def test_nothing_gets_into_a_log(quiet: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither as a word of the message, nor in a value however deep, nor in the trace of an error, file or terminal."""
     hide(VALUE)
-    path = configure("web", tmp_path / "logs")
+    path = configure("web", Settings(data=tmp_path))
     log = structlog.get_logger()
     log.warning(f"sent {VALUE}", url=f"https://x/?token={TOKEN}", deep={"list": [VALUE, {"a": (VALUE,)}]}, own=Holder())
     log.warning("by name", password="hunter2", hub_token="short", headers={"authorization": "Basic eHg="}, tokens=7)

@@ -209,7 +209,7 @@ def test_the_program_from_first_start_to_ordered_stop(program: Program) -> None:
     text = "".join(program.lines)
     password = re.search(r"password\s+(\S+)", text)
     assert password is not None
-    assert program.get("/healthz") == 200
+    assert program.get("/health/live") == 200
     assert program.get("/sign-in") == 200
     origin = f"http://localhost:{program.port}"
     who = {"name": "admin", "password": password.group(1)}
@@ -229,7 +229,7 @@ def test_the_program_from_first_start_to_ordered_stop(program: Program) -> None:
         victim.kill()
     program.until(lambda: not alive([*victims, *beat_and_pool]), 20)
     program.until(lambda: program.has("web") and program.has(*light) and program.has("worker", "train"), 60)
-    program.until(lambda: program.get("/healthz") == 200, 60)
+    program.until(lambda: program.get("/health/live") == 200, 60)
     assert sum("died and will be started again" in line for line in program.lines) == 3
 
     family = program.family()
@@ -250,7 +250,7 @@ def test_a_killed_program_leaves_nothing_and_starts_again(program: Program) -> N
     again = Program(program.folder)
     try:
         assert "password" not in "".join(again.lines)
-        assert again.get("/healthz") == 200
+        assert again.get("/health/live") == 200
         done = plumbline("reset-password", "Admin", env=environment(program.folder))
         assert re.fullmatch(r"The new password of admin is \S{16}\n", done.stdout), done.stderr
         again.process.terminate()

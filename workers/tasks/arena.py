@@ -52,7 +52,7 @@ def _answer(job: Job) -> None:
     except PROMPT_ERRORS as error:
         _fail(job, as_error(error)["detail"], SHORTEN)
     except Exception:
-        log.exception("arena match failed", match=str(job.id))
+        log.exception("arena match failed")
         _fail(job, UNEXPECTED, "Ask again; the worker's log holds the cause.")
         raise
     else:

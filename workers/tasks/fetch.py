@@ -80,7 +80,7 @@ def fetch(job: Job) -> None:
     except AppError as error:  # of the storage
         errand.fail(error.detail, error.remedy)
     except OSError:
-        log.exception("download not stored", fetch=str(job.id))
+        log.exception("download not stored")
         errand.fail("The download could not be stored.", "Look at the disk of the data folder.")
 
 

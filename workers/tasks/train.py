@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from backend import storage
+from backend import storage, trace
 from backend import work as queued
 from backend.db import transaction
 from backend.errors import AppError
@@ -63,15 +63,15 @@ def work() -> None:
 def train(run_id: uuid.UUID) -> None:
     """Afterwards the claimed run has ended, and no process of it is left."""
     folder = run_folder(run_id)
-    bound = structlog.contextvars.bind_contextvars(run=str(run_id))
     try:
         with storage.using() as use, Publisher(folder) as products:
             problem = _prepare(run_id, folder, use)
             if problem is not None:
                 _end_unwatched(run_id, problem)
                 return
+            log.info("run starts")
             command = [sys.executable, "-m", MODULE, str(folder)]
-            with Child(command, folder / OUTPUT, ENVIRONMENT) as child:
+            with Child(command, folder / OUTPUT, ENVIRONMENT | trace.environment()) as child:
                 code, cause = _watch(run_id, folder, child, products)
             remove_unfinished(folder)
             _conclude(run_id, folder, code, cause, products)
@@ -82,8 +82,6 @@ def train(run_id: uuid.UUID) -> None:
         log.exception("run not followed to its end")
         _end_unwatched(run_id, Cause(*ending.UNEXPECTED))
         raise
-    finally:
-        structlog.contextvars.reset_contextvars(**bound)
 
 
 def run_folder(run_id: uuid.UUID) -> Path:
@@ -103,10 +101,10 @@ def _prepare(run_id: uuid.UUID, folder: Path, use: storage.Use) -> Cause | None:
         folder.mkdir(parents=True)
         (folder / "spec.json").write_text(spec, encoding="utf-8")
     except AppError as error:
-        log.warning("run not prepared", run=str(run_id), cause=error.detail)
+        log.warning("run not prepared", cause=error.detail)
         return Cause("storage", error.detail, error.remedy or "Look at the storage, then launch the run again.")
     except OSError as error:
-        log.exception("run folder not written", run=str(run_id))
+        log.exception("run folder not written")
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return Cause(*ending.BY_EXIT_CODE[74])
         return Cause(

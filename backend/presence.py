@@ -1,0 +1,54 @@
+"""Which workers are alive: each tells Redis every few seconds, and Redis forgets those that fell silent."""
+
+import json
+import os
+import socket
+from typing import NamedTuple
+
+import redis
+
+PREFIX = "plumbline:worker:"
+BEAT_SECONDS = 10.0
+KEPT_SECONDS = 60
+
+
+class Worker(NamedTuple):
+    """A worker: where it is, which queues it serves, whether it carries the beat, how long ago it last spoke."""
+
+    name: str
+    queues: tuple[str, ...]
+    beat: bool
+    silent_seconds: float
+
+
+def connect(url: str, seconds: float = 3.0) -> "redis.Redis":
+    """A client that gives up soon."""
+    return redis.Redis.from_url(url, decode_responses=True, socket_timeout=seconds, socket_connect_timeout=seconds)
+
+
+def name() -> str:
+    """What this process is called among workers."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def announce(client: "redis.Redis", queues: tuple[str, ...], *, beat: bool) -> None:
+    """Say that this worker is alive.  Raises RedisError."""
+    client.set(PREFIX + name(), json.dumps({"queues": queues, "beat": beat}), ex=KEPT_SECONDS)
+
+
+def leave(client: "redis.Redis") -> None:
+    """Say that this worker has ended.  Raises RedisError."""
+    client.delete(PREFIX + name())
+
+
+def workers(client: "redis.Redis") -> list[Worker]:
+    """Those that spoke within the last minute; how long ago is told by Redis, so that no clock but its own counts.
+    Raises RedisError."""
+    found = []
+    for key in sorted(client.scan_iter(match=PREFIX + "*", count=1000)):
+        told, left = client.get(key), client.pttl(key)
+        if isinstance(told, str) and left > 0:
+            facts = json.loads(told)
+            silent = max(0.0, KEPT_SECONDS - left / 1000)
+            found.append(Worker(key.removeprefix(PREFIX), tuple(facts["queues"]), facts["beat"], silent))
+    return found
