@@ -7,7 +7,7 @@ last thing. A named database is marked meanwhile. A restore that was cut off is 
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import text
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from backend import storage
 from backend.db import known, make_engine, migrate, newest
+from backend.errors import AppError
 from backend.settings import Settings
 from plumbline.backup import read
 from plumbline.backup.filling import filled
@@ -94,14 +95,17 @@ def _restore(archive: Path, settings: Settings, draft: Path, tell: read.Told) ->
 @contextmanager
 def _placed(manifest: Manifest, draft: Path) -> Iterator[None]:
     """Afterwards the objects lie in the storage; none that was not there before when anything fails."""
-    new = [key for key in manifest.objects if not storage.exists(key)]
+    placed = []
     try:
         for key in manifest.objects:
+            new = not storage.exists(key)
             storage.put(draft / "objects" / key, key, move=True)
+            placed += [key] if new else []
         yield
     except BaseException:
-        for key in new:
-            storage.delete(key)
+        for key in placed:
+            with suppress(AppError, OSError):  # what cannot be removed now is in nobody's way
+                storage.delete(key)
         raise
 
 

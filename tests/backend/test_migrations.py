@@ -1,7 +1,5 @@
 """The migrations: one line of them, down and up again, and equal to the models."""
 
-import uuid
-
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -19,15 +17,6 @@ def config() -> Config:
     config = Config()
     config.set_main_option("script_location", "migrations")
     return config
-
-
-@pytest.fixture
-def empty_database(servers: Embedded) -> str:
-    """The URL of a database of its own, without tables."""
-    name = f"t{uuid.uuid4().hex}"
-    with get_engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
-    return str(make_engine(servers.database_url).url.set(database=name).render_as_string(hide_password=False))
 
 
 def test_single_head(config: Config) -> None:

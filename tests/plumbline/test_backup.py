@@ -1,17 +1,17 @@
-"""Backup and restore: every row and object comes back elsewhere, and nothing is written over or left half-written."""
+"""Backup and restore: every row and object comes back elsewhere; hostile archives and full disks are refused."""
 
+import errno
 import gzip
 import hashlib
 import io
 import json
 import os
+import resource
 import subprocess
-import sys
 import tarfile
 import threading
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -21,19 +21,14 @@ from backend.checkpoints.models import Checkpoint, Source
 from backend.db import get_engine, transaction
 from backend.projects import service as projects
 from backend.settings import Settings
-from plumbline.backup import database, read
+from plumbline.backup import read
 from plumbline.backup.make import make
 from plumbline.backup.manifest import ArchiveRefused, Manifest
 from plumbline.embedded import RESTORING, Embedded
-from plumbline.servers import ServerFailed
 from plumbline.services import Trouble
+from tests.backups import environment, plumbline, quiet, rows
 
-ROOT = Path(__file__).parents[2]
 WEIGHTS = os.urandom(1 << 20)
-
-
-def quiet(done: int, total: int) -> None:
-    """No bar."""
 
 
 @pytest.fixture
@@ -54,20 +49,8 @@ def held(clean: None, settings: Settings) -> Settings:
     return settings
 
 
-def rows(url: str) -> dict[str, list[Any]]:
-    """Every row of every table, as text."""
-    with database.connect(url) as connection:
-        return {
-            name: sorted(connection.execute(f'SELECT t::text FROM "{name}" t').fetchall())  # noqa: S608
-            for name in database.columns(connection)
-        }
-
-
 def restore(archive: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
-    ours = ("DATABASE_URL", "REDIS_URL")
-    env = {name: value for name, value in os.environ.items() if name not in ours and "PLUMBLINE" not in name}
-    command = [sys.executable, "-m", "plumbline", "restore", str(archive), "--data", str(folder)]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    return plumbline("restore", str(archive), "--data", str(folder), env=environment(folder))
 
 
 def test_all_comes_back_elsewhere(held: Settings, tmp_path: Path) -> None:
@@ -97,8 +80,7 @@ def test_a_backup_sees_one_moment(held: Settings, tmp_path: Path) -> None:
                     text(
                         "WITH u AS (INSERT INTO users (name, password_hash, active, admin)"
                         " VALUES (gen_random_uuid()::text, 'x', true, false) RETURNING id)"
-                        " INSERT INTO api_tokens (user_id, name, prefix, token_hash)"
-                        " SELECT id, 'n', 'p', uuid_send(id) FROM u"
+                        " INSERT INTO identities (user_id, email) SELECT id, id::text FROM u"
                     )
                 )
 
@@ -110,8 +92,8 @@ def test_a_backup_sees_one_moment(held: Settings, tmp_path: Path) -> None:
         stop.set()
         writer.join()
     with tarfile.open(tmp_path / "a.tar") as archive:
-        tables = {name: _column(archive, name, manifest) for name in ("users", "api_tokens")}
-    assert tables["api_tokens"] <= tables["users"]
+        tables = {name: _column(archive, name, manifest) for name in ("users", "identities")}
+    assert tables["identities"] <= tables["users"]
 
 
 def _column(archive: tarfile.TarFile, name: str, manifest: Manifest) -> set[bytes]:
@@ -196,13 +178,44 @@ def test_a_newer_schema_is_refused_and_nothing_is_left(held: Settings, tmp_path:
     assert {path.name for path in there.iterdir()} <= {"lock", "logs"}
 
 
-def test_a_restore_that_was_cut_off_is_not_run_on(held: Settings, tmp_path: Path) -> None:
-    """The program refuses a half-restored folder; restoring again clears it and succeeds."""
-    archive, there = tmp_path / "a.tar", tmp_path / "there"
-    make(held, archive, secrets=False, tell=quiet)
-    (there / RESTORING / "postgres").mkdir(parents=True)
-    (there / "checkpoints" / "half").mkdir(parents=True)
-    with pytest.raises(ServerFailed, match="cut off"):
-        Embedded(there, valkey=False).start()
-    assert restore(archive, there).returncode == 0
-    assert not (there / "checkpoints" / "half").exists()
+def test_what_a_killed_backup_left_is_written_over(held: Settings, tmp_path: Path) -> None:
+    """Its half-written file and its links to objects do not stay, and are in nobody's way."""
+    (tmp_path / ".a.tar.part").write_text("half")
+    (held.data / ".backup" / "tmpleft").mkdir(parents=True)
+    manifest = make(held, tmp_path / "a.tar", secrets=False, tell=quiet)
+    assert read.unpack(tmp_path / "a.tar", None, quiet) == manifest
+    assert {path.name for path in tmp_path.iterdir()} == {"a.tar"}
+    assert {path.name for path in (held.data / ".backup").iterdir()} == {"lock"}
+
+
+def test_a_full_disk_leaves_no_archive(held: Settings, tmp_path: Path) -> None:
+    """A file that may not grow on is told in a sentence; nothing half-written stays, and the next backup succeeds."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(WEIGHTS) // 2, most))
+    try:
+        with pytest.raises(Trouble, match=r"The disk is full\. .*a\.tar was not written"):
+            make(held, tmp_path / "a.tar", secrets=False, tell=quiet)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in (held.data / ".backup").iterdir()} == {"lock"}
+    make(held, tmp_path / "a.tar", secrets=False, tell=quiet)
+
+
+def test_an_object_that_cannot_be_copied_is_no_missing_one(
+    held: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file system has no second names and no room for copies, the backup fails: it does not leave out."""
+
+    def refuse(_source: Path, _target: Path) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(WEIGHTS) // 2, most))
+    try:
+        with pytest.raises(Trouble, match="The disk is full"):
+            make(held, tmp_path / "a.tar", secrets=False, tell=quiet)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert list(tmp_path.iterdir()) == []
