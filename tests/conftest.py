@@ -64,12 +64,12 @@ def clean(servers: Embedded) -> None:
     import redis
 
     tables = [table.name for table in Base.metadata.sorted_tables]
-    look = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in tables)
+    look = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in tables)  # noqa: S608 - our own tables' names
     with get_engine().begin() as connection:
         full = connection.execute(text(look)).scalars().all()
         connection.execute(text("SET LOCAL session_replication_role = replica"))  # in any order, whatever refers to it
         for name in full:
-            connection.execute(text(f'DELETE FROM "{name}"'))
+            connection.execute(text(f'DELETE FROM "{name}"'))  # noqa: S608
     with redis.Redis.from_url(servers.redis_url) as client:
         client.flushall()
     with transaction() as session:
