@@ -21,11 +21,8 @@ def sample(schema: Schema, definitions: Schema) -> Any:
         return schema["enum"][0]
     kind = schema.get("type")
     if kind == "object":
-        needed = schema.get("required", ())
-        return {
-            name: sample(part, definitions) for name, part in schema.get("properties", {}).items() if name in needed
-        }
+        parts = schema.get("properties", {})
+        return {name: sample(parts[name], definitions) for name in schema.get("required", ())}
     if kind == "array":
-        parts = schema.get("prefixItems") or [schema.get("items", {})]
-        return [sample(part, definitions) for part in parts]
+        return [sample(part, definitions) for part in schema.get("prefixItems") or [schema.get("items", {})]]
     return FORMATS.get(schema.get("format", ""), PLAIN.get(str(kind), {}))

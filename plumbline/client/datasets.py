@@ -111,9 +111,18 @@ class Datasets(Noun):
         """Ask for the end of an import; nothing of it is kept."""
         return self._line.post(f"/imports/{id_of(started)}/cancel", ImportOut)
 
-    def losses(self, dataset: Ref, format: str = "native", **settings: str | None) -> LossesOut:
-        """What an export would lose; the settings as in `export`."""
-        return self._line.get(f"/datasets/{id_of(dataset)}/export/losses", LossesOut, format=format, **settings)
+    def losses(
+        self,
+        dataset: Ref,
+        format: str = "native",
+        *,
+        style: str | None = None,
+        rule: str | None = None,
+        sources: str | None = None,
+    ) -> LossesOut:
+        """What an export would lose; arguments as in `export`."""
+        path = f"/datasets/{id_of(dataset)}/export/losses"
+        return self._line.get(path, LossesOut, format=format, style=style, rule=rule, sources=sources)
 
     def export(
         self,

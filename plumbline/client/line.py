@@ -161,6 +161,8 @@ class Line:
 
     def lost(self, error: Exception) -> errors.NotReachable:
         """The error for an answer that did not come."""
+        if isinstance(error, _CutOff):
+            return errors.NotReachable(f"The download from {self.address} breaks off.", "Start it again later.")
         return errors.NotReachable(
             f"The server at {self.address} does not answer ({type(error).__name__}).",
             "Check the address, and whether it runs.",
