@@ -85,14 +85,7 @@ def add_verdicts(trained: Trained, wins: int, losses: int, name: str = "Harbor c
         for number, match in enumerate(matches):
             match.response_a = match.response_b = ANSWER
             won = number < wins
-            session.add(
-                Verdict(
-                    project_id=project.id,
-                    match_id=match.id,
-                    source=Said.judge,
-                    judge="shorter",
-                    swapped=False,
-                    probability=float(won is (match.checkpoint_a == trained.adapter.id)),
-                )
-            )
+            probability = float(won is (match.checkpoint_a == trained.adapter.id))
+            own = {"project_id": project.id, "match_id": match.id, "source": Said.judge, "judge": "shorter"}
+            session.add_all(Verdict(**own, swapped=swapped, probability=probability) for swapped in (False, True))
         return evaluation

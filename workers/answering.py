@@ -46,7 +46,7 @@ class Shelf:
     def get(self, checkpoint: Checkpoint, watch: "Watch") -> Answering:
         """The loaded checkpoint; while it loads, `watch` keeps telling that the worker lives.  Raises Refused."""
         if checkpoint.endpoint is not None:
-            return _endpoint(checkpoint, checkpoint.endpoint)
+            return reach(checkpoint)
         if checkpoint.id not in self._loaded:
             while len(self._loaded) >= KEPT:  # make room before, not after
                 self._loaded.popitem(last=False)
@@ -63,8 +63,9 @@ transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 SHELF = Shelf()
 
 
-def _endpoint(checkpoint: Checkpoint, stored: dict[str, Any]) -> Endpoint:
-    facts = EndpointFacts.model_validate(stored)
+def reach(checkpoint: Checkpoint) -> Endpoint:
+    """The endpoint that `checkpoint` is, with its key.  Raises Refused."""
+    facts = EndpointFacts.model_validate(checkpoint.endpoint)
     try:
         with transaction() as session:
             key = endpoints.key(session, checkpoint.project_id, facts.secret, facts.base_url)
@@ -104,10 +105,14 @@ def out_of_memory(name: str) -> Refused:
     return Refused(f"There was not enough memory for “{name}”.", "Use a smaller checkpoint or shorter answers.")
 
 
+def storable(text: str) -> str:
+    """A text as a database can hold it: without NUL and halves of surrogate pairs."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
+
+
 def as_answer(response: Response) -> dict[str, Any]:
     """A response as it is kept with a match."""
-    text = response.text.replace("\x00", "\ufffd")  # a database text holds no NUL
-    return {"content": text, "tokens": response.tokens, "ended": response.finish == "end"}
+    return {"content": storable(response.text), "tokens": response.tokens, "ended": response.finish == "end"}
 
 
 def as_error(error: Exception) -> dict[str, Any]:

@@ -15,18 +15,19 @@ from typing import Any, TypeVar
 
 from alignment.chat import ChatMessage, text_of
 from alignment.generation import Response
+from alignment.judges import NoReply, Reply
 from alignment.sampling import Sampling
-from backend.checkpoints import openai
+from backend.checkpoints import logprobs, openai
 from backend.checkpoints.openai import Answer, Away, Busy, PromptRefused, Server, Trouble
 from backend.checkpoints.schemas import EndpointFacts
+from workers.pool import LOOK_SECONDS, Stop, each
 from workers.refusal import Refused
 
 TRIES = 5
 PAUSE_SECONDS = 1.0  # before the second try; doubled before each other
 LONGEST_WAIT = 300.0
-LOOK_SECONDS = 0.2
+LIKELIEST = 5  # tokens told of each place; no server allows fewer
 T = TypeVar("T")
-Stop = Callable[[], bool]
 
 
 class Endpoint:
@@ -35,6 +36,7 @@ class Endpoint:
     def __init__(self, name: str, facts: EndpointFacts, key: str | None) -> None:
         self._name, self._facts, self._key = name, facts, key
         self._known: dict[str, Response | PromptRefused] = {}
+        self._tells: bool | None = None  # log-probabilities; None: not known yet
 
     def generate(
         self,
@@ -109,42 +111,58 @@ class Endpoint:
         return bodies
 
     def _ask_all(self, bodies: Mapping[str, dict[str, Any]], stop: Stop, progress: Callable[[int], None]) -> None:
-        """Fill `_known` by several threads, and look now and then whether to stop."""
-        waiting = iter(bodies.items())
-        turn, over = threading.Lock(), threading.Event()
-        failed: list[Exception] = []
+        """Fill `_known`, as far as there is time before `stop`."""
 
-        def work() -> None:
-            with self._server() as server:
-                while not over.is_set():
-                    with turn:
-                        key, body = next(waiting, ("", {}))
-                    if not body:
-                        return
-                    try:
-                        self._known[key] = _response(persist(partial(server.complete, body), over.is_set))
-                    except PromptRefused as refused:
-                        self._known[key] = refused
-                    except Exception as error:  # noqa: BLE001  (raised by the thread that waits)
-                        failed.append(error)
-                        over.set()
+        def ask(server: Server, key: str, over: Stop) -> Response | PromptRefused:
+            try:
+                return _response(persist(partial(server.complete, bodies[key]), over))
+            except PromptRefused as refused:
+                return refused
 
-        count = min(self._facts.concurrency, len(bodies))
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
-        for thread in threads:
-            thread.start()
         try:
-            while not over.is_set() and (alive := [thread for thread in threads if thread.is_alive()]):
-                alive[0].join(LOOK_SECONDS)
+            for found in each(self.server, ask, bodies, min(self.at_once, len(bodies)), stop):
+                if found is not None:
+                    self._known[found[0]] = found[1]
                 progress(len(self._known))
-                if stop():
-                    return
-        finally:
-            over.set()  # who is still asking finishes that request for nobody, and leaves
-        if failed:
-            raise self._named(failed[0])
+        except Trouble as trouble:
+            raise self._named(trouble) from trouble
 
-    def _server(self) -> Server:
+    def reply(self, server: Server, over: Stop, messages: Sequence[Mapping[str, str]], max_tokens: int) -> Reply:
+        """The likeliest answer to a judge's question, with log-probabilities where the server tells them.
+
+        Raises NoReply for a question that the server refuses, Refused when it cannot answer at all.
+        """
+        body = openai.request(self._facts.model, messages, temperature=0.0, top_p=1.0, max_tokens=max_tokens, seed=0)
+        try:
+            answer = persist(partial(self._complete, server, body), over)
+        except PromptRefused as refused:
+            raise NoReply(refused.reason) from refused
+        except Trouble as trouble:
+            raise self._named(trouble) from trouble
+        return Reply(answer.text, answer.ended, logprobs.read(answer.logprobs))
+
+    def _complete(self, server: Server, body: Mapping[str, Any]) -> Answer:
+        """Ask for log-probabilities; a server that only refuses those is asked for none from then on."""
+        if self._tells is not False:
+            try:
+                answer = server.complete({**body, "logprobs": True, "top_logprobs": LIKELIEST})
+            except PromptRefused:
+                if self._tells:
+                    raise
+            else:
+                self._tells = True
+                return answer
+        answer = server.complete(body)
+        self._tells = False
+        return answer
+
+    @property
+    def at_once(self) -> int:
+        """How many requests may be under way."""
+        return self._facts.concurrency
+
+    def server(self) -> Server:
+        """The server, for one thread."""
         return Server(self._facts.base_url, self._key, self._facts.timeout_seconds)
 
     def _listen(
@@ -152,7 +170,7 @@ class Endpoint:
     ) -> None:
         """Put an answer's pieces into the queue as they come; begun anew only while none has come."""
         try:
-            with self._server() as server:
+            with self.server() as server:
                 going = persist(lambda: _begun(server.stream(body)), left.is_set)
                 for piece in going:
                     pieces.put(piece)

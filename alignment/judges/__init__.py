@@ -5,7 +5,7 @@ Importing this package imports neither torch nor transformers.
 
 from typing import Annotated
 
-from alignment.judges.judge import Judge, Match, Verdict
+from alignment.judges.judge import Ask, Judge, Match, NoReply, Reply, Token, Verdict
 from alignment.parts import Choice, find_parts
 
 CATALOGUE = find_parts(__name__, Judge)
@@ -13,4 +13,15 @@ _CHOICE = Choice(Judge, CATALOGUE, "a judge is written {name: toy_truth, …}")
 resolve = _CHOICE.resolve
 JudgeSpec = Annotated[Judge, _CHOICE]
 
-__all__ = ["CATALOGUE", "Judge", "JudgeSpec", "Match", "Verdict", "resolve"]
+__all__ = [
+    "CATALOGUE",
+    "Ask",
+    "Judge",
+    "JudgeSpec",
+    "Match",
+    "NoReply",
+    "Reply",
+    "Token",
+    "Verdict",
+    "resolve",
+]

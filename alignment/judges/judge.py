@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from alignment.parts import NamedPart
 
-DecidedBy = Literal["part", "people"]
+DecidedBy = Literal["part", "people", "model"]
 
 
 class Match(NamedTuple):
@@ -31,9 +31,36 @@ class Verdict(NamedTuple):
     scores: tuple[Mapping[str, float], Mapping[str, float]] = ({}, {})
 
     @classmethod
-    def undecided(cls, reason: str) -> Verdict:
+    def undecided(cls, reason: str, text: str = "") -> Verdict:
         """No decision, and why."""
-        return cls(None, reason)
+        return cls(None, reason, text)
+
+
+class Token(NamedTuple):
+    """A token of a reply, and the likeliest ones in its place (itself among them) with their log-probabilities."""
+
+    text: str
+    likeliest: Sequence[tuple[str, float]]
+
+
+class Reply(NamedTuple):
+    """What a model answered; `tokens` are empty when it told no log-probabilities."""
+
+    text: str
+    ended: bool = True
+    tokens: Sequence[Token] = ()
+
+
+class NoReply(Exception):
+    """The model refuses this one question; others may pass. `detail` is what it says."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+Ask = Callable[[Sequence[Mapping[str, str]], int], Reply]
+"""Puts chat messages to a model and gives its reply of at most so many tokens.  Raises NoReply."""
 
 
 class Judge(NamedPart):
@@ -49,7 +76,7 @@ class Judge(NamedPart):
     @property
     def automatic(self) -> bool:
         """Whether `decide` decides; otherwise people do, in the browser."""
-        return self.decided_by == "part"
+        return self.decided_by != "people"
 
     @classmethod
     def describe(cls) -> dict[str, Any]:

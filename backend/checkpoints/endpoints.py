@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from alignment.parts import nearest
@@ -15,6 +16,7 @@ from backend.checkpoints.models import Checkpoint, Source
 from backend.checkpoints.openai import Busy, Served, Server, Trouble
 from backend.checkpoints.schemas import EndpointFacts, EndpointIn, EndpointRef, EndpointTestOut
 from backend.errors import Conflict, Invalid, TooMany
+from backend.evaluations.models import Evaluation
 from backend.outbound import plain_url, turn
 from backend.projects.models import Project
 from backend.secrets import service as secrets
@@ -40,6 +42,10 @@ class NoEndpoint(Conflict):
     title = "Not an endpoint"
 
 
+class EndpointInUse(Conflict):
+    title = "Endpoint in use"
+
+
 def models(session: Session, project: Project, user: User, ref: EndpointRef) -> list[Served]:
     """What a server lists.  Raises BadAddress, EndpointRefused, EndpointBusy, SecretMissing, SecretNotForThat."""
     url = plain_url(ref.base_url, "base_url")
@@ -52,11 +58,9 @@ def register(session: Session, project: Project, user: User, body: EndpointIn) -
 
     Raises what `models` does, UnknownModel, AlreadyRegistered.
     """
-    url = plain_url(body.base_url, "base_url")
-    facts = EndpointFacts(**body.model_dump(exclude={"base_url", "name"}), base_url=url)
-    path = f"{url}#{facts.model}"
+    facts, path = _facts(body)
     registering.refuse_known(session, project, path, "model")
-    tried = _try(facts, key(session, project.id, facts.secret, url, user))
+    tried = _try(facts, key(session, project.id, facts.secret, facts.base_url, user))
     checkpoint = Checkpoint(
         project_id=project.id,
         name=body.name or facts.model[:120],
@@ -70,18 +74,74 @@ def register(session: Session, project: Project, user: User, body: EndpointIn) -
     )
     session.add(checkpoint)
     session.flush()
-    told = {"base_url": url, "model": facts.model, "key": facts.secret}
+    told = {"base_url": facts.base_url, "model": facts.model, "key": facts.secret}
     audit.record(session, user, project.id, "register", "endpoint", checkpoint.id, told)
     return checkpoint
 
 
 def test(session: Session, project: Project, user: User, checkpoint_id: uuid.UUID) -> EndpointTestOut:
     """What a registered endpoint answers now.  Raises NotFound, NoEndpoint and what `register` does."""
-    checkpoint = service.find(session, project, checkpoint_id)
+    _, facts = _find(session, project, checkpoint_id)
+    return _try(facts, key(session, project.id, facts.secret, facts.base_url, user))
+
+
+def change(session: Session, project: Project, user: User, checkpoint_id: uuid.UUID, body: EndpointIn) -> Checkpoint:
+    """The endpoint with other settings, tried anew when it is asked elsewhere, for another model or with another key.
+
+    Raises NotFound, NoEndpoint, EndpointInUse for another model once it has answered or judged, and what `register`
+    does.
+    """
+    checkpoint, known = _find(session, project, checkpoint_id, lock=True)
+    facts, path = _facts(body)
+    if facts.model != known.model:
+        _refuse_used(session, checkpoint, "Register the other model as an endpoint of its own.", field="model")
+    if path != checkpoint.path:
+        registering.refuse_known(session, project, path, "model")
+    if (path, facts.secret) != (checkpoint.path, known.secret):
+        tried = _try(facts, key(session, project.id, facts.secret, facts.base_url, user))
+        checkpoint.max_tokens = tried.max_tokens
+    before, after = known.model_dump(), facts.model_dump()
+    checkpoint.path, checkpoint.endpoint, checkpoint.name = path, after, body.name or checkpoint.name
+    told = {name: {"was": before[name], "is": value} for name, value in after.items() if value != before[name]}
+    audit.record(session, user, project.id, "change", "endpoint", checkpoint.id, {"name": checkpoint.name} | told)
+    session.flush()
+    return checkpoint
+
+
+def delete(session: Session, project: Project, user: User, checkpoint_id: uuid.UUID) -> None:
+    """Forget an endpoint that has neither answered nor judged.  Raises NotFound, NoEndpoint, EndpointInUse."""
+    checkpoint, facts = _find(session, project, checkpoint_id, lock=True)
+    _refuse_used(session, checkpoint, "It stays for their sake. Take its key away to keep it from being asked.")
+    session.delete(checkpoint)
+    told = {"name": checkpoint.name, "base_url": facts.base_url, "model": facts.model}
+    audit.record(session, user, project.id, "delete", "endpoint", checkpoint.id, told)
+
+
+def _facts(body: EndpointIn) -> tuple[EndpointFacts, str]:
+    """How it is asked, and the path of its row.  Raises BadAddress."""
+    url = plain_url(body.base_url, "base_url")
+    facts = EndpointFacts(**body.model_dump(exclude={"base_url", "name"}), base_url=url)
+    return facts, f"{url}#{facts.model}"
+
+
+def _find(
+    session: Session, project: Project, checkpoint_id: uuid.UUID, *, lock: bool = False
+) -> tuple[Checkpoint, EndpointFacts]:
+    checkpoint = service.find(session, project, checkpoint_id, lock=lock)
     if checkpoint.endpoint is None:
         raise NoEndpoint(f"“{checkpoint.name}” is no endpoint.")
-    facts = EndpointFacts.model_validate(checkpoint.endpoint)
-    return _try(facts, key(session, project.id, facts.secret, facts.base_url, user))
+    return checkpoint, EndpointFacts.model_validate(checkpoint.endpoint)
+
+
+def _refuse_used(session: Session, checkpoint: Checkpoint, remedy: str, field: str | None = None) -> None:
+    """Raises EndpointInUse when a match or an evaluation refers to it: what they say must stay true."""
+    judged = exists().where(
+        Evaluation.project_id == checkpoint.project_id, Evaluation.judge["checkpoint"].astext == str(checkpoint.id)
+    )
+    if service.used(session, checkpoint) or session.scalar(select(judged)):
+        raise EndpointInUse(
+            f"“{checkpoint.name}” has answered or judged in evaluations or in the arena.", field=field, remedy=remedy
+        )
 
 
 def key(session: Session, project_id: uuid.UUID, secret: str | None, url: str, user: User | None = None) -> str | None:

@@ -111,6 +111,20 @@ def register_endpoint(
     return once(body, CheckpointOut, lambda: service.out(endpoints.register(session, project, user, body)))
 
 
+@router.put("/endpoints/{checkpoint_id}")
+def change_endpoint(
+    checkpoint_id: uuid.UUID, body: EndpointIn, user: Researcher, project: ProjectDep, session: SessionDep
+) -> CheckpointOut:
+    """Change how an endpoint is asked; where, for what or with what key it is tried first."""
+    return service.out(endpoints.change(session, project, user, checkpoint_id, body))
+
+
+@router.delete("/endpoints/{checkpoint_id}", status_code=204)
+def delete_endpoint(checkpoint_id: uuid.UUID, user: Researcher, project: ProjectDep, session: SessionDep) -> None:
+    """Forget an endpoint that has neither answered nor judged."""
+    endpoints.delete(session, project, user, checkpoint_id)
+
+
 @router.post("/checkpoints/{checkpoint_id}/test")
 def test_endpoint(
     checkpoint_id: uuid.UUID, user: Researcher, project: ProjectDep, session: SessionDep

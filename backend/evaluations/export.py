@@ -18,7 +18,7 @@ from backend.datasets.models import Dataset, Item, Kind
 from backend.errors import Invalid
 from backend.evaluations import contestants, service
 from backend.evaluations.models import Match, MatchItem, Source, Verdict
-from backend.evaluations.said import Said, scores
+from backend.evaluations.said import of, scores
 from backend.evaluations.schemas import MatchExportIn, MatchExportOut
 from backend.evaluations.votes import label_id
 from backend.labels import service as labels
@@ -174,8 +174,7 @@ def _label(session: Session, item: Item, pair: Pair) -> None:
 def _judged(session: Session, item: Item, match: Match, judge: str, verdicts: Sequence[Verdict], turn: bool) -> None:
     """One label of an automatic judge for both side orders; a match without an answer gets none."""
     own = [verdict for verdict in verdicts if verdict.judge == judge and verdict.source is Source.judge]
-    said = [_said(match, verdict) for verdict in own]
-    score = scores(said).get(match.id)
+    score = scores(of(match, verdict) for verdict in own).get(match.id)
     if score is None:
         return
     strength = 0 if score == 0.5 else 1 if score > 0.5 else -1
@@ -187,21 +186,6 @@ def _judged(session: Session, item: Item, match: Match, judge: str, verdicts: Se
         verdict_id=uuid.uuid5(match.id, f"{judge} {item.dataset_id}"),
         swapped=turn,
         rationale=judge,
-    )
-
-
-def _said(match: Match, verdict: Verdict) -> Said:
-    pair = match.checkpoint_a, match.checkpoint_b
-    return Said(
-        match.id,
-        match.prompt_hash,
-        *pair,
-        verdict.source,
-        verdict.judge,
-        verdict.swapped,
-        verdict.probability,
-        verdict.reason,
-        verdict.value,
     )
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, ScalarSelect, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, case, func, null, or_, select
 from sqlalchemy.orm import Session
 
 from backend import paging
 from backend.evaluations import cards
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
-from backend.evaluations.said import PEOPLE
+from backend.evaluations.said import ORDERS, PEOPLE, everybody, of
 from backend.evaluations.schemas import MatchOut, ResponseOut, VerdictOut
 
 Result = Literal["won", "lost", "tie", "undecided", "contradicted", "failed"]
@@ -50,12 +50,12 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     if wanted.outcome is not None:
         found.append(_ended(wanted, wanted.outcome))
     elif wanted.judge is not None:
-        found.append(_over(func.count(), wanted.judge) > 0)
+        found.append(_over(wanted.judge, func.count()) > 0)
     return found
 
 
 def _ended(wanted: Filter, outcome: Result) -> ColumnElement[bool]:
-    score = _over(func.avg(_outcome()), wanted.judge)
+    score = _score(wanted.judge)
     if outcome == "failed":
         return or_(Match.response_a.has_key("error"), Match.response_b.has_key("error"))
     if outcome == "undecided":
@@ -63,8 +63,8 @@ def _ended(wanted: Filter, outcome: Result) -> ColumnElement[bool]:
     if outcome == "tie":
         return score == 0.5
     if outcome == "contradicted":
-        extremes = func.max(_outcome()) - func.min(_outcome())
-        return _over(extremes, wanted.judge) == 1
+        judged = Verdict.source == Source.judge
+        return _over(wanted.judge, func.count(_outcome().distinct()), judged) > 1
     a_won, a_lost = score > 0.5, score < 0.5
     if outcome == "lost":
         a_won, a_lost = a_lost, a_won
@@ -78,29 +78,42 @@ def _outcome() -> ColumnElement[Any]:
     return case((Verdict.probability > 0.5, 1.0), (Verdict.probability == 0.5, 0.5), else_=0.0)
 
 
-def _over(aggregate: Any, judge: str | None) -> ScalarSelect[Any]:
+def _over(judge: str | None, aggregate: Any, *where: ColumnElement[bool]) -> ScalarSelect[Any]:
     """An aggregate over the match's decided verdicts, of one judge when it is named."""
-    query = select(aggregate).where(Verdict.match_id == Match.id, Verdict.probability.is_not(None))
+    return select(aggregate).where(*_decided(judge), *where).correlate(Match).scalar_subquery()
+
+
+def _decided(judge: str | None) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [Verdict.match_id == Match.id, Verdict.probability.is_not(None)]
     if judge == PEOPLE:
-        query = query.where(Verdict.source == Source.person)
+        where.append(Verdict.source == Source.person)
     elif judge is not None:
-        query = query.where(Verdict.judge == judge)
-    return query.correlate(Match).scalar_subquery()
+        where.append(Verdict.judge == judge)
+    return where
+
+
+def _score(judge: str | None) -> ScalarSelect[Any]:
+    """What `said.everybody` gives, asked of the database."""
+    outcome = _outcome()
+    one = case(
+        (Verdict.source == Source.person, func.avg(outcome)),
+        (func.count() < ORDERS, null()),
+        (func.min(outcome) == func.max(outcome), func.min(outcome)),
+        else_=0.5,
+    )
+    grouped = select(one.label("score")).where(*_decided(judge)).group_by(Verdict.source, Verdict.judge)
+    voices = grouped.correlate(Match).subquery()
+    return select(func.avg(voices.c.score)).correlate(Match).scalar_subquery()
 
 
 def _out(match: Match, verdicts: Sequence[Verdict]) -> MatchOut:
-    decided = [
-        0.5 if verdict.probability == 0.5 else float(verdict.probability > 0.5)
-        for verdict in verdicts
-        if verdict.probability is not None
-    ]
     return MatchOut(
         id=match.id,
         position=match.position,
         prompt=cards.show_prompt(match.prompt),
         a=_response(match.checkpoint_a, match.response_a),
         b=_response(match.checkpoint_b, match.response_b),
-        score=sum(decided) / len(decided) if decided else None,
+        score=everybody(of(match, verdict) for verdict in verdicts),
         verdicts=[VerdictOut.model_validate(verdict) for verdict in verdicts],
     )
 

@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import exists, func, or_, select, union, update
+from sqlalchemy import Boolean, column, exists, func, or_, select, true, union, update, values
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations import contestants
+from backend.evaluations import contestants, judging
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.work import ACTIVE, State, beat, claim
 
@@ -62,6 +62,12 @@ def field(session: Session, evaluation: Evaluation) -> list[Checkpoint]:
     return contestants.find_all(session, evaluation.project_id, ids, "contestants")
 
 
+def judge_model(session: Session, evaluation: Evaluation) -> Checkpoint | None:
+    """The endpoint that the evaluation's judge asks, if it asks one."""
+    checkpoint_id = judging.model_id(evaluation.judge)
+    return session.get_one(Checkpoint, checkpoint_id) if checkpoint_id else None
+
+
 def unanswered(session: Session, evaluation_id: uuid.UUID, checkpoint_id: uuid.UUID) -> list[Question]:
     """The prompts that the checkpoint has yet to answer, in order."""
     lacks_a = (Match.checkpoint_a == checkpoint_id) & Match.response_a.is_(None)
@@ -98,26 +104,22 @@ def store_answers(
 
 
 def unjudged(session: Session, evaluation_id: uuid.UUID, judge: str, limit: int) -> list[Unjudged]:
-    """The next matches and side orders that `judge` has not decided, prompt by prompt."""
-    found: list[Unjudged] = []
-    for swapped in (False, True):
-        known = exists().where(
-            Verdict.match_id == Match.id,
-            Verdict.source == Source.judge,
-            Verdict.judge == judge,
-            Verdict.swapped == swapped,
-        )
-        query = (
-            select(Match)
-            .where(Match.evaluation_id == evaluation_id, Match.state == State.succeeded, ~known)
-            .order_by(Match.position, Match.id)
-            .limit(limit)
-        )
-        for match in session.scalars(query):
-            assert match.response_a is not None  # noqa: S101  (succeeded means both are there)
-            assert match.response_b is not None  # noqa: S101
-            found.append(Unjudged(match.id, swapped, match.prompt, match.response_a, match.response_b))
-    return found[:limit]
+    """The next matches and side orders that `judge` has not decided, match by match, both orders together."""
+    orders = values(column("swapped", Boolean), name="orders").data([(False,), (True,)])
+    known = exists().where(
+        Verdict.match_id == Match.id,
+        Verdict.source == Source.judge,
+        Verdict.judge == judge,
+        Verdict.swapped == orders.c.swapped,
+    )
+    query = (
+        select(Match.id, orders.c.swapped, Match.prompt, Match.response_a, Match.response_b)
+        .join(orders, true())
+        .where(Match.evaluation_id == evaluation_id, Match.state == State.succeeded, ~known)
+        .order_by(Match.position, Match.id, orders.c.swapped)
+        .limit(limit)
+    )
+    return [Unjudged(*row) for row in session.execute(query)]
 
 
 def store_verdicts(session: Session, evaluation_id: uuid.UUID, rows: Sequence[dict[str, Any]]) -> Evaluation:

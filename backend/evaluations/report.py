@@ -131,8 +131,11 @@ def _warnings(evaluation: Evaluation, tables: Sequence[TableOut], found: Sequenc
         warnings.append(service.FEW)
     if any(checkpoint.toy for checkpoint in found):
         warnings.append(service.TOY)
+    if evaluation.judge.get("checkpoint") in evaluation.contestants:
+        warnings.append(service.OWN_JUDGE)
     for one in tables:
         missing = sum(sum(pair.undecided.values()) for pair in one.pairs)
         if missing and one.source == Source.judge:
-            warnings.append(f"{missing} verdicts of {one.judge} are missing; the rates leave their matches out.")
+            of = f"{missing} of {one.verdicts} verdicts of {one.judge}"
+            warnings.append(f"{of} came to nothing; the rates leave their matches out.")
     return warnings

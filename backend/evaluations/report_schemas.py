@@ -47,7 +47,7 @@ class PairOut(BaseModel):
     win_rate: RateOut
     verdicts: int
     undecided: dict[str, int] = Field(description="Verdicts without an answer, by reason; part of `verdicts`.")
-    contradicted: int = Field(description="Matches whose winner changed with the side order; they count as ties.")
+    contradicted: int = Field(description="Matches whose verdict changed with the side order; they count as ties.")
     both_bad: int
 
 
@@ -58,6 +58,12 @@ class TableOut(BaseModel):
     source: Literal["person", "judge"]
     pairs: list[PairOut]
     shown_first: RateOut = Field(description="How often the response shown first won: 50 % without position bias.")
+    consistency: RateOut | None = Field(
+        description="How often a judge said the same in both side orders; null for people, who see one."
+    )
+    verdicts: int
+    unreadable: int = Field(description="Replies of a model that held no verdict; part of `verdicts`, of no rate.")
+    one_sided: int = Field(description="Matches that a judge decided in one side order only; they are left out.")
 
 
 class ContestantOut(CheckpointBrief):

@@ -85,6 +85,14 @@ def cancel(evaluation_id: uuid.UUID, user: Researcher, project: ProjectDep, sess
     return service.out(session, [row])[0]
 
 
+@router.post("/evaluations/{evaluation_id}/resume", status_code=202)
+def resume(evaluation_id: uuid.UUID, user: Researcher, project: ProjectDep, session: SessionDep) -> EvaluationOut:
+    """Let an evaluation that failed or was cancelled go on; nothing is asked twice."""
+    row = service.resume(session, service.find(session, project, evaluation_id, lock=True))
+    audit.record(session, user, project.id, "resume", "evaluation", row.id, {"name": row.name})
+    return service.out(session, [row])[0]
+
+
 @router.get("/evaluations/{evaluation_id}/report")
 def read_report(
     evaluation_id: uuid.UUID,

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, select
 
+from alignment.judges.llm import UNREADABLE
 from alignment.statistics import Meeting, Outcome, Ties, WinRate, by_pair, win_rate
 from backend.evaluations.models import Match, Source, Verdict
 from backend.evaluations.report_schemas import PairOut, RateOut, TableOut
 
 PEOPLE = "people"
+ORDERS = 2  # an automatic judge sees every match in both side orders
 
 
 class Said(NamedTuple):
@@ -45,6 +47,22 @@ class Rule(NamedTuple):
     seed: int = 0
 
 
+def of(match: Match, verdict: Verdict) -> Said:
+    """A verdict of a match as it is counted."""
+    return Said(
+        match.id,
+        match.prompt_hash,
+        match.checkpoint_a,
+        match.checkpoint_b,
+        verdict.source,
+        verdict.judge,
+        verdict.swapped,
+        verdict.probability,
+        verdict.reason,
+        verdict.value,
+    )
+
+
 def query() -> Select[Any]:
     """Verdicts as `Said` rows, oldest first; add conditions on Match and Verdict."""
     columns = (Match.id, Match.prompt_hash, Match.checkpoint_a, Match.checkpoint_b)
@@ -60,12 +78,38 @@ def query() -> Select[Any]:
 
 
 def scores(said: Iterable[Said]) -> dict[uuid.UUID, float]:
-    """For each match with an answer, the mean outcome of `a` over its verdicts."""
-    found: dict[uuid.UUID, list[float]] = defaultdict(list)
+    """For each match that people, or one judge, decided: the outcome of `a`.
+
+    People's votes are averaged. A judge decides in both side orders: where they differ it is a tie, and a match with
+    only one of them is not decided.
+    """
+    found = {match_id: _score(own) for match_id, own in _by_match(said).items()}
+    return {match_id: score for match_id, score in found.items() if score is not None}
+
+
+def everybody(said: Iterable[Said]) -> float | None:
+    """The outcome of `a` in one match: what people and each judge said of it, averaged; None while nobody decided."""
+    voices: dict[str, list[Said]] = defaultdict(list)
     for verdict in said:
-        if verdict.outcome is not None:
-            found[verdict.match_id].append(verdict.outcome)
-    return {match_id: math.fsum(outcomes) / len(outcomes) for match_id, outcomes in found.items()}
+        voices[verdict.judge or PEOPLE].append(verdict)
+    found = [score for own in voices.values() for score in scores(own).values()]
+    return math.fsum(found) / len(found) if found else None
+
+
+def _by_match(said: Iterable[Said]) -> dict[uuid.UUID, list[Said]]:
+    found: dict[uuid.UUID, list[Said]] = defaultdict(list)
+    for verdict in said:
+        found[verdict.match_id].append(verdict)
+    return found
+
+
+def _score(said: Sequence[Said]) -> float | None:
+    outcomes = [verdict.outcome for verdict in said if verdict.outcome is not None]
+    if said[0].source is Source.person:
+        return math.fsum(outcomes) / len(outcomes) if outcomes else None
+    if len(outcomes) < ORDERS:
+        return None
+    return outcomes[0] if len(set(outcomes)) == 1 else 0.5
 
 
 def pairs(said: Sequence[Said], contestants: Sequence[uuid.UUID], rule: Rule) -> list[PairOut]:
@@ -85,33 +129,46 @@ def pairs(said: Sequence[Said], contestants: Sequence[uuid.UUID], rule: Rule) ->
 
 def _pair(first: uuid.UUID, second: uuid.UUID, rate: WinRate, said: dict[frozenset[uuid.UUID], list[Said]]) -> PairOut:
     own = said.get(frozenset((first, second)), [])
-    outcomes: dict[uuid.UUID, set[float]] = defaultdict(set)
-    for verdict in own:
-        if verdict.source is Source.judge and verdict.outcome is not None:
-            outcomes[verdict.match_id].add(verdict.outcome)
     return PairOut(
         first=first,
         second=second,
         win_rate=rate_out(rate),
         verdicts=len(own),
         undecided=dict(Counter(verdict.reason or "no reason" for verdict in own if verdict.outcome is None)),
-        contradicted=sum({0.0, 1.0} <= seen for seen in outcomes.values()),
+        contradicted=sum(not agreed for _, agreed in _both_orders(own)),
         both_bad=sum("both_bad" in (verdict.value or {}) for verdict in own),
     )
 
 
+def _both_orders(said: Iterable[Said]) -> list[tuple[str, bool]]:
+    """The prompt of each match that a judge decided in both side orders, and whether it said the same."""
+    found = []
+    for own in _by_match(verdict for verdict in said if verdict.source is Source.judge).values():
+        outcomes = [verdict.outcome for verdict in own if verdict.outcome is not None]
+        if len(outcomes) == ORDERS:
+            found.append((own[0].prompt_hash, len(set(outcomes)) == 1))
+    return found
+
+
 def table(judge: str, said: Sequence[Said], contestants: Sequence[uuid.UUID], rule: Rule) -> TableOut:
-    """What `judge` (or people) said, and whether the side shown first had an advantage."""
+    """What `judge` (or people) said, whether the side shown first had an advantage, and what came to nothing."""
+    half = rule._replace(ties="half")._asdict()
     first = [
         Outcome(verdict.prompt_hash, 1 - verdict.outcome if verdict.swapped else verdict.outcome)
         for verdict in said
         if verdict.outcome is not None
     ]
+    same = [Outcome(prompt, float(agreed)) for prompt, agreed in _both_orders(said)]
+    people = judge == PEOPLE
     return TableOut(
         judge=judge,
-        source="person" if judge == PEOPLE else "judge",
+        source="person" if people else "judge",
         pairs=pairs(said, contestants, rule),
-        shown_first=rate_out(win_rate(first, **rule._replace(ties="half")._asdict())),
+        shown_first=rate_out(win_rate(first, **half)),
+        consistency=None if people else rate_out(win_rate(same, **half)),
+        verdicts=len(said),
+        unreadable=sum(verdict.reason in UNREADABLE for verdict in said),
+        one_sided=0 if people else len({one.match_id for one in said if one.outcome is not None}) - len(same),
     )
 
 

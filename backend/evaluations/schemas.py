@@ -93,6 +93,7 @@ class EvaluationOut(Out):
     contestants: list[CheckpointBrief]
     prompts: dict[str, Any]
     judge: dict[str, Any]
+    judge_model: CheckpointBrief | None = Field(description="The endpoint that the judge asks, if it asks one.")
     sampling: dict[str, Any]
     seed: int
     state: State
@@ -114,7 +115,7 @@ class JudgeOut(BaseModel):
     name: str
     title: str
     summary: str
-    decided_by: Literal["part", "people"]
+    decided_by: Literal["part", "people", "model"]
     parameters: dict[str, Any] = Field(alias="schema")
 
 
@@ -147,7 +148,7 @@ class MatchOut(BaseModel):
     prompt: list[ShownMessage]
     a: ResponseOut
     b: ResponseOut
-    score: float | None = Field(description="Mean outcome of `a` over all verdicts: 1 won, 0 lost.")
+    score: float | None = Field(description="Outcome of `a`, 1 won and 0 lost, averaged over people and each judge.")
     verdicts: list[VerdictOut]
 
 

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from backend import paging
 from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
-from backend.errors import Invalid, NotFound
+from backend.errors import Conflict, Invalid, NotFound
 from backend.evaluations import arena, contestants, judging, prompts
 from backend.evaluations.models import Evaluation, Match
 from backend.evaluations.prompts import Drawn
+from backend.evaluations.said import ORDERS
 from backend.evaluations.schemas import CheckpointBrief, EvaluationIn, EvaluationOut, SizeOut
 from backend.projects.models import Project
 from backend.queue import ring
@@ -22,9 +23,9 @@ from backend.work import State, finish, request_stop, silent
 
 MOST_MATCHES = 15_000
 MOST_ATTEMPTS = 3
-ORDERS = 2  # an automatic judge sees every match in both side orders
 TRAINED_ON = "Prompts of the training split may have been trained on; their win rates flatter. Prefer the test split."
 TOY = "A toy checkpoint takes part: it only knows the toy world's sentences."
+OWN_JUDGE = "The model that judges is one of the contestants; models tend to prefer their own answers."
 FEW = "With fewer than 10 prompts the intervals are very wide."
 
 
@@ -32,10 +33,21 @@ class TooManyMatches(Invalid):
     title = "Too many matches"
 
 
+class NotStopped(Conflict):
+    title = "Not stopped"
+
+
+class Checked(NamedTuple):
+    """What an evaluation is made of, found to be there."""
+
+    found: list[Checkpoint]
+    judge: Checkpoint | None
+    drawn: Drawn
+
+
 def size(session: Session, project: Project, body: EvaluationIn) -> SizeOut:
     """What `body` would take and what is doubtful about it.  Raises as `launch` does."""
-    found, drawn = _checked(session, project, body)
-    return _size(body, found, drawn)
+    return _size(body, *_checked(session, project, body))
 
 
 def launch(session: Session, project: Project, user: User, body: EvaluationIn) -> Evaluation:
@@ -43,8 +55,8 @@ def launch(session: Session, project: Project, user: User, body: EvaluationIn) -
 
     Raises UnknownCheckpoint, NoPrompts, BadJudge, TooManyMatches.
     """
-    found, drawn = _checked(session, project, body)
-    sized = _size(body, found, drawn)
+    found, judge, drawn = _checked(session, project, body)
+    sized = _size(body, found, judge, drawn)
     evaluation = Evaluation(
         project_id=project.id,
         name=body.name,
@@ -63,9 +75,9 @@ def launch(session: Session, project: Project, user: User, body: EvaluationIn) -
     return evaluation
 
 
-def _checked(session: Session, project: Project, body: EvaluationIn) -> tuple[list[Checkpoint], Drawn]:
+def _checked(session: Session, project: Project, body: EvaluationIn) -> Checked:
     found = contestants.find_ready(session, project.id, body.contestants, "contestants")
-    judging.resolve(body.judge)
+    judge = judging.model(session, project, judging.resolve(body.judge))
     drawn = prompts.draw(session, project, body.prompts, body.seed)
     matches = len(drawn.prompts) * len(found) * (len(found) - 1) // 2
     if matches > MOST_MATCHES:
@@ -75,10 +87,10 @@ def _checked(session: Session, project: Project, body: EvaluationIn) -> tuple[li
             field="prompts.limit",
             remedy="Take fewer prompts or fewer contestants.",
         )
-    return found, drawn
+    return Checked(found, judge, drawn)
 
 
-def _size(body: EvaluationIn, found: Sequence[Checkpoint], drawn: Drawn) -> SizeOut:
+def _size(body: EvaluationIn, found: Sequence[Checkpoint], judge: Checkpoint | None, drawn: Drawn) -> SizeOut:
     asked, count = len(drawn.prompts), len(found)
     matches = asked * count * (count - 1) // 2
     warnings = [
@@ -87,6 +99,7 @@ def _size(body: EvaluationIn, found: Sequence[Checkpoint], drawn: Drawn) -> Size
             (TRAINED_ON, drawn.trained_on),
             (FEW, asked < 10),
             (TOY, any(checkpoint.toy for checkpoint in found)),
+            (OWN_JUDGE, judge is not None and judge in found),
         )
         if holds
     ]
@@ -140,16 +153,37 @@ def page(
 
 
 def out(session: Session, evaluations: Sequence[Evaluation]) -> list[EvaluationOut]:
-    """The rows as answers, with the contestants' names."""
+    """The rows as answers, with the names of contestants and judging models."""
     ids = {uuid.UUID(contestant) for evaluation in evaluations for contestant in evaluation.contestants}
+    ids |= {one for evaluation in evaluations if (one := judging.model_id(evaluation.judge))}
     known = contestants.named(session, ids)
     return [_out(evaluation, known) for evaluation in evaluations]
 
 
 def _out(evaluation: Evaluation, known: dict[uuid.UUID, Checkpoint]) -> EvaluationOut:
-    columns = {name: getattr(evaluation, name) for name in EvaluationOut.model_fields if name != "contestants"}
+    looked_up = {"contestants", "judge_model"}
+    columns = {name: getattr(evaluation, name) for name in EvaluationOut.model_fields if name not in looked_up}
     named = [CheckpointBrief.model_validate(known[uuid.UUID(contestant)]) for contestant in evaluation.contestants]
-    return EvaluationOut(**columns, contestants=named)
+    judge = judging.model_id(evaluation.judge)
+    return EvaluationOut(
+        **columns, contestants=named, judge_model=CheckpointBrief.model_validate(known[judge]) if judge else None
+    )
+
+
+def resume(session: Session, evaluation: Evaluation) -> Evaluation:
+    """Queue an evaluation that failed or was cancelled once more; answers and verdicts that are there stay.
+
+    Raises NotStopped.
+    """
+    if evaluation.state not in (State.failed, State.cancelled):
+        raise NotStopped(
+            f"This evaluation is {evaluation.state}.", remedy="Only one that failed or was cancelled can go on."
+        )
+    evaluation.state, evaluation.stop_requested, evaluation.attempts = State.queued, False, 0
+    evaluation.reason = evaluation.remedy = evaluation.finished_at = None
+    session.flush()
+    ring(session, "evaluate")
+    return evaluation
 
 
 def cancel(evaluation: Evaluation) -> Evaluation:

@@ -3,12 +3,13 @@
 import math
 import uuid
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from alignment.statistics import Outcome, win_rate
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations.models import Evaluation, Match, Verdict
+from backend.evaluations.models import Evaluation, Match, Source, Verdict
+from backend.evaluations.said import PEOPLE, Said, query, scores
 from backend.home.schemas import WinRateLine
 
 
@@ -38,15 +39,16 @@ def best(session: Session, evaluation: Evaluation) -> WinRateLine | None:
 
 
 def _outcomes(session: Session, evaluation: Evaluation, baseline: uuid.UUID, contestant: uuid.UUID) -> list[Outcome]:
-    """One outcome a match: the mean over its verdicts, both side orders together."""
+    """One outcome a match, as the report counts what the evaluation's judge said."""
     met = or_(
         (Match.checkpoint_a == contestant) & (Match.checkpoint_b == baseline),
         (Match.checkpoint_a == baseline) & (Match.checkpoint_b == contestant),
     )
-    rows = session.execute(
-        select(Match.prompt_hash, Match.checkpoint_a, func.avg(Verdict.probability))
-        .join(Verdict, Verdict.match_id == Match.id)
-        .where(Match.evaluation_id == evaluation.id, met, Verdict.probability.is_not(None))
-        .group_by(Match.id)
-    )
-    return [Outcome(prompt, mean if first == contestant else 1 - mean) for prompt, first, mean in rows]
+    judge = evaluation.judge["name"]
+    of_judge = Verdict.source == Source.person if judge == PEOPLE else Verdict.judge == judge
+    said = [Said(*row) for row in session.execute(query().where(Match.evaluation_id == evaluation.id, met, of_judge))]
+    known = {verdict.match_id: verdict for verdict in said}
+    return [
+        Outcome(known[match_id].prompt_hash, score if known[match_id].a == contestant else 1 - score)
+        for match_id, score in scores(said).items()
+    ]

@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 import structlog
 import torch
 
-from alignment.judges import Judge, Match, Verdict
+from alignment.judges import Judge
 from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
-from backend.evaluations import judging, progress
+from backend.evaluations import judging as judges
+from backend.evaluations import progress
 from backend.evaluations.models import Evaluation
-from backend.evaluations.progress import Question, Unjudged
+from backend.evaluations.progress import Question
 from backend.work import State, beat, finish, ours
-from workers import shutdown
+from workers import judging, shutdown
 from workers.answering import PROMPT_ERRORS, SHELF, Answering, Refused, Watch, as_answer, as_error, out_of_memory
 
 PROMPTS_AT_ONCE = 32
@@ -24,12 +25,13 @@ log = structlog.get_logger()
 
 
 class Job(NamedTuple):
-    """An evaluation to run."""
+    """An evaluation to run; `model` is what its judge asks, if it asks one."""
 
     id: uuid.UUID
     contestants: Sequence[Checkpoint]
     sampling: Sampling
     judge: Judge
+    model: Checkpoint | None
     watch: Watch
 
 
@@ -44,7 +46,8 @@ def work() -> None:
                 evaluation.id,
                 progress.field(session, evaluation),
                 Sampling(**evaluation.sampling, seed=evaluation.seed),
-                judging.resolve(evaluation.judge),
+                judges.resolve(evaluation.judge),
+                progress.judge_model(session, evaluation),
                 _watch(evaluation.id),
             )
         _run(job)
@@ -130,44 +133,6 @@ def _judge(job: Job) -> None:
             waiting = progress.unjudged(session, job.id, job.judge.name, VERDICTS_AT_ONCE)
         if not waiting:
             return
-        rows = _decide(job.judge, waiting)
-        with transaction() as session:
-            progress.store_verdicts(session, job.id, rows)
-
-
-def _decide(judge: Judge, waiting: Sequence[Unjudged]) -> list[dict[str, Any]]:
-    """Verdict rows, one for each; a match without two answers is undecided, with the reason."""
-    asked = [one for one in waiting if _reason(one) is None]
-    decided = iter(judge.decide([_as_match(one) for one in asked]))
-    rows = []
-    for one in waiting:
-        reason = _reason(one)
-        rows.append(_row(judge, one, Verdict.undecided(reason) if reason else next(decided)))
-    return rows
-
-
-def _reason(one: Unjudged) -> str | None:
-    errors = [response["error"] for response in (one.response_a, one.response_b) if "error" in response]
-    return f"no answer: {errors[0]}" if errors else None
-
-
-def _as_match(one: Unjudged) -> Match:
-    texts = one.response_a["content"], one.response_b["content"]
-    return Match(one.prompt, *(reversed(texts) if one.swapped else texts))
-
-
-def _row(judge: Judge, one: Unjudged, verdict: Verdict) -> dict[str, Any]:
-    """The verdict turned back into match order."""
-    probability = verdict.probability
-    if probability is not None and one.swapped:
-        probability = 1 - probability
-    scores = [dict(side) for side in verdict.scores]
-    return {
-        "match_id": one.match_id,
-        "judge": judge.name,
-        "swapped": one.swapped,
-        "probability": probability,
-        "reason": verdict.reason if probability is None else None,
-        "text": verdict.text or None,
-        "scores": (scores[::-1] if one.swapped else scores) if any(scores) else None,
-    }
+        for rows in judging.decide(job.judge, job.model, waiting, job.watch):
+            with transaction() as session:
+                progress.store_verdicts(session, job.id, rows)

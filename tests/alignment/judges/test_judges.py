@@ -1,15 +1,20 @@
 """Every judge of the catalogue keeps the contract; each decides by what it says."""
 
 import math
+import re
 import time
+import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from alignment import toyworld
-from alignment.judges import CATALOGUE, Judge, JudgeSpec, Match, Verdict, resolve
+from alignment.judges import CATALOGUE, Judge, JudgeSpec, Match, Reply, Verdict, resolve
+from alignment.judges.llm import LLM
 
+SOMEBODY = uuid.UUID(int=7)
 FOREIGN = Match([{"role": "user", "content": "Hello?"}], "Hello to you, and a very good morning!", "What?")
 
 
@@ -26,9 +31,18 @@ def _swapped(match: Match) -> Match:
 
 @pytest.fixture(params=CATALOGUE.values(), ids=list(CATALOGUE))
 def judge(request: pytest.FixtureRequest) -> Judge:
-    """Each judge with its defaults."""
+    """Each judge with its defaults; a model that is asked prefers the longer answer."""
     part: type[Judge] = request.param
+    if part is LLM:
+        return LLM(checkpoint=SOMEBODY).asking(longer)
     return part()
+
+
+def longer(messages: Sequence[Mapping[str, str]], max_tokens: int) -> Reply:
+    """The verdict of a model that only looks at length."""
+    texts = re.findall(r"\[begin of answer . (\w+)\]\n(.*?)\n\[end of answer . \1\]", messages[0]["content"], re.DOTALL)
+    first, second = (len(text) for _, text in texts)
+    return Reply("A" if first > second else "B" if second > first else "C")
 
 
 def test_one_verdict_per_match(judge: Judge) -> None:
@@ -72,8 +86,8 @@ def test_a_judge_describes_itself_and_comes_back_from_its_record(judge: Judge) -
     assert described["title"]
     assert described["summary"].endswith(".")
     assert all("description" in field for field in described["schema"]["properties"].values())
-    assert resolve(judge.model_dump(mode="json")) == judge
-    assert judge.automatic == (judge.decided_by == "part")
+    assert resolve(judge.model_dump(mode="json")).model_dump() == judge.model_dump()
+    assert judge.automatic == (judge.decided_by != "people")
 
 
 def test_people_decide_nothing_by_themselves() -> None:
@@ -150,6 +164,11 @@ def test_rules_are_quick_on_hostile_text() -> None:
         ({"name": "rules", "max_words": None}, "at least one"),
         ({"name": "rules", "min_words": -1}, "min_words"),
         ({"name": "toy_truth", "temperature": -1}, "temperature"),
+        ({"name": "llm"}, "checkpoint"),
+        ({"name": "llm", "checkpoint": "gpt"}, "checkpoint"),
+        ({"name": "llm", "checkpoint": str(SOMEBODY), "template": "{a} or {b}?"}, "{prompt}"),
+        ({"name": "llm", "checkpoint": str(SOMEBODY), "template": "{prompt} {a} {a} {b}"}, "once each"),
+        ({"name": "llm", "checkpoint": str(SOMEBODY), "max_tokens": 0}, "max_tokens"),
         ({"name": "toy_truth", "temperature": float("nan")}, "temperature"),
         ({}, "toy_truth"),
         (None, "toy_truth"),
