@@ -14,7 +14,7 @@ run: setup  ## Run Plumbline on this machine: prints the address; Ctrl-C stops i
 	@$(BIN)/plumbline up $(ARGS)
 
 test: setup  ## Run every test. Options: ARGS="tests/backend -k labels".
-	@$(BIN)/pytest $(ARGS)
+	@scripts/test.sh $(ARGS)
 
 check: setup  ## Lint, formatting, types and who may import whom.
 	@$(BIN)/ruff check .
