@@ -1,10 +1,13 @@
 """API tokens: shown once, hashed, revocable, one's own."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 
 from backend.accounts.models import ApiToken, Role
+from backend.audit.models import AuditEvent
 from backend.db import transaction
 from tests.conftest import Client
 
@@ -40,3 +43,106 @@ def test_someone_elses(researcher: Client, make_client: Callable[..., Client]) -
 def test_a_bad_token_is_not_rescued_by_the_cookie(researcher: Client) -> None:
     """A request that names a token is that token's, or nobody's."""
     assert researcher.get("/api/v1/me", headers={"authorization": "Bearer plb_wrong"}).status_code == 401
+
+
+def by(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def make(client: Client, **limits: Any) -> dict[str, Any]:
+    made = client.post("/api/v1/me/tokens", json={"name": "script", **limits})
+    assert made.status_code == 201
+    return dict(made.json())
+
+
+def test_an_expired_token_opens_nothing(researcher: Client, anonymous: Client) -> None:
+    """A token that was made for some days says until when, works until then, and no longer."""
+    made = make(researcher, days=30)
+    assert anonymous.get("/api/v1/me", headers=by(made["token"])).status_code == 200
+    until = datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["created_at"])
+    assert abs(until - timedelta(days=30)) < timedelta(minutes=5)
+    with transaction() as session:
+        session.scalars(select(ApiToken)).one().expires_at = datetime.now(UTC) - timedelta(seconds=1)
+    refused = anonymous.get("/api/v1/me", headers=by(made["token"]))
+    assert (refused.status_code, "expired" in refused.json()["detail"]) == (401, True)
+
+
+def test_a_token_that_reads_changes_nothing(researcher: Client, anonymous: Client) -> None:
+    """Every changing request is refused, whatever its person may; the own account is closed to it."""
+    headers = by(make(researcher, read_only=True)["token"])
+    assert anonymous.get("/api/v1/datasets", headers=headers).status_code == 200
+    changing = [
+        ("POST", "/api/v1/runs", {}),
+        ("POST", "/api/v1/uploads?filename=a.jsonl", {}),
+        ("POST", "/api/v1/me/tokens", {"name": "more"}),
+        ("PUT", "/api/v1/me/project", {"project_id": str(researcher.user.id)}),
+        ("DELETE", "/api/v1/me/sessions", None),
+    ]
+    for method, path, body in changing:
+        assert anonymous.request(method, path, headers=headers, json=body).status_code == 403, path
+    assert anonymous.get("/api/v1/me/tokens", headers=headers).status_code == 403
+
+
+def test_a_token_makes_none_that_outlives_it(researcher: Client, anonymous: Client) -> None:
+    """Whoever has a token for a day cannot turn it into one for ever."""
+    headers = by(make(researcher, days=1)["token"])
+    for days in (None, 2):
+        refused = anonymous.post("/api/v1/me/tokens", headers=headers, json={"name": "more", "days": days})
+        assert (refused.status_code, refused.json()["field"]) == (422, "days")
+    assert len(researcher.get("/api/v1/me/tokens").json()["items"]) == 1
+
+
+def test_a_token_does_no_more_than_its_person(researcher: Client, admin: Client, anonymous: Client) -> None:
+    """Nor after the person may do less, nor when the account is closed; signing out changes nothing for programs."""
+    headers = by(make(researcher)["token"])
+    assert anonymous.get("/api/v1/users", headers=headers).status_code == 403
+    assert researcher.delete("/api/v1/session").status_code == 204
+    assert anonymous.get("/api/v1/datasets", headers=headers).status_code == 200
+    assert admin.patch(f"/api/v1/members/{researcher.user.id}", json={"role": "annotator"}).status_code == 200
+    assert anonymous.get("/api/v1/runs", headers=headers).status_code == 403
+    assert admin.patch(f"/api/v1/users/{researcher.user.id}", json={"active": False}).status_code == 200
+    assert anonymous.get("/api/v1/me", headers=headers).status_code == 401
+
+
+def test_tokens_elsewhere_than_in_the_header(researcher: Client, anonymous: Client) -> None:
+    """An address ends up in logs and histories: a token there, in a cookie or by another scheme is none."""
+    token = make(researcher)["token"]
+    for address in (
+        f"/api/v1/me?token={token}",
+        f"/api/v1/me?access_token={token}",
+        f"/api/v1/me?authorization={token}",
+    ):
+        assert anonymous.get(address).status_code == 401
+    for header in (f"Basic {token}", token, f"Token {token}", "Bearer", "Bearer  ", f"Bearer {token} more"):
+        assert anonymous.get("/api/v1/me", headers={"authorization": header}).status_code == 401
+    anonymous.cookies.set("plumbline_session", token, domain="localhost.local")
+    assert anonymous.get("/api/v1/me").status_code == 401
+
+
+def test_strange_tokens_are_just_wrong(anonymous: Client) -> None:
+    """Neither length nor content of what is sent as a token reaches the database or a trace."""
+    for strange in ("plb_" + "a" * 60_000, "plb_\x01", "plb_' OR 1=1 --", "plb_%00", "\xff" * 40):
+        answer = anonymous.get("/api/v1/me", headers={"authorization": f"Bearer {strange}".encode("latin-1")})
+        assert answer.status_code == 401
+
+
+def test_limits_that_are_none(researcher: Client) -> None:
+    """Days and what a token may be are checked."""
+    for wrong in (
+        {"days": 0},
+        {"days": -1},
+        {"days": 4000},
+        {"days": 1.5},
+        {"read_only": "perhaps"},
+        {"role": "admin"},
+    ):
+        assert researcher.post("/api/v1/me/tokens", json={"name": "x", **wrong}).status_code == 422, wrong
+
+
+def test_the_log_names_the_limits(researcher: Client) -> None:
+    """Who reads the audit log sees what a token could do, and never the token."""
+    made = make(researcher, days=7, read_only=True)
+    with transaction() as session:
+        event = session.scalars(select(AuditEvent).where(AuditEvent.noun == "token")).one()
+    assert (event.detail["read_only"], event.detail["expires_at"][:10]) == (True, made["expires_at"][:10])
+    assert made["token"] not in str(event.detail)
