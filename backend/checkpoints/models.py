@@ -70,6 +70,7 @@ class Fetch(Work, ProjectRow, Base):
     """
 
     __tablename__ = "fetches"
+    __table_args__ = (Index("ix_fetches_project_id_id", "project_id", "id"),)
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int] = mapped_column(BigInteger, default=0)
     name: Mapped[str]

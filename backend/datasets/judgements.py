@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from alignment.formats import LabelFacts
 from alignment.formats.canonical import LabelOrigin
-from backend.datasets.models import Item
 from backend.labels.models import Label
 
 
@@ -53,34 +52,6 @@ def _by_item(labels: Iterable[Any]) -> dict[uuid.UUID, list[Any]]:
         if len(several) > 1:
             several.sort(key=lambda label: label.id)
     return found
-
-
-def labelled_items(dataset_ids: Sequence[uuid.UUID]) -> Select[Any]:
-    """Per dataset the number of items that somebody has judged (skips and labels taken back aside)."""
-    who = annotator()
-    newest = (
-        select(Item.dataset_id, Label.item_id, Label.value)
-        .join(Item, Item.id == Label.item_id)
-        .where(Item.dataset_id.in_(dataset_ids))
-        .ext(distinct_on(Label.item_id, who))
-        .order_by(Label.item_id, who, Label.version.desc())
-        .subquery()
-    )
-    judged = ~newest.c.value.has_key("retracted") & ~newest.c.value.has_key("skip")
-    return (
-        select(newest.c.dataset_id, func.count(newest.c.item_id.distinct())).where(judged).group_by(newest.c.dataset_id)
-    )
-
-
-def sources(session: Session, dataset_id: uuid.UUID) -> dict[str, int]:
-    """Number of labels of each source in a dataset, every version counted."""
-    query = (
-        select(Label.source, func.count())
-        .join(Item, Item.id == Label.item_id)
-        .where(Item.dataset_id == dataset_id)
-        .group_by(Label.source)
-    )
-    return {row[0].value: row[1] for row in session.execute(query)}
 
 
 def as_facts(label: Label | Row[Any]) -> LabelFacts:

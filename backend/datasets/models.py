@@ -5,7 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Enum, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, Enum, ForeignKey, Index, String, UniqueConstraint, false, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.accounts.models import User
@@ -25,14 +26,15 @@ class Kind(StrEnum):
 
 
 class Dataset(ProjectRow, Base):
-    """A named collection of items."""
+    """A named collection of items; `splits` is how many each split has, kept by whoever adds some."""
 
     __tablename__ = "datasets"
-    __table_args__ = (UniqueConstraint("project_id", "name"),)
+    __table_args__ = (UniqueConstraint("project_id", "name"), Index("ix_datasets_project_id_id", "project_id", "id"))
     name: Mapped[str]
     kind: Mapped[Kind] = mapped_column(Enum(Kind, native_enum=False, length=16, create_constraint=False))
     description: Mapped[str] = mapped_column(default="")
     toy: Mapped[bool] = mapped_column(default=False)
+    splits: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
 
 
@@ -56,6 +58,7 @@ class Import(Work, ProjectRow, Base):
     """The reading of an upload into a new dataset; `dataset_id` is set in the transaction that makes it visible."""
 
     __tablename__ = "imports"
+    __table_args__ = (Index("ix_imports_project_id_id", "project_id", "id"),)
     upload_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), index=True)
     dataset_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), index=True)
     name: Mapped[str]
@@ -74,12 +77,16 @@ class Import(Work, ProjectRow, Base):
 
 
 class Item(ProjectRow, Base):
-    """A prompt and its responses; never changed. `prompt_hash` decides the split, `content_hash` what is a double."""
+    """A prompt and its responses; never changed. `prompt_hash` decides the split, `content_hash` what is a double.
+
+    `judged` tells that a person has judged it, so that the next open one is found without passing those that are done.
+    """
 
     __tablename__ = "items"
     __table_args__ = (
         UniqueConstraint("dataset_id", "content_hash"),
         Index("ix_items_dataset_id_position", "dataset_id", "position", unique=True),
+        Index("ix_items_open", "dataset_id", "position", postgresql_where=text("NOT judged")),
     )
     dataset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
     position: Mapped[int]
@@ -89,6 +96,7 @@ class Item(ProjectRow, Base):
     content_hash: Mapped[str] = mapped_column(String(64))
     responses: Mapped[list[dict[str, Any]]]
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    judged: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Snapshot(ProjectRow, Base):
@@ -96,7 +104,7 @@ class Snapshot(ProjectRow, Base):
     measured."""
 
     __tablename__ = "snapshots"
-    __table_args__ = (UniqueConstraint("dataset_id", "hash"),)
+    __table_args__ = (UniqueConstraint("dataset_id", "hash"), Index("ix_snapshots_project_id_id", "project_id", "id"))
     dataset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
     hash: Mapped[str] = mapped_column(String(64), index=True)
     kind: Mapped[Kind] = mapped_column(Enum(Kind, native_enum=False, length=16, create_constraint=False))

@@ -19,6 +19,7 @@ from backend.datasets.schemas import (
     SnapshotOut,
 )
 from backend.deps import OnceDep, PlaceDep, ProjectDep, Researcher, SessionDep
+from backend.labels import tallies
 from backend.paging import Cursor, Limit, Page
 from backend.settings import get_settings
 
@@ -66,12 +67,12 @@ def read_dataset(dataset_id: uuid.UUID, place: PlaceDep, session: SessionDep) ->
     out = _out(dataset, service.numbers(session, [dataset])[dataset.id])
     if place.role is Role.annotator:
         return DatasetBrief(**out.model_dump(include=set(DatasetBrief.model_fields)))
-    sources = judgements.sources(session, dataset.id)
+    sources = tallies.sources(session, dataset.id)
     bars, looked_at = lengths.histogram(session, dataset.id)
     return DatasetDetail(
         **out.model_dump(),
         labels=sum(sources.values()),
-        splits=service.splits(session, dataset),
+        splits=dataset.splits,
         sources=sources,
         lengths=[BarOut.model_validate(bar) for bar in bars],
         length_sample=looked_at,
@@ -89,7 +90,10 @@ def list_items(
     search: Search = None,
     split: Annotated[str | None, Query(pattern="^(train|validation|test)$")] = None,
 ) -> Page[ItemOut]:
-    """Items in order with the labels that count; `search` looks in prompts and responses."""
+    """Items in order with the labels that count; `search` looks in prompts and responses.
+
+    A search goes on at `next_cursor` until that is null: a page looks at so many items, and may find none among them.
+    """
     dataset = service.find(session, project, dataset_id)
     rows, next_cursor = service.item_page(session, dataset, cursor, limit, search, split)
     labels = judgements.current(session, [row.id for row in rows])

@@ -4,19 +4,21 @@ import json
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Executable, String, cast, func, select
+from sqlalchemy import ColumnElement, String, cast, func, select
 from sqlalchemy.orm import Session
 
 from alignment.formats import Item as ReadItem
 from alignment.formats.writing import NOUNS
 from backend import paging
-from backend.datasets import judgements
 from backend.datasets.models import Dataset, Item, Kind, Snapshot
 from backend.datasets.writer import Added, Writer, own
 from backend.errors import Conflict, Invalid, NotFound
+from backend.labels import tallies
 from backend.projects.models import Project
+
+LOOKED_AT = 20_000  # items that one page of a search looks at
 
 
 class NameTaken(Conflict):
@@ -108,41 +110,41 @@ def page(
 
 
 def numbers(session: Session, datasets: Sequence[Dataset]) -> dict[uuid.UUID, Numbers]:
-    """Items, labelled items and last use of each dataset, in three queries whatever their number."""
+    """Items, labelled items and last use of each dataset, in two queries whatever their number."""
     ids = [dataset.id for dataset in datasets]
-    items = _by_dataset(
-        session, select(Item.dataset_id, func.count()).where(Item.dataset_id.in_(ids)).group_by(Item.dataset_id)
-    )
-    labelled = _by_dataset(session, judgements.labelled_items(ids))
-    used = _by_dataset(
-        session,
-        select(Snapshot.dataset_id, func.max(Snapshot.created_at))
-        .where(Snapshot.dataset_id.in_(ids))
-        .group_by(Snapshot.dataset_id),
-    )
-    return {id: Numbers(items.get(id, 0), labelled.get(id, 0), used.get(id)) for id in ids}
-
-
-def _by_dataset(session: Session, query: Executable) -> dict[uuid.UUID, Any]:
-    return {row[0]: row[1] for row in session.execute(query)}
-
-
-def splits(session: Session, dataset: Dataset) -> dict[str, int]:
-    """Number of items in each split."""
-    query = select(Item.split, func.count()).where(Item.dataset_id == dataset.id).group_by(Item.split)
-    return {row[0]: row[1] for row in session.execute(query)}
+    counts = tallies.counts(session, ids)
+    last = select(Snapshot.dataset_id, func.max(Snapshot.created_at)).where(Snapshot.dataset_id.in_(ids))
+    used = {row[0]: row[1] for row in session.execute(last.group_by(Snapshot.dataset_id))}
+    return {
+        one.id: Numbers(
+            items=sum(one.splits.values()),
+            labelled=counts[one.id].labelled if one.id in counts else 0,
+            last_used_at=used.get(one.id),
+        )
+        for one in datasets
+    }
 
 
 def item_page(
     session: Session, dataset: Dataset, cursor: str | None, limit: int, search: str | None, split: str | None
 ) -> tuple[Sequence[Item], str | None]:
-    """Items in order, and the cursor of the next page; `search` looks in prompt and responses, whatever the case."""
+    """Items in order, and the cursor of the next page; `search` looks in prompt and responses, whatever the case.
+
+    A filtered page looks at `LOOKED_AT` items and no more, so it may hold few items, or none, and still have a cursor.
+    """
     query = select(Item).where(Item.dataset_id == dataset.id)
+    reach = -1 if cursor is None else paging.position(cursor)
+    if search or split:
+        reach += LOOKED_AT
+        query = query.where(Item.position <= reach)
     if split:
         query = query.where(Item.split == split)
     if search:
         query = query.where(_holds(search))
-    return paging.page(session, query, Item.position, cursor, limit, oldest_first=True)
+    rows, following = paging.page(session, query, Item.position, cursor, limit, oldest_first=True)
+    if (search or split) and following is None and reach < sum(dataset.splits.values()) - 1:
+        following = str(reach)
+    return rows, following
 
 
 def _holds(search: str) -> ColumnElement[bool]:

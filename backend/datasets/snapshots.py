@@ -17,7 +17,7 @@ from alignment.formats.writing import UNDECIDED
 from backend import paging, storage
 from backend.datasets import reading
 from backend.datasets.kinds import PURPOSES, instead
-from backend.datasets.models import Dataset, Item, Kind, Snapshot, SnapshotLabel
+from backend.datasets.models import Dataset, Kind, Snapshot, SnapshotLabel
 from backend.errors import Invalid, NoSpace, NotFound
 from backend.labels.models import Label
 from backend.projects.models import Project
@@ -41,8 +41,7 @@ def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Sn
         )
     watermark = session.scalar(
         select(Label.id)
-        .join(Item, Item.id == Label.item_id)
-        .where(Item.dataset_id == dataset.id)
+        .where(Label.dataset_id == dataset.id)
         .order_by(Label.id.desc())  # Postgres has no max(uuid)
         .limit(1)
     )

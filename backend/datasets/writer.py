@@ -1,6 +1,7 @@
 """Putting items and their labels into a dataset by COPY, without doubles, within the caller's transaction."""
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,16 +18,18 @@ from alignment.formats import LabelFacts
 from alignment.formats.canonical import content_hash
 from alignment.formats.split import split_of
 from backend.datasets.models import Dataset, Item
+from backend.labels import tallies
+from backend.labels.tallies import Said
 from backend.work import now
 
 BATCH = 2_000
 _COPY_ITEMS = (
-    "COPY items (id, project_id, dataset_id, position, split, prompt, prompt_hash, content_hash, responses, facts)"
-    " FROM STDIN"
+    "COPY items (id, project_id, dataset_id, position, split, prompt, prompt_hash, content_hash, responses, facts,"
+    " judged) FROM STDIN"
 )
 _COPY_LABELS = (
-    "COPY labels (project_id, item_id, annotator_id, source, kind, value, swapped, seconds, rationale, version,"
-    " created_at) FROM STDIN"
+    "COPY labels (project_id, item_id, dataset_id, annotator_id, source, kind, value, swapped, seconds, rationale,"
+    " version, created_at) FROM STDIN"
 )
 LabelColumns = tuple[uuid.UUID | None, str, dict[str, Any]]
 
@@ -64,7 +67,7 @@ class Writer:
         self.session = session
         self.dataset = dataset
         self.label_columns = label_columns
-        session.execute(select(Dataset.id).where(Dataset.id == dataset.id).with_for_update())
+        session.refresh(dataset, ["splits"], with_for_update=True)
         last = session.scalar(select(func.max(Item.position)).where(Item.dataset_id == dataset.id))
         self.next_position = 0 if last is None else last + 1
 
@@ -100,24 +103,34 @@ class Writer:
 
     def _copy(self, fresh: Sequence[tuple[uuid.UUID, ReadItem, str, str]]) -> None:
         project, dataset = self.dataset.project_id, self.dataset.id
+        splits = Counter(self.dataset.splits)
+        said = [[self._said(label) for label in item.labels] for _, item, _, _ in fresh]
+        stands = [tallies.standing(labels) for labels in said]
         connection = self.session.connection().connection.driver_connection
         assert isinstance(connection, psycopg.Connection)  # noqa: S101  (the engine names psycopg)
         with connection.cursor() as cursor:
             with cursor.copy(_COPY_ITEMS) as copy:
-                for place, (item_id, item, prompt_hash, hashed) in enumerate(fresh, self.next_position):
+                for place, (item_id, item, prompt_hash, hashed) in enumerate(fresh):
                     split = split_of(str(project), prompt_hash)
+                    splits[split] += 1
                     prompt, responses, facts = (_json(part) for part in (item.prompt, item.responses, item.facts))
-                    copy.write_row(
-                        (item_id, project, dataset, place, split, prompt, prompt_hash, hashed, responses, facts)
-                    )
+                    where = (item_id, project, dataset, self.next_position + place, split)
+                    judged = bool(stands[place].people)
+                    copy.write_row((*where, prompt, prompt_hash, hashed, responses, facts, judged))
             at = now()
             with cursor.copy(_COPY_LABELS) as copy:
-                for item_id, item, _, _ in fresh:
-                    for label in item.labels:
-                        annotator, source, value = self.label_columns(label)
-                        judged = (annotator, source, "pair", _json(value), False, label.seconds, label.rationale)
-                        copy.write_row((project, item_id, *judged, 1, label.created_at or at))
+                for (item_id, item, _, _), labels in zip(fresh, said, strict=True):
+                    for label, (annotator, source, version, value) in zip(item.labels, labels, strict=True):
+                        whose = (project, item_id, dataset, annotator, source, "pair")
+                        what = (_json(value), False, label.seconds, label.rationale, version, label.created_at or at)
+                        copy.write_row((*whose, *what))
+        tallies.note_new(self.session, dataset, zip(said, stands, strict=True))
+        self.dataset.splits = dict(splits)
         self.next_position += len(fresh)
+
+    def _said(self, label: LabelFacts) -> Said:
+        annotator, source, value = self.label_columns(label)
+        return Said(annotator, source, 1, value)
 
 
 def _json(value: Any) -> str:

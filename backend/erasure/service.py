@@ -14,6 +14,7 @@ from backend.datasets.models import SnapshotLabel
 from backend.erasure.schemas import ErasedOut, EraseIn, HeldOut
 from backend.errors import Conflict, Invalid
 from backend.evaluations.models import Match, Verdict
+from backend.labels import tallies
 from backend.labels.models import Label, Lease
 from backend.projects.models import Invitation, Membership
 from backend.work import now
@@ -79,7 +80,9 @@ def erase(session: Session, admin: User, user: User, body: EraseIn) -> ErasedOut
         removed[name] = _done(session, statement)
     if body.judgements == "delete":
         removed["verdicts"] = _done(session, delete(Verdict).where(Verdict.annotator_id == user.id))
+        datasets = session.scalars(select(Label.dataset_id).where(Label.annotator_id == user.id).distinct()).all()
         removed["labels"] = _done(session, delete(Label).where(Label.annotator_id == user.id))
+        tallies.recount(session, datasets)
     if body.free_text == "delete":
         mine = Label.annotator_id == user.id, Label.rationale.is_not(None)
         removed["rationales"] = _done(session, update(Label).where(*mine).values(rationale=None))

@@ -25,6 +25,7 @@ class Evaluation(Work, ProjectRow, Base):
     """Two or more checkpoints answering the same prompts, and who judges; `attempts` counts workers that began it."""
 
     __tablename__ = "evaluations"
+    __table_args__ = (Index("ix_evaluations_project_id_id", "project_id", "id"),)
     name: Mapped[str]
     contestants: Mapped[list[str]]
     prompts: Mapped[dict[str, Any]]
@@ -44,7 +45,7 @@ class Match(Work, ProjectRow, Base):
     __tablename__ = "matches"
     __table_args__ = (
         UniqueConstraint("evaluation_id", "position", "checkpoint_a", "checkpoint_b"),
-        Index("ix_matches_created_by", "created_by"),
+        Index("ix_matches_created_by_id", "created_by", "id"),
     )
     evaluation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"))
     position: Mapped[int] = mapped_column(default=0)

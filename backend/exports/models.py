@@ -4,7 +4,7 @@ import uuid
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Enum, ForeignKey
+from sqlalchemy import BigInteger, Enum, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.checkpoints.models import Checkpoint
@@ -34,6 +34,7 @@ class Export(Work, ProjectRow, Base):
     """
 
     __tablename__ = "exports"
+    __table_args__ = (Index("ix_exports_project_id_id", "project_id", "id"),)
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int] = mapped_column(BigInteger, default=0)
     checkpoint_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Checkpoint.id, ondelete="CASCADE"), index=True)
@@ -54,6 +55,7 @@ class Push(Work, ProjectRow, Base):
     """An upload of an export to a hub; `done` and `total` count bytes. It stays when the export is deleted."""
 
     __tablename__ = "pushes"
+    __table_args__ = (Index("ix_pushes_project_id_id", "project_id", "id"),)
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int] = mapped_column(BigInteger, default=0)
     checkpoint_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Checkpoint.id, ondelete="CASCADE"), index=True)

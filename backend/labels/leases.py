@@ -66,15 +66,12 @@ def _take(session: Session, user_id: uuid.UUID, n: int, *among: ColumnElement[bo
 
 
 def _where(session: Session, user_id: uuid.UUID, dataset_id: uuid.UUID) -> int:
-    """The position of the person's last label in the dataset, 0 without one.
-
-    To begin there costs the same however much of the dataset is labelled.
-    """
+    """The position of the person's last label in the dataset, 0 without one: what they skipped lies behind it."""
     last = (
         select(Item.position)
         .join(Label, Label.item_id == Item.id)
-        .where(Item.dataset_id == dataset_id, Label.annotator_id == user_id)
-        .order_by(Label.created_at.desc(), Label.id.desc())
+        .where(Label.dataset_id == dataset_id, Label.annotator_id == user_id)
+        .order_by(Label.id.desc())
         .limit(1)
     )
     return session.scalar(last) or 0

@@ -3,11 +3,12 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select, text
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.orm.util import AliasedClass
 
 from backend.datasets.models import Dataset, Item
+from backend.labels import tallies
 from backend.labels.models import Label
 from backend.labels.schemas import DatasetProgress, Progress
 
@@ -50,13 +51,8 @@ def current_labels(dataset_id: uuid.UUID, *, skips: bool = True, up_to: uuid.UUI
 def done_for(user_id: uuid.UUID) -> ColumnElement[bool]:
     """The person need not see the item: somebody has judged it, or the person has skipped it."""
     label = aliased(Label)
-    return exists().where(
-        label.item_id == Item.id,
-        label.annotator_id.is_not(None),
-        (label.annotator_id == user_id) | ~skipped(label),
-        ~retracted(label),
-        newest(label),
-    )
+    own = label.item_id == Item.id, label.annotator_id == user_id
+    return Item.judged | exists().where(*own, skipped(label), newest(label))
 
 
 def today(session: Session, user_id: uuid.UUID, midnight: datetime) -> int:
@@ -80,42 +76,34 @@ def progress(
         wanted.append(Dataset.id == dataset_id)
     datasets = session.scalars(select(Dataset).where(*wanted).order_by(Dataset.id.desc())).all()
     ids = [dataset.id for dataset in datasets]
-    totals = dict(
-        session.execute(
-            select(Item.dataset_id, func.count()).where(Item.dataset_id.in_(ids)).group_by(Item.dataset_id)
-        ).all()
-    )
-    counts = {row[0]: row[1:] for row in session.execute(_counts(user_id, ids))}
+    counts = tallies.counts(session, ids, user_id)
+    skips = dict(session.execute(_skips(user_id, ids)).all())
     done_today = today(session, user_id, midnight)
     return [
         DatasetProgress(
             dataset_id=dataset.id,
             name=dataset.name,
             toy=dataset.toy,
-            progress=_progress(totals.get(dataset.id, 0), *counts.get(dataset.id, (0, 0, 0)), done_today),
+            progress=_progress(dataset, counts.get(dataset.id), skips.get(dataset.id, 0), done_today),
         )
         for dataset in datasets
     ]
 
 
-def _counts(user_id: uuid.UUID, dataset_ids: list[uuid.UUID]) -> Select[uuid.UUID, int, int, int]:
-    """Per dataset: items judged by anybody, items judged by the person, items that the person need not see."""
-    judged, own = ~skipped(Label), Label.annotator_id == user_id
-    items = Label.item_id.distinct()
-    return (
-        select(
-            Item.dataset_id,
-            func.count(items).filter(judged),
-            func.count(items).filter(and_(judged, own)),
-            func.count(items).filter(judged | own),
-        )
-        .join(Item, Item.id == Label.item_id)
-        .where(Item.dataset_id.in_(dataset_ids), Label.annotator_id.is_not(None), newest(Label), ~retracted(Label))
-        .group_by(Item.dataset_id)
-    )
+def _skips(user_id: uuid.UUID, dataset_ids: list[uuid.UUID]) -> Select[uuid.UUID, int]:
+    """Per dataset the items that the person has skipped and nobody has judged."""
+    own = Label.annotator_id == user_id, Label.dataset_id.in_(dataset_ids), text("labels.value ? 'skip'")
+    counted = select(Label.dataset_id, func.count()).join(Item, Item.id == Label.item_id)
+    return counted.where(*own, newest(Label), ~Item.judged).group_by(Label.dataset_id)
 
 
-def _progress(total: int, labelled: int, by_you: int, done: int, done_today: int) -> Progress:
+def _progress(dataset: Dataset, counts: tallies.Counts | None, skipped: int, done_today: int) -> Progress:
+    total, labelled = sum(dataset.splits.values()), counts.by_people if counts else 0
     return Progress(
-        total=total, labelled=labelled, by_you=by_you, skipped=done - labelled, left=total - done, today=done_today
+        total=total,
+        labelled=labelled,
+        by_you=counts.by_person if counts else 0,
+        skipped=skipped,
+        left=total - labelled - skipped,
+        today=done_today,
     )

@@ -13,7 +13,7 @@ from backend import paging
 from backend.accounts.models import Role, User
 from backend.datasets.models import Dataset, Item, Kind
 from backend.errors import Conflict, NotFound
-from backend.labels import leases
+from backend.labels import leases, tallies
 from backend.labels.cards import draw, swapped, turned
 from backend.labels.models import Label, LabelSource, Lease
 from backend.labels.queries import newest, progress, retracted
@@ -75,6 +75,7 @@ def submit(
     if label is None:
         lease = _lease_of(session, caller, item, body.lease)
         label = _add(session, caller, item, body)
+        tallies.note(session, label)
         lease.expires_at = func.now()
     passed = {*body.holding, item.id}
     upcoming = leases.take(session, caller.user.id, item.dataset_id, 1, passed)
@@ -98,9 +99,7 @@ def undo(session: Session, caller: Caller, label_id: uuid.UUID) -> tuple[Card, P
     if last.id != label.id and not undone:
         raise ChangedSince("You have judged this pair again since.", remedy="Undo your newest label of it.")
     if not undone and "retracted" not in last.value:
-        row = {"source": label.source, "value": {"retracted": True}, "swapped": label.swapped}
-        session.add(_row(item, caller.user.id, version=last.version + 1, **row))
-        session.flush()
+        _take_back(session, item, label, last.version + 1)
     (held,) = leases.hold(session, caller.user.id, [item])
     return draw(held), _progress(session, caller, item.dataset_id)
 
@@ -140,7 +139,7 @@ def add_vote(
         version=version,
     )
     session.add(label)
-    session.flush()
+    tallies.note(session, label)
     return label
 
 
@@ -154,9 +153,15 @@ def retract_votes(session: Session, verdict_ids: Collection[uuid.UUID]) -> None:
         item = leases.lock(session, label.item_id)
         assert label.annotator_id is not None  # noqa: S101  (the query wants one)
         if _last(session, label.annotator_id, item.id).id == label.id:
-            row = {"source": label.source, "value": {"retracted": True}, "swapped": label.swapped}
-            session.add(_row(item, label.annotator_id, version=label.version + 1, **row))
-    session.flush()
+            _take_back(session, item, label, label.version + 1)
+
+
+def _take_back(session: Session, item: Item, label: Label, version: int) -> None:
+    """A new version of the person's label that says that they said nothing."""
+    value = {"retracted": True}
+    row = _row(item, label.annotator_id, source=label.source, value=value, swapped=label.swapped, version=version)
+    session.add(row)
+    tallies.note(session, row)
 
 
 def of_item(session: Session, caller: Caller, item_id: uuid.UUID, *, own: bool) -> Sequence[Row[Label, str | None]]:
@@ -173,8 +178,7 @@ def of_dataset(
 ) -> tuple[Sequence[Row[Label, str | None]], str | None]:
     """The labels that count in a dataset, oldest first, with their annotators' names, and the next page's cursor."""
     dataset = _dataset(session, caller, dataset_id)
-    query = _named().join(Item, Item.id == Label.item_id).where(Item.dataset_id == dataset.id)
-    query = query.where(newest(Label), ~retracted(Label))
+    query = _named().where(Label.dataset_id == dataset.id, newest(Label), ~retracted(Label))
     if own:
         query = query.where(Label.annotator_id == caller.user.id)
     return paging.page_of_rows(session, query, Label.id, cursor, limit, oldest_first=True)
@@ -235,6 +239,7 @@ def _add(session: Session, caller: Caller, item: Item, body: LabelIn) -> Label:
         .values(
             project_id=item.project_id,
             item_id=item.id,
+            dataset_id=item.dataset_id,
             annotator_id=caller.user.id,
             source=LabelSource.person,
             value=turned(body.value.as_shown(), swap),
@@ -253,7 +258,8 @@ def _add(session: Session, caller: Caller, item: Item, body: LabelIn) -> Label:
 
 
 def _row(item: Item, annotator_id: uuid.UUID | None, **columns: Any) -> Label:
-    return Label(project_id=item.project_id, item_id=item.id, annotator_id=annotator_id, **columns)
+    where = {"project_id": item.project_id, "item_id": item.id, "dataset_id": item.dataset_id}
+    return Label(**where, annotator_id=annotator_id, **columns)
 
 
 def _versions(annotator_id: uuid.UUID, item_id: uuid.UUID) -> Select[Label]:

@@ -24,17 +24,17 @@ export function itemList(dataset) {
     try {
       const page = await ask(null);
       if (mine !== turn) return;
-      fill(list, page.items.length ? page.items.map(card) : h("p.pl-muted", nothing(search.value.trim() || split.value)), more(page.next_cursor));
+      fill(list, page.items.length ? page.items.map(card) : h("p.pl-muted", nothing(search.value.trim() || split.value, page.next_cursor)), more(page));
     } catch (error) {
       if (mine === turn) fill(list, errorCard(error, show));
     }
   };
-  const more = (cursor) => {
+  const more = ({ items, next_cursor: cursor }) => {
     if (!cursor) return null;
-    const row = h("div.pl-row.center", button("Show more", async () => {
+    const row = h("div.pl-row.center", button(items.length < PAGE ? "Search on" : "Show more", async () => {
       try {
         const page = await ask(cursor);
-        row.replaceWith(...page.items.map(card), more(page.next_cursor) || "");
+        row.replaceWith(...page.items.map(card), more(page) || "");
       } catch (error) {
         toastError(error);
       }
@@ -52,5 +52,6 @@ export function itemList(dataset) {
   return h("section.pl-stack", h("div.pl-row.between", h("h2", "Items"), h("div.pl-row", search, split)), list);
 }
 
-const nothing = (filtered) => (filtered ? "No item fits this search." : "This dataset is empty.");
+// A search looks at so many items at a time: without a find, and with more to look at, it is not over.
+const nothing = (filtered, unfinished) => (unfinished ? "No item of those looked at so far fits this search." : filtered ? "No item fits this search." : "This dataset is empty.");
 const card = (item) => itemCard(item, h("span.pl-muted", `#${count(item.position + 1)}`), badge(item.split));

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 from backend.accounts.models import Role
 from backend.datasets.models import Dataset, Item, Kind
 from backend.db import transaction
+from backend.labels import tallies
 from backend.labels.models import Label, Lease
 from backend.projects import service as projects
 from tests.browser.conftest import SignIn
@@ -49,6 +50,7 @@ def add_pairs(texts: list[tuple[str, str, str]], name: str = "Pairs") -> uuid.UU
                 responses=[{"role": "assistant", "content": text} for text in responses],
             )
             session.add(item)
+        tallies.recount(session, [dataset.id])
         return dataset.id
 
 

@@ -20,6 +20,7 @@ from backend.db import transaction
 from backend.evaluations import service as evaluations
 from backend.exports import pushes
 from backend.exports import service as exports
+from backend.labels import tallies
 from backend.projects import removal
 from backend.runs import ending
 from backend.runs.models import Place, Run
@@ -41,7 +42,15 @@ def work() -> None:
 
     Each sweep and each run fails alone. Raises what went wrong once everything else is done.
     """
-    sweeps = (imports.sweep, fetches.sweep, evaluations.sweep, exports.sweep, pushes.sweep, removal.sweep)
+    sweeps = (
+        imports.sweep,
+        fetches.sweep,
+        evaluations.sweep,
+        exports.sweep,
+        pushes.sweep,
+        removal.sweep,
+        tallies.settle,
+    )
     failed = [_alone(partial(_rows, sweep)) for sweep in sweeps]
     for run_id in _silent_runs():
         error = _alone(partial(_run, run_id, sweep_run))

@@ -12,7 +12,7 @@ from alignment.formats import snapshot
 from alignment.formats.preference import Policy
 from backend import storage
 from backend.datasets import snapshots
-from backend.datasets.models import Dataset, Snapshot
+from backend.datasets.models import Dataset, Item, Snapshot
 from backend.db import transaction
 from backend.labels.models import Label, LabelSource
 from backend.settings import get_settings
@@ -38,23 +38,18 @@ def examples(snapshot_id: str) -> list[snapshot.Example]:
 def judge(client: Client, item: dict[str, Any], value: dict[str, Any], version: int = 1) -> None:
     """What labelling leaves in the table."""
     with transaction() as session:
+        found = session.get_one(Item, uuid.UUID(item["id"]))
         session.add(
             Label(
-                project_id=_project(client, item),
-                item_id=uuid.UUID(item["id"]),
+                project_id=found.project_id,
+                item_id=found.id,
+                dataset_id=found.dataset_id,
                 annotator_id=client.user.id,
                 source=LabelSource.person,
                 value=value,
                 version=version,
             )
         )
-
-
-def _project(client: Client, item: dict[str, Any]) -> uuid.UUID:
-    from backend.datasets.models import Item
-
-    with transaction() as session:
-        return session.get_one(Item, uuid.UUID(item["id"])).project_id
 
 
 def items_of(client: Client, dataset_id: str) -> list[dict[str, Any]]:

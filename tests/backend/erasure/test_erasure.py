@@ -15,6 +15,7 @@ from backend.audit.models import AuditEvent
 from backend.datasets.models import Item, SnapshotLabel
 from backend.db import Base, get_engine, transaction
 from backend.identities import service as identities
+from backend.labels import tallies
 from backend.labels.models import Label, LabelSource
 from backend.projects import service as projects
 from tests import loop
@@ -35,6 +36,7 @@ def mira(make_client: Callable[..., Client]) -> Client:
                 Label(
                     project_id=project.id,
                     item_id=item.id,
+                    dataset_id=item.dataset_id,
                     annotator_id=client.user.id,
                     swapped=True,
                     source=LabelSource.person,
@@ -43,6 +45,7 @@ def mira(make_client: Callable[..., Client]) -> Client:
                     seconds=3.5,
                 )
             )
+        tallies.recount(session, session.scalars(select(Item.dataset_id).distinct()).all())
         user = session.get_one(User, client.user.id)
         identities.expect(session, user, "mira@example.org")
         audit.record(session, user, None, "fail", "sign-in", ip="192.0.2.77")

@@ -184,7 +184,8 @@ def test_a_later_judgement_outlives_the_undo(researcher: Client, waiting: Body) 
     dataset = export(researcher, evaluation_id=waiting["id"], name="Votes").json()["dataset_id"]
     with transaction() as session:
         first = session.query(Label).one()
-        columns = {"project_id": first.project_id, "item_id": first.item_id, "annotator_id": first.annotator_id}
+        names = ("project_id", "item_id", "dataset_id", "annotator_id")
+        columns = {name: getattr(first, name) for name in names}
         session.add(Label(**columns, source="person", value={"strength": 1}, version=2))
 
     assert researcher.post(f"/api/v1/verdicts/{verdict['id']}/undo").status_code == 200

@@ -11,6 +11,7 @@ from backend.datasets.models import Dataset, Item, Kind, Snapshot
 from backend.db import transaction
 from backend.evaluations.models import Evaluation, Match, Verdict
 from backend.evaluations.models import Source as VerdictSource
+from backend.labels import tallies
 from backend.labels.models import Label, LabelSource
 from backend.projects import service as projects
 from backend.runs.models import Run
@@ -99,10 +100,9 @@ def fill(user: User) -> None:
         items = [item(own["project_id"], dataset.id, position) for position in range(10)]
         session.add_all([snapshot, *items])
         session.flush()
-        for one in items[:3]:
-            session.add(
-                Label(**own, item_id=one.id, annotator_id=user.id, source=LabelSource.person, value={"strength": 2})
-            )
+        said = {"annotator_id": user.id, "source": LabelSource.person, "value": {"strength": 2}}
+        session.add_all(Label(**own, item_id=one.id, dataset_id=dataset.id, **said) for one in items[:3])
+        tallies.recount(session, [dataset.id])
         states = [("First", State.succeeded), ("Failed", State.failed), ("Second", State.running), ("Q", State.queued)]
         for name, state in states:
             kind = {"kind": "preference", "spec": {}, "objective": "dpo", "created_by": user.id}

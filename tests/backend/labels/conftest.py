@@ -9,6 +9,7 @@ from sqlalchemy import insert
 
 from backend.datasets.models import Dataset, Item, Kind
 from backend.db import transaction
+from backend.labels import tallies
 from backend.labels.models import Label, LabelSource
 from backend.projects import service as projects
 from tests.conftest import Client
@@ -53,6 +54,7 @@ def make_pairs(clean: None) -> MakePairs:
                 {
                     "project_id": project.id,
                     "item_id": row["id"],
+                    "dataset_id": dataset.id,
                     "source": LabelSource.imported,
                     "value": {"strength": 1},
                     "rationale": "secret-rationale",
@@ -60,6 +62,7 @@ def make_pairs(clean: None) -> MakePairs:
                 for row in rows
             ]
             session.execute(insert(Label), imports)
+            tallies.recount(session, [dataset.id])
             return dataset.id
 
     return make
