@@ -2,6 +2,7 @@
 
 import os
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from starlette.testclient import TestClient
 from backend import queue
 from backend.accounts import service as accounts
 from backend.accounts.models import Role, User
-from backend.db import Base, get_engine, migrate, transaction
+from backend.db import Base, get_engine, make_engine, migrate, transaction
 from backend.deps import COOKIE
 from backend.projects import service as projects
 from backend.projects.models import Project
@@ -56,6 +57,25 @@ def servers(data_folder: Path) -> Iterator[Embedded]:
 def settings(servers: Embedded) -> Settings:
     """The settings that tests run under."""
     return get_settings()
+
+
+@pytest.fixture
+def make_database(servers: Embedded) -> Callable[[], str]:
+    """Makes databases of their own, without tables, and gives their URLs."""
+
+    def make() -> str:
+        name = f"t{uuid.uuid4().hex}"
+        with get_engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        return str(make_engine(servers.database_url).url.set(database=name).render_as_string(hide_password=False))
+
+    return make
+
+
+@pytest.fixture
+def empty_database(make_database: Callable[[], str]) -> str:
+    """The URL of one such database."""
+    return make_database()
 
 
 @pytest.fixture
