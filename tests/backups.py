@@ -1,6 +1,7 @@
 """Backups in tests: rows to compare, and another instance on the same machine to restore into."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,13 @@ def rows(url: str) -> dict[str, list[str]]:
 def files(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def free_port() -> str:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

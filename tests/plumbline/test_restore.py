@@ -3,7 +3,6 @@
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -34,7 +33,7 @@ from plumbline.embedded import RESTORING, Embedded
 from plumbline.services import Trouble, require_schema
 from plumbline.upgrade import upgrade
 from tests import s3
-from tests.backups import ROOT, environment, files, instance, plumbline, quiet, rows
+from tests.backups import ROOT, environment, files, free_port, instance, plumbline, quiet, rows
 from tests.people import add_person
 from tests.rows import fill
 
@@ -241,12 +240,6 @@ def test_a_full_disk_leaves_no_half_restored_folder(
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         assert {path.name for path in there.data.iterdir()} == {"lock", "logs"}
         assert rows(empty_database) == {}
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def kill_when(command: list[str], env: dict[str, str], half: Callable[[], bool]) -> None:
