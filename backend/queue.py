@@ -20,6 +20,7 @@ QUEUES: dict[str, str] = {
     "plumbline.fetch": "light",
     "plumbline.export": "light",
     "plumbline.push": "light",
+    "plumbline.retention": "light",
     "plumbline.ring": "light",
     "plumbline.sweep": "light",
 }

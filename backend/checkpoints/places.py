@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +17,7 @@ from backend import storage
 from backend.checkpoints.models import Checkpoint
 from backend.settings import get_settings
 
+UNUSED_SECONDS = 30 * 24 * 3600.0
 BASE = "base_model_name_or_path"
 
 
@@ -57,10 +60,23 @@ def based(folder: Path, base: Path) -> Path:
 def _beside(folder: Path, name: str, text: str) -> Path:
     """A view of the folder, made of links, in which the file `name` holds `text`. The folder itself is not touched."""
     named = hashlib.sha256(f"{folder}\n{name}\n{text}".encode()).hexdigest()[:40]
-    view = get_settings().data.absolute() / "views" / named / folder.name
-    if not view.exists():
-        _make(view, folder, name, text)
+    views = get_settings().data.absolute() / "views"
+    view = views / named / folder.name
+    if view.exists():
+        with suppress(FileNotFoundError):  # just being forgotten by another process; it is made anew when asked for
+            os.utime(view.parent)
+        return view
+    _make(view, folder, name, text)
+    forget_views(views)
     return view
+
+
+def forget_views(views: Path) -> None:
+    """Remove the views of this machine that nobody has asked for in a month: they are made anew when they are."""
+    for found in views.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - found.lstat().st_mtime > UNUSED_SECONDS:
+                shutil.rmtree(found, ignore_errors=True)
 
 
 def _make(view: Path, folder: Path, name: str, text: str) -> None:

@@ -19,6 +19,7 @@ from backend.checkpoints.schemas import (
     FolderOut,
     HubModelOut,
     LineageOut,
+    PinIn,
     ResumeIn,
     ServedOut,
     TemplateCheckIn,
@@ -72,6 +73,14 @@ def get_checkpoint(checkpoint_id: uuid.UUID, _: Researcher, project: ProjectDep,
 def get_lineage(checkpoint_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep) -> LineageOut:
     """Runs, specs, snapshots and parents down to imported weights; children and evaluations."""
     return lineage.trace(session, service.find(session, project, checkpoint_id))
+
+
+@router.put("/checkpoints/{checkpoint_id}/pinned")
+def pin(
+    checkpoint_id: uuid.UUID, body: PinIn, user: Researcher, project: ProjectDep, session: SessionDep
+) -> CheckpointOut:
+    """Keep the weights whatever the project's retention rules say, or no longer."""
+    return service.out(service.pin(session, project, user, checkpoint_id, pinned=body.pinned))
 
 
 @router.post("/checkpoints/{checkpoint_id}/chat-template")

@@ -171,6 +171,16 @@ class CheckpointOut(Out):
     endpoint: EndpointFacts | None
     chat_template: TemplateState = Field(description="The model's own, given by somebody, or missing.")
     available: bool = Field(description="Whether the weights are still where they were registered.")
+    pinned: bool = Field(description="Whether no retention rule may delete the weights.")
+    bytes: int | None = Field(description="Size of the weights in the storage; null where they lie elsewhere.")
+    removed_at: datetime | None
+    removed_by: str | None = Field(description="The retention rule that deleted the weights, in words.")
+
+
+class PinIn(In):
+    """Whether the weights are to stay whatever the rules say."""
+
+    pinned: bool
 
 
 class FolderOut(Out):

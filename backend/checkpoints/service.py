@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import structlog
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, object_session
 
 from backend import paging, storage
+from backend.accounts.models import User
+from backend.audit import service as audit
 from backend.checkpoints import folder as folders
 from backend.checkpoints.folder import Facts
 from backend.checkpoints.models import Checkpoint, Fetch, Source
@@ -73,13 +75,28 @@ def available(checkpoint: Checkpoint) -> bool:
     """Whether the folder still holds what makes it a checkpoint; of an endpoint that is known when it is asked."""
     if checkpoint.source is Source.endpoint:
         return True
+    if checkpoint.removed_at is not None:
+        return False
     if storage.is_key(checkpoint.path):
         return storage.exists(checkpoint.path)
     return folders.looks_like_checkpoint(storage.outside(checkpoint.path))
 
 
 def require_weights(checkpoint: Checkpoint, field: str) -> None:
-    """Raises WeightsGone, at the field that chose the checkpoint, when its folder no longer holds it."""
+    """Raises WeightsGone, at the field that chose the checkpoint, when its folder no longer holds it.
+
+    From here to the end of the transaction no retention rule removes them: what refers to the checkpoint by then is
+    seen first.
+    """
+    session = object_session(checkpoint)
+    if session is not None:
+        session.refresh(checkpoint, ["removed_at"], with_for_update={"read": True, "key_share": True})
+    if checkpoint.removed_at is not None:
+        raise WeightsGone(
+            f"The weights of “{checkpoint.name}” were deleted by the retention rule “{checkpoint.removed_by}”.",
+            field=field,
+            remedy="Choose another checkpoint.",
+        )
     if not available(checkpoint):
         raise WeightsGone(
             f"The weights of “{checkpoint.name}” are no longer in their folder.",
@@ -114,6 +131,17 @@ def require_trainable(checkpoint: Checkpoint, field: str) -> None:
             remedy="Choose a checkpoint with weights. Endpoints answer and judge in evaluations and in the arena.",
         )
     require_ready(checkpoint, field)
+
+
+def pin(session: Session, project: Project, user: User, checkpoint_id: uuid.UUID, *, pinned: bool) -> Checkpoint:
+    """Afterwards no retention rule may delete the weights, or any may again.  Raises NotFound, WeightsGone."""
+    found = find(session, project, checkpoint_id, lock=True)
+    if pinned:
+        require_weights(found, "pinned")
+    if found.pinned != pinned:
+        found.pinned = pinned
+        audit.record(session, user, project.id, "pin" if pinned else "unpin", "checkpoint", found.id)
+    return found
 
 
 def register_toy(session: Session, project: Project) -> Checkpoint:
@@ -187,13 +215,15 @@ def forget_product(session: Session, run_id: uuid.UUID, key: str) -> None:
 
 
 def used(session: Session, checkpoint: Checkpoint) -> bool:
-    """Whether a run, an answer or another checkpoint refers to it."""
-    return bool(session.scalar(select(_used(checkpoint.id))))
+    """Whether a run, an answer, an export or another checkpoint refers to it."""
+    return bool(session.scalar(select(referred_to(checkpoint.id))))
 
 
-def _used(checkpoint_id: uuid.UUID) -> ColumnElement[bool]:
+def referred_to(checkpoint_id: uuid.UUID | InstrumentedAttribute[uuid.UUID]) -> ColumnElement[bool]:
+    """Whether a run, an answer, an export or another checkpoint refers to it, as a condition."""
+    child = aliased(Checkpoint)
     return or_(
-        exists().where(Checkpoint.parent_id == checkpoint_id),
+        exists().where(child.parent_id == checkpoint_id),
         exists().where(or_(Run.checkpoint_id == checkpoint_id, Run.reference_id == checkpoint_id)),
         exists().where(or_(Match.checkpoint_a == checkpoint_id, Match.checkpoint_b == checkpoint_id)),
         exists().where(Export.checkpoint_id == checkpoint_id),

@@ -1,1 +1,1 @@
-"""Usage: how long runs kept devices busy, by project, person and objective."""
+"""Usage: how long runs kept devices busy, and what lies in the storage, by project."""

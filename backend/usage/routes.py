@@ -1,4 +1,4 @@
-"""Route of usage."""
+"""Routes of usage: of devices, and of the storage."""
 
 import csv
 import io
@@ -13,8 +13,9 @@ from backend.audit.reading import harmless
 from backend.datasets import transfers
 from backend.deps import ProjectDep, Researcher, SessionDep
 from backend.errors import Invalid, NotAllowed
-from backend.usage import service
-from backend.usage.schemas import By, UsageOut
+from backend.settings import get_settings
+from backend.usage import service, storage
+from backend.usage.schemas import By, StorageOut, UsageOut
 from backend.work import now
 
 router = APIRouter(tags=["usage"])
@@ -49,6 +50,21 @@ def read_usage(
     if format == "json":
         return found
     return Response(_csv(found), media_type="text/csv; charset=utf-8", headers=transfers.attachment("usage.csv"))
+
+
+@router.get("/storage")
+def read_storage(
+    user: Researcher, project: ProjectDep, session: SessionDep, scope: Literal["project", "instance"] = "project"
+) -> StorageOut:
+    """What the project keeps in the storage, by kind; with `scope=instance` all projects, for an admin."""
+    if scope == "project":
+        return StorageOut(
+            items=[storage.of_project(session, project)], cache_bytes=None, disk_bytes=None, free_bytes=None
+        )
+    if not user.admin:
+        raise NotAllowed("The storage of the whole instance needs an admin.", remedy="Ask for that of your project.")
+    here = storage.this_machine(get_settings())
+    return StorageOut(items=storage.of_all(session), **here._asdict())
 
 
 def _csv(usage: UsageOut) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 from backend.accounts.schemas import Out
 
 By = Literal["project", "person", "objective"]
+StorageKind = Literal["checkpoints", "snapshots", "exports", "uploads"]
 
 
 class UsedOut(Out):
@@ -33,3 +34,30 @@ class UsageOut(Out):
     until: datetime
     by: By
     items: list[UsedOut]
+
+
+class KeptOut(Out):
+    """Objects of one kind in the storage; `unmeasured` of them are not in `bytes` yet."""
+
+    kind: StorageKind
+    count: int
+    bytes: int
+    unmeasured: int
+
+
+class ProjectKeepsOut(Out):
+    """What a project keeps in the storage. Weights in folders that somebody registered are not counted."""
+
+    id: uuid.UUID
+    name: str
+    bytes: int
+    kinds: list[KeptOut]
+
+
+class StorageOut(Out):
+    """What projects keep, the most first; of the whole instance also the copies and the disk of the web's machine."""
+
+    items: list[ProjectKeepsOut]
+    cache_bytes: int | None
+    disk_bytes: int | None
+    free_bytes: int | None

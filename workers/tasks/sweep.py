@@ -26,6 +26,7 @@ from backend.runs import ending
 from backend.runs.models import Place, Run
 from backend.runs.sink import EVENTS, drain
 from backend.settings import get_settings
+from backend.usage import storage as kept
 from backend.work import State
 from workers.publisher import Publisher
 from workers.supervisor import end_orphans, remove_unfinished
@@ -50,6 +51,7 @@ def work() -> None:
         pushes.sweep,
         removal.sweep,
         tallies.settle,
+        kept.measure,
     )
     failed = [_alone(partial(_rows, sweep)) for sweep in sweeps]
     for run_id in _silent_runs():
@@ -102,7 +104,7 @@ def sweep_run(session: Session, run: Run) -> None:
     """End `run`, abandoned and locked; while its training process still saves, only ask that one to end."""
     if run.place is Place.elsewhere:
         ending.conclude(session, run, None, otherwise=ending.silent(run))
-        log.warning("run not heard of", run=str(run.id), state=run.state)
+        log.warning("run not heard of", run_id=str(run.id), state=run.state)
         return
     folder = get_settings().runs.absolute() / str(run.id)
     elsewhere = run.host != socket.gethostname()
@@ -118,7 +120,7 @@ def sweep_run(session: Session, run: Run) -> None:
     if products.trouble is not None:
         ending.fail(run, products.trouble)
     ending.conclude(session, run, None, otherwise=ending.silent(run) if elsewhere else ending.worker_gone(run))
-    log.warning("abandoned run ended", run=str(run.id), state=run.state, reason=run.reason)
+    log.warning("abandoned run ended", run_id=str(run.id), state=run.state, reason=run.reason)
 
 
 def own() -> None:
@@ -129,7 +131,7 @@ def own() -> None:
             events = get_settings().runs.absolute() / str(run.id) / EVENTS
             if events.exists() and events.stat().st_size > run.events_offset:
                 run.state, run.finished_at, run.failure, run.reason, run.remedy = State.running, None, None, None, None
-                log.info("run found again", run=str(run.id))
+                log.info("run found again", run_id=str(run.id))
     with transaction() as session:
         silent = queued.silent(session, Run, Run.host == socket.gethostname())
         found = [run.id for run in silent if _worker_died(run)]
