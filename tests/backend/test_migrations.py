@@ -1,14 +1,19 @@
 """The migrations: one line of them, down and up again, and equal to the models."""
 
+import json
+import uuid
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from backend.db import Base, get_engine, make_engine, migrate
+from backend.datasets.models import Dataset, Item
+from backend.db import Base, get_engine, make_engine, migrate, transaction
+from backend.labels import tallies
 from plumbline.embedded import Embedded
 
 
@@ -82,3 +87,58 @@ def test_people_keep_their_rights(config: Config, empty_database: str) -> None:
             ("rita", False, True, "researcher", 2),
         ]
     engine.dispose()
+
+
+def test_labels_are_counted(config: Config, empty_database: str) -> None:
+    """An upgrade counts what is labelled already: items by split, labels by source, who has judged how many."""
+    engine = make_engine(empty_database)
+    ids = {name: uuid.uuid4() for name in ("project", "ada", "noor", "dataset", "one", "two", "three")}
+    said = [
+        ("one", None, "import", {"strength": 1}, 1),
+        ("one", "ada", "person", {"strength": 1}, 1),
+        ("one", "ada", "person", {"retracted": True}, 2),
+        ("two", "ada", "person", {"strength": 2}, 1),
+        ("two", "noor", "vote", {"skip": "unsure"}, 1),
+        ("three", "noor", "person", {"skip": "unsure"}, 1),
+    ]
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0015")
+        for statement in (
+            "INSERT INTO projects (id, name) VALUES (:project, 'P')",
+            "INSERT INTO users (id, name, password_hash, admin, active)"
+            " VALUES (:ada, 'ada', '-', false, true), (:noor, 'noor', '-', false, true)",
+            "INSERT INTO datasets (id, project_id, name, kind, description, toy)"
+            " VALUES (:dataset, :project, 'D', 'paired', '', false)",
+            "INSERT INTO items"
+            " (id, project_id, dataset_id, position, split, prompt, prompt_hash, content_hash, responses, facts)"
+            " SELECT id, :project, :dataset, n, CASE n WHEN 3 THEN 'test' ELSE 'train' END, '[]', n, n, '[]', '{}'"
+            " FROM unnest(ARRAY[:one, :two, :three]) WITH ORDINALITY AS given (id, n)",
+        ):
+            connection.execute(text(statement), ids)
+        row = "INSERT INTO labels (project_id, item_id, annotator_id, source, value, version)"
+        for item, person, source, value, version in said:
+            connection.execute(
+                text(f"{row} VALUES (:project, :item, :person, :source, :value, :version)"),
+                {
+                    "project": ids["project"],
+                    "item": ids[item],
+                    "person": ids[person] if person else None,
+                    "source": source,
+                    "value": json.dumps(value),
+                    "version": version,
+                },
+            )
+        connection.commit()
+        command.upgrade(config, "head")
+        connection.commit()
+    with transaction(engine) as session:
+        assert session.get_one(Dataset, ids["dataset"]).splits == {"train": 2, "test": 1}
+        judged = session.scalars(select(Item.judged).order_by(Item.position)).all()
+        before = tallies.sources(session, ids["dataset"]), tallies.counts(session, [ids["dataset"]], ids["ada"])
+        tallies.recount(session, [ids["dataset"]])
+        after = tallies.sources(session, ids["dataset"]), tallies.counts(session, [ids["dataset"]], ids["ada"])
+    engine.dispose()
+
+    assert judged == [False, True, False]
+    assert before == after == ({"import": 1, "person": 4, "vote": 1}, {ids["dataset"]: tallies.Counts(2, 1, 1)})

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from backend.datasets import service
 from tests.backend.datasets.conftest import Importer, lines, pair
 from tests.conftest import Client
 
@@ -67,6 +68,23 @@ def test_search_finds_text_as_it_is(imported: Importer, researcher: Client, word
 
     found = all_items(researcher, dataset_id, search=word.upper())
     assert [item["position"] for item in found] == [1]
+
+
+def test_a_search_goes_on(imported: Importer, researcher: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of a search looks at so many items: what is found later comes with later pages, once, and the last ends."""
+    monkeypatch.setattr(service, "LOOKED_AT", 10)
+    rows = [pair(n, chosen="A heron." if n in (3, 27, 28, 44) else f"Other {n}.") for n in range(45)]
+    dataset_id = imported(lines(rows))["dataset_id"]
+
+    none = researcher.get(f"{URL}/{dataset_id}/items", params={"search": "heron", "cursor": "9"}).json()
+    assert none == {"items": [], "next_cursor": "19"}
+    for limit in (1, 2, 25):
+        found = all_items(researcher, dataset_id, search="heron", limit=limit)
+        assert [item["position"] for item in found] == [3, 27, 28, 44]
+    assert all_items(researcher, dataset_id, search="ostrich") == []
+    by_split = [item["position"] for one in ("train", "validation", "test")
+                for item in all_items(researcher, dataset_id, split=one)]  # fmt: skip
+    assert sorted(by_split) == list(range(45))
 
 
 def test_splits_stay(imported: Importer, researcher: Client) -> None:
