@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import pkgutil
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
@@ -11,6 +12,7 @@ from backend import errors
 from backend.guard import Guard
 from backend.operation import endpoints
 from backend.operation.watch import Watch
+from backend.reference.describing import describe
 from backend.settings import Settings
 from backend.storable import storable
 
@@ -28,9 +30,19 @@ def routers() -> list[APIRouter]:
     return found
 
 
+class Api(FastAPI):
+    """FastAPI whose description has examples."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description; made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = describe(super().openapi(), API)
+        return self.openapi_schema
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The API with its guard; pages are mounted on it by `plumbline.asgi`."""
-    app = FastAPI(title="Plumbline", version="1", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
+    app = Api(title="Plumbline", version="1", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
     errors.install(app)
     for router in routers():
         app.include_router(router, prefix=API, responses=errors.RESPONSES, dependencies=[Depends(storable)])
