@@ -81,6 +81,7 @@ def _named(name: str) -> structlog.typing.Processor:
     """Says which process a line is from: on standard error they mix."""
 
     def add(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event.pop("color_message", None)  # uvicorn says everything twice
         return {**event, "process": name}
 
     return add

@@ -99,6 +99,20 @@ def health(web: Annotated[bool, typer.Option("--web", help="Also ask the web ser
         parts.health(web=web)
 
 
+@app.command()
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+    data: Data = None,
+) -> None:
+    """Say what is misconfigured and how to mend it, while the program runs or not. Exits with 1 when there is a
+    problem; changes nothing."""
+    _set(DATA=data)
+    with _plain_troubles():
+        from plumbline.check import terminal
+
+        raise typer.Exit(terminal.run(as_json=as_json))
+
+
 @app.command("reset-password")
 def reset_password(name: Annotated[str, typer.Argument(help="Who has lost the password.")], data: Data = None) -> None:
     """Give somebody a new random password, shown once. Their sessions end, their API tokens are revoked."""

@@ -96,6 +96,14 @@ class Provider:
             )
         return str(url)
 
+    def look(self) -> None:
+        """Ask for its configuration and its keys.  Raises Refused with what is wrong."""
+        self._configured()
+        try:
+            self._key_set(KEPT_SECONDS)
+        except (JoseError, ValueError, TypeError, KeyError):
+            raise Refused("away", "The sign-in provider's keys cannot be read.") from None
+
     def exchange(self, code: str, ticket: Ticket, redirect_uri: str) -> Claims:
         """Who the person is that came back with `code`.  Raises Refused."""
         configuration = self._configured()

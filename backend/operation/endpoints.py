@@ -49,7 +49,7 @@ def may_read(request: Request, settings: Annotated[Settings, Depends(get_setting
     """With a token set, whoever has it; without one, programs on this machine, and for all others there is no such
     page.  Raises SignedOut, NotFound."""
     token = settings.metrics_token
-    if token is None:
+    if token is None or not token.get_secret_value():
         if not direct(request):
             raise NotFound("Not Found")
         return

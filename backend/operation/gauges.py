@@ -10,7 +10,7 @@ import redis
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import QueuePool, func, select, text
+from sqlalchemy import QueuePool, and_, func, select, text, true
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,7 @@ from backend.db import get_engine, transaction
 from backend.evaluations.models import Evaluation, Match
 from backend.exports.models import Export, Push
 from backend.queue import QUEUES
-from backend.runs.models import Metric, Run
+from backend.runs.models import Metric, Place, Run
 from backend.settings import Settings, get_settings
 from backend.work import ACTIVE, State, Work
 
@@ -112,17 +112,17 @@ def _work(session: Session) -> Families:
 
 def _counts(session: Session, noun: str, table: type[Work]) -> tuple[dict[State, int], float, float]:
     """Rows by state, the longest silence of active ones, and the longest wait of queued ones in seconds."""
-    columns = table.__table__.c  # type: ignore[attr-defined]
-    unfinished = table.state.in_((State.queued, *ACTIVE))
-    if noun in UNFINISHED_ONLY:  # what an evaluation asks for is counted with it
-        unfinished &= columns.evaluation_id.is_(None)
-    counting = select(table.state, func.count().label("n")).group_by(table.state)
-    if noun in UNFINISHED_ONLY:
-        counting = counting.where(unfinished)
+    created = table.__table__.c.created_at  # type: ignore[attr-defined]
+    # What an evaluation asks for is counted with it, and a run that is trained elsewhere waits for no worker.
+    counted = Match.evaluation_id.is_(None) if table is Match else true()
+    awaited = Run.place == Place.worker if table is Run else true()
+    unfinished = and_(table.state.in_((State.queued, *ACTIVE)), counted)
+    wanted = unfinished if noun in UNFINISHED_ONLY else counted
+    counting = select(table.state, func.count().label("n")).where(wanted).group_by(table.state)
     counts = {row.state: row.n for row in session.execute(counting)}
     now = func.clock_timestamp()
     silence = func.max(func.extract("epoch", now - table.heartbeat_at)).filter(table.state.in_(ACTIVE))
-    wait = func.max(func.extract("epoch", now - columns.created_at)).filter(table.state == State.queued)
+    wait = func.max(func.extract("epoch", now - created)).filter(table.state == State.queued, awaited)
     silent, waited = session.execute(select(silence, wait).where(unfinished)).one()
     return counts, max(0.0, float(silent or 0)), max(0.0, float(waited or 0))
 

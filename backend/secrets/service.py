@@ -87,6 +87,18 @@ def _leads_to(url: str, allowed: str | None) -> bool:
         return False
 
 
+def openable(session: Session, ring: Sequence[bytes]) -> tuple[int, int]:
+    """How many secrets there are, and how many of them the keys do not open."""
+    found = session.scalars(select(Secret)).all()
+    closed = 0
+    for secret in found:
+        try:
+            seal.unseal(secret.sealed, _row(secret), ring)
+        except seal.SecretUnreadable:
+            closed += 1
+    return len(found), closed
+
+
 def _row(secret: Secret) -> str:
     """What a sealed value is bound to: nobody can make it another project's, another name's or another server's."""
     return f"{secret.id} {secret.project_id} {secret.kind} {secret.name} {secret.origin or ''}"
