@@ -1,20 +1,16 @@
 """The loop through the HTTP API in the toy world: seconds from launch to checkpoint, and what was learned."""
 
-import httpx2
-
 from benchmarks.figure import Figure
 from plumbline.loop import Loop, Report, Size
-from plumbline.tour import private_program
+from plumbline.tour import connect, private_program
 
 RUN_SECONDS, WIN_RATE = 90.0, 0.75
 
 
 def measure() -> list[Figure]:
     """One walk of the tour against a private program."""
-    with private_program() as (address, token, tend):
-        headers = {"Authorization": f"Bearer {token}"}
-        with httpx2.Client(base_url=f"{address}/api/v1", headers=headers, timeout=60) as client:
-            return figures(Loop(client, Size(prompts=400), lambda *_: tend()).walk())
+    with private_program() as (address, token, tend), connect(address, token) as client:
+        return figures(Loop(client, Size(prompts=400), lambda *_: tend()).walk())
 
 
 def figures(report: Report) -> list[Figure]:

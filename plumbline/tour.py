@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -17,10 +16,12 @@ from rich.table import Table
 from alignment.toyworld import BEST_REWARD
 from backend.logs import configure
 from backend.settings import get_settings
-from plumbline.loop import Loop, Report, Size
+from plumbline.client import Client, PlumblineError
+from plumbline.loop import Loop, LoopFailed, Report, Size
 from plumbline.services import Trouble
 from plumbline.up import Interrupted, Stack, stopping_on_signals
 
+POLL_SECONDS = 0.5
 console = Console(highlight=False)
 
 
@@ -46,7 +47,7 @@ def _walk(url: str, token: str, size: Size, tend: Callable[[], None]) -> Report:
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress, _client(url, token) as client:
+    with Progress(*columns, console=console) as progress, connect(url, token) as client:
         bars: dict[str, TaskID] = {}
 
         def tell(stage: str, share: float | None, note: str) -> None:
@@ -64,9 +65,12 @@ def _walk(url: str, token: str, size: Size, tend: Callable[[], None]) -> Report:
         return report
 
 
-def _client(url: str, token: str) -> httpx2.Client:
-    headers = {"Authorization": f"Bearer {token}"}
-    return httpx2.Client(base_url=f"{url.rstrip('/')}/api/v1", headers=headers, timeout=60)
+def connect(url: str, token: str) -> Client:
+    """A client that looks often, because somebody watches.  Raises LoopFailed."""
+    try:
+        return Client(url, token, poll_seconds=POLL_SECONDS)
+    except PlumblineError as error:
+        raise LoopFailed(str(error)) from error
 
 
 @contextmanager
@@ -122,11 +126,8 @@ def _free_port() -> int:
 
 
 def _token(address: str, password: str) -> str:
-    with httpx2.Client(base_url=f"{address}/api/v1", headers={"Origin": address}, timeout=60) as client:
-        client.post("/session", json={"name": "admin", "password": password}).raise_for_status()
-        answer = client.post("/me/tokens", json={"name": "tour"})
-        answer.raise_for_status()
-        return str(answer.json()["token"])
+    with Client(address, name="admin", password=password) as client:
+        return client.account.make_token("tour").token
 
 
 def show(report: Report) -> None:
