@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from alignment.training.encode import Encoded
 
-AUTO_TOKENS_CPU = 1024
-AUTO_TOKENS_ACCELERATOR = 8192
-AUTO_LOGITS = 2**27
+AUTO_TOKENS_CPU = 512
+AUTO_TOKENS_ACCELERATOR = 2048
+AT_ONCE = 512
+CHUNK_VALUES_CPU, CHUNK_ROWS_CPU = 2**21, 128
+CHUNK_VALUES_ACCELERATOR, CHUNK_ROWS_ACCELERATOR = 2**26, 1024
 
 
 def order(examples: int, seed: int | str) -> Iterator[int]:
@@ -22,23 +24,59 @@ def order(examples: int, seed: int | str) -> Iterator[int]:
         epoch += 1
 
 
-def packs(examples: Sequence[Encoded], tokens: int) -> list[list[int]]:
-    """Positions of the examples in groups of like length, whose padded size (two rows a pair) is at most `tokens`.
+def packs(examples: Sequence[Encoded], tokens: int, *, shared: bool) -> list[list[int]]:
+    """Positions of the examples in groups of at most `tokens` computed tokens; a larger example is its own group.
 
-    A pair that alone is larger is a group of its own.  Longest first, so that what does not fit fails at once.
+    Shared, an example costs its prompt and its responses once.  Otherwise each response is a row with the prompt
+    before it, and all rows of a group are as wide as the longest.  Within each `AT_ONCE` examples, which keeps long
+    lists quick, the longest come first, so that what does not fit fails at once.
     """
+    divide = _fitted if shared else _padded
     groups: list[list[int]] = []
-    width = 0
-    for index in sorted(range(len(examples)), key=lambda position: -examples[position].longest):
-        if groups and 2 * width * (len(groups[-1]) + 1) <= tokens:
-            groups[-1].append(index)
-        else:
-            width = examples[index].longest
-            groups.append([index])
+    for start in range(0, len(examples), AT_ONCE):
+        groups += divide(examples, range(start, min(start + AT_ONCE, len(examples))), tokens)
     return groups
 
 
-def auto_tokens(device: str, vocabulary: int) -> int:
-    """A pack size that suits the device: small on a CPU, where padding costs most; bounded by the logits' memory."""
-    most = AUTO_TOKENS_CPU if device == "cpu" else AUTO_TOKENS_ACCELERATOR
-    return max(256, min(most, AUTO_LOGITS // max(vocabulary, 1)))
+def _fitted(examples: Sequence[Encoded], positions: Sequence[int], tokens: int) -> list[list[int]]:
+    """First fit, longest first: within 11/9 of the fewest groups there could be."""
+    groups: list[list[int]] = []
+    room: list[int] = []
+    for position in sorted(positions, key=lambda position: -examples[position].shared_tokens):
+        size = examples[position].shared_tokens
+        place = next((place for place, left in enumerate(room) if size <= left), None)
+        if place is None:
+            groups.append([position])
+            room.append(tokens - size)
+        else:
+            groups[place].append(position)
+            room[place] -= size
+    return groups
+
+
+def _padded(examples: Sequence[Encoded], positions: Sequence[int], tokens: int) -> list[list[int]]:
+    """Groups of like length, so that little is padding."""
+    groups: list[list[int]] = []
+    rows = width = 0
+    for position in sorted(positions, key=lambda position: -examples[position].longest):
+        example = examples[position]
+        more = len(example.responses)
+        if groups and width * (rows + more) <= tokens:
+            groups[-1].append(position)
+            rows += more
+        else:
+            rows, width = more, example.longest
+            groups.append([position])
+    return groups
+
+
+def auto_tokens(device: str) -> int:
+    """A pack size that suits the device: what its caches hold on a CPU, what keeps it busy on an accelerator."""
+    return AUTO_TOKENS_CPU if device == "cpu" else AUTO_TOKENS_ACCELERATOR
+
+
+def chunk_rows(device: str, vocabulary: int) -> int:
+    """Positions projected to the vocabulary at once: few enough for the caches, enough to use the weights well."""
+    cpu = device == "cpu"
+    values, rows = (CHUNK_VALUES_CPU, CHUNK_ROWS_CPU) if cpu else (CHUNK_VALUES_ACCELERATOR, CHUNK_ROWS_ACCELERATOR)
+    return max(rows, values // max(vocabulary, 1))

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from alignment import chat
+from alignment.objectives.batch import Role
 from alignment.training.data import Pair, Split
 from alignment.training.errors import BadData
 from alignment.training.spec import Length
@@ -21,22 +22,27 @@ AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Encoded:
-    """A pair ready to compute: the shared prompt and both responses as token ids, their ends included."""
+    """An example ready to compute: the prompt and its responses as token ids, their ends included."""
 
     pair: Pair
     prompt: list[int]
-    chosen: list[int]
-    rejected: list[int]
+    responses: tuple[list[int], ...]
+    roles: tuple[Role, ...] = (Role.CHOSEN, Role.REJECTED)
 
     @property
     def longest(self) -> int:
-        """Tokens of the longer of the two sequences."""
-        return len(self.prompt) + max(len(self.chosen), len(self.rejected))
+        """Tokens of the longest sequence: the prompt and a response."""
+        return len(self.prompt) + max(map(len, self.responses))
 
     @property
     def tokens(self) -> int:
-        """Tokens of both sequences together."""
-        return 2 * len(self.prompt) + len(self.chosen) + len(self.rejected)
+        """Tokens of all sequences, the prompt counted in each."""
+        return len(self.responses) * len(self.prompt) + sum(map(len, self.responses))
+
+    @property
+    def shared_tokens(self) -> int:
+        """Tokens of the prompt, once, and of all responses."""
+        return len(self.prompt) + sum(map(len, self.responses))
 
 
 @dataclass
@@ -76,7 +82,7 @@ class Encoder:
         while some := list(islice(source, AT_ONCE)):
             check()
             for encoded in self._some(some, examples.counts):
-                if encoded.chosen == encoded.rejected:
+                if encoded.responses[0] == encoded.responses[1]:
                     examples.counts["same_dropped"] += 1
                 else:
                     examples.of(encoded.pair.split).append(encoded)
@@ -126,4 +132,4 @@ class Encoder:
         if len(prompt) > most_prompt:
             counts["prompts_cut"] += 1
             prompt = prompt[-most_prompt:] if length.cut_prompt == "left" else prompt[:most_prompt]
-        return Encoded(pair, prompt, chosen, rejected)
+        return Encoded(pair, prompt, (chosen, rejected))

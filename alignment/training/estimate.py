@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from alignment.training.batches import auto_tokens
+from alignment.training.batches import auto_tokens, chunk_rows
 from alignment.training.folder import CheckpointFacts, inspect
 from alignment.training.schedule import total_steps
 from alignment.training.spec import BatchSize, Duration, FullTuning, LoraTuning, Spec
@@ -110,9 +110,9 @@ def adapter_parameters(facts: CheckpointFacts, tuning: LoraTuning) -> int:
 
 
 def _activations(facts: CheckpointFacts, batch: BatchSize, precision: str, device: str) -> int:
-    auto = auto_tokens(device, facts.vocabulary)
+    auto = auto_tokens(device)
     tokens = auto if batch.tokens_per_pack == "auto" else batch.tokens_per_pack
     width = 2 if precision == "bf16" else 4
     layers = tokens * facts.layers * facts.hidden * ACTIVATIONS_PER_LAYER * width
-    logits = tokens * facts.vocabulary * (width + 2 * 4)
+    logits = min(tokens, chunk_rows(device, facts.vocabulary)) * facts.vocabulary * (width + 2 * 4)
     return layers + logits

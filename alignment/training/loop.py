@@ -16,11 +16,12 @@ from alignment.generation import Generator
 from alignment.objectives import State
 from alignment.sampling import Sampling
 from alignment.training.checkpoint import Checkpoints, Kind, Saved
+from alignment.training.encode import Encoded
 from alignment.training.events import Events, finite
 from alignment.training.model import dropout_off
 from alignment.training.prepare import Prepared, draw
 from alignment.training.spec import LoraTuning, Spec
-from alignment.training.step import evaluate
+from alignment.training.step import Scoring, evaluate
 from alignment.training.stop import Cancelled, Stop
 
 SAMPLE_TOKENS = 256
@@ -100,12 +101,13 @@ class _Loop:
         began = time.monotonic()
         indices = list(islice(self._order, size))
         examples = [prepared.examples.train[index] for index in indices]
-        reference = None if prepared.reference is None else prepared.reference.train[indices]
+        reference = None if prepared.reference is None else prepared.reference.of(indices)
         values = prepared.learner.update(examples, reference, State(step - 1), self._stop.check)
         seconds = time.monotonic() - began
         tokens = sum(example.tokens for example in examples)
         values["throughput/tokens_per_second"] = tokens / seconds
         values["throughput/examples_per_second"] = size / seconds
+        values |= _economy(prepared.learner.scoring, examples, tokens)
         values["memory/peak_gib"] = _peak_gib(prepared.learner.scoring.device)
         self.summary.step = step
         self.summary.examples += size
@@ -176,6 +178,15 @@ class _Loop:
             values=clean,
             nonfinite=nonfinite,
         )
+
+
+def _economy(scoring: Scoring, examples: list[Encoded], tokens: int) -> dict[str, float]:
+    """Tokens of the sequences for each one that had to be computed, and the share of padding among the computed."""
+    real = sum(example.shared_tokens for example in examples) if scoring.structure.shared else tokens
+    return {
+        "throughput/sharing_factor": tokens / real,
+        "throughput/padding_share": 1 - real / scoring.computed(examples),
+    }
 
 
 def _peak_gib(device: torch.device) -> float:

@@ -1,18 +1,16 @@
-"""Models and what is asked of them: loading a checkpoint folder, adding adapters, scoring responses."""
+"""Models: loading a checkpoint folder, adding adapters, switching dropout."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor, nn
 
 from alignment.training import folder as folders
-from alignment.training.encode import Encoded
 from alignment.training.errors import CheckpointRefused
 from alignment.training.spec import LoraTuning
 
@@ -149,51 +147,3 @@ def dropout_off(model: PreTrainedModel) -> Iterator[None]:
     finally:
         for module in before:
             module.training = True
-
-
-class Scores(NamedTuple):
-    """What a pass over some sequences gives: per response (S,), float32."""
-
-    logps: Tensor
-    lengths: Tensor
-
-
-class Scorer(nn.Module):
-    """Summed log-probabilities of responses, in one forward: backbone, projection and sums belong together.
-
-    Rows are padded on the right and carry no mask: causality alone keeps padding from what stands before it.
-    Logits are computed only where a response token is predicted; log-softmax and sums are in float32.
-    """
-
-    def __init__(self, model: PreTrainedModel, precision: str) -> None:
-        super().__init__()
-        self.model = model
-        self._bf16 = precision == "bf16"
-
-    def forward(self, ids: Tensor, responding: Tensor) -> Scores:
-        """`ids` (S, T); `responding` (S, T - 1) is true where the next token belongs to the response."""
-        context = torch.autocast(ids.device.type, torch.bfloat16) if self._bf16 else nullcontext()
-        with context:
-            keep = nn.functional.pad(responding, (0, 1))
-            logits = self.model(input_ids=ids, use_cache=False, logits_to_keep=keep).logits
-        if logits.dim() == 3:  # an architecture that projects every position
-            logits = logits[keep]
-        logits = logits.float()
-        targets = ids[:, 1:][responding]
-        found = logits.gather(1, targets[:, None]).squeeze(1) - logits.logsumexp(dim=1)
-        sequence = responding.nonzero()[:, 0]
-        sums = found.new_zeros(len(ids)).index_add(0, sequence, found)
-        return Scores(sums, responding.sum(dim=1).float())
-
-
-def collate(examples: Sequence[Encoded], padding: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows chosen, rejected, chosen, … padded on the right, and where their next token belongs to the response."""
-    rows = [(example.prompt, answer) for example in examples for answer in (example.chosen, example.rejected)]
-    width = max(len(prompt) + len(answer) for prompt, answer in rows)
-    ids = torch.full((len(rows), width), padding)
-    responding = torch.zeros((len(rows), width - 1), dtype=torch.bool)
-    for row, (prompt, answer) in enumerate(rows):
-        end = len(prompt) + len(answer)
-        ids[row, :end] = torch.tensor(prompt + answer)
-        responding[row, len(prompt) - 1 : end - 1] = True
-    return ids.to(device), responding.to(device)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,10 +36,14 @@ SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_
 
 @dataclass(frozen=True)
 class Reference:
-    """Log-probabilities (examples, 2) under the reference, for each split; rows never trained on are zero."""
+    """Log-probabilities (K,) of each example's responses under the reference; None for one that no step takes."""
 
-    train: Tensor
-    validation: Tensor
+    train: Sequence[Tensor | None]
+    validation: Sequence[Tensor]
+
+    def of(self, indices: Sequence[int]) -> list[Tensor]:
+        """Those of some training examples that the run takes."""
+        return [logps for index in indices if (logps := self.train[index]) is not None]
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
     require_supported(spec)
     facts = folders.inspect(spec.checkpoint)
     from alignment.training.model import load_tokenizer
+    from alignment.training.rows import checked
 
     tokenizer = load_tokenizer(spec.checkpoint)
     examples = load_examples(spec, tokenizer, facts.max_tokens, events, stop)
@@ -94,6 +99,7 @@ def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
     events.log(f"training on {name}", device=name, devices=learner.accelerator.num_processes)
     if spec.precision == "bf16" and learner.scoring.device.type == "cpu":
         events.log("bf16 is slower than fp32 on most CPUs", "warning", field="precision")
+    learner = replace(learner, scoring=checked(learner.scoring, examples.train, events, stop.check))
     reference = compute_reference(spec, learner.scoring, tokenizer, examples, used, events, stop)
     return Prepared(tokenizer, model, learner, examples, steps, reference)
 
@@ -182,7 +188,9 @@ def build(spec: Spec, tokenizer: PreTrainedTokenizerBase, steps: int) -> tuple[L
     from accelerate import Accelerator
     from transformers import get_scheduler, set_seed
 
-    from alignment.training.model import Scorer, add_adapters, load_model, train_only_adapter_dropout
+    from alignment.training import structure
+    from alignment.training.model import add_adapters, load_model, train_only_adapter_dropout
+    from alignment.training.scorer import Scorer
     from alignment.training.step import Learner, Scoring
 
     set_seed(spec.seed)
@@ -201,9 +209,10 @@ def build(spec: Spec, tokenizer: PreTrainedTokenizerBase, steps: int) -> tuple[L
     scorer, optimizer = accelerator.prepare(scorer, optimizer)
     device = accelerator.device
     asked = spec.batch.tokens_per_pack
-    tokens = auto_tokens(device.type, model.config.get_text_config().vocab_size) if asked == "auto" else asked
+    tokens = auto_tokens(device.type) if asked == "auto" else asked
     padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
-    scoring = Scoring(scorer, spec.objective, padding, tokens, device)
+    rows = structure.of(model.config, model.config._attn_implementation)
+    scoring = Scoring(scorer, spec.objective, rows, padding, tokens, device)
     return Learner(scoring, accelerator, optimizer, schedule, parameters, chosen.max_grad_norm), model
 
 
@@ -219,19 +228,27 @@ def compute_reference(
     """What the reference thinks of every response, once; None when the objective compares with no reference."""
     if spec.objective.needs.reference == "none":
         return None
-    import torch
-
+    from alignment.training.rows import checked
     from alignment.training.step import sequence_logps
 
     started = time.monotonic()
     events.log("computing the reference", examples=len(used) + len(examples.validation))
-    judge = scoring if spec.reference is None else _other(spec, spec.reference, scoring, tokenizer)
-    train = torch.zeros(len(examples.train), 2)
+    judge = scoring
+    if spec.reference is not None:
+        other = _other(spec, spec.reference, scoring, tokenizer)
+        judge = checked(other, examples.train, events, stop.check, of="the reference: ")
+    train: list[Tensor | None] = [None] * len(examples.train)
     indices = sorted(used)
-    train[indices] = sequence_logps(judge, [examples.train[index] for index in indices], stop.check)
+    found = sequence_logps(judge, [examples.train[index] for index in indices], stop.check)
+    for index, logps in zip(indices, found, strict=True):
+        train[index] = logps
     validation = sequence_logps(judge, examples.validation, stop.check)
     seconds = round(time.monotonic() - started, 3)
-    floor = _noise_floor(spec, scoring, examples, indices, train, stop) if spec.reference is None else None
+    floor = (
+        _noise_floor(spec, scoring, examples, dict(zip(indices, found, strict=True)), stop)
+        if spec.reference is None
+        else None
+    )
     events.log("reference computed", seconds=seconds, noise_floor=floor)
     del judge
     gc.collect()
@@ -239,21 +256,22 @@ def compute_reference(
 
 
 def _noise_floor(
-    spec: Spec, scoring: Scoring, examples: Examples, indices: list[int], train: Tensor, stop: Stop
+    spec: Spec, scoring: Scoring, examples: Examples, reference: dict[int, Tensor], stop: Stop
 ) -> float | None:
     """The largest log-ratio of the untrained policy over one batch, in nats: rounding, never learning."""
     from alignment.training.step import sequence_logps
 
-    some = indices[: spec.batch.examples_per_step]
+    some = list(reference)[: spec.batch.examples_per_step]
     again = sequence_logps(scoring, [examples.train[index] for index in some], stop.check)
-    floor = float((again - train[some]).abs().max())
+    floor = max(float((one - reference[index]).abs().max()) for one, index in zip(again, some, strict=True))
     return floor if math.isfinite(floor) else None
 
 
 def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedTokenizerBase) -> Scoring:
     """A scoring by another checkpoint.  Raises CheckpointRefused when it reads text differently."""
-    from alignment.training.model import Scorer, load_model, load_tokenizer
-    from alignment.training.step import Scoring
+    from alignment.training import structure
+    from alignment.training.model import load_model, load_tokenizer
+    from alignment.training.scorer import Scorer
 
     if load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
         raise CheckpointRefused(
@@ -261,5 +279,6 @@ def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedToke
             "Choose a reference of the same family.",
             "reference",
         )
-    scorer = Scorer(load_model(folder), spec.precision).to(scoring.device)
-    return Scoring(scorer, spec.objective, scoring.padding, scoring.tokens, scoring.device)
+    model = load_model(folder)
+    rows = structure.of(model.config, model.config._attn_implementation)
+    return replace(scoring, scorer=Scorer(model, spec.precision).to(scoring.device), structure=rows)

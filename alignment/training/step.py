@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from alignment.objectives import Batch, Objective, Role, State
+from alignment.objectives import Batch, Objective, State
+from alignment.training import layout
 from alignment.training.batches import packs
 from alignment.training.encode import Encoded
 from alignment.training.errors import NonFiniteLoss
-from alignment.training.model import Scorer, Scores, collate
+from alignment.training.scorer import Scorer, Scores
+from alignment.training.structure import Structure
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -37,25 +39,44 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Scoring:
-    """What it takes to score examples: the model, how rows are padded, and how many tokens fit at once."""
+    """What it takes to score examples: the model, how its rows are laid out, and how many tokens fit at once."""
 
     scorer: Scorer
     objective: Objective
+    structure: Structure
     padding: int
     tokens: int
     device: torch.device
 
+    def packs(self, examples: Sequence[Encoded]) -> list[list[int]]:
+        """Positions of the examples in groups that are computed together."""
+        return packs(examples, self.tokens, shared=self.structure.shared)
+
+    def computed(self, examples: Sequence[Encoded]) -> int:
+        """Tokens of the forward passes that score the examples once, padding included."""
+        if self.structure.shared:
+            return sum(example.shared_tokens for example in examples)
+        return sum(
+            sum(len(examples[index].responses) for index in pack) * max(examples[index].longest for index in pack)
+            for pack in self.packs(examples)
+        )
+
     def scores(self, examples: Sequence[Encoded]) -> Scores:
-        """Log-probabilities of chosen and rejected of each example, in turn: (2 * examples,)."""
-        scores: Scores = self.scorer(*collate(examples, self.padding, self.device))
+        """Log-probabilities of the responses of each example, in turn: (S,)."""
+        if self.structure.shared:
+            laid = layout.shared(examples, self.structure.distinct, self.device)
+        else:
+            laid = layout.plain(examples, self.padding, self.device)
+        scores: Scores = self.scorer(laid, self.structure)
         return scores
 
-    def batch(self, scores: Scores, reference: Tensor | None) -> Batch:
-        """The objective's view of some pairs; `reference` is (examples, 2)."""
-        responses = torch.arange(len(scores.logps), device=self.device)
-        flat = None if reference is None else reference.to(self.device).flatten()
-        roles = torch.where(responses % 2 == 0, int(Role.CHOSEN), int(Role.REJECTED))
-        return Batch(scores.logps, scores.lengths, responses // 2, roles, flat)
+    def batch(self, scores: Scores, examples: Sequence[Encoded], reference: Sequence[Tensor] | None) -> Batch:
+        """The objective's view of some examples; `reference` has the (K,) log-probabilities of each one's responses."""
+        counts = torch.tensor([len(example.responses) for example in examples])
+        numbers = torch.arange(len(examples)).repeat_interleave(counts).to(self.device)
+        roles = torch.tensor([int(role) for example in examples for role in example.roles], device=self.device)
+        flat = None if reference is None else torch.cat(list(reference)).to(self.device)
+        return Batch(scores.logps, scores.lengths, numbers, roles, flat)
 
     def measures(self, batch: Batch, losses: Tensor) -> Tensor:
         """One row per example with the columns of METRICS, detached."""
@@ -67,28 +88,51 @@ class Scoring:
 
 
 @torch.no_grad()
-def sequence_logps(scoring: Scoring, examples: Sequence[Encoded], check: Callable[[], None]) -> Tensor:
-    """Log-probabilities (examples, 2) of chosen and rejected, on the CPU: what the reference thinks, kept."""
-    found = torch.zeros(len(examples), 2)
-    for pack in packs(examples, scoring.tokens):
+def sequence_logps(scoring: Scoring, examples: Sequence[Encoded], check: Callable[[], None]) -> list[Tensor]:
+    """Log-probabilities (K,) of each example's responses, on the CPU: what the reference thinks, kept."""
+    return _split(_measured(scoring, examples, check).logps.cpu(), examples)
+
+
+@torch.no_grad()
+def _measured(scoring: Scoring, examples: Sequence[Encoded], check: Callable[[], None]) -> Scores:
+    """Scores of all responses in the order of the examples, whatever packs they were computed in."""
+    order, parts = [], []
+    for pack in scoring.packs(examples):
         check()
-        found[pack] = scoring.scores([examples[index] for index in pack]).logps.view(-1, 2).cpu()
-    return found
+        order += pack
+        parts.append(scoring.scores([examples[index] for index in pack]))
+    if not parts:
+        return Scores(torch.zeros(0), torch.zeros(0))
+    back = _back(order, examples)
+    return Scores(torch.cat([part.logps for part in parts])[back], torch.cat([part.lengths for part in parts])[back])
+
+
+def _back(order: Sequence[int], examples: Sequence[Encoded]) -> Tensor:
+    """The index that brings responses from the order of the packs to that of the examples."""
+    counts = [len(examples[index].responses) for index in order]
+    starts, total = [0] * len(order), 0
+    for index, count in zip(order, counts, strict=True):
+        starts[index] = total
+        total += count
+    return torch.tensor(
+        [starts[index] + place for index in range(len(order)) for place in range(len(examples[index].responses))]
+    )
+
+
+def _split(flat: Tensor, examples: Sequence[Encoded]) -> list[Tensor]:
+    return list(torch.split(flat, [len(example.responses) for example in examples]))
 
 
 @torch.no_grad()
 def evaluate(
-    scoring: Scoring, examples: Sequence[Encoded], reference: Tensor | None, state: State, check: Callable[[], None]
+    scoring: Scoring,
+    examples: Sequence[Encoded],
+    reference: Sequence[Tensor] | None,
+    state: State,
+    check: Callable[[], None],
 ) -> dict[str, float]:
     """The mean of every metric over the examples, named `eval/…`."""
-    groups = packs(examples, scoring.tokens)
-    logps, lengths = torch.zeros(len(examples), 2), torch.zeros(len(examples), 2)
-    for pack in groups:
-        check()
-        scores = scoring.scores([examples[index] for index in pack])
-        logps[pack], lengths[pack] = scores.logps.view(-1, 2).cpu(), scores.lengths.view(-1, 2).cpu()
-    scores = Scores(logps.flatten().to(scoring.device), lengths.flatten().to(scoring.device))
-    batch = scoring.batch(scores, reference)
+    batch = scoring.batch(_measured(scoring, examples, check), examples, reference)
     losses = scoring.objective.loss(batch, state).expand(len(examples))
     means = scoring.measures(batch, losses).mean(dim=0).tolist()
     return {f"eval/{name}": value for name, value in zip(METRICS, means, strict=True)}
@@ -106,7 +150,7 @@ class Learner:
     max_grad_norm: float
 
     def update(
-        self, examples: Sequence[Encoded], reference: Tensor | None, state: State, check: Callable[[], None]
+        self, examples: Sequence[Encoded], reference: Sequence[Tensor] | None, state: State, check: Callable[[], None]
     ) -> dict[str, float]:
         """Move the weights by one optimizer step and return the batch's metrics.
 
@@ -124,17 +168,17 @@ class Learner:
         return {**values, "grad_norm": grad_norm, "learning_rate": float(rate)}
 
     def backward(
-        self, examples: Sequence[Encoded], reference: Tensor | None, state: State, check: Callable[[], None]
+        self, examples: Sequence[Encoded], reference: Sequence[Tensor] | None, state: State, check: Callable[[], None]
     ) -> Tensor:
         """Add the gradient of the mean loss to the parameters; one row of METRICS per example."""
-        groups = packs(examples, self.scoring.tokens)
+        groups = self.scoring.packs(examples)
         if self.scoring.objective.needs.coupled:
             return self._coupled(examples, groups, reference, state, check)
         rows = []
         for pack in groups:
             check()
-            scores = self.scoring.scores([examples[index] for index in pack])
-            batch = self.scoring.batch(scores, None if reference is None else reference[pack])
+            some = [examples[index] for index in pack]
+            batch = self.scoring.batch(self.scoring.scores(some), some, _of(reference, pack))
             losses = self.scoring.objective.loss(batch, state)
             self.accelerator.backward(losses.sum() / len(examples))
             rows.append(self.scoring.measures(batch, losses))
@@ -144,27 +188,25 @@ class Learner:
         self,
         examples: Sequence[Encoded],
         groups: list[list[int]],
-        reference: Tensor | None,
+        reference: Sequence[Tensor] | None,
         state: State,
         check: Callable[[], None],
     ) -> Tensor:
         """Score all packs without a graph, ask the objective for d loss / d logps, then weight each pack by it."""
-        order = [index for pack in groups for index in pack]
-        with torch.no_grad():
-            parts = []
-            for pack in groups:
-                check()
-                parts.append(self.scoring.scores([examples[index] for index in pack]))
-        logps = torch.cat([part.logps for part in parts]).requires_grad_()
-        scores = Scores(logps, torch.cat([part.lengths for part in parts]))
-        batch = self.scoring.batch(scores, None if reference is None else reference[order])
+        found = _measured(self.scoring, examples, check)
+        logps = found.logps.requires_grad_()
+        batch = self.scoring.batch(Scores(logps, found.lengths), examples, reference)
         loss = self.scoring.objective.loss(batch, state)
-        (weights,) = torch.autograd.grad(loss, logps)
-        for pack, weight in zip(groups, torch.split(weights, [2 * len(pack) for pack in groups]), strict=True):
+        weights = _split(torch.autograd.grad(loss, logps)[0], examples)
+        for pack in groups:
             check()
             again = self.scoring.scores([examples[index] for index in pack])
-            self.accelerator.backward((again.logps * weight).sum())
+            self.accelerator.backward((again.logps * torch.cat([weights[index] for index in pack])).sum())
         return self.scoring.measures(batch, loss.expand(len(examples)))
+
+
+def _of(reference: Sequence[Tensor] | None, indices: Sequence[int]) -> list[Tensor] | None:
+    return None if reference is None else [reference[index] for index in indices]
 
 
 def _require_finite(step: int, loss: float, grad_norm: float) -> None:

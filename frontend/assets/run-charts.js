@@ -15,7 +15,7 @@ const PANELS = [
   ["Learning rate", "", ["learning_rate"]],
   ["Speed", "tokens a second", ["throughput/tokens_per_second"]],
 ];
-const MORE = { "throughput/examples_per_second": ["Examples a second", ""], "memory/peak_gib": ["Peak memory", "GiB"] };
+const MORE = { "throughput/examples_per_second": ["Examples a second", ""], "throughput/sharing_factor": ["Tokens of the sequences per token computed", ""], "throughput/padding_share": ["Share of padding", ""], "memory/peak_gib": ["Peak memory", "GiB"] };
 const SMOOTH = 0.8;
 
 export class Charts {

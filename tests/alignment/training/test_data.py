@@ -101,8 +101,8 @@ def test_both_responses_follow_the_same_prompt_and_end_with_one_end_token(encode
     (example,) = encode(pair("the cat", "sat on", "never")).train
 
     assert tokenizer.decode(example.prompt) == "<|user|>the cat<|assistant|>"
-    assert tokenizer.decode(example.chosen) == "sat on<eos>"
-    assert tokenizer.decode(example.rejected) == "never<eos>"
+    assert tokenizer.decode(example.responses[0]) == "sat on<eos>"
+    assert tokenizer.decode(example.responses[1]) == "never<eos>"
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -119,11 +119,11 @@ def test_a_long_prompt_is_cut_on_the_side_that_the_spec_names(encode: Encode, si
 
 def test_a_long_response_loses_its_end(encode: Encode) -> None:
     """A response over the limit is cut on the right and does not pretend to end there."""
-    whole = encode(pair("the", "cat sat on the mat", "no")).train[0].chosen
+    whole = encode(pair("the", "cat sat on the mat", "no")).train[0].responses[0]
 
     cut = encode(pair("the", "cat sat on the mat", "no"), max_response_tokens=3)
 
-    assert cut.train[0].chosen == whole[:3]
+    assert cut.train[0].responses[0] == whole[:3]
     assert cut.counts["responses_cut"] == 1
 
 
@@ -133,7 +133,7 @@ def test_nothing_exceeds_the_context(encode: Encode) -> None:
         (example,) = encode(pair(prompt, chosen, "no"), context=32).train
         assert example.longest <= 32
         assert example.prompt
-        assert example.chosen
+        assert example.responses[0]
 
 
 def test_pairs_whose_sides_are_the_same_are_dropped_and_counted(encode: Encode) -> None:

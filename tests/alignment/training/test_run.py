@@ -124,7 +124,7 @@ def test_dropout_is_off_while_a_run_is_measured(make_spec: MakeSpec, tmp_path: P
         saved = prepare(Spec.model_validate(make_spec(checkpoint=str(summary.checkpoint))), events, Stop())
 
     assert saved.reference is not None
-    chosen, rejected = saved.reference.validation.mean(dim=0).tolist()
+    chosen, rejected = torch.stack(list(saved.reference.validation)).mean(dim=0).tolist()
     assert summary.metrics["eval/logps/chosen"] == pytest.approx(chosen, abs=1e-3)
     assert summary.metrics["eval/logps/rejected"] == pytest.approx(rejected, abs=1e-3)
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from alignment.objectives import Batch, Needs, Objective, State
 from alignment.objectives.objective import PAIR
 from alignment.training import Spec
-from alignment.training.batches import auto_tokens, order, packs
+from alignment.training.batches import order, packs
 from alignment.training.data import Pair
 from alignment.training.encode import Encoded
 from alignment.training.errors import NonFiniteLoss
@@ -36,7 +36,7 @@ def encoded(count: int, seed: int = 0) -> list[Encoded]:
         return [rng.randint(10, 250) for _ in range(rng.randint(low, high))]
 
     return [
-        Encoded(Pair(str(index), "train", [], message, message), ids(1, 12), ids(1, 30), ids(1, 30))
+        Encoded(Pair(str(index), "train", [], message, message), ids(1, 12), (ids(1, 30), ids(1, 30)))
         for index in range(count)
     ]
 
@@ -51,7 +51,7 @@ def with_tokens(learner: Learner, tokens: int, objective: Objective | None = Non
     return replace(learner, scoring=scoring)
 
 
-def gradient(learner: Learner, examples: list[Encoded], reference: Tensor) -> Tensor:
+def gradient(learner: Learner, examples: list[Encoded], reference: list[Tensor]) -> Tensor:
     learner.optimizer.zero_grad(set_to_none=True)
     learner.backward(examples, reference, STATE, nothing)
     return torch.cat([parameter.grad.flatten() for parameter in learner.parameters if parameter.grad is not None])
@@ -65,7 +65,7 @@ def test_scores_equal_those_of_one_plain_sequence_at_a_time(learner: Learner, ba
     found = sequence_logps(learner.scoring, examples, nothing)
 
     for example, row in zip(examples, found, strict=True):
-        for answer, logp in zip((example.chosen, example.rejected), row, strict=True):
+        for answer, logp in zip(example.responses, row, strict=True):
             ids = torch.tensor([example.prompt + answer])
             with torch.no_grad():
                 logps = model(ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])
@@ -75,7 +75,7 @@ def test_scores_equal_those_of_one_plain_sequence_at_a_time(learner: Learner, ba
 def test_the_gradient_does_not_depend_on_the_token_budget(learner: Learner) -> None:
     """One pair at a time, a few, or all at once: the optimizer batch has one gradient."""
     examples = encoded(8)
-    reference = sequence_logps(learner.scoring, examples, nothing) + 0.5
+    reference = [logps + 0.5 for logps in sequence_logps(learner.scoring, examples, nothing)]
 
     found = [gradient(with_tokens(learner, tokens), examples, reference) for tokens in (16, 150, 100_000)]
 
@@ -100,13 +100,13 @@ class Softmin(Objective):
 def test_a_coupled_loss_has_the_gradient_of_the_whole_batch(learner: Learner) -> None:
     """Packs that are back-propagated one by one give the gradient of a single pass over everything."""
     examples = encoded(6)
-    reference = sequence_logps(learner.scoring, examples, nothing) + torch.randn(6, 2)
+    reference = [logps + torch.randn(2) for logps in sequence_logps(learner.scoring, examples, nothing)]
     coupled = with_tokens(learner, 100, Softmin())
 
     found = gradient(coupled, examples, reference)
 
     learner.optimizer.zero_grad(set_to_none=True)
-    batch = coupled.scoring.batch(coupled.scoring.scores(examples), reference)
+    batch = coupled.scoring.batch(coupled.scoring.scores(examples), examples, reference)
     torch.autograd.backward(coupled.scoring.objective.loss(batch, STATE))
     whole = torch.cat([parameter.grad.flatten() for parameter in learner.parameters if parameter.grad is not None])
     torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
@@ -128,7 +128,7 @@ def test_a_step_with_a_non_finite_gradient_leaves_the_weights_alone(learner: Lea
     """NaN never reaches the weights: the error comes first, and names the step."""
     examples = encoded(4)
     before = [parameter.detach().clone() for parameter in learner.parameters]
-    reference = torch.full((4, 2), float("nan"))
+    reference = [torch.full((2,), float("nan"))] * 4
 
     with pytest.raises(NonFiniteLoss) as stopped:
         learner.update(examples, reference, State(6), nothing)
@@ -138,16 +138,18 @@ def test_a_step_with_a_non_finite_gradient_leaves_the_weights_alone(learner: Lea
     assert all(torch.equal(one, other) for one, other in zip(before, learner.parameters, strict=True))
 
 
-def test_packs_hold_every_example_once_and_keep_to_the_budget() -> None:
-    """Packing loses nothing, and only a pair that alone is too large exceeds the budget."""
+@pytest.mark.parametrize("shared", [True, False])
+def test_packs_hold_every_example_once_and_keep_to_the_budget(shared: bool) -> None:
+    """Packing loses nothing, and only an example that alone is too large exceeds the budget."""
     examples = encoded(40)
 
-    groups = packs(examples, 120)
+    groups = packs(examples, 120, shared=shared)
 
     assert sorted(index for pack in groups for index in pack) == list(range(40))
     for pack in groups:
-        size = 2 * len(pack) * max(examples[index].longest for index in pack)
-        assert size <= 120 or len(pack) == 1
+        some = [examples[index] for index in pack]
+        padded = sum(len(one.responses) for one in some) * max(one.longest for one in some)
+        assert (sum(one.shared_tokens for one in some) if shared else padded) <= 120 or len(pack) == 1
 
 
 def test_the_order_is_a_new_shuffle_each_pass_and_the_same_for_the_same_seed() -> None:
@@ -159,9 +161,3 @@ def test_the_order_is_a_new_shuffle_each_pass_and_the_same_for_the_same_seed() -
     assert passes[0] != passes[1]
     assert [next(again) for _ in range(10)] == passes[0]
     assert [next(other) for _ in range(10)] != passes[0]
-
-
-def test_the_automatic_pack_shrinks_with_the_vocabulary() -> None:
-    """Logits of a large vocabulary are bounded too."""
-    assert auto_tokens("cuda", 32_000) > auto_tokens("cuda", 256_000) >= 256
-    assert auto_tokens("cpu", 300) < auto_tokens("cuda", 300)

@@ -1,0 +1,119 @@
+"""How examples lie in the rows of a forward pass, and where in them a response's tokens are predicted.
+
+Shared: one row holds every example of the pack, each as its prompt once and then its responses; positions restart
+after the prompt for each response, and a mask lets a token see its own prompt and its own response only.
+Plain: each response is a row of its own, its prompt before it, padded on the right; causality keeps padding from
+what stands before it, so there is no mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from alignment.training.encode import Encoded
+
+NOT_SEEN = float("-inf")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A pack as tensors: R rows of T tokens, S responses with P tokens between them.
+
+    `source` (P,) counts positions of the flattened rows: the hidden state there predicts `target` (P,), a token of
+    response `response` (P,).  `masks` (1, 1, T, T) are additive, by window (None: every earlier token may be seen).
+    """
+
+    ids: Tensor
+    positions: Tensor
+    source: Tensor
+    target: Tensor
+    response: Tensor
+    lengths: Tensor
+    masks: dict[int | None, Tensor]
+
+    @property
+    def computed(self) -> int:
+        """Tokens of the forward pass, padding included."""
+        return self.ids.numel()
+
+
+def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: torch.device) -> Layout:
+    """The examples in one row, prompts once, with a mask for each kind of attention window."""
+    ids: list[int] = []
+    positions: list[int] = []
+    source: list[int] = []
+    target: list[int] = []
+    lengths: list[int] = []
+    prompts: list[int] = []  # length of every segment; an example's prompt, then its responses
+    owners: list[int] = []
+    for number, example in enumerate(examples):
+        last = len(ids) + len(example.prompt) - 1
+        for segment, tokens in enumerate((example.prompt, *example.responses)):
+            first, offset = len(ids), len(example.prompt) if segment else 0
+            ids += tokens
+            positions += range(offset, offset + len(tokens))
+            prompts.append(len(tokens))
+            owners.append(number)
+            if segment:
+                source += (last, *range(first, first + len(tokens) - 1))
+                target += tokens
+                lengths.append(len(tokens))
+    placed = torch.tensor(positions)
+    counts = torch.tensor(lengths)
+    return Layout(
+        ids=torch.tensor([ids], device=device),
+        positions=placed[None].to(device),
+        source=torch.tensor(source, device=device),
+        target=torch.tensor(target, device=device),
+        response=torch.arange(len(lengths)).repeat_interleave(counts).to(device),
+        lengths=counts.float().to(device),
+        masks=_masks(torch.tensor(prompts), torch.tensor(owners), placed, windows, device),
+    )
+
+
+def _masks(
+    sizes: Tensor, owners: Tensor, positions: Tensor, windows: frozenset[int | None], device: torch.device
+) -> dict[int | None, Tensor]:
+    """Query q sees key k when k is not later, of the same example, and in its prompt or in q's own response."""
+    sizes, owners, positions = sizes.to(device), owners.to(device), positions.to(device)
+    segment = torch.arange(len(sizes), device=device).repeat_interleave(sizes)
+    prompt = torch.ones_like(owners, dtype=torch.bool)
+    prompt[1:] = owners[1:] != owners[:-1]
+    owner, in_prompt = owners[segment], prompt[segment]
+    seen = (segment[:, None] == segment[None]) | ((owner[:, None] == owner[None]) & in_prompt[None])
+    seen = seen.tril()
+    found = {}
+    for window in windows:
+        near = seen if window is None else seen & (positions[:, None] - positions[None] < window)
+        found[window] = torch.zeros(near.shape, device=device).masked_fill_(~near, NOT_SEEN)[None, None]
+    return found
+
+
+def plain(examples: Sequence[Encoded], padding: int, device: torch.device) -> Layout:
+    """Each response with its prompt as a row, padded on the right with `padding`."""
+    rows = [(example.prompt, answer) for example in examples for answer in example.responses]
+    width = max(len(prompt) + len(answer) for prompt, answer in rows)
+    ids = torch.full((len(rows), width), padding)
+    source: list[int] = []
+    target: list[int] = []
+    for row, (prompt, answer) in enumerate(rows):
+        end = len(prompt) + len(answer)
+        ids[row, :end] = torch.tensor(prompt + answer)
+        source += range(row * width + len(prompt) - 1, row * width + end - 1)
+        target += answer
+    counts = torch.tensor([len(answer) for _, answer in rows])
+    return Layout(
+        ids=ids.to(device),
+        positions=torch.arange(width, device=device).expand(len(rows), width),
+        source=torch.tensor(source, device=device),
+        target=torch.tensor(target, device=device),
+        response=torch.arange(len(rows)).repeat_interleave(counts).to(device),
+        lengths=counts.float().to(device),
+        masks={},
+    )

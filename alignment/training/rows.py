@@ -1,0 +1,78 @@
+"""How the rows of a run are laid out: what its architecture allows, once real examples have shown it to be exact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from heapq import nlargest, nsmallest
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from alignment.training import structure
+from alignment.training.step import Scoring, sequence_logps
+
+if TYPE_CHECKING:
+    from alignment.training.encode import Encoded
+    from alignment.training.events import Events
+
+FEW = 2  # of the longest examples, and as many of the shortest
+EXACT, RELATIVE = 1e-3, 2e-5
+EXACT_BF16, RELATIVE_BF16 = 0.1, 5e-3
+"""Differences in nats that rounding explains: for one response, and for each nat of its log-probability.
+
+In bf16 a token's log-probability is rounded to about a hundredth, and the errors of a response add up like its square
+root of tokens; what a leak between examples changes is larger on the longest rows.
+"""
+
+
+def checked(
+    scoring: Scoring, examples: Sequence[Encoded], events: Events, check: Callable[[], None], of: str = ""
+) -> Scoring:
+    """The scoring with rows that are known to be exact, and an event that says which and why."""
+    rows = scoring.structure
+    worst = 0.0
+    if rows.shared and examples:
+        worst, allowed = _difference(scoring, _hard(examples), check)
+        if not worst <= allowed:  # NaN too
+            why = f"sharing changed a log-probability by {worst:.3g} on the longest examples"
+            events.log(f"{of}examples do not share rows, although they should be able to: {why}", "warning")
+            rows = structure.plain(why)
+    said = "prompts are computed once and examples share rows" if rows.shared else "each response has a row of its own"
+    difference = round(worst, 8) if rows.shared else None
+    path = "shared" if rows.shared else "plain"
+    events.log(
+        f"{of}{said}: {rows.why}",
+        path=path,
+        why=rows.why,
+        largest_difference=difference,
+        tokens_per_pack=scoring.tokens,
+    )
+    return replace(scoring, structure=rows)
+
+
+def _hard(examples: Sequence[Encoded]) -> list[Encoded]:
+    """The longest examples among the shortest, in turn: a leak reaches furthest where lengths differ most."""
+    longest = nlargest(FEW, examples, key=lambda example: example.longest)
+    shortest = nsmallest(FEW, examples, key=lambda example: example.longest)
+    return [example for pair in zip(shortest, longest, strict=True) for example in pair]
+
+
+@torch.no_grad()
+def _difference(scoring: Scoring, some: list[Encoded], check: Callable[[], None]) -> tuple[float, float]:
+    """The largest difference between shared and plain log-probabilities, and what rounding would allow there."""
+    check()
+    together: Tensor = scoring.scores(some).logps.cpu()
+    alone = torch.cat(sequence_logps(replace(scoring, structure=structure.plain("")), some, check))
+    lengths = torch.tensor([float(len(answer)) for example in some for answer in example.responses])
+    if scoring.scorer.exact:
+        allowed = EXACT + RELATIVE * alone.abs()
+    else:
+        allowed = EXACT_BF16 * lengths.sqrt() + RELATIVE_BF16 * alone.abs()
+    differences = (together - alone).abs()
+    if not bool(differences.isfinite().all()):
+        return math.nan, 0.0
+    worst = int((differences - allowed).argmax())
+    return float(differences[worst]), float(allowed[worst])

@@ -1,0 +1,249 @@
+"""Examples that share a row are scored as if each sequence stood alone; what cannot be exact does not share."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from alignment.objectives.batch import Role
+from alignment.objectives.dpo import DPO
+from alignment.training import layout, structure
+from alignment.training.data import Pair
+from alignment.training.encode import Encoded
+from alignment.training.events import Events
+from alignment.training.model import add_adapters
+from alignment.training.rows import checked
+from alignment.training.scorer import Scorer
+from alignment.training.spec import LoraTuning
+from alignment.training.step import Scoring
+from alignment.training.vocabulary import token_logps
+
+VOCABULARY = 160
+SMALL = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 128,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+LAYERS = {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 8}
+SHARED: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", {}),
+    "llama, rope of Llama 3": (
+        "llama",
+        {
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "rope_theta": 10000.0,
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 32,
+            }
+        },
+    ),
+    "qwen2": ("qwen2", {}),
+    "qwen2, some windows": ("qwen2", LAYERS | {"use_sliding_window": True}),
+    "qwen3": ("qwen3", {}),
+    "smollm3": ("smollm3", {}),
+    "phi3": ("phi3", {}),
+    "olmo2": ("olmo2", {}),
+    "olmo3": ("olmo3", LAYERS),
+    "granite, scaled logits": ("granite", {"logits_scaling": 3.0}),
+    "gemma": ("gemma", {}),
+    "gemma3": ("gemma3_text", LAYERS),
+    "glm4": ("glm4", {"partial_rotary_factor": 0.5}),
+    "mistral": ("mistral", {"sliding_window": None}),
+    "mistral, windows": ("mistral", {"sliding_window": 8}),
+    "gpt2": ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128, "vocab_size": VOCABULARY}),
+    "gpt_neox": ("gpt_neox", {}),
+}
+ALONE: dict[str, tuple[str, dict[str, Any], str]] = {
+    "linear attention": ("qwen3_next", {"layer_types": ["linear_attention", "full_attention"]}, "qwen3_next"),
+    "convolutions": ("lfm2", {}, "lfm2"),
+    "states": ("mamba", {}, "mamba"),
+    "softcapped": ("gemma2", LAYERS, "gemma2"),
+    "long rope": (
+        "phi3",
+        {
+            "original_max_position_embeddings": 16,
+            "rope_parameters": {
+                "rope_type": "longrope",
+                "rope_theta": 10000.0,
+                "short_factor": [1.0] * 4,
+                "long_factor": [4.0] * 4,
+            },
+        },
+        "longrope",
+    ),
+    "dynamic rope": (
+        "llama",
+        {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}},
+        "dynamic",
+    ),
+}
+CPU = torch.device("cpu")
+
+
+def build(kind: str, parts: dict[str, Any]) -> PreTrainedModel:
+    torch.manual_seed(0)
+    given = parts if kind == "gpt2" else SMALL | parts
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+        AutoConfig.for_model(kind, **given)
+    ).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 2:
+                parameter.mul_(4)  # random models are so unsure that mistakes would not show
+    return model
+
+
+def examples(responses: tuple[int, ...] = (2, 2, 1, 3, 2), longest: int = 30) -> list[Encoded]:
+    """Examples of many lengths, past every window; two of them have the shortest texts there are."""
+    rng = random.Random(5)
+    pair = Pair("0", "train", [], {}, {})
+
+    def ids(count: int) -> list[int]:
+        return [rng.randrange(3, VOCABULARY) for _ in range(count)]
+
+    found = [
+        Encoded(
+            pair,
+            ids(rng.randint(1, longest)),
+            tuple(ids(rng.randint(1, longest)) for _ in range(count)),
+            (Role.CANDIDATE,) * count,
+        )
+        for count in responses
+    ]
+    return [*found, Encoded(pair, ids(1), (ids(1), ids(1))), Encoded(pair, ids(longest), (ids(longest), ids(1)))]
+
+
+def alone(model: PreTrainedModel, some: list[Encoded]) -> Tensor:
+    """The plainest computation: every sequence by itself, full logits."""
+    found = []
+    for example in some:
+        for answer in example.responses:
+            ids = torch.tensor([example.prompt + answer])
+            logps = model(ids).logits[0, :-1].float().log_softmax(-1).gather(1, ids[0, 1:, None])
+            found.append(logps[len(example.prompt) - 1 :].sum())
+    return torch.stack(found)
+
+
+def gradients(model: PreTrainedModel, value: Tensor) -> Tensor:
+    model.zero_grad(set_to_none=True)
+    weights = torch.linspace(-1, 1, len(value))
+    torch.autograd.backward((value * weights).sum())
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_shared_row_is_exact(name: str) -> None:
+    """Log-probabilities and gradients are those of sequences computed one by one."""
+    kind, parts = SHARED[name]
+    model = build(kind, parts)
+    rows = structure.of(model.config, model.config._attn_implementation)
+    some = examples()
+    expected = alone(model, some)
+    slope = gradients(model, expected)
+
+    found = Scorer(model, "fp32")(layout.shared(some, rows.distinct, CPU), rows).logps
+
+    assert rows.shared
+    assert kind.removesuffix("_text") in rows.why
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(gradients(model, found), slope, rtol=1e-4, atol=1e-4 * float(slope.abs().max()))
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_what_is_not_exact_does_not_share(name: str) -> None:
+    """Architectures whose rows leak or move are refused by structure, with the reason named, and scored plainly."""
+    kind, parts, reason = ALONE[name]
+    model = build(kind, parts)
+
+    rows = structure.of(model.config, model.config._attn_implementation)
+
+    assert not rows.shared
+    assert reason in rows.why
+    some = examples()
+    found = Scorer(model, "fp32")(layout.plain(some, 0, CPU), rows).logps
+    torch.testing.assert_close(found, alone(model, some), rtol=1e-4, atol=1e-3)
+
+
+def test_an_unknown_attention_does_not_share() -> None:
+    """A kernel that takes no mask of ours would let examples see each other."""
+    assert not structure.of(build("llama", {}).config, "flash_attention_2").shared
+
+
+def test_adapters_share_too() -> None:
+    """With LoRA the language model stands inside another; the same numbers come out."""
+    adapted = add_adapters(build("llama", {}), LoraTuning(rank=4, alpha=4), Path("base"))
+    for index, parameter in enumerate(parameter for parameter in adapted.parameters() if parameter.requires_grad):
+        torch.nn.init.normal_(parameter, std=0.1 + index / 1000)
+    rows = structure.of(adapted.config, "sdpa")
+    some = examples()
+
+    found = Scorer(adapted, "fp32")(layout.shared(some, rows.distinct, CPU), rows).logps
+
+    torch.testing.assert_close(found, alone(adapted, some), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+@pytest.mark.parametrize("positions", [0, 1, 127, 300])
+def test_the_vocabulary_in_chunks_is_the_whole(positions: int, scale: float, bias: bool) -> None:
+    """Values and gradients of the chunked pass are those of the full log-softmax, in double precision too."""
+    generator = torch.Generator().manual_seed(1)
+
+    def values(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, requires_grad=True)
+
+    hidden, weight, added = values(positions, 24), values(VOCABULARY, 24), values(VOCABULARY) if bias else None
+    target = torch.randint(VOCABULARY, (positions,), generator=generator)
+    worth = torch.randn(positions, generator=generator)
+    leaves = [leaf for leaf in (hidden, weight, added) if leaf is not None]
+
+    expected = (scale * torch.nn.functional.linear(hidden, weight, added)).log_softmax(-1)
+    expected = expected.gather(1, target[:, None]).squeeze(1)
+    slopes = torch.autograd.grad((expected * worth).sum(), leaves)
+    found = token_logps(hidden, weight, added, target, scale)
+
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    for one, other in zip(torch.autograd.grad((found * worth).sum(), leaves), slopes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_frozen_weights_get_no_gradient() -> None:
+    """Beside adapters the projection is frozen: nothing is computed for it."""
+    hidden = torch.randn(5, 8, requires_grad=True)
+    weight = torch.randn(20, 8)
+
+    torch.autograd.backward(token_logps(hidden, weight, None, torch.arange(5)).sum())
+
+    assert hidden.grad is not None
+    assert weight.grad is None
+
+
+@pytest.mark.parametrize(("window", "path"), [(8, "shared"), (None, "plain")])
+def test_sharing_is_checked_on_the_longest_rows(window: int | None, path: str, tmp_path: Path) -> None:
+    """A structure that is wrong about a model (here: about its window) is found out before anything is trained."""
+    model = build("mistral", {"sliding_window": 8})
+    believed = structure.Structure(True, "mistral", (("sliding_attention", window),))
+    scoring = Scoring(Scorer(model, "fp32"), DPO(), believed, 0, 128, CPU)
+    with Events(tmp_path / "events.jsonl") as events:
+        found = checked(scoring, examples(), events, lambda: None)
+
+    told = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert found.structure.shared == (path == "shared")
+    assert told[-1]["path"] == path
+    assert [event["level"] for event in told] == (["info"] if path == "shared" else ["warning", "info"])
