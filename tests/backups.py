@@ -13,6 +13,8 @@ from plumbline.backup import database
 
 ROOT = Path(__file__).parents[1]
 OURS = ("DATABASE_URL", "REDIS_URL")
+TINY = {"config.json": b"{}", "weights/model.safetensors": os.urandom(1 << 18)}
+Objects = dict[str, dict[str, bytes]]  # files of objects by key; an object that is a file has one without a name
 
 
 def quiet(done: int, total: int) -> None:
@@ -65,3 +67,16 @@ def instance(folder: Path, url: str, **more: str) -> Iterator[Settings]:
         os.environ.clear()
         os.environ.update(before)
         get_settings.cache_clear()
+
+
+def place(root: Path, content: dict[str, bytes]) -> Path:
+    """Afterwards the files lie below the folder."""
+    for name, data in content.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+def objects(root: Path, keys: Objects) -> Objects:
+    """What lies below a folder for each of the keys."""
+    return {key: {"": (root / key).read_bytes()} if (root / key).is_file() else files(root / key) for key in keys}

@@ -1,11 +1,6 @@
-"""Restoring: every table and file, into named databases and storages, from older schemas; cut off, it begins anew."""
+"""Restoring: every table and file, into named databases and storages, from older schemas, whole or not at all."""
 
-import os
 import resource
-import signal
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -27,57 +22,17 @@ from backend.secrets.seal import SecretUnreadable
 from backend.settings import Settings
 from plumbline.backup import database
 from plumbline.backup.make import make
-from plumbline.backup.manifest import HalfRestored, NotEmpty
+from plumbline.backup.manifest import NotEmpty
 from plumbline.backup.restore import restore
-from plumbline.embedded import RESTORING, Embedded
 from plumbline.services import Trouble, require_schema
-from plumbline.upgrade import upgrade
 from tests import s3
-from tests.backups import ROOT, environment, files, free_port, instance, plumbline, quiet, rows
+from tests.backups import TINY, Objects, files, instance, objects, place, quiet, rows
 from tests.people import add_person
 from tests.rows import fill
 
-WEIGHTS = os.urandom(1 << 18)
-TINY = {"config.json": b"{}", "weights/model.safetensors": WEIGHTS}
-
-
-def place(root: Path, content: dict[str, bytes]) -> Path:
-    for name, data in content.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    return root
-
-
-@pytest.fixture
-def full(clean: None, settings: Settings) -> dict[str, dict[str, bytes]]:
-    """An instance with a row in every table; the objects that its rows name, by their keys."""
-    checkpoint, upload, inside = f"checkpoints/{uuid.uuid4()}", f"uploads/{uuid.uuid4()}", f"checkpoints/{uuid.uuid4()}"
-    objects = {checkpoint: TINY, f"snapshots/{'ab' * 32}": {"rows.parquet": b"PAR1"}, inside: TINY, upload: {"": b"{}"}}
-    for key, content in objects.items():
-        place(settings.data / key, content) if "" not in content else place(settings.data, {key: content[""]})
-    with get_engine().begin() as connection:
-        fill(connection)
-        named = {"checkpoint": checkpoint, "upload": str(settings.data / upload), "inside": str(settings.data / inside)}
-        connection.execute(text("UPDATE checkpoints SET path = :checkpoint"), named)
-        connection.execute(text("UPDATE snapshots SET path = 'snapshots/' || hash"))
-        connection.execute(text("UPDATE uploads SET path = :upload, removed_at = NULL"), named)
-        connection.execute(text("UPDATE checkpoints SET removed_at = NULL"))
-        connection.execute(
-            text(
-                "INSERT INTO checkpoints SELECT (jsonb_populate_record(c, jsonb_build_object("
-                "'id', uuidv7(), 'path', CAST(:inside AS text), 'step', 8))).* FROM checkpoints c"
-            ),
-            named,
-        )
-    return objects
-
-
-def content(root: Path, keys: dict[str, dict[str, bytes]]) -> dict[str, dict[str, bytes]]:
-    return {key: {"": (root / key).read_bytes()} if (root / key).is_file() else files(root / key) for key in keys}
-
 
 def test_every_table_and_every_file_comes_back(
-    full: dict[str, dict[str, bytes]], settings: Settings, tmp_path: Path, empty_database: str
+    full: Objects, settings: Settings, tmp_path: Path, empty_database: str
 ) -> None:
     """Into a named database: no table is without a row here, and all rows and files are equal afterwards. A folder that
     was registered inside the old data folder is named by its place in the new one."""
@@ -94,13 +49,13 @@ def test_every_table_and_every_file_comes_back(
         table: [row.replace(old, key) for row in found] for table, found in rows(str(settings.database_url)).items()
     }
     assert rows(empty_database) == before
-    assert content(tmp_path / "there", full) == full
+    assert objects(tmp_path / "there", full) == full
     with database.connect(empty_database) as connection, pytest.raises(psycopg.errors.RaiseException):
         connection.execute("DELETE FROM audit_events")  # what guards rows guards them still
 
 
 def test_a_database_with_tables_is_refused(
-    full: dict[str, dict[str, bytes]], settings: Settings, tmp_path: Path, empty_database: str
+    full: Objects, settings: Settings, tmp_path: Path, empty_database: str
 ) -> None:
     """Whosever tables they are, and though they may be empty: nothing in the database or the folder is touched."""
     make(settings, tmp_path / "a.tar", secrets=False, tell=quiet)
@@ -113,7 +68,7 @@ def test_a_database_with_tables_is_refused(
 
 
 def test_a_folder_with_anything_in_it_is_refused(
-    full: dict[str, dict[str, bytes]], settings: Settings, tmp_path: Path, empty_database: str
+    full: Objects, settings: Settings, tmp_path: Path, empty_database: str
 ) -> None:
     """A file of somebody's stays as it is, and the database stays empty."""
     make(settings, tmp_path / "a.tar", secrets=False, tell=quiet)
@@ -125,27 +80,25 @@ def test_a_folder_with_anything_in_it_is_refused(
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the event loop's sockets outlive a test
-def test_storage_behind_a_url(
-    full: dict[str, dict[str, bytes]], settings: Settings, tmp_path: Path, empty_database: str
-) -> None:
+def test_storage_behind_a_url(full: Objects, settings: Settings, tmp_path: Path, empty_database: str) -> None:
     """What lies in a bucket is fetched into the archive, and put into another bucket's prefix."""
     with get_engine().begin() as connection:
-        place = connection.scalar(text("DELETE FROM checkpoints WHERE path LIKE '/%' RETURNING path"))
-    objects = {key: value for key, value in full.items() if not place.endswith(key)}
+        gone = connection.scalar(text("DELETE FROM checkpoints WHERE path LIKE '/%' RETURNING path"))
+    held = {key: value for key, value in full.items() if not gone.endswith(key)}
     with s3.serving() as server:
         old = {**server.environment, "PLUMBLINE_STORAGE": "s3://plumbline/old"}
         with instance(tmp_path / "here", str(settings.database_url), **old) as here:
-            for key in objects:
+            for key in held:
                 storage.put(settings.data / key, key)
             manifest = make(here, tmp_path / "a.tar", secrets=False, tell=quiet)
-        assert sorted(manifest.objects) == sorted(objects)
+        assert sorted(manifest.objects) == sorted(held)
         new = {**server.environment, "PLUMBLINE_STORAGE": "s3://plumbline/new"}
         with instance(tmp_path / "there", empty_database, **new) as there:
             restore(tmp_path / "a.tar", there, quiet)
         with instance(tmp_path / "third", empty_database, **new), storage.using() as use:
-            places = {key: use(key) for key in objects}
+            places = {key: use(key) for key in held}
             found = {key: {"": at.read_bytes()} if at.is_file() else files(at) for key, at in places.items()}
-    assert found == objects
+    assert found == held
     assert rows(empty_database) == rows(str(settings.database_url))
 
 
@@ -208,7 +161,7 @@ def test_an_archive_of_an_older_schema_is_upgraded(
 
 
 def test_what_was_placed_goes_when_a_restore_fails(
-    full: dict[str, dict[str, bytes]], settings: Settings, tmp_path: Path, empty_database: str
+    full: Objects, settings: Settings, tmp_path: Path, empty_database: str
 ) -> None:
     """A storage that breaks off half-way: the objects that came are gone again, the database is empty, and so is the
     folder; what lay in the storage before stays."""
@@ -226,13 +179,13 @@ def test_what_was_placed_goes_when_a_restore_fails(
 
 
 def test_a_full_disk_leaves_no_half_restored_folder(
-    full: dict[str, dict[str, bytes]], settings: Settings, tmp_path: Path, empty_database: str
+    full: Objects, settings: Settings, tmp_path: Path, empty_database: str
 ) -> None:
     """It is told in a sentence; the folder and the database are as empty as before."""
     make(settings, tmp_path / "a.tar", secrets=False, tell=quiet)
     with instance(tmp_path / "there", empty_database) as there:
         _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(WEIGHTS) // 2, most))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(TINY["weights/model.safetensors"]) // 2, most))
         try:
             with pytest.raises(Trouble, match=r"The disk is full\. Nothing was restored"):
                 restore(tmp_path / "a.tar", there, quiet)
@@ -240,63 +193,3 @@ def test_a_full_disk_leaves_no_half_restored_folder(
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         assert {path.name for path in there.data.iterdir()} == {"lock", "logs"}
         assert rows(empty_database) == {}
-
-
-def kill_when(command: list[str], env: dict[str, str], half: Callable[[], bool]) -> None:
-    """Start a command and kill it, without a chance to clean up, as soon as `half` says so."""
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as program:
-        limit = time.monotonic() + 120
-        while not half():
-            assert program.poll() is None, "It ended before it could be killed."
-            assert time.monotonic() < limit
-            time.sleep(0.005)
-        program.send_signal(signal.SIGKILL)
-    assert program.returncode == -signal.SIGKILL
-
-
-@pytest.mark.slow
-def test_killed_while_restoring_into_a_folder(
-    full: dict[str, dict[str, bytes]], settings: Settings, tmp_path: Path
-) -> None:
-    """A start on the folder says what happened and what to do; restoring again needs no cleaning up and succeeds."""
-    archive, there = tmp_path / "a.tar", tmp_path / "there"
-    make(settings, archive, secrets=False, tell=quiet)
-    command = [sys.executable, "-m", "plumbline", "restore", str(archive), "--data", str(there)]
-    kill_when(command, environment(there), (there / RESTORING / "postgres" / "postmaster.pid").exists)
-    assert (there / RESTORING).exists()
-    started = plumbline("up", env=environment(there, PLUMBLINE_PORT=free_port()))
-    assert started.returncode == 1
-    assert "was cut off" in started.stderr
-    assert "Run `plumbline restore` with the archive again" in started.stderr
-    again = plumbline("restore", str(archive), env=environment(there))
-    assert again.returncode == 0, again.stderr
-    assert not (there / RESTORING).exists()
-    with Embedded(there, fsync=False, valkey=False) as servers:
-        assert len(rows(servers.database_url)["checkpoints"]) == 2
-    assert content(there, full) == full
-
-
-def test_killed_while_restoring_into_a_database(
-    full: dict[str, dict[str, bytes]], settings: Settings, tmp_path: Path, empty_database: str
-) -> None:
-    """The mark is in the database, so that no machine starts on it, migrates it or backs it up; restoring again, even
-    from another machine, begins anew."""
-    archive = tmp_path / "a.tar"
-    make(settings, archive, secrets=False, tell=quiet)
-    with database.connect(empty_database) as watcher:
-        watcher.autocommit = True
-        env = environment(tmp_path / "there", DATABASE_URL=empty_database)
-        command = [sys.executable, "-m", "plumbline", "restore", str(archive)]
-        kill_when(command, env, lambda: database.marked(watcher) and len(database.columns(watcher)) > 5)
-    with instance(tmp_path / "another", empty_database) as another:
-        for use in (require_schema, lambda settings: upgrade(settings, print)):
-            with pytest.raises(HalfRestored, match="run `plumbline restore` again"):
-                use(another)
-        with pytest.raises(Trouble, match="not whole"):
-            make(another, tmp_path / "b.tar", secrets=False, tell=quiet)
-        storage.remove(another.data)
-        restore(archive, another, quiet)
-        require_schema(another)
-    assert {name: len(found) for name, found in rows(empty_database).items()} == {
-        name: len(found) for name, found in rows(str(settings.database_url)).items()
-    }
