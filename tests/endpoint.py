@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +19,9 @@ class Habits:
     key: str | None = None
     models: list[str] | None = field(default_factory=lambda: [MODEL])
     answer: str = "The sea is wide."
+    says: Callable[[dict[str, Any]], str] | None = None  # an answer that depends on what is asked
+    tells: Any = None  # log-probabilities, for whoever asks for them
+    refuses_logprobs: bool = False
     refuses: str | None = None  # prompts that hold this are refused with 400
     fails: list[tuple[int, dict[str, str]]] = field(default_factory=list)  # answers before it works
     raw: bytes | None = None  # this instead of an answer
@@ -86,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if habits.refuses is not None and habits.refuses in json.dumps(body["messages"]):
             self._say(400, {"error": {"message": "This model's maximum context length is 512 tokens."}})
+        elif habits.refuses_logprobs and "logprobs" in body:
+            self._say(400, {"error": {"message": "logprobs is not supported"}})
         elif habits.raw is not None:
             self._write(200, habits.raw)
         elif habits.endless:
@@ -96,7 +101,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif body.get("stream"):
             self._stream()
         else:
-            choice = {"message": {"role": "assistant", "content": habits.answer}, "finish_reason": "stop"}
+            text = habits.says(body) if habits.says else habits.answer
+            choice: dict[str, Any] = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+            if body.get("logprobs"):
+                choice["logprobs"] = habits.tells
             self._say(200, {"choices": [choice], "usage": {"completion_tokens": 5}})
 
     def _stream(self) -> None:

@@ -1,5 +1,6 @@
 """Endpoints as checkpoints: tried when they are registered, refused clearly, never a way into the private network."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import select
 from backend.accounts.models import Role
 from backend.addresses import Allowance
 from backend.checkpoints import endpoints
-from backend.checkpoints.models import Checkpoint
+from backend.checkpoints.models import Checkpoint, Source
 from backend.db import transaction
 from backend.projects.models import Project
 from backend.settings import Settings
@@ -32,6 +33,18 @@ def register(client: Client, habits: Habits, **body: Any) -> dict[str, Any]:
     return dict(answer.json()) | {"code": answer.status_code}
 
 
+def change(client: Client, habits: Habits, made: dict[str, Any], **body: Any) -> dict[str, Any]:
+    answer = client.put(f"/api/v1/endpoints/{made['id']}", json={"base_url": habits.url, "model": MODEL} | body)
+    return dict(answer.json()) | {"code": answer.status_code}
+
+
+def evaluate(client: Client, first: str, second: str, judge: dict[str, Any]) -> None:
+    """Queue an evaluation of two checkpoints."""
+    body = {"name": "x", "contestants": [first, second], "prompts": {"texts": ["a"]}, "judge": judge}
+    made = client.post("/api/v1/evaluations", json=body)
+    assert made.status_code == 202, made.text
+
+
 def test_rights(
     anonymous: Client,
     annotator: Client,
@@ -50,6 +63,10 @@ def test_rights(
         assert register(client, habits)["code"] == code
         assert client.post("/api/v1/endpoints/models", json={"base_url": habits.url}).status_code == code
         assert client.post(f"/api/v1/checkpoints/{made['id']}/test").status_code == code
+        assert change(client, habits, made)["code"] == code
+        assert client.delete(f"/api/v1/endpoints/{made['id']}").status_code == code
+    assert change(stranger, habits, made)["code"] == 404
+    assert stranger.delete(f"/api/v1/endpoints/{made['id']}").status_code == 404
     assert stranger.post(f"/api/v1/checkpoints/{made['id']}/test").status_code == 404
 
 
@@ -209,3 +226,94 @@ def test_tried_again(researcher: Client, habits: Habits) -> None:
 
     habits.fails = [(503, {})]
     assert "fails (503)" in researcher.post(f"/api/v1/checkpoints/{made['id']}/test").json()["detail"]
+
+
+def test_changed(researcher: Client, make_client: Callable[..., Client], habits: Habits) -> None:
+    """Settings are changed after a try with the new ones; the log says what was and is, and no key."""
+    made = register(researcher, habits)
+    habits.key = "key-of-the-endpoint"
+    owner = make_client(Role.owner)
+    assert owner.put(
+        "/api/v1/secrets/fresh", json={"kind": "endpoint", "value": habits.key, "origin": habits.url}
+    ).is_success
+    habits.models = ["other", MODEL]
+    new = change(researcher, habits, made, secret="fresh", model="other", name="Another", timeout_seconds=9)
+
+    assert (new["code"], new["name"], new["endpoint"]["model"], new["endpoint"]["secret"]) == (
+        200,
+        "Another",
+        "other",
+        "fresh",
+    )
+    assert new["endpoint"]["timeout_seconds"] == 9
+    assert habits.asked[-1]["model"] == "other"
+    assert register(researcher, habits, secret="fresh", model="other")["code"] == 409
+    assert register(researcher, habits, secret="fresh")["code"] == 201
+    (event,) = owner.get("/api/v1/audit", params={"action": "change", "noun": "endpoint"}).json()["items"]
+    assert event["detail"]["model"] == {"was": MODEL, "is": "other"}
+    assert event["detail"]["secret"] == {"was": None, "is": "fresh"}
+    assert habits.key not in str(event)
+
+
+def test_changed_without_a_try(researcher: Client, habits: Habits) -> None:
+    """A name and limits need no answer of the server, which may be down just now."""
+    made = register(researcher, habits)
+    habits.fails = [(500, {})] * 5
+    new = change(researcher, habits, made, name="Slow one", concurrency=1)
+
+    assert (new["code"], new["name"], new["endpoint"]["concurrency"]) == (200, "Slow one", 1)
+    assert change(researcher, habits, made)["name"] == "Slow one"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({"model": "missing"}, 422, "model"),
+        ({"base_url": "http://10.0.0.1/v1"}, 422, "base_url"),
+        ({"base_url": "ftp://host"}, 422, "base_url"),
+        ({"secret": "unknown"}, 422, "secret"),
+        ({"concurrency": 0}, 422, "concurrency"),
+        ({"model": "second"}, 409, "model"),
+        ({"key": "sk-123"}, 422, "key"),
+    ],
+)
+def test_a_change_that_is_refused(
+    researcher: Client, habits: Habits, body: dict[str, Any], code: int, field: str
+) -> None:
+    """What is wrong is told at its field, and the endpoint stays as it was."""
+    habits.models = [MODEL, "second"]
+    made = register(researcher, habits)
+    register(researcher, habits, model="second")
+    refused = change(researcher, habits, made, **body)
+
+    assert (refused["code"], refused["field"]) == (code, field), refused
+    assert researcher.get(f"/api/v1/checkpoints/{made['id']}").json()["endpoint"] == made["endpoint"]
+
+
+def test_what_it_said_stays_true(researcher: Client, habits: Habits) -> None:
+    """Once it has taken part or judged, it keeps its model and cannot be deleted; where it is reached may change."""
+    habits.models = [MODEL, "second", "judge"]
+    made, second, judge = (register(researcher, habits, model=model) for model in habits.models)
+    evaluate(researcher, made["id"], second["id"], {"name": "llm", "checkpoint": judge["id"]})
+
+    for one in (made, judge):
+        refused = change(researcher, habits, one, model="unheard")
+        assert (refused["code"], refused["field"], refused["title"]) == (409, "model", "Endpoint in use")
+        assert researcher.delete(f"/api/v1/endpoints/{one['id']}").status_code == 409
+    moved = change(researcher, habits, judge, model="judge", base_url=habits.url.replace("127.0.0.1", "localhost"))
+    assert (moved["code"], "localhost" in moved["endpoint"]["base_url"]) == (200, True)
+
+
+def test_deleted(researcher: Client, make_client: Callable[..., Client], habits: Habits) -> None:
+    """One that nobody used is gone, with an entry in the log; weights are not deleted this way."""
+    made = register(researcher, habits)
+    with transaction() as session:
+        own = {"project_id": session.get_one(Checkpoint, uuid.UUID(made["id"])).project_id, "path": "/nowhere"}
+        folder = Checkpoint(**own, source=Source.folder, name="Weights", architecture="x", parameters=1)
+        session.add(folder)
+
+    assert researcher.delete(f"/api/v1/endpoints/{made['id']}").status_code == 204
+    assert researcher.delete(f"/api/v1/endpoints/{made['id']}").status_code == 404
+    assert researcher.delete(f"/api/v1/endpoints/{folder.id}").json()["title"] == "Not an endpoint"
+    (event,) = make_client(Role.owner).get("/api/v1/audit", params={"action": "delete"}).json()["items"]
+    assert event["detail"] == {"name": MODEL, "base_url": habits.url, "model": MODEL}
