@@ -164,7 +164,10 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     request_id = request.scope.get(trace.HEADER, "unknown")  # this handler stands outside of what binds it
     log.error("unexpected error", path=request.url.path, request_id=request_id, exc_info=error)
     answer = _respond(
-        Unexpected("Something went wrong on the server.", remedy="Try again; if it happens again, see logs/web.log.")
+        Unexpected(
+            "Something went wrong on the server.",
+            remedy=f"Try again; if it happens again, look for {request_id} in logs/web.log.",
+        )
     )
     answer.headers[trace.HEADER] = request_id
     return answer

@@ -1,5 +1,6 @@
 """Metrics: who may read them, and that they tell what is there."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -169,3 +170,14 @@ def test_what_is_away_takes_nothing_else_with_it(
     found = read(near())
     assert (found["plumbline_part_up", ("database",)], found["plumbline_part_up", ("redis",)]) == (1, 0)
     assert not any(name == "plumbline_workers" for name, _ in found)
+
+
+def test_the_documentation_names_them_all(near: Near, settings: Settings) -> None:
+    """docs/operation.md tells of exactly the metrics that there are; what a histogram is made of goes by its name."""
+    page = (Path(__file__).parents[3] / "docs" / "operation.md").read_text()
+    assert near().get("/health/live").status_code == 200
+    assert settings.redis_url is not None
+    with presence.connect(settings.redis_url) as redis:
+        presence.announce(redis, ("light",), beat=True)
+    told = {re.sub(r"_(bucket|sum|count)$", "", name) for name, _ in read(near()) if name.startswith("plumbline_")}
+    assert set(re.findall(r"plumbline_[a-z_]*[a-z]", page)) == told
