@@ -27,7 +27,8 @@ TRIES = 3
 # `removed_at` is a column that older schemas have not.
 _PATHS = """
 SELECT path FROM snapshots
-UNION SELECT path FROM checkpoints c WHERE path NOT LIKE '%://%' AND to_jsonb(c) ->> 'removed_at' IS NULL
+UNION SELECT path FROM checkpoints c WHERE path NOT LIKE '%://%' AND source <> 'toy'
+AND to_jsonb(c) ->> 'removed_at' IS NULL
 UNION SELECT 'uploads/' || regexp_replace(u.path, '^.*/', '') FROM uploads u WHERE u.path !~ '://'
 AND to_jsonb(u) ->> 'removed_at' IS NULL
 AND NOT EXISTS (SELECT FROM imports i WHERE i.upload_id = u.id AND i.state = 'succeeded')

@@ -91,4 +91,4 @@ def room(sentence: str) -> Iterator[None]:
     except NoSpace as error:
         raise Trouble(f"{error.detail} {sentence}") from error
     except (psycopg.OperationalError, OperationalError) as error:
-        raise Trouble(f"The database gave up; often its disk is full (see its log). {sentence}") from error
+        raise Trouble(f"The database gave up; often its disk is full. {sentence}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
+from backend.db import newest
 from backend.settings import get_settings
 from plumbline.backup import read
 from plumbline.backup.make import Told, make
@@ -54,6 +55,8 @@ def bring_back(archive: Path) -> None:
         console.print("Start the version you had then: this one would upgrade it again.")
         return
     _say(manifest, f"{get_settings().data} now holds")
+    if manifest.revision != newest():
+        console.print(f"It came with schema {manifest.revision} and was upgraded to {newest()}.")
     if not manifest.secrets and get_settings().secret_key is None:
         console.print("The archive has no key of stored tokens: bring the old secret.key here, or set tokens again.")
 
@@ -61,8 +64,6 @@ def bring_back(archive: Path) -> None:
 def _say(manifest: Manifest, begin: str) -> None:
     rows = sum(table.rows for table in manifest.tables.values())
     console.print(f"{begin} {rows:,} rows and {len(manifest.objects):,} objects, schema {manifest.revision}.")
-    if manifest.moved:
-        console.print(f"{len(manifest.moved):,} registered folders lay inside the storage and are among them.")
     for title, paths in (("Already missing", manifest.missing), ("Outside, not in the archive", manifest.outside)):
         if paths:
             console.print(f"{title}: {', '.join(paths[:10])}", markup=False)
