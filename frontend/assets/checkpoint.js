@@ -1,13 +1,14 @@
 // One checkpoint: what it is, what one does with it next, and its history down to imported weights.
 
-import { get, post } from "./api.js";
+import { del, get, post, put } from "./api.js";
+import { endpoint } from "./checkpoint-endpoint.js";
 import { exportsCard } from "./checkpoint-export.js";
 import { templateEditor } from "./checkpoint-template.js";
-import { badge, button, empty, fill, h, link, stateBadge, table, toastError } from "./dom.js";
-import { ago, count, duration } from "./format.js";
+import { badge, button, confirm, dialog, empty, fill, h, link, stateBadge, table, toastError } from "./dom.js";
+import { ago, bytes, count, duration } from "./format.js";
 import { actions, param, title } from "./frame.js";
 import { load } from "./live.js";
-import { checkpointPage, comparePage, evaluatePage, objectiveTitles, runPage, size, toyBadge } from "./run-state.js";
+import { checkpointPage, comparePage, evaluatePage, goneBadge, objectiveTitles, runPage, size, toyBadge } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
 
 export async function mount(element) {
@@ -26,7 +27,7 @@ export async function mount(element) {
 function draw(page, lineage, titleOf) {
   const [{ checkpoint }] = lineage.chain;
   title(checkpoint.name);
-  const gone = !checkpoint.available ? "Its weights are no longer in their folder." : checkpoint.chat_template === "missing" ? "It has no chat template yet." : null;
+  const gone = checkpoint.removed_at ? `Its weights were deleted by the retention rule “${checkpoint.removed_by}”.` : !checkpoint.available ? "Its weights are no longer in their folder." : checkpoint.chat_template === "missing" ? "It has no chat template yet." : null;
   const served = Boolean(checkpoint.endpoint);
   const other = checkpoint.parent_id;
   actions(
@@ -35,9 +36,9 @@ function draw(page, lineage, titleOf) {
     button("Use as base", () => location.assign(`/new-run?checkpoint=${checkpoint.id}`), { kind: "primary", disabled: served ? "An endpoint's weights are not here: nothing can be trained on it." : gone }),
   );
   fill(page,
-    !checkpoint.available && h("div.pl-error", { role: "alert" }, h("strong", "Weights gone"), h("p", `${gone} The record stays, so that its history can be read.`)),
+    !checkpoint.available && h("div.pl-error", { role: "alert" }, h("strong", checkpoint.removed_at ? ["Weights deleted ", ago(checkpoint.removed_at)] : "Weights gone"), h("p", `${gone} The record stays, so that its history can be read.`)),
     checkpoint.chat_template === "missing" && checkpoint.available ? templateCard(checkpoint) : null,
-    h("section.pl-card", facts(checkpoint), served ? testPart(checkpoint) : null),
+    h("section.pl-card.pl-stack", facts(checkpoint), served ? testPart(checkpoint) : checkpoint.source === "run" && checkpoint.available ? pinPart(checkpoint) : null),
     served || checkpoint.chat_template === "missing" ? null : exportsCard(checkpoint),
     h("section.pl-stack.tight", h("h2", "Lineage"), h("ol.pl-lineage", lineage.chain.map((one, index) => h("li", step(one, index === 0, titleOf))))),
     lineage.children.length ? h("section.pl-stack.tight", h("h2", "Trained from it"), table("Checkpoints trained from it", CHILDREN, lineage.children, { onrow: (one) => location.assign(checkpointPage(one.id)) })) : null,
@@ -70,7 +71,33 @@ function testPart(one) {
       fill(said, badge("no answer", "bad"), ` ${[error.detail, error.remedy].filter(Boolean).join(" ")}`);
     }
   };
-  return h("div.pl-row", button("Test it", ask, { kind: "small" }), said);
+  const change = async () => {
+    if (await dialog(`Change “${one.name}”`, (close) => endpoint(close, one))) location.reload();
+  };
+  const forget = async () => {
+    if (!(await confirm(`Delete “${one.name}”?`, "It is forgotten here; the server it names is not touched.", "Delete"))) return;
+    try {
+      await del(`/endpoints/${one.id}`);
+      location.assign("/checkpoints");
+    } catch (error) {
+      toastError(error);
+    }
+  };
+  return h("div.pl-row", button("Test it", ask, { kind: "small" }), button("Change", change, { kind: "small" }), button("Delete", forget, { kind: "small" }), said);
+}
+
+// What no retention rule may delete.
+function pinPart(one) {
+  const turn = async () => {
+    try {
+      await put(`/checkpoints/${one.id}/pinned`, { pinned: !one.pinned });
+      location.reload();
+    } catch (error) {
+      toastError(error);
+    }
+  };
+  return h("div.pl-row", one.pinned ? badge("pinned", "live") : null, button(one.pinned ? "Unpin" : "Pin", turn, { kind: "small" }),
+    h("span.pl-muted", one.pinned ? "No retention rule deletes its weights." : "Keeps its weights whatever the project's retention rules say."));
 }
 
 function facts(one) {
@@ -83,6 +110,7 @@ function facts(one) {
     !one.endpoint && ["Parameters", h("span", { title: count(one.parameters) }, size(one.parameters), one.adapter ? " and an adapter" : "")],
     !one.endpoint && ["Chat template", { own: "its own", given: "given by somebody", missing: badge("missing", "warn") }[one.chat_template]],
     one.license && ["License", one.license],
+    one.bytes ? ["Weights", bytes(one.bytes)] : null,
     ["Context", one.max_tokens ? `${count(one.max_tokens)} tokens` : "not stated"],
     one.hub_id && ["Hub", [one.hub_id, " at ", h("code.pl-mono", { title: one.revision }, one.revision.slice(0, 12))]],
     ["Added", ago(one.created_at)],
@@ -96,7 +124,7 @@ const ORIGINS = { folder: "registered from a folder", hub: "downloaded from a hu
 // One box of the picture: the checkpoint, and the run and the data that made it.
 function step({ checkpoint, run, snapshot, data }, here, titleOf) {
   return h(`div.pl-card${here ? ".here" : ""}`,
-    h("div.pl-row", here ? h("strong", checkpoint.name) : link(checkpoint.name, checkpointPage(checkpoint.id)), here ? badge("this one", "live") : null, checkpoint.toy ? toyBadge() : null, checkpoint.available ? null : badge("files gone", "bad"),
+    h("div.pl-row", here ? h("strong", checkpoint.name) : link(checkpoint.name, checkpointPage(checkpoint.id)), here ? badge("this one", "live") : null, checkpoint.toy ? toyBadge() : null, checkpoint.available ? null : goneBadge(checkpoint),
       run ? null : h("span.pl-muted", ORIGINS[checkpoint.source])),
     run ? madeBy(run, snapshot, data, titleOf) : null);
 }
@@ -112,7 +140,7 @@ function madeBy(run, snapshot, data, titleOf) {
 }
 
 const CHILDREN = [
-  { title: "Name", cell: (one) => [link(one.name, checkpointPage(one.id)), one.available ? null : [" ", badge("files gone", "bad")]] },
+  { title: "Name", cell: (one) => [link(one.name, checkpointPage(one.id)), one.available ? null : [" ", goneBadge(one)]] },
   { title: "Run", cell: (one) => (one.run_id ? link("run", runPage(one.run_id)) : "–") },
   { title: "Step", kind: "number", cell: (one) => count(one.step) },
   { title: "Added", cell: (one) => ago(one.created_at) },

@@ -26,6 +26,9 @@ export function worked(run) {
   return (end - new Date(run.started_at)) / 1000;
 }
 
+// Weights that are not there any more: by a rule of the project, or nobody knows why.
+export const goneBadge = (one) => (one.removed_at ? badge("weights deleted") : badge("files gone", "bad"));
+
 export const toyBadge = () => {
   const note = badge("toy", "warn");
   note.title = "A checkpoint of the toy world: for trying things out, not for use";
