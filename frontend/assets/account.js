@@ -64,8 +64,8 @@ function section(list) {
     }
   };
   return h("section.pl-card.pl-stack", h("h2", "API tokens"),
-    h("p.pl-muted", "A token lets a program act as you: send it as “Authorization: Bearer …”. It has your rights, or fewer if you say so, until it ends or you revoke it. ", h("a", { href: "/api" }, "What programs can do")),
-    list, h("form.pl-row.pl-inline-form", { onsubmit: send }, name, project, most, days, h("label.pl-row", reading, "Read only"), button("Make a token", null, { type: "submit" })));
+    h("p.pl-muted", "A token lets a program act as you: send it as “Authorization: Bearer …”. It has your rights, or fewer if you say so, until it ends or you revoke it. ", h("a", { href: "/reference" }, "What programs can do")),
+    list, h("form.pl-stack", { onsubmit: send }, name, h("div.pl-row.pl-inline-form", project, most, days), h("div.pl-row.between", h("label.pl-row", reading, "Read only"), button("Make a token", null, { type: "submit" }))));
 }
 
 const LIFETIMES = [["30", "30 days"], ["90", "90 days"], ["365", "a year"], ["", "as long as I do not revoke it"]];

@@ -56,7 +56,8 @@ document.addEventListener("keydown", (event) => {
 export function showHelp() {
   return dialog("Keyboard shortcuts", () => {
     const groups = Map.groupBy ? Map.groupBy(bindings, ([, binding]) => binding.group) : group();
-    return [...groups].map(([name, entries]) => h("section", h("h3", name), h("dl.pl-keys", entries.map(row))));
+    const sections = [...groups].map(([name, entries]) => h("section", h("h3", name), h("dl.pl-keys", entries.map(row))));
+    return [sections, h("p", h("a", { href: "/reference" }, "API reference"), " for programs of your own")];
   });
 }
 
