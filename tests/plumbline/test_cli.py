@@ -1,6 +1,7 @@
 """The command line: quick help, plain troubles, and the whole program started, killed and stopped."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -231,6 +232,13 @@ def test_the_program_from_first_start_to_ordered_stop(program: Program) -> None:
     program.until(lambda: program.has("web") and program.has(*light) and program.has("worker", "train"), 60)
     program.until(lambda: program.get("/health/live") == 200, 60)
     assert sum("died and will be started again" in line for line in program.lines) == 3
+
+    settings = environment(program.folder, PLUMBLINE_PORT=str(program.port), PLUMBLINE_OFFLINE="1")
+    program.until(lambda: plumbline("check", env=settings).returncode == 0, 120)
+    found = json.loads(plumbline("check", "--json", env=settings).stdout)["findings"]
+    said = {one["check"]: one["found"] for one in found}
+    assert "every queue is served (generate, light, train), and one carries the beat" in said["workers"]
+    assert "what it needs answers too" in said["web server"]
 
     family = program.family()
     program.process.send_signal(signal.SIGINT)

@@ -1,0 +1,46 @@
+"""Workers are seen while they live, and not for long after."""
+
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from backend.presence import Worker, connect, name, workers
+from backend.settings import Settings
+from workers import presence
+
+
+@pytest.fixture
+def redis(settings: Settings, clean: None) -> Iterator[Any]:
+    assert settings.redis_url is not None
+    with connect(settings.redis_url) as client:
+        yield client
+
+
+def await_workers(redis: Any, count: int) -> list[Worker]:
+    limit = time.monotonic() + 30
+    while len(found := workers(redis)) != count:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    return found
+
+
+def test_from_the_first_to_the_last_word(redis: Any) -> None:
+    """A worker that is ready is seen with its queues and whether it carries the beat; one that ends is gone at once."""
+    queues = {"light": None, "generate": None}
+    app = SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=queues)))
+    presence.begin(SimpleNamespace(app=app, beat=object()))
+    [worker] = await_workers(redis, 1)
+    assert (worker.name, worker.queues, worker.beat) == (name(), ("generate", "light"), True)
+    assert worker.silent_seconds < 60
+    presence.end()
+    assert await_workers(redis, 0) == []
+
+
+def test_what_else_lies_there_is_no_worker(redis: Any) -> None:
+    """Keys without an end and keys of others are left alone."""
+    redis.set("plumbline:worker:for-ever:1", '{"queues": [], "beat": false}')
+    redis.set("plumbline:arena:1", "x")
+    assert workers(redis) == []
