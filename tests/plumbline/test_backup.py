@@ -7,7 +7,6 @@ import io
 import json
 import os
 import resource
-import subprocess
 import tarfile
 import threading
 import uuid
@@ -24,9 +23,9 @@ from backend.settings import Settings
 from plumbline.backup import read
 from plumbline.backup.make import make
 from plumbline.backup.manifest import ArchiveRefused, Manifest
-from plumbline.embedded import RESTORING, Embedded
+from plumbline.backup.restore import restore
 from plumbline.services import Trouble
-from tests.backups import environment, plumbline, quiet, rows
+from tests.backups import instance, quiet
 
 WEIGHTS = os.urandom(1 << 20)
 
@@ -47,26 +46,6 @@ def held(clean: None, settings: Settings) -> Settings:
         )
         session.add(User(name="zoë\n", password_hash="x", active=True))
     return settings
-
-
-def restore(archive: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
-    return plumbline("restore", str(archive), "--data", str(folder), env=environment(folder))
-
-
-def test_all_comes_back_elsewhere(held: Settings, tmp_path: Path) -> None:
-    """Rows are equal, files are equal, and a second restore onto the same folder is refused."""
-    archive, there = tmp_path / "a.tar", tmp_path / "there"
-    manifest = make(held, archive, secrets=False, tell=quiet)
-    done = restore(archive, there)
-
-    assert done.returncode == 0, done.stderr
-    assert (there / manifest.objects[0] / "model.safetensors").read_bytes() == WEIGHTS
-    assert not (there / RESTORING).exists()
-    with Embedded(there, fsync=False, valkey=False) as servers:
-        assert rows(servers.database_url) == rows(str(held.database_url))
-    again = restore(archive, there)
-    assert again.returncode == 1
-    assert "is not empty" in again.stderr
 
 
 def test_a_backup_sees_one_moment(held: Settings, tmp_path: Path) -> None:
@@ -172,9 +151,9 @@ def test_a_newer_schema_is_refused_and_nothing_is_left(held: Settings, tmp_path:
                 content = json.dumps({**json.loads(content), "revision": "9999"}).encode()
             member.size = len(content)
             new.addfile(member, io.BytesIO(content))
-    done = restore(changed, there)
-    assert done.returncode == 1
-    assert "schema 9999" in done.stderr
+    refused = pytest.raises(ArchiveRefused, match=r"schema 9999.*Restore it with version")
+    with instance(there, "postgresql://127.0.0.1:1/never-asked") as elsewhere, refused:
+        restore(changed, elsewhere, quiet)
     assert {path.name for path in there.iterdir()} <= {"lock", "logs"}
 
 

@@ -37,7 +37,7 @@ def kill_when(command: list[str], env: dict[str, str], half: Callable[[], bool])
 def test_killed_while_restoring_into_a_folder(full: Objects, settings: Settings, tmp_path: Path) -> None:
     """A start on the folder says what happened and what to do; restoring again needs no cleaning up and succeeds."""
     archive, there = tmp_path / "a.tar", tmp_path / "there"
-    make(settings, archive, secrets=False, tell=quiet)
+    ((old, key),) = make(settings, archive, secrets=False, tell=quiet).moved.items()
     command = [sys.executable, "-m", "plumbline", "restore", str(archive), "--data", str(there)]
     kill_when(command, environment(there), (there / RESTORING / "postgres" / "postmaster.pid").exists)
     assert (there / RESTORING).exists()
@@ -49,8 +49,13 @@ def test_killed_while_restoring_into_a_folder(full: Objects, settings: Settings,
     assert again.returncode == 0, again.stderr
     assert not (there / RESTORING).exists()
     with Embedded(there, fsync=False, valkey=False) as servers:
-        assert len(rows(servers.database_url)["checkpoints"]) == 2
+        before = rows(str(settings.database_url))
+        assert rows(servers.database_url) == {
+            table: [row.replace(old, key) for row in found] for table, found in before.items()
+        }
     assert objects(there, full) == full
+    onto = plumbline("restore", str(archive), env=environment(there))
+    assert (onto.returncode, "is not empty" in onto.stderr) == (1, True)
 
 
 def test_killed_while_restoring_into_a_database(
