@@ -43,9 +43,11 @@ def serving() -> Iterator[str]:
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(30)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
 
 
 @contextmanager
@@ -67,9 +69,11 @@ def working() -> Iterator[None]:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    yield
-    over.set()
-    thread.join(120)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(120)
     assert failed == []
 
 

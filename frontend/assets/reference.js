@@ -34,7 +34,7 @@ function every(api) {
   for (const [path, methods] of Object.entries(api.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
       const name = `${method.toUpperCase()} ${path}`;
-      found.push({ method: method.toUpperCase(), path, name, tag: operation.tags[0], operation, text: `${name} ${operation.summary} ${operation.description} ${operation.tags[0]}`.toLowerCase() });
+      found.push({ method: method.toUpperCase(), path, name, tag: operation.tags[0], operation, text: `${name} ${operation.operationId} ${operation.summary} ${operation.description} ${operation.tags[0]}`.toLowerCase() });
     }
   }
   return found;
