@@ -63,7 +63,7 @@ def _manifest(archive: tarfile.TarFile, members: list[tarfile.TarInfo]) -> Manif
         raise ArchiveRefused("The archive holds other files than its manifest says. Nothing was read.")
     if {table_of(name) for name, _ in sizes} - {None} != set(manifest.tables):
         raise ArchiveRefused("The archive holds other tables than its manifest says. Nothing was read.")
-    if not all(fits(f"objects/{key}") for key in manifest.objects):
+    if not all(fits(f"objects/{key}") for key in (*manifest.objects, *manifest.moved.values())):
         raise ArchiveRefused("The archive's manifest names a place that no backup has. Nothing was read.")
     return manifest
 

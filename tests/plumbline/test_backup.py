@@ -11,6 +11,7 @@ import tarfile
 import threading
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -138,20 +139,39 @@ def test_a_damaged_or_cut_archive_is_refused(held: Settings, tmp_path: Path) -> 
     assert hashlib.sha256(whole).digest() != hashlib.sha256(archive.read_bytes()).digest()
 
 
-def test_a_newer_schema_is_refused_and_nothing_is_left(held: Settings, tmp_path: Path) -> None:
-    """The refusal names the version to use; the folder is as it was."""
-    archive, changed, there = tmp_path / "a.tar", tmp_path / "b.tar", tmp_path / "there"
-    make(held, archive, secrets=False, tell=quiet)
+def rewritten(archive: Path, changed: Path, **facts: Any) -> Path:
+    """The archive with another manifest."""
     with tarfile.open(archive) as old, tarfile.open(changed, "w") as new:
         for member in old.getmembers():
             file = old.extractfile(member)
             assert file is not None
             content = file.read()
             if member.name == "manifest.json":
-                content = json.dumps({**json.loads(content), "revision": "9999"}).encode()
+                content = json.dumps({**json.loads(content), **facts}).encode()
             member.size = len(content)
             new.addfile(member, io.BytesIO(content))
-    refused = pytest.raises(ArchiveRefused, match=r"schema 9999.*Restore it with version")
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"revision": "9999"}, "schema 9999.*Restore it with version"),
+        ({"version": 2}, "has layout 2"),
+        ({"objects": ["../../etc"]}, "a place that no backup has"),
+        ({"moved": {"/models/a": "checkpoints/../../etc"}}, "a place that no backup has"),
+        ({"tables": {}}, "other tables than its manifest says"),
+        ({"members": {}}, "other files than its manifest says"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(
+    held: Settings, tmp_path: Path, facts: dict[str, Any], says: str
+) -> None:
+    """A newer schema is told with the version to use; a manifest that lies is believed in nothing. The folder is as it
+    was, and the database was not asked."""
+    make(held, tmp_path / "a.tar", secrets=False, tell=quiet)
+    changed, there = rewritten(tmp_path / "a.tar", tmp_path / "b.tar", **facts), tmp_path / "there"
+    refused = pytest.raises(ArchiveRefused, match=says)
     with instance(there, "postgresql://127.0.0.1:1/never-asked") as elsewhere, refused:
         restore(changed, elsewhere, quiet)
     assert {path.name for path in there.iterdir()} <= {"lock", "logs"}
