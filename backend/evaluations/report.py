@@ -47,7 +47,7 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
         tables=tables,
         contestants=[_contestant(known[one], answers.get(one, {}), rule) for one in ids],
         agreement=_agreement(by_judge),
-        warnings=_warnings(evaluation, tables, list(known.values())),
+        warnings=_warnings(evaluation, shown.judge_model, tables, list(known.values())),
     )
 
 
@@ -122,7 +122,9 @@ def _winner(score: float) -> str:
     return "tie" if score == 0.5 else "a" if score > 0.5 else "b"
 
 
-def _warnings(evaluation: Evaluation, tables: Sequence[TableOut], found: Sequence[Checkpoint]) -> list[str]:
+def _warnings(
+    evaluation: Evaluation, model: CheckpointBrief | None, tables: Sequence[TableOut], found: Sequence[Checkpoint]
+) -> list[str]:
     source = evaluation.prompts
     warnings = []
     if "dataset_id" in source and source["split"] in {None, "train"}:
@@ -136,6 +138,6 @@ def _warnings(evaluation: Evaluation, tables: Sequence[TableOut], found: Sequenc
     for one in tables:
         missing = sum(sum(pair.undecided.values()) for pair in one.pairs)
         if missing and one.source == Source.judge:
-            of = f"{missing} of {one.verdicts} verdicts of {one.judge}"
+            of = f"{missing} of {one.verdicts} verdicts of {model.name if model else one.judge}"
             warnings.append(f"{of} came to nothing; the rates leave their matches out.")
     return warnings

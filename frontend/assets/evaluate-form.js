@@ -16,6 +16,7 @@ export function evaluationForm({ checkpoints, datasets, judges, chosen }) {
 class Form {
   constructor(checkpoints, datasets, judges, chosen) {
     Object.assign(this, { checkpoints, datasets, judges });
+    this.endpoints = checkpoints.filter((one) => one.endpoint);
     this.chosen = chosen.filter((id) => checkpoints.some((one) => one.id === id)).slice(0, MOST);
     this.baseline = null; // the one that the person chose
     this.named = false; // whether the person typed a name
@@ -111,12 +112,19 @@ class Form {
     const show = () => {
       const part = this.judges.find((one) => one.name === this.judgeName.value);
       about.textContent = part.summary;
-      this.settings = schemaForm(part.schema, { onchange: () => this.changed() });
-      fill(place, this.settings.element);
+      this.settings = schemaForm(this.choosable(part.schema), { onchange: () => this.changed() });
+      fill(place, part.decided_by === "model" && !this.endpoints.length ? NO_ENDPOINT() : null, this.settings.element);
     };
     this.judgeName.addEventListener("change", () => { show(); this.changed(); });
     show();
     return h("section.pl-card.pl-stack.tight", h("h2", "Judge"), this.judgeField, about, place);
+  }
+
+  // A field that wants an endpoint offers the registered ones, newest first.
+  choosable(schema) {
+    const labels = Object.fromEntries(this.endpoints.map((one) => [one.id, one.name]));
+    const offer = (property) => (property.choose === "endpoint" ? { ...property, enum: Object.keys(labels), labels } : property);
+    return { ...schema, properties: Object.fromEntries(Object.entries(schema.properties).map(([name, property]) => [name, offer(property)])) };
   }
 
   answers() {
@@ -235,4 +243,5 @@ class Form {
   }
 }
 
+const NO_ENDPOINT = () => h("div.pl-card.warn.pl-note", "No endpoint is registered. ", h("a", { href: "/checkpoints?register" }, "Register a model that judges"), ".");
 const millions = (parameters) => (parameters >= 1e9 ? `${(parameters / 1e9).toFixed(1)} B` : `${(parameters / 1e6).toFixed(1)} M`);

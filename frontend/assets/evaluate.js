@@ -5,6 +5,7 @@ import { badge, button, empty, fill, h, progress, skeleton, stateBadge, table } 
 import { evaluationForm } from "./evaluate-form.js";
 import { ago, count, plural } from "./format.js";
 import { actions, param, setParam, title } from "./frame.js";
+import { judgeName } from "./judge-name.js";
 import { live, load } from "./live.js";
 
 const MOVING = ["queued", "starting", "running", "stopping"];
@@ -100,7 +101,7 @@ const COLUMNS = [
   { title: "State", cell: (row) => h("div.pl-eval-state", stateBadge(row.state), MOVING.includes(row.state) ? progress(row.done, row.total) : null) },
   { title: "Contestants", cell: contestants },
   { title: "Prompts", cell: (row) => count(row.prompts.count), kind: "number" },
-  { title: "Judge", cell: (row) => row.judge.name.replaceAll("_", " ") },
+  { title: "Judge", cell: (row) => judgeName(row.judge.name, row) },
   { title: "Started", cell: (row) => ago(row.created_at) },
 ];
 

@@ -5,6 +5,7 @@ import { forestPlot } from "./charts.js";
 import { badge, errorCard, fill, h, skeleton, table } from "./dom.js";
 import { count, number, percent, plural, rate } from "./format.js";
 import { param, setParam } from "./frame.js";
+import { judgeName } from "./judge-name.js";
 
 const TIES = [
   ["half", "Tie = half a win"],
@@ -21,6 +22,7 @@ const METHODS = {
 
 export class Report {
   constructor(evaluation) {
+    this.evaluation = evaluation;
     this.id = evaluation.id;
     this.ties = param("ties") || "half";
     this.level = param("level") || "0.95";
@@ -62,7 +64,7 @@ export class Report {
       this.body,
       report.warnings.map((words) => h("div.pl-card.warn", words)),
       report.tables.map((one) => this.table(one, names)),
-      report.agreement.map((one) => h("p.pl-muted", agreement(one))),
+      report.agreement.map((one) => h("p.pl-muted", agreement(one, judgeName(one.judge, this.evaluation)))),
       h("h2", "Contestants"),
       contestants(report.contestants),
     );
@@ -79,13 +81,26 @@ export class Report {
     const people = one.source === "person";
     return h(
       "section.pl-card.pl-stack.tight",
-      h("h2", people ? "Judged by people" : `Judged by ${one.judge.replaceAll("_", " ")}`),
+      h("h2", people ? "Judged by people" : `Judged by ${judgeName(one.judge, this.evaluation)}`),
       known.length ? place : h("p.pl-muted", people ? "Nobody has judged a match yet." : any.reason),
-      table(`Win rates by ${one.judge}`, columns(names, people), one.pairs),
+      table(`Win rates by ${judgeName(one.judge, this.evaluation)}`, columns(names, people), one.pairs),
+      one.consistency && one.verdicts ? trust(one) : null,
       h("p.pl-muted.pl-note", `${percent(any.level)} intervals${methods(known)}, seed ${any.seed}. The prompt is the unit: several matches on a prompt do not count as independent.`,
-        one.shown_first.n ? ` The answer shown first won ${rate(one.shown_first)}.` : ""),
+        people && one.shown_first.n ? ` The answer shown first won ${rate(one.shown_first)}.` : ""),
     );
   }
+}
+
+// How far an automatic judge can be trusted: does it keep its word when the sides change, and does it answer at all?
+function trust(one) {
+  const share = (found) => (found.n ? rate(found) : "–");
+  const rows = [
+    ["Same verdict in both side orders", share(one.consistency)],
+    ["The answer shown first won", [share(one.shown_first), h("span.pl-muted", " (50 % without position bias)")]],
+    ["Replies without a verdict", [one.unreadable ? badge(count(one.unreadable), "warn") : "0", h("span.pl-muted", ` of ${plural(one.verdicts, "verdict")}`)]],
+    one.one_sided ? ["Decided in one side order only", [badge(count(one.one_sided), "warn"), h("span.pl-muted", one.one_sided === 1 ? " match, left out" : " matches, left out")]] : null,
+  ].filter(Boolean);
+  return h("dl.pl-facts.pl-eval-bias", rows.map(([name, value]) => [h("dt", name), h("dd", value)]));
 }
 
 // How the intervals were made, each way once.
@@ -104,7 +119,7 @@ function columns(names, people) {
     { title: "Won · tied · lost", cell: ({ win_rate: one }) => `${count(one.wins)} · ${count(one.ties)} · ${count(one.losses)}`, kind: "number" },
     people
       ? { title: "Both bad", cell: (pair) => count(pair.both_bad), kind: "number", hint: "They count as ties" }
-      : { title: "Contradicted", cell: (pair) => count(pair.contradicted), kind: "number", hint: "Matches whose winner changed with the side order; they count as ties" },
+      : { title: "Contradicted", cell: (pair) => count(pair.contradicted), kind: "number", hint: "Matches whose verdict changed with the side order; they count as ties" },
     { title: "Undecided", cell: undecided, kind: "number" },
   ];
 }
@@ -136,7 +151,7 @@ function failed(row) {
   return h("span", { title: parts.map(([reason, amount]) => `${amount} × ${reason}`).join("\n") }, badge(count(parts.reduce((sum, [, amount]) => sum + amount, 0)), "bad"));
 }
 
-const agreement = ({ judge, n, agreed, kappa }) =>
-  n ? `People and ${judge.replaceAll("_", " ")} named the same winner in ${count(agreed)} of ${plural(n, "match", "matches")}${kappa === null ? "" : ` (Cohen's κ ${number(kappa, 2)})`}.` : "People and the judge have no match in common yet.";
+const agreement = ({ n, agreed, kappa }, judge) =>
+  n ? `People and ${judge} named the same winner in ${count(agreed)} of ${plural(n, "match", "matches")}${kappa === null ? "" : ` (Cohen's κ ${number(kappa, 2)})`}.` : "People and the judge have no match in common yet.";
 
 const short = (name) => (name.length > 28 ? `${name.slice(0, 27)}…` : name);

@@ -6,6 +6,7 @@ import { matchList } from "./evaluation-matches.js";
 import { Report } from "./evaluation-report.js";
 import { ago, count, duration } from "./format.js";
 import { actions, param, title } from "./frame.js";
+import { judgeName } from "./judge-name.js";
 import { live, load } from "./live.js";
 import { exportVotes } from "./votes-export.js";
 
@@ -68,6 +69,7 @@ class EvaluationPage {
     const moving = MOVING.includes(evaluation.state);
     const judge = `/compare?evaluation=${evaluation.id}`;
     actions(
+      ["failed", "cancelled"].includes(evaluation.state) ? button("Go on", () => this.resume(), { title: "What is answered and judged already is kept" }) : null,
       moving ? button("Cancel", () => this.cancel(), { disabled: evaluation.state === "stopping" ? "It is stopping." : null }) : null,
       button("Make a dataset of these", () => this.export(), { disabled: evaluation.state === "queued" ? "There are no answers yet." : null }),
       link("Judge these matches", judge, "pl-button primary"),
@@ -98,7 +100,7 @@ class EvaluationPage {
     const rows = [
       ["Contestants", contestants.map((one, index) => [index ? ", " : "", link(one.name, `/checkpoint?id=${one.id}`), index ? "" : " (baseline)", one.toy ? [" ", badge("toy", "warn")] : null])],
       ["Prompts", source(prompts)],
-      ["Judge", [judge.name.replaceAll("_", " "), settings.length ? h("span.pl-muted", ` · ${settings.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(" · ")}`) : null]],
+      ["Judge", this.evaluation.judge_model ? model(this.evaluation) : [judgeName(judge.name, this.evaluation), settings.length ? h("span.pl-muted", ` · ${settings.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(" · ")}`) : null]],
       ["Answers", `temperature ${sampling.temperature} · top p ${sampling.top_p} · at most ${count(sampling.max_new_tokens)} tokens · seed ${seed}`],
     ];
     return h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]));
@@ -113,11 +115,27 @@ class EvaluationPage {
     }
   }
 
+  async resume() {
+    try {
+      await post(`/evaluations/${this.evaluation.id}/resume`, {});
+      location.reload();
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
   export() {
     const { id, name, judge } = this.evaluation;
-    return exportVotes({ evaluation_id: id }, `Votes: ${name}`.slice(0, 120), judge.name === "people" ? null : judge.name.replaceAll("_", " "));
+    return exportVotes({ evaluation_id: id }, `Votes: ${name}`.slice(0, 120), judge.name === "people" ? null : judgeName(judge.name, this.evaluation));
   }
 }
+
+// A model as the judge: which one, how it answers, and what it is asked.
+const model = ({ judge, judge_model: one }) => [
+  link(one.name, `/checkpoint?id=${one.id}`),
+  h("span.pl-muted", ` · ${judge.explain ? "explains first" : "says its verdict alone"} · at most ${count(judge.max_tokens)} tokens`),
+  h("details", h("summary.pl-muted", "What it is asked"), h("p.pl-muted.pl-eval-words", judge.template)),
+];
 
 const source = ({ dataset, dataset_id: id, split, count: number, texts }) =>
   texts ? `${count(number)}, typed` : [`${count(number)} from `, link(dataset, `/dataset?id=${id}`), split ? `, ${split} split` : ", every split"];

@@ -141,11 +141,16 @@ function toggle(schema, start, label, onchange) {
 
 function choice(schema, start, label, onchange) {
   const none = schema.nullable ? [h("option", { value: "" }, "None")] : [];
-  const input = h("select", { onchange }, none, schema.enum.map((one) => h("option", { value: String(one), selected: one === start }, String(one))));
+  const input = h("select", { onchange }, none, schema.enum.map((one) => h("option", { value: String(one), selected: one === start }, schema.labels?.[one] ?? String(one))));
   return { ...wrap(label, input, schema), value: () => schema.enum.find((one) => String(one) === input.value) ?? null };
 }
 
 function text(schema, start, label, onchange) {
+  if (schema.format === "multiline") {
+    const area = h("textarea", { rows: 12, maxlength: schema.maxLength, spellcheck: "false", oninput: onchange });
+    area.value = start ?? "";
+    return { ...wrap(label, area, schema), value: () => area.value };
+  }
   const input = h("input", { type: "text", value: start ?? "", maxlength: schema.maxLength, oninput: onchange });
   return { ...wrap(label, input, schema), value: () => (input.value === "" && schema.nullable ? null : input.value) };
 }
