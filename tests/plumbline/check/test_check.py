@@ -29,6 +29,7 @@ from plumbline.check.scene import survey
 from plumbline.check.terminal import CHECKS, look
 from plumbline.cli import app
 from plumbline.embedded import Embedded, holder
+from tests.backend.identities.provider import CLIENT, serving
 from tests.people import add_person
 
 HIDDEN = "do-not-show-this"
@@ -284,6 +285,22 @@ def test_cookies_and_proxies(
     with survey(with_settings(**changes)) as scene:
         said = ways.proxies(scene)
         assert (ways.cookies(scene).level, said.level if said else None) == (cookies, named)
+
+
+def test_a_sign_in_provider(settings: Settings) -> None:
+    """One that answers under its own name is fine, save when it gives accounts to everybody; one that is away, calls
+    itself otherwise, or is not named whole is a problem."""
+    with serving() as provider:
+        named = {"offline": False, "oidc_issuer": provider.issuer, "oidc_client_id": CLIENT}
+        assert one("sign-in provider", with_settings(**named)).level is Level.ok
+        assert one("sign-in provider", with_settings(**named, oidc_accounts="created")).level is Level.warning
+        assert one("sign-in provider", with_settings(**named | {"offline": True})).found.endswith("stays offline.")
+        aside = one("sign-in provider", with_settings(**named | {"oidc_issuer": provider.issuer + "/"}))
+        assert (aside.level, "by another address" in aside.found) == (Level.problem, True)
+        half = one("sign-in provider", with_settings(**named | {"oidc_client_id": None}))
+        assert half.remedy == "Set PLUMBLINE_OIDC_CLIENT_ID, or unset the others."
+    away = one("sign-in provider", with_settings(**named | {"oidc_issuer": "http://127.0.0.1:1"}))
+    assert (away.level, away.found) == (Level.problem, "The sign-in provider does not answer now.")
 
 
 def test_folder_disk_and_storage(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
