@@ -11,11 +11,11 @@ from pydantic import AwareDatetime
 
 from backend.audit.reading import harmless
 from backend.datasets import transfers
-from backend.deps import ProjectDep, Researcher, SessionDep
+from backend.deps import Admin, ProjectDep, Researcher, SessionDep
 from backend.errors import Invalid, NotAllowed
 from backend.settings import get_settings
 from backend.usage import service, storage
-from backend.usage.schemas import By, StorageOut, UsageOut
+from backend.usage.schemas import By, ProjectKeepsOut, StorageOut, UsageOut
 from backend.work import now
 
 router = APIRouter(tags=["usage"])
@@ -53,18 +53,15 @@ def read_usage(
 
 
 @router.get("/storage")
-def read_storage(
-    user: Researcher, project: ProjectDep, session: SessionDep, scope: Literal["project", "instance"] = "project"
-) -> StorageOut:
-    """What the project keeps in the storage, by kind; with `scope=instance` all projects, for an admin."""
-    if scope == "project":
-        return StorageOut(
-            items=[storage.of_project(session, project)], cache_bytes=None, disk_bytes=None, free_bytes=None
-        )
-    if not user.admin:
-        raise NotAllowed("The storage of the whole instance needs an admin.", remedy="Ask for that of your project.")
-    here = storage.this_machine(get_settings())
-    return StorageOut(items=storage.of_all(session), **here._asdict())
+def read_storage(_: Researcher, project: ProjectDep, session: SessionDep) -> ProjectKeepsOut:
+    """What the project keeps in the storage, by kind."""
+    return storage.of_project(session, project)
+
+
+@router.get("/storage/projects")
+def read_storage_of_all(_: Admin, session: SessionDep) -> StorageOut:
+    """What every project keeps in the storage, and the disk of the web server."""
+    return StorageOut(items=storage.of_all(session), **storage.this_machine(get_settings())._asdict())
 
 
 def _csv(usage: UsageOut) -> str:

@@ -55,9 +55,9 @@ class ProjectKeepsOut(Out):
 
 
 class StorageOut(Out):
-    """What projects keep, the most first; of the whole instance also the copies and the disk of the web's machine."""
+    """What every project keeps, the most first; and of the web server's machine its copies and its disk."""
 
     items: list[ProjectKeepsOut]
-    cache_bytes: int | None
-    disk_bytes: int | None
-    free_bytes: int | None
+    cache_bytes: int
+    disk_bytes: int
+    free_bytes: int

@@ -15,9 +15,9 @@ export async function mount(element) {
   const all = h("section.pl-card.pl-stack.tight");
   element.append(h("div.pl-page.pl-stack", own, rules, isAdmin ? all : null));
   await Promise.all([
-    load(own, () => get("/storage"), ({ items }) => own.append(h("h2", "What this project keeps"), ...kinds(items[0]))),
+    load(own, () => get("/storage"), (found) => own.append(h("h2", "What this project keeps"), ...kinds(found))),
     load(rules, () => get("/retention"), (found) => rules.append(retention(found))),
-    isAdmin && load(all, () => get("/storage", { scope: "instance" }), (found) => all.append(h("h2", "All projects"), ...projects(found))),
+    isAdmin && load(all, () => get("/storage/projects"), (found) => all.append(h("h2", "All projects"), ...projects(found))),
   ]);
 }
 

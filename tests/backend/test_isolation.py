@@ -30,7 +30,17 @@ from tests.backend.test_fuzz import World, well_formed
 from tests.people import add_person
 
 # What is about the person or the instance, not about a project, or open to whoever holds a link or a run's token.
-NOT_OF_A_PROJECT = ("/session", "/me", "/users", "/projects", "/invitation/", "/report/", "/secrets-rotation", "/sso")
+NOT_OF_A_PROJECT = (
+    "/session",
+    "/me",
+    "/users",
+    "/projects",
+    "/invitation/",
+    "/report/",
+    "/secrets-rotation",
+    "/storage/projects",
+    "/sso",
+)
 # Parts of paths that are no ids: a name or number within what is named before it, or within the caller's project.
 NO_IDS = {"name", "step", "role", "link"}
 # What a body must hold to be looked at, where its description cannot say so.
