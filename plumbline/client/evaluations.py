@@ -74,6 +74,10 @@ class Evaluations(Noun):
         """Ask for the end; answers and verdicts that are there stay."""
         return self._line.post(f"/evaluations/{id_of(evaluation)}/cancel", EvaluationOut)
 
+    def resume(self, evaluation: Ref) -> EvaluationOut:
+        """Let an evaluation that failed or was cancelled go on; what is answered and judged stays."""
+        return self._line.post(f"/evaluations/{id_of(evaluation)}/resume", EvaluationOut)
+
     def report(self, evaluation: Ref, *, ties: Ties = "half", level: float = 0.95) -> ReportOut:
         """Win rates with their intervals, by judge and pair."""
         return self._line.get(f"/evaluations/{id_of(evaluation)}/report", ReportOut, ties=ties, level=level)
