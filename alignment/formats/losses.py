@@ -87,7 +87,7 @@ def label_traits(labels: Sequence[LabelFacts]) -> set[str]:
 
 def _turn_traits(turn: Message, found: set[str]) -> None:
     content = turn["content"]
-    if "\r\n" in content or content != content.strip():
+    if "\r\n" in content or len(content) != len(content.strip()):
         found.add("edges")
     if len(turn) == 2:
         return

@@ -13,6 +13,7 @@ from alignment.formats.facts import PER_RESPONSE, training_facts
 
 LeftOut = Literal["unlabelled", "tie", "both_bad", "skipped", "too_few_votes", "media"]
 Sources = Literal["people_first", "people", "imports", "judges"]
+Verdict = Literal["first", "second", "tie", "both_bad"]
 
 _LEVELS: Final = {"people": ("person", "vote"), "imports": ("import",), "judges": ("judge",)}
 _ORDERS: Final = {
@@ -53,22 +54,30 @@ def decide(item: Item, policy: Policy) -> Decision | LeftOut:
         return "skipped" if item.labels else "unlabelled"
     if len(labels) < policy.min_votes:
         return "too_few_votes"
-    counts = Counter(_verdict(label) for label in labels)
-    lead = max(counts.values())
-    leaders = [verdict for verdict, count in counts.items() if count == lead]
+    leaders = _leaders(labels)
     if len(leaders) > 1 or leaders[0] == "tie":
         return "tie"
     if leaders[0] == "both_bad":
         return "both_bad"
     first = leaders[0] == "first"
     facts = training_facts(item.facts)
-    if not _is_bare_import(labels):  # what the file said of its own choice gives way to what was voted here
+    voted = not _is_bare_import(labels)
+    if voted:  # what the file said of its own choice gives way to what was voted here
         facts = {name: value for name, value in facts.items() if name not in ("votes", "margin", "soft_label")}
     if not first:
         facts = _swapped(facts)
-    if not _is_bare_import(labels):
+    if voted:
         facts |= _vote_facts(labels, first)
     return Decision(item.responses if first else item.responses[::-1], facts)
+
+
+def _leaders(labels: Sequence[LabelFacts]) -> list[Verdict]:
+    """What most of the labels say; several where they are as many."""
+    if len(labels) == 1:
+        return [_verdict(labels[0])]
+    counts = Counter(_verdict(label) for label in labels)
+    lead = max(counts.values())
+    return [verdict for verdict, count in counts.items() if count == lead]
 
 
 def _that_count(labels: Sequence[LabelFacts], policy: Policy) -> list[LabelFacts]:
@@ -80,7 +89,7 @@ def _that_count(labels: Sequence[LabelFacts], policy: Policy) -> list[LabelFacts
     return []
 
 
-def _verdict(label: LabelFacts) -> Literal["first", "second", "tie", "both_bad"]:
+def _verdict(label: LabelFacts) -> Verdict:
     if label.value.get("both_bad"):
         return "both_bad"
     strength = label.value["strength"]

@@ -134,7 +134,8 @@ class Export:
         except BadRow as bad:
             self.losses.left_out[f"cannot be written: {bad.reason.removesuffix('.')}"] += 1
             return
-        self.losses.dropped.update(lost)
+        if lost:
+            self.losses.dropped.update(lost)
         self.losses.rows += len(made)
         yield from made
 

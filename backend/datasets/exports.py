@@ -4,6 +4,7 @@ import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import chain
 from typing import IO, Any
@@ -118,14 +119,18 @@ def losses(session: Session, dataset: Dataset, format: str, export: Export) -> L
 
 
 def _items(open_session: Open, dataset_id: uuid.UUID) -> Iterator[list[reading.Judged]]:
-    after = -1
-    while True:
+    """Every item, a thousand at a time; the next thousand is read while the caller writes the last."""
+
+    def read(after: int) -> list[reading.Judged]:
         with open_session() as session:
-            found = reading.chunk(session, dataset_id, after)
-        if not found:
-            return
-        yield found
-        after = found[-1].item.line
+            return reading.chunk(session, dataset_id, after)
+
+    with ThreadPoolExecutor(1, "reading") as ahead:
+        found = read(-1)
+        while found:
+            following = ahead.submit(read, found[-1].item.line)
+            yield found
+            found = following.result()
 
 
 def _native(open_session: Open, dataset_id: uuid.UUID) -> Iterator[bytes]:

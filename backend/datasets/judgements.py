@@ -3,16 +3,18 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, Row, Select, String, Uuid, any_, cast, func, literal, select
-from sqlalchemy.dialects.postgresql import distinct_on
+import orjson
+from sqlalchemy import ARRAY, ColumnElement, String, Uuid, any_, cast, func, literal, select
 from sqlalchemy.orm import Session
 
 from alignment.formats import LabelFacts
 from alignment.formats.canonical import LabelOrigin
 from backend.labels.models import Label
+
+L = TypeVar("L", Label, "Judgement")
 
 
 def annotator() -> ColumnElement[str]:
@@ -20,48 +22,71 @@ def annotator() -> ColumnElement[str]:
     return func.coalesce(cast(Label.annotator_id, String), Label.value["annotator"].astext, cast(Label.id, String))
 
 
-def current(
-    session: Session, item_ids: Sequence[uuid.UUID], until: uuid.UUID | None = None
-) -> dict[uuid.UUID, list[Label]]:
-    """The labels that count of each item, oldest first; with `until`, as they were when that label was the newest."""
-    return _by_item(session.scalars(_newest(select(Label), item_ids, until)))
+def current(session: Session, item_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Label]]:
+    """The labels that count of each item, oldest first."""
+    found: dict[uuid.UUID, list[Label]] = defaultdict(list)
+    for label in session.scalars(select(Label).where(Label.item_id.in_(item_ids))):
+        found[label.item_id].append(label)
+    return {item: counting(labels) for item, labels in found.items()}
 
 
-def of_items(
-    session: Session, item_ids: Sequence[uuid.UUID], until: uuid.UUID | None = None
-) -> dict[uuid.UUID, list[Row[Any]]]:
-    """The same as bare rows with what formats need, which costs a third: for walks through a whole dataset."""
-    columns = (Label.id, Label.item_id, Label.value, Label.source, Label.annotator_id, Label.rationale, Label.seconds)
-    return _by_item(session.execute(_newest(select(*columns, Label.created_at), item_ids, until)))
+class Judgement(NamedTuple):
+    """What formats need of a label, without the row."""
+
+    id: uuid.UUID
+    item_id: str
+    value: dict[str, Any]
+    source: LabelOrigin
+    annotator_id: uuid.UUID | None
+    rationale: str | None
+    seconds: float | None
+    version: int
+    created_at: datetime
 
 
-def _newest(query: Select[Any], item_ids: Sequence[uuid.UUID], until: uuid.UUID | None) -> Select[Any]:
-    who = annotator()
-    wanted = Label.item_id == any_(literal(list(item_ids), ARRAY(Uuid)))
-    newest = query.where(wanted).ext(distinct_on(Label.item_id, who))
-    newest = newest.order_by(Label.item_id, who, Label.version.desc())
-    return newest if until is None else newest.where(Label.id <= until)
+_COLUMNS = (
+    Label.id,
+    cast(Label.item_id, String),
+    cast(Label.value, String),
+    cast(Label.source, String),
+    Label.annotator_id,
+    Label.rationale,
+    Label.seconds,
+    Label.version,
+    Label.created_at,
+)
 
 
-def _by_item(labels: Iterable[Any]) -> dict[uuid.UUID, list[Any]]:
-    found: dict[uuid.UUID, list[Any]] = defaultdict(list)
-    for label in labels:
-        if not label.value.get("retracted"):
-            found[label.item_id].append(label)
-    for several in found.values():
-        if len(several) > 1:
-            several.sort(key=lambda label: label.id)
-    return found
+def of_items(session: Session, item_ids: Sequence[str], until: uuid.UUID | None = None) -> dict[str, list[Judgement]]:
+    """The labels that count of each item, for walks through a whole dataset; with `until`, as they were when that label
+    was the newest."""
+    wanted = Label.item_id == any_(cast(literal(f"{{{','.join(item_ids)}}}", String), ARRAY(Uuid)))
+    query = select(*_COLUMNS).where(wanted)
+    rows: Iterable[Any] = session.execute(query if until is None else query.where(Label.id <= until))
+    found: dict[str, list[Judgement]] = defaultdict(list)
+    for id, item_id, value, *rest in rows:
+        found[item_id].append(Judgement(id, item_id, orjson.loads(value), *rest))
+    return {item: counting(labels) for item, labels in found.items()}
 
 
-def as_facts(label: Label | Row[Any]) -> LabelFacts:
+def counting(labels: list[L]) -> list[L]:
+    """Of an item's labels those that count, oldest first: of each annotator the newest version, if not taken back."""
+    if len(labels) > 1:
+        newest: dict[uuid.UUID | str, L] = {}
+        for label in sorted(labels, key=lambda label: label.id):
+            who = label.annotator_id or label.value.get("annotator") or label.id
+            if who not in newest or newest[who].version <= label.version:
+                newest[who] = label
+        labels = sorted(newest.values(), key=lambda label: label.id)
+    return [label for label in labels if not label.value.get("retracted")]
+
+
+def as_facts(label: Judgement) -> LabelFacts:
     """The label as formats know it; for an imported one, what its file said of who judged."""
-    value = {name: part for name, part in label.value.items() if name not in ("annotator", "origin")}
-    origin: LabelOrigin = label.value.get("origin", label.source.value)
-    name = str(label.annotator_id) if label.annotator_id else label.value.get("annotator")
-    return LabelFacts(value, origin, name, label.rationale, label.seconds, _judged_at(label))
-
-
-def _judged_at(label: Label | Row[Any]) -> str:
-    """When the label was made, as formats write it."""
-    return label.created_at.astimezone(UTC).isoformat()
+    _, _, value, source, annotator, rationale, seconds, _, created_at = label
+    name = str(annotator) if annotator else None
+    if "annotator" in value or "origin" in value:
+        name = name or value.get("annotator")
+        source = value.get("origin", source)
+        value = {part: said for part, said in value.items() if part not in ("annotator", "origin")}
+    return LabelFacts(value, source, name, rationale, seconds, created_at.astimezone(UTC).isoformat())

@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
+from typing import cast as said
 
-from sqlalchemy import Row, select
+import orjson
+from sqlalchemy import Row, String, Text, cast, select
 from sqlalchemy.orm import Session
 
 from alignment.formats import Item as ReadItem
@@ -13,6 +15,9 @@ from backend.datasets import judgements
 from backend.datasets.models import Item
 
 CHUNK = 1_000
+_PARTS = (Item.prompt, Item.responses, Item.facts)
+_WHOLE = "[" + cast(_PARTS[0], Text) + "," + cast(_PARTS[1], Text) + "," + cast(_PARTS[2], Text) + "]"
+"""The three as one text, so that a row is decoded once."""
 
 
 class Judged(NamedTuple):
@@ -25,9 +30,8 @@ class Judged(NamedTuple):
 
 def chunk(session: Session, dataset_id: uuid.UUID, after: int, until: uuid.UUID | None = None) -> list[Judged]:
     """The next items after a position, in order; empty at the end."""
-    columns = (Item.id, Item.position, Item.split, Item.prompt, Item.responses, Item.facts)
     rows = session.execute(
-        select(*columns)
+        select(cast(Item.id, String), Item.position, Item.split, _WHOLE)
         .where(Item.dataset_id == dataset_id, Item.position > after)
         .order_by(Item.position)
         .limit(CHUNK)
@@ -44,9 +48,8 @@ def walk(session: Session, dataset_id: uuid.UUID, until: uuid.UUID | None = None
         after = found[-1].item.line
 
 
-def _judged(row: Row[uuid.UUID, int, str, Any, Any, Any], labels: Sequence[Row[Any]]) -> Judged:
-    id, position, split, prompt, responses, facts = row
-    item = ReadItem(
-        prompt, responses, [judgements.as_facts(label) for label in labels], facts, line=position, id=str(id)
-    )
-    return Judged(item, cast(Split, split), [label.id for label in labels])
+def _judged(row: Row[str, int, str, str], labels: Sequence[judgements.Judgement]) -> Judged:
+    id, position, split, whole = row
+    prompt, responses, facts = orjson.loads(whole)
+    item = ReadItem(prompt, responses, [judgements.as_facts(label) for label in labels], facts, line=position, id=id)
+    return Judged(item, said(Split, split), [label.id for label in labels])

@@ -71,7 +71,7 @@ def test_search_finds_text_as_it_is(imported: Importer, researcher: Client, word
 
 
 def test_a_search_goes_on(imported: Importer, researcher: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page of a search looks at so many items: what is found later comes with later pages, once, and the last ends."""
+    """A page of a search looks at so many items: what comes later is found by later pages, once."""
     monkeypatch.setattr(service, "LOOKED_AT", 10)
     rows = [pair(n, chosen="A heron." if n in (3, 27, 28, 44) else f"Other {n}.") for n in range(45)]
     dataset_id = imported(lines(rows))["dataset_id"]
