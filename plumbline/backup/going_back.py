@@ -4,7 +4,6 @@ Nothing is thrown away: a private database of now is set aside, and a named one 
 asked for instead. The files of the data folder stay as they are; no upgrade changes them.
 """
 
-import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +31,6 @@ def go_back(archive: Path, settings: Settings, tell: read.Told) -> Manifest:
         manifest = read.unpack(archive, draft, tell)
         with filled(settings, draft, manifest):
             pass
-        os.sync()
     except BaseException:
         storage.remove(draft)
         raise

@@ -1,6 +1,7 @@
 """Reading an archive that anybody may have written: names, kinds, sizes and digests are checked before they count."""
 
 import hashlib
+import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -103,3 +104,6 @@ def _blocks(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path | No
         while block := file.read(BLOCK):
             out.write(block)
             yield block
+        if table_of(member.name) is None:  # what stays: the archive may be deleted from then on
+            out.flush()
+            os.fsync(out.fileno())

@@ -4,7 +4,6 @@ All is made ready in `.restoring` of the folder, which `plumbline up` refuses to
 last thing. A named database is marked meanwhile. A restore that was cut off is simply asked for again.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -84,7 +83,6 @@ def _restore(archive: Path, settings: Settings, draft: Path, tell: read.Told) ->
             raise ArchiveRefused("The archive's rows cannot be upgraded. Nothing was restored.") from error
         with _placed(manifest, draft):
             _follow(url, manifest)
-    os.sync()  # the archive may be deleted from now on
     for name in ("postgres", SECRET):
         if (draft / name).exists():
             (draft / name).rename(draft.parent / name)
