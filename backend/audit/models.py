@@ -24,4 +24,6 @@ class AuditEvent(Row, Base):
     __table_args__ = (
         Index("ix_audit_events_project_id_id", "project_id", "id"),
         Index("ix_audit_events_user_id_id", "user_id", "id"),
+        Index("ix_audit_events_project_id_action_id", "project_id", "action", "id"),
+        Index("ix_audit_events_project_id_noun_id", "project_id", "noun", "id"),
     )

@@ -169,8 +169,9 @@ def page(
 def labels(session: Session, found: Snapshot, cursor: str | None, limit: int) -> tuple[Sequence[Label], str | None]:
     """The labels that decided the snapshot's examples, oldest first, and the cursor of the next page."""
     query = (
-        select(Label)
-        .join(SnapshotLabel, SnapshotLabel.label_id == Label.id)
+        select(SnapshotLabel, Label)
+        .join(Label, Label.id == SnapshotLabel.label_id)
         .where(SnapshotLabel.snapshot_id == found.id)
     )
-    return paging.page(session, query, Label.id, cursor, limit, oldest_first=True)
+    rows, following = paging.page_of_rows(session, query, SnapshotLabel.label_id, cursor, limit, oldest_first=True)
+    return [label for _, label in rows], following
