@@ -71,6 +71,13 @@ def model(session: Session, project: Project, judge: Judge) -> Checkpoint | None
     return found
 
 
+def called(session: Session, spec: dict[str, Any], judge: str) -> str:
+    """What to call the voice `judge` in an evaluation whose recorded judge is `spec`: a model by its own name."""
+    asked = model_id(spec) if judge == spec.get("name") else None
+    found = session.get(Checkpoint, asked) if asked else None
+    return found.name if found else judge
+
+
 def model_id(spec: dict[str, Any]) -> uuid.UUID | None:
     """The checkpoint that a recorded judge asks."""
     return uuid.UUID(spec["checkpoint"]) if "checkpoint" in spec else None

@@ -13,7 +13,7 @@ from backend import storage
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot, SnapshotLabel
-from backend.evaluations import contestants
+from backend.evaluations import contestants, judging
 from backend.evaluations.models import Evaluation, Match
 from backend.evaluations.said import PEOPLE, Rule, Said, pairs, query
 from backend.exports.models import Export
@@ -122,7 +122,7 @@ def _of_evaluation(session: Session, evaluation: Evaluation, checkpoint: Checkpo
             Result(
                 evaluation=evaluation.name,
                 against=known[other].name,
-                judge=judge,
+                judge=judging.called(session, evaluation.judge, judge),
                 rate=rate.rate,
                 low=rate.low,
                 high=rate.high,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from alignment.statistics import Outcome, win_rate
 from backend.checkpoints.models import Checkpoint
+from backend.evaluations import judging
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.said import PEOPLE, Said, query, scores
 from backend.home.schemas import WinRateLine
@@ -28,7 +29,7 @@ def best(session: Session, evaluation: Evaluation) -> WinRateLine | None:
         evaluation=evaluation.name,
         contestant=checkpoints[contestant].name,
         baseline=checkpoints[baseline].name,
-        judge=str(evaluation.judge.get("name", "people")),
+        judge=judging.called(session, evaluation.judge, str(evaluation.judge.get("name", "people"))),
         toy=checkpoints[contestant].toy,
         rate=rate.rate,
         low=rate.low,

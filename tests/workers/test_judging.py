@@ -131,7 +131,8 @@ def test_a_win_and_a_tie_disagree_too(researcher: Client, court: Court, body: Bo
     assert found["tables"][0]["pairs"][0]["win_rate"]["rate"] == 0.5
     assert found["tables"][0]["pairs"][0]["contradicted"] == PROMPTS
     assert matches(researcher, found, outcome="won") == matches(researcher, found, outcome="lost") == []
-    assert researcher.get("/api/v1/home").json()["evaluations"]["newest"][0]["rate"] == 0.5
+    line = researcher.get("/api/v1/home").json()["evaluations"]["newest"][0]
+    assert (line["rate"], line["judge"]) == (0.5, JUDGE)
 
 
 @pytest.mark.parametrize(
