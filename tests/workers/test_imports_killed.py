@@ -19,8 +19,8 @@ SLOW_WORKER = """
 import time
 from workers.tasks import imports
 write = imports._Reader._write
-def slow(reader):
-    write(reader)
+def slow(reader, batch):
+    write(reader, batch)
     print("written", flush=True)
     time.sleep(60)
 imports._Reader._write = slow

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -184,15 +185,18 @@ class _Reader:
         self.tally = tally
         self.writer = Writer(session, dataset)
         self.batch: list[Item] = []
+        self.writing: Future[None] | None = None
         self.kind: Kind | None = None
         self.next_pulse = 0.0
 
     def read(self, paths: Sequence[Path]) -> None:
-        """Read the files one after the other."""
-        for path in paths:
-            self._read(path, f"{path.name}: " if len(paths) > 1 else "")
-            self.bytes_before += path.stat().st_size
-        self._write()
+        """Read the files one after the other; a batch is written while the next one is read."""
+        with ThreadPoolExecutor(1, "writing") as self.beside:
+            for path in paths:
+                self._read(path, f"{path.name}: " if len(paths) > 1 else "")
+                self.bytes_before += path.stat().st_size
+            self._hand_over()
+            self._written()
         if not self.tally.good:
             raise NothingGood
         self.dataset.kind = self.kind or Kind.paired
@@ -208,7 +212,7 @@ class _Reader:
             elif isinstance(found, Item):
                 self.batch.append(found)
                 if len(self.batch) == BATCH:
-                    self._write()
+                    self._hand_over()
 
     def _other_kind(self, item: Item) -> RowError | None:
         """The first good row says what the dataset holds; a row of another kind is a bad row."""
@@ -219,17 +223,26 @@ class _Reader:
             return None
         return RowError(item.line, "responses", f"The rows before hold {NOUNS[self.kind.value]}; this one does not.")
 
-    def _write(self) -> None:
-        added = self.writer.add(self.batch)
+    def _hand_over(self) -> None:
+        """Have the batch written, once the one before is."""
+        self._written()
+        batch, self.batch = self.batch, []
+        self.writing = self.beside.submit(self._write, batch)
+
+    def _written(self) -> None:
+        if self.writing is not None:
+            self.writing.result()
+
+    def _write(self, batch: Sequence[Item]) -> None:
+        added = self.writer.add(batch)
         self.tally.good += len(added.ids)
         self.tally.doubled += len(added.doubled) + len(added.conflicting)
         for sentence, items in ((DOUBLED, added.doubled), (CONFLICT, added.conflicting)):
             for item in items:
                 self.tally.warn(sentence, item.line)
-        for item in self.batch:
+        for item in batch:
             for sentence in item.warnings:
                 self.tally.warn(sentence, item.line)
-        self.batch.clear()
 
     def fetched(self, bytes_here: int) -> None:
         """Rows of a hub, or of a packed file, arrive before they are read."""

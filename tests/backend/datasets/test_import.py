@@ -138,7 +138,7 @@ def test_cancel_before_and_during(researcher: Client, monkeypatch: pytest.Monkey
     waiting = start(researcher, lines([pair(1)]))
     assert researcher.post(f"{URL}/{waiting['id']}/cancel").json()["state"] == "cancelled"
 
-    running = start(researcher, lines([pair(n) for n in range(2_500)]))
+    running = start(researcher, lines([pair(n) for n in range(6_500)]))
     pulse = imports._pulse
 
     def cancel_then_pulse(import_id: Any, tally: imports.Tally) -> None:
