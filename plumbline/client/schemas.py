@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Answer(BaseModel):
     """Part of an answer.  Fields that a newer server adds are passed over."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)  # built when first read: quick to import
 
 
 Role = Literal["annotator", "researcher", "owner", "admin"]
