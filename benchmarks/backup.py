@@ -1,4 +1,4 @@
-"""Backup and restore of an instance of 1 GiB through the command line, and whether all rows and files came back."""
+"""Backup and restore of an instance of 1 GB through the command line, and whether all rows and files came back."""
 
 import hashlib
 import os
@@ -44,7 +44,7 @@ SELECT id, %s, 'hub', %s, false, 'LlamaForCausalLM', 1000000, false, true, false
 
 
 def measure() -> list[Figure]:
-    """One instance filled to 1 GiB of rows and weights that cannot be packed, backed up and restored elsewhere."""
+    """One instance filled to 1 GB of rows and weights that cannot be packed, backed up and restored elsewhere."""
     with tempfile.TemporaryDirectory(prefix="plumbline-backup-") as folder:
         here, there, archive = Path(folder) / "here", Path(folder) / "there", Path(folder) / "backup.tar"
         rows = fill(here)
@@ -53,9 +53,9 @@ def measure() -> list[Figure]:
         size = archive.stat().st_size
         brought, brought_memory = run("restore", str(archive), "--data", str(there))
         lost = len(set(before.items()) - set(digest(there).items()))
-    gib = f"{size / 2**30:.2f} GiB: {rows:,} rows and {CHECKPOINTS} checkpoints of {weights() / 2**20:.0f} MiB"
+    held = f"{size / 1e9:.2f} GB: {rows:,} rows and {CHECKPOINTS} checkpoints of {weights() / 2**20:.0f} MiB"
     return [
-        Figure("backup", made, "s", note=f"{gib}, command start to end"),
+        Figure("backup", made, "s", note=f"{held}, command start to end"),
         Figure("backup, bytes of the archive", size / made / 1e6, "MB/s"),
         Figure("backup, most memory", made_memory / 2**20, "MiB", note="of the command, without the database"),
         Figure("restore", brought, "s", note="the same, checked and loaded into a new database, indexes and keys too"),
@@ -78,7 +78,7 @@ def weights() -> int:
 
 
 def fill(folder: Path) -> int:
-    """Afterwards the folder holds an instance of about 1 GiB; how many rows it has."""
+    """Afterwards the folder holds an instance of about 1 GB; how many rows it has."""
     with Embedded(folder, valkey=False) as servers:
         migrate(servers.database_url)
         with database.connect(servers.database_url) as connection:
