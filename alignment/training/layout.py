@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from alignment.training import attention
+
 if TYPE_CHECKING:
     from alignment.training.encode import Encoded
 
@@ -50,22 +52,27 @@ def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: 
     source: list[int] = []
     target: list[int] = []
     lengths: list[int] = []
-    prompts: list[int] = []  # length of every segment; an example's prompt, then its responses
+    sizes: list[int] = []  # of every segment: an example's prompt, then its responses
     owners: list[int] = []
+    spans: list[tuple[slice, slice | None]] = []
     for number, example in enumerate(examples):
-        last = len(ids) + len(example.prompt) - 1
+        prompt = slice(len(ids), len(ids) + len(example.prompt))
         for segment, tokens in enumerate((example.prompt, *example.responses)):
             first, offset = len(ids), len(example.prompt) if segment else 0
             ids += tokens
             positions += range(offset, offset + len(tokens))
-            prompts.append(len(tokens))
+            sizes.append(len(tokens))
+            spans.append((slice(first, first + len(tokens)), prompt if segment else None))
             owners.append(number)
             if segment:
-                source += (last, *range(first, first + len(tokens) - 1))
+                source += (prompt.stop - 1, *range(first, first + len(tokens) - 1))
                 target += tokens
                 lengths.append(len(tokens))
     placed = torch.tensor(positions)
     counts = torch.tensor(lengths)
+    masks = _masks(torch.tensor(sizes), torch.tensor(owners), placed, windows, device)
+    for window, mask in masks.items() if device.type == "cpu" else ():
+        attention.divide(mask, spans, windowed=window is not None)
     return Layout(
         ids=torch.tensor([ids], device=device),
         positions=placed[None].to(device),
@@ -73,7 +80,7 @@ def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: 
         target=torch.tensor(target, device=device),
         response=torch.arange(len(lengths)).repeat_interleave(counts).to(device),
         lengths=counts.float().to(device),
-        masks=_masks(torch.tensor(prompts), torch.tensor(owners), placed, windows, device),
+        masks=masks,
     )
 
 

@@ -188,8 +188,8 @@ def build(spec: Spec, tokenizer: PreTrainedTokenizerBase, steps: int) -> tuple[L
     from accelerate import Accelerator
     from transformers import get_scheduler, set_seed
 
-    from alignment.training import structure
     from alignment.training.model import add_adapters, load_model, train_only_adapter_dropout
+    from alignment.training.rows import arrange
     from alignment.training.scorer import Scorer
     from alignment.training.step import Learner, Scoring
 
@@ -211,7 +211,7 @@ def build(spec: Spec, tokenizer: PreTrainedTokenizerBase, steps: int) -> tuple[L
     asked = spec.batch.tokens_per_pack
     tokens = auto_tokens(device.type) if asked == "auto" else asked
     padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
-    rows = structure.of(model.config, model.config._attn_implementation)
+    rows = arrange(model, device)
     scoring = Scoring(scorer, spec.objective, rows, padding, tokens, device)
     return Learner(scoring, accelerator, optimizer, schedule, parameters, chosen.max_grad_norm), model
 
@@ -269,8 +269,8 @@ def _noise_floor(
 
 def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedTokenizerBase) -> Scoring:
     """A scoring by another checkpoint.  Raises CheckpointRefused when it reads text differently."""
-    from alignment.training import structure
     from alignment.training.model import load_model, load_tokenizer
+    from alignment.training.rows import arrange
     from alignment.training.scorer import Scorer
 
     if load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
@@ -280,5 +280,5 @@ def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedToke
             "reference",
         )
     model = load_model(folder)
-    rows = structure.of(model.config, model.config._attn_implementation)
+    rows = arrange(model, scoring.device)
     return replace(scoring, scorer=Scorer(model, spec.precision).to(scoring.device), structure=rows)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from alignment.training import structure
+from alignment.training import attention, structure
 from alignment.training.step import Scoring, sequence_logps
+from alignment.training.structure import Structure
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from alignment.training.encode import Encoded
     from alignment.training.events import Events
 
@@ -26,6 +29,14 @@ EXACT_BF16, RELATIVE_BF16 = 0.1, 5e-3
 In bf16 a token's log-probability is rounded to about a hundredth, and the errors of a response add up like its square
 root of tokens; what a leak between examples changes is larger on the longest rows.
 """
+
+
+def arrange(model: PreTrainedModel, device: torch.device) -> Structure:
+    """How the model's rows may be laid out; on a CPU, where masks hide no work, it then attends part by part."""
+    rows = structure.of(model.config, model.config._attn_implementation)
+    if rows.shared and device.type == "cpu":
+        attention.use(model)
+    return rows
 
 
 def checked(

@@ -12,12 +12,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from alignment.objectives.batch import Role
 from alignment.objectives.dpo import DPO
-from alignment.training import layout, structure
+from alignment.training import attention, layout, structure
 from alignment.training.data import Pair
 from alignment.training.encode import Encoded
 from alignment.training.events import Events
 from alignment.training.model import add_adapters
-from alignment.training.rows import checked
+from alignment.training.rows import arrange, checked
 from alignment.training.scorer import Scorer
 from alignment.training.spec import LoraTuning
 from alignment.training.step import Scoring
@@ -147,15 +147,16 @@ def gradients(model: PreTrainedModel, value: Tensor) -> Tensor:
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
 
+@pytest.mark.parametrize("by_parts", [False, True], ids=["mask", "parts"])
 @pytest.mark.parametrize("name", SHARED)
-def test_a_shared_row_is_exact(name: str) -> None:
-    """Log-probabilities and gradients are those of sequences computed one by one."""
+def test_a_shared_row_is_exact(name: str, by_parts: bool) -> None:
+    """Log-probabilities and gradients are those of sequences computed one by one, under a mask or part by part."""
     kind, parts = SHARED[name]
     model = build(kind, parts)
-    rows = structure.of(model.config, model.config._attn_implementation)
     some = examples()
     expected = alone(model, some)
     slope = gradients(model, expected)
+    rows = arrange(model, CPU) if by_parts else structure.of(model.config, model.config._attn_implementation)
 
     found = Scorer(model, "fp32")(layout.shared(some, rows.distinct, CPU), rows).logps
 
@@ -185,12 +186,27 @@ def test_an_unknown_attention_does_not_share() -> None:
     assert not structure.of(build("llama", {}).config, "flash_attention_2").shared
 
 
+def test_attention_by_parts_leaves_everything_else_alone() -> None:
+    """Plain rows and generation give what they gave before, and no word of ours is saved with the model."""
+    model = build("llama", {})
+    ids = torch.tensor([[5, 6, 7, 8]])
+    greedy: Any = {"max_new_tokens": 8, "do_sample": False}
+    generate: Any = model.generate
+    before, written = model(ids).logits, generate(ids, **greedy)
+
+    arrange(model, CPU)
+
+    assert torch.equal(model(ids).logits, before)
+    assert torch.equal(generate(ids, **greedy), written)
+    assert attention.NAME not in json.dumps(model.config.to_dict())
+
+
 def test_adapters_share_too() -> None:
     """With LoRA the language model stands inside another; the same numbers come out."""
     adapted = add_adapters(build("llama", {}), LoraTuning(rank=4, alpha=4), Path("base"))
     for index, parameter in enumerate(parameter for parameter in adapted.parameters() if parameter.requires_grad):
         torch.nn.init.normal_(parameter, std=0.1 + index / 1000)
-    rows = structure.of(adapted.config, "sdpa")
+    rows = arrange(adapted, CPU)
     some = examples()
 
     found = Scorer(adapted, "fp32")(layout.shared(some, rows.distinct, CPU), rows).logps

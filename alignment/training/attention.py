@@ -1,0 +1,89 @@
+"""Attention over rows that examples share, part by part: no work is done for what a mask would hide.
+
+The masks of a layout carry their parts with them.  A model whose attention is ours looks for them there and computes
+each prompt by itself, then each response with its prompt; whatever comes without parts goes the usual way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NAME = "plumbline"
+_PARTS = "plumbline_parts"
+
+
+class Part(NamedTuple):
+    """Queries that see the same keys: their own span, after the span `before`; no mask means plain causality."""
+
+    span: slice
+    before: slice | None
+    mask: Tensor | None
+
+
+def divide(mask: Tensor, spans: list[tuple[slice, slice | None]], *, windowed: bool) -> None:
+    """Let the mask (1, 1, T, T) carry its parts: in order, the span of each segment and that of a response's prompt."""
+    parts = []
+    for span, before in spans:
+        own = mask[:, :, span, span]
+        if before is None:
+            parts.append(Part(span, None, own.contiguous() if windowed else None))
+        else:
+            parts.append(Part(span, before, torch.cat([mask[:, :, span, before], own], dim=3)))
+    setattr(mask, _PARTS, parts)
+
+
+def use(model: PreTrainedModel) -> None:
+    """Let the model attend by parts where a mask carries them; everything else it computes stays the same."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, _attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    model.set_attn_implementation(NAME)
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **settings: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """The attention that transformers calls: (1, H, T, D) each, of keys and values fewer heads; (1, T, H, D) back."""
+    from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+
+    parts: list[Part] | None = getattr(attention_mask, _PARTS, None)
+    if parts is None:
+        found: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, **settings
+        )
+        return found
+    groups = query.shape[1] // key.shape[1]
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    dropout, scale = settings.get("dropout", 0.0), settings.get("scaling")
+    done = []
+    for span, before, mask in parts:
+        keys, values = _seen(key, before, span), _seen(value, before, span)
+        bias = None if mask is None else mask.to(query.dtype)
+        done.append(
+            scaled_dot_product_attention(
+                query[:, :, span], keys, values, bias, dropout, is_causal=mask is None, scale=scale
+            )
+        )
+    return torch.cat(done, dim=2).transpose(1, 2).contiguous(), None
+
+
+def _seen(values: Tensor, before: slice | None, span: slice) -> Tensor:
+    if before is None:
+        return values[:, :, span]
+    if before.stop == span.start:
+        return values[:, :, before.start : span.stop]
+    return torch.cat([values[:, :, before], values[:, :, span]], dim=2)
