@@ -69,7 +69,7 @@ def _run(job: Job) -> None:
     except Refused as error:
         _end(job, State.failed, error.reason, error.remedy)
     except Exception:
-        log.exception("evaluation failed", evaluation=str(job.id))
+        log.exception("evaluation failed")
         _end(job, State.failed, "Something went wrong in the worker.", "The worker's log holds the cause; start anew.")
         raise
     else:
