@@ -8,7 +8,6 @@ from playwright.sync_api import Page, Request, expect
 from backend.accounts.models import Role
 from tests.browser.conftest import SignIn
 
-
 pytestmark = pytest.mark.browser
 LOADS_WITHIN = 45_000  # milliseconds
 
