@@ -114,6 +114,10 @@ class Settings(BaseSettings):
         return self.data / "checkpoints"
 
     @property
+    def references(self) -> Path:
+        return self.data / "references"
+
+    @property
     def logs(self) -> Path:
         return self.data / "logs"
 

@@ -16,7 +16,7 @@ def named(error: BaseException) -> TrainingError:
     """The named error that `error` amounts to."""
     if isinstance(error, TrainingError):
         return error
-    if _is_disk_full(error):
+    if is_disk_full(error):
         return disk_full()
     if _is_out_of_memory(error):
         return OutOfMemory(
@@ -48,7 +48,8 @@ def require_room(folder: Path, needed_bytes: int) -> None:
         )
 
 
-def _is_disk_full(error: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
+    """Whether the error is a full disk, in one of its forms."""
     if isinstance(error, OSError):
         return error.errno in FULL
     numbers = "|".join(map(str, FULL))

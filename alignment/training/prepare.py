@@ -5,13 +5,9 @@ What is cheap to refuse is refused first: the spec, the folders and the data bef
 
 from __future__ import annotations
 
-import gc
-import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignment.training import folder as folders
@@ -19,31 +15,20 @@ from alignment.training import mixture
 from alignment.training.batches import auto_tokens
 from alignment.training.data import read
 from alignment.training.encode import Encoder, Examples
-from alignment.training.errors import BadData, BadSpec, CheckpointRefused, TooFewExamples
+from alignment.training.errors import BadData, BadSpec, TooFewExamples
 from alignment.training.events import Events
 from alignment.training.schedule import total_steps
 from alignment.training.spec import LoraTuning, Spec
 from alignment.training.stop import Stop
 
 if TYPE_CHECKING:
-    from torch import Tensor, device
+    from torch import device
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from alignment.training.step import Learner, Scoring
+    from alignment.training.reference import Reference
+    from alignment.training.step import Learner
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Log-probabilities (K,) of each example's responses under the reference; None for one that no step takes."""
-
-    train: Sequence[Tensor | None]
-    validation: Sequence[Tensor]
-
-    def of(self, indices: Sequence[int]) -> list[Tensor]:
-        """Those of some training examples that the run takes."""
-        return [logps for index in indices if (logps := self.train[index]) is not None]
 
 
 @dataclass(frozen=True)
@@ -85,6 +70,7 @@ def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
     require_supported(spec)
     facts = folders.inspect(spec.checkpoint)
     from alignment.training.model import load_tokenizer
+    from alignment.training.reference import compute as reference_of
     from alignment.training.rows import checked
 
     tokenizer = load_tokenizer(spec.checkpoint)
@@ -100,7 +86,7 @@ def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
     if spec.precision == "bf16" and learner.scoring.device.type == "cpu":
         events.log("bf16 is slower than fp32 on most CPUs", "warning", field="precision")
     learner = replace(learner, scoring=checked(learner.scoring, examples.train, events, stop.check))
-    reference = compute_reference(spec, learner.scoring, tokenizer, examples, used, events, stop)
+    reference = reference_of(spec, learner.scoring, tokenizer, examples, used, events, stop)
     return Prepared(tokenizer, model, learner, examples, steps, reference)
 
 
@@ -214,71 +200,3 @@ def build(spec: Spec, tokenizer: PreTrainedTokenizerBase, steps: int) -> tuple[L
     rows = arrange(model, device)
     scoring = Scoring(scorer, spec.objective, rows, padding, tokens, device)
     return Learner(scoring, accelerator, optimizer, schedule, parameters, chosen.max_grad_norm), model
-
-
-def compute_reference(
-    spec: Spec,
-    scoring: Scoring,
-    tokenizer: PreTrainedTokenizerBase,
-    examples: Examples,
-    used: set[int],
-    events: Events,
-    stop: Stop,
-) -> Reference | None:
-    """What the reference thinks of every response, once; None when the objective compares with no reference."""
-    if spec.objective.needs.reference == "none":
-        return None
-    from alignment.training.rows import checked
-    from alignment.training.step import sequence_logps
-
-    started = time.monotonic()
-    events.log("computing the reference", examples=len(used) + len(examples.validation))
-    judge = scoring
-    if spec.reference is not None:
-        other = _other(spec, spec.reference, scoring, tokenizer)
-        judge = checked(other, examples.train, events, stop.check, of="the reference: ")
-    train: list[Tensor | None] = [None] * len(examples.train)
-    indices = sorted(used)
-    found = sequence_logps(judge, [examples.train[index] for index in indices], stop.check)
-    for index, logps in zip(indices, found, strict=True):
-        train[index] = logps
-    validation = sequence_logps(judge, examples.validation, stop.check)
-    seconds = round(time.monotonic() - started, 3)
-    floor = (
-        _noise_floor(spec, scoring, examples, dict(zip(indices, found, strict=True)), stop)
-        if spec.reference is None
-        else None
-    )
-    events.log("reference computed", seconds=seconds, noise_floor=floor)
-    del judge
-    gc.collect()
-    return Reference(train, validation)
-
-
-def _noise_floor(
-    spec: Spec, scoring: Scoring, examples: Examples, reference: dict[int, Tensor], stop: Stop
-) -> float | None:
-    """The largest log-ratio of the untrained policy over one batch, in nats: rounding, never learning."""
-    from alignment.training.step import sequence_logps
-
-    some = list(reference)[: spec.batch.examples_per_step]
-    again = sequence_logps(scoring, [examples.train[index] for index in some], stop.check)
-    floor = max(float((one - reference[index]).abs().max()) for one, index in zip(again, some, strict=True))
-    return floor if math.isfinite(floor) else None
-
-
-def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedTokenizerBase) -> Scoring:
-    """A scoring by another checkpoint.  Raises CheckpointRefused when it reads text differently."""
-    from alignment.training.model import load_model, load_tokenizer
-    from alignment.training.rows import arrange
-    from alignment.training.scorer import Scorer
-
-    if load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
-        raise CheckpointRefused(
-            "The reference has another tokenizer than the checkpoint, so their log-probabilities cannot be compared.",
-            "Choose a reference of the same family.",
-            "reference",
-        )
-    model = load_model(folder)
-    rows = arrange(model, scoring.device)
-    return replace(scoring, scorer=Scorer(model, spec.precision).to(scoring.device), structure=rows)

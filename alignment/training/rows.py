@@ -76,14 +76,19 @@ def _difference(scoring: Scoring, some: list[Encoded], check: Callable[[], None]
     """The largest difference between shared and plain log-probabilities, and what rounding would allow there."""
     check()
     together: Tensor = scoring.scores(some).logps.cpu()
-    alone = torch.cat(sequence_logps(replace(scoring, structure=structure.plain("")), some, check))
-    lengths = torch.tensor([float(len(answer)) for example in some for answer in example.responses])
-    if scoring.scorer.exact:
-        allowed = EXACT + RELATIVE * alone.abs()
-    else:
-        allowed = EXACT_BF16 * lengths.sqrt() + RELATIVE_BF16 * alone.abs()
+    apart = sequence_logps(replace(scoring, structure=structure.plain("")), some, check)
+    alone = torch.cat(apart)
     differences = (together - alone).abs()
     if not bool(differences.isfinite().all()):
         return math.nan, 0.0
-    worst = int((differences - allowed).argmax())
-    return float(differences[worst]), float(allowed[worst])
+    limits = torch.cat([allowed(scoring, logps, one) for logps, one in zip(apart, some, strict=True)])
+    worst = int((differences - limits).argmax())
+    return float(differences[worst]), float(limits[worst])
+
+
+def allowed(scoring: Scoring, logps: Tensor, example: Encoded) -> Tensor:
+    """By how much rounding may change the log-probabilities (K,) of an example's responses."""
+    if scoring.scorer.exact:
+        return EXACT + RELATIVE * logps.abs()
+    lengths = torch.tensor([float(len(answer)) for answer in example.responses])
+    return EXACT_BF16 * lengths.sqrt() + RELATIVE_BF16 * logps.abs()

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from alignment.training import kept
 from backend import storage, trace
 from backend import work as queued
 from backend.db import transaction
@@ -71,7 +72,8 @@ def train(run_id: uuid.UUID) -> None:
                 return
             log.info("run starts")
             command = [sys.executable, "-m", MODULE, str(folder)]
-            with Child(command, folder / OUTPUT, ENVIRONMENT | trace.environment()) as child:
+            references = {kept.PLACE: str(get_settings().references.absolute())}
+            with Child(command, folder / OUTPUT, ENVIRONMENT | references | trace.environment()) as child:
                 code, cause = _watch(run_id, folder, child, products)
             remove_unfinished(folder)
             _conclude(run_id, folder, code, cause, products)

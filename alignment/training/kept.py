@@ -1,0 +1,153 @@
+"""Log-probabilities that a reference has given, kept on disk for every later run on the same sequences.
+
+A file holds what one reference thinks: its name is a hash of its weights and of all that decides its numbers (dtype,
+rows, device, versions); within it each example is found by a hash of its token ids, so that template, truncation and
+snapshot need no names.  Files are read and replaced whole, under a lock, so that runs may share a folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alignment.training import folder as folders
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignment.training.encode import Encoded
+
+PLACE = "PLUMBLINE_REFERENCE_CACHE"
+FORM = 1  # of the file; a change makes other names
+WAIT_SECONDS = 0.2
+FORGOTTEN_SECONDS = 30 * 86_400
+KEY_BYTES = 16
+BLOCK = 1 << 22
+SHARDS = "*.safetensors"
+
+
+def place() -> Path | None:
+    """The folder that the environment names; None keeps nothing."""
+    named = os.environ.get(PLACE)
+    return Path(named) if named else None
+
+
+def key(example: Encoded) -> bytes:
+    """A hash of the prompt's and the responses' ids."""
+    digest = hashlib.blake2b(digest_size=KEY_BYTES)
+    for ids in (example.prompt, *example.responses):
+        digest.update(len(ids).to_bytes(8, "little"))
+        digest.update(array("q", ids).tobytes())
+    return digest.digest()
+
+
+def identity(checkpoint: Path, **facts: object) -> str:
+    """The name of what a checkpoint's weights give under the given facts."""
+    told = {
+        "form": FORM,
+        "weights": [[path.name, _digest(path)] for link in folders.base_chain(checkpoint) for path in _weights(link)],
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+        **facts,
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _weights(link: Path) -> list[Path]:
+    settings = [link / name for name in ("config.json", folders.ADAPTER) if (link / name).exists()]
+    return [*settings, *sorted(link.glob(SHARDS))]
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _forget(folder: Path) -> None:
+    """Remove what no run has used for a while."""
+    now = time.time()
+    for path in folder.glob(SHARDS):
+        if now - path.stat().st_mtime > FORGOTTEN_SECONDS:
+            path.unlink(missing_ok=True)
+
+
+class Kept:
+    """One reference's file in a cache folder."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _forget(folder)
+        self._path = folder / f"{name}.safetensors"
+        self._lock = folder / f"{name}.lock"
+
+    @contextmanager
+    def alone(self, check: Callable[[], None]) -> Iterator[None]:
+        """While nobody else computes for this file; `check` is called while waiting, and may raise."""
+        with self._lock.open("w") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    check()
+                    time.sleep(WAIT_SECONDS)
+            yield  # closing the file gives the lock back, however the process ends
+
+    def read(self) -> dict[bytes, Tensor]:
+        """Log-probabilities (K,) by the key of their example; nothing when there is no file, or a damaged one."""
+        import torch
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            os.utime(self._path)  # used: it stays
+            found = load_file(self._path)
+            keys, counts, logps = found["keys"], found["counts"], found["logps"]
+        except (OSError, SafetensorError, KeyError):
+            return {}
+        if (
+            keys.shape != (len(counts), KEY_BYTES)
+            or int(counts.sum()) != len(logps)
+            or not bool(logps.isfinite().all())
+        ):
+            return {}
+        names = keys.numpy().tobytes()
+        parts = torch.split(logps, counts.tolist())
+        return {names[place * KEY_BYTES : (place + 1) * KEY_BYTES]: part for place, part in enumerate(parts)}
+
+    def write(self, values: Mapping[bytes, Tensor]) -> None:
+        """Afterwards the file holds these values, all of them or, when writing fails, what it held before."""
+        import torch
+        from safetensors.torch import save_file
+
+        if not values:
+            return
+        keys = torch.frombuffer(bytearray(b"".join(values)), dtype=torch.uint8).view(-1, KEY_BYTES)
+        counts = torch.tensor([len(part) for part in values.values()], dtype=torch.int32)
+        partial = self._path.with_suffix(f".{os.getpid()}.partial")
+        try:
+            save_file({"keys": keys, "counts": counts, "logps": torch.cat(list(values.values()))}, partial)
+            partial.replace(self._path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def missing(keys: Sequence[bytes], known: Mapping[bytes, Tensor]) -> list[int]:
+    """Places of the keys that are not known, each key once."""
+    first: dict[bytes, int] = {}
+    for place, name in enumerate(keys):
+        if name not in known:
+            first.setdefault(name, place)
+    return list(first.values())

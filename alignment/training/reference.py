@@ -1,0 +1,157 @@
+"""What the reference thinks of every response: computed once, and kept for later runs."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alignment.training import kept
+from alignment.training.encode import Encoded, Examples
+from alignment.training.errors import CheckpointRefused
+from alignment.training.events import Events
+from alignment.training.failures import is_disk_full
+from alignment.training.model import load_model, load_tokenizer
+from alignment.training.rows import allowed, arrange, checked
+from alignment.training.scorer import Scorer
+from alignment.training.spec import Spec
+from alignment.training.step import Scoring, sequence_logps
+from alignment.training.stop import Stop
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+FEW = 16  # kept values that are computed again before the others are believed
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Log-probabilities (K,) of each example's responses under the reference; None for one that no step takes."""
+
+    train: Sequence[Tensor | None]
+    validation: Sequence[Tensor]
+
+    def of(self, indices: Sequence[int]) -> list[Tensor]:
+        """Those of some training examples that the run takes."""
+        return [logps for index in indices if (logps := self.train[index]) is not None]
+
+
+def compute(
+    spec: Spec,
+    scoring: Scoring,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Examples,
+    used: set[int],
+    events: Events,
+    stop: Stop,
+) -> Reference | None:
+    """What the reference thinks of every response that the run takes; None when the objective compares with none."""
+    if spec.objective.needs.reference == "none":
+        return None
+    started = time.monotonic()
+    indices = sorted(used)
+    wanted = [*(examples.train[index] for index in indices), *examples.validation]
+    keys = [kept.key(example) for example in wanted]
+    file = _file(spec, scoring)
+    with nullcontext() if file is None else file.alone(stop.check):
+        known = {} if file is None else file.read()
+        if known and spec.reference is None and not _holds(scoring, wanted, keys, known, stop):
+            events.log("the reference's kept log-probabilities do not fit this model: computing them anew", "warning")
+            known = {}
+        gone = kept.missing(keys, known)
+        if gone:
+            events.log("computing the reference", examples=len(gone), kept=len(wanted) - len(gone))
+            known |= _scored(spec, scoring, tokenizer, [wanted[place] for place in gone], events, stop)
+            _keep(file, known, events)
+    seconds = round(time.monotonic() - started, 3)
+    floor = None if spec.reference is not None else _noise_floor(spec, scoring, wanted, keys, known, stop)
+    events.log("reference computed" if gone else "reference found", seconds=seconds, noise_floor=floor)
+    train: list[Tensor | None] = [None] * len(examples.train)
+    for index, name in zip(indices, keys, strict=False):
+        train[index] = known[name]
+    return Reference(train, [known[name] for name in keys[len(indices) :]])
+
+
+def _file(spec: Spec, scoring: Scoring) -> kept.Kept | None:
+    folder = kept.place()
+    if folder is None:
+        return None
+    weights = str(next(scoring.scorer.model.parameters()).dtype) if spec.reference is None else "torch.float32"
+    source = spec.reference or spec.checkpoint
+    name = kept.identity(source, precision=spec.precision, weights_as=weights, device=scoring.device.type)
+    return kept.Kept(folder, name)
+
+
+def _scored(
+    spec: Spec,
+    scoring: Scoring,
+    tokenizer: PreTrainedTokenizerBase,
+    some: Sequence[Encoded],
+    events: Events,
+    stop: Stop,
+) -> dict[bytes, Tensor]:
+    judge = scoring
+    if spec.reference is not None:
+        judge = _other(spec, spec.reference, scoring, tokenizer)
+        judge = checked(judge, some, events, stop.check, of="the reference: ")
+    found = sequence_logps(judge, some, stop.check)
+    del judge
+    gc.collect()
+    return {kept.key(example): logps for example, logps in zip(some, found, strict=True)}
+
+
+def _keep(file: kept.Kept | None, known: Mapping[bytes, Tensor], events: Events) -> None:
+    """Write what is known, unless the disk is full: a run needs it no more than that."""
+    try:
+        if file is not None:
+            file.write(known)
+    except Exception as error:  # a full disk has many faces
+        if not is_disk_full(error):
+            raise
+        events.log("the reference's log-probabilities could not be kept: the disk is full", "warning")
+
+
+def _holds(
+    scoring: Scoring, wanted: Sequence[Encoded], keys: Sequence[bytes], known: Mapping[bytes, Tensor], stop: Stop
+) -> bool:
+    """Whether a few kept values are those that the model gives now, up to rounding."""
+    some = [place for place, name in enumerate(keys) if name in known][:FEW]
+    again = sequence_logps(scoring, [wanted[place] for place in some], stop.check)
+    return all(
+        bool(((one - known[keys[place]]).abs() <= allowed(scoring, one, wanted[place])).all())
+        for one, place in zip(again, some, strict=True)
+    )
+
+
+def _noise_floor(
+    spec: Spec,
+    scoring: Scoring,
+    wanted: Sequence[Encoded],
+    keys: Sequence[bytes],
+    known: Mapping[bytes, Tensor],
+    stop: Stop,
+) -> float | None:
+    """The largest log-ratio of the untrained policy over one batch, in nats: rounding, never learning."""
+    some = range(min(len(wanted), spec.batch.examples_per_step))
+    again = sequence_logps(scoring, [wanted[place] for place in some], stop.check)
+    floor = max(float((one - known[keys[place]]).abs().max()) for one, place in zip(again, some, strict=True))
+    return floor if math.isfinite(floor) else None
+
+
+def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedTokenizerBase) -> Scoring:
+    """A scoring by another checkpoint.  Raises CheckpointRefused when it reads text differently."""
+    if load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
+        raise CheckpointRefused(
+            "The reference has another tokenizer than the checkpoint, so their log-probabilities cannot be compared.",
+            "Choose a reference of the same family.",
+            "reference",
+        )
+    model = load_model(folder)
+    rows = arrange(model, scoring.device)
+    return replace(scoring, scorer=Scorer(model, spec.precision).to(scoring.device), structure=rows)

@@ -1,0 +1,215 @@
+"""One side of the engine's benchmark in a process of its own: the same pairs, in the same order, by us or by TRL.
+
+python -m benchmarks.engine_side FOLDER '{"side": "plumbline", …}' prints one line of JSON.  FOLDER holds `model` (a
+checkpoint with its tokenizer) and `pairs.json`: [prompt ids, chosen ids, rejected ids] each.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+import psutil
+
+LEARNING_RATE = 1e-5
+BETA = 0.1
+MIB = 2**20
+
+
+class Side(TypedDict):
+    """What to measure."""
+
+    side: Literal["plumbline", "plain", "trl"]
+    rows: int  # pairs in one forward pass of TRL; ours packs by tokens
+    lean: bool  # TRL without the metrics that no option turns off
+    cached: bool  # log-probabilities of the reference are given, and not part of the time
+    examples: int  # pairs in an optimizer step
+    steps: int  # the first of them warms up, and is not timed
+
+
+class Measured(TypedDict):
+    """What came of it: seconds of the timed steps together, values of every step, MiB above the loaded model."""
+
+    seconds: float
+    losses: list[float]
+    grad_norms: list[float]
+    mib: float
+
+
+Ids = tuple[list[int], list[int], list[int]]
+
+
+def pairs(folder: Path, side: Side) -> list[Ids]:
+    """As many pairs as the steps take."""
+    found: list[Ids] = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))
+    return found[: side["examples"] * side["steps"]]
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def ours(folder: Path, side: Side) -> Measured:
+    """Our loop as a run drives it: rows, reference, steps; the checks before a run are not timed."""
+    import torch
+    from accelerate import Accelerator
+
+    from alignment.objectives import State
+    from alignment.objectives.dpo import DPO
+    from alignment.training import structure
+    from alignment.training.batches import auto_tokens
+    from alignment.training.data import Pair
+    from alignment.training.encode import Encoded
+    from alignment.training.model import load_model
+    from alignment.training.rows import arrange
+    from alignment.training.scorer import Scorer
+    from alignment.training.step import Learner, Scoring, sequence_logps
+
+    model = load_model(folder / "model")
+    loaded = psutil.Process().memory_info().rss / MIB
+    device = torch.device("cpu")
+    plain = side["side"] == "plain"
+    rows = structure.plain("measured so") if plain else arrange(model, device)
+    tokens = auto_tokens("cpu")
+    scoring = Scoring(Scorer(model, "fp32"), DPO(beta=BETA), rows, 0, tokens, device)
+    parameters = list(model.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    learner = Learner(scoring, Accelerator(cpu=True), optimizer, schedule, parameters, 1.0)
+    pair = Pair("", "train", [], {}, {})
+    examples = [Encoded(pair, prompt, (chosen, rejected)) for prompt, chosen, rejected in pairs(folder, side)]
+    size = side["examples"]
+
+    def reference(some: Sequence[Encoded]) -> list[torch.Tensor]:
+        return sequence_logps(scoring, some, _nothing)
+
+    warm = reference(examples[:size])
+    began = time.perf_counter()
+    known = [*warm, *reference(examples[size:])]
+    seconds = 0.0 if side["cached"] else time.perf_counter() - began
+    losses, norms = [], []
+    for step in range(side["steps"]):
+        chosen = slice(step * size, step * size + size)
+        began = time.perf_counter()
+        values = learner.update(examples[chosen], known[chosen], State(step), _nothing)
+        seconds += time.perf_counter() - began if step else 0.0
+        losses.append(values["loss"])
+        norms.append(values["grad_norm"])
+    return Measured(seconds=seconds, losses=losses, grad_norms=norms, mib=peak_mib() - loaded)
+
+
+def _nothing() -> None:
+    pass
+
+
+def theirs(folder: Path, side: Side) -> Measured:
+    """TRL's trainer on the same ids in the same order, with everything off that can be."""
+    import datasets
+    from torch.utils.data import SequentialSampler
+    from transformers import AutoTokenizer, TrainerCallback
+
+    trainers: Any = importlib.import_module("trl.trainer.dpo_trainer")  # an extra that need not be there
+    configs: Any = importlib.import_module("trl.trainer.dpo_config")
+    if side["lean"]:
+        trainers.entropy_from_logits = lambda logits, *_, **__: logits.new_zeros(logits.shape[:-1])
+    some = pairs(folder, side)
+    columns: dict[str, list[Any]] = {
+        "prompt_ids": [pair[0] for pair in some],
+        "chosen_ids": [pair[1] for pair in some],
+        "rejected_ids": [pair[2] for pair in some],
+    }
+    if side["cached"]:
+        columns |= {"ref_chosen_logps": [-300.0] * len(some), "ref_rejected_logps": [-300.0] * len(some)}
+
+    same_order = {
+        "_prepare_dataset": lambda _, dataset, *__, **___: dataset,
+        "_get_train_sampler": lambda trainer, *_, **__: SequentialSampler(trainer.train_dataset),
+    }
+    watch = Watch(TrainerCallback)
+    trainer = type("SameOrder", (trainers.DPOTrainer,), same_order)(
+        model=str(folder / "model"),
+        args=configs.DPOConfig(**_options(side, folder)),
+        train_dataset=datasets.Dataset.from_dict(columns),
+        processing_class=AutoTokenizer.from_pretrained(folder / "model"),
+        callbacks=[watch.callback()],
+    )
+    loaded = psutil.Process().memory_info().rss / MIB
+    trainer.train()
+    logged = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
+    return Measured(
+        seconds=sum(watch.seconds[1:]),
+        losses=[float(entry["loss"]) for entry in logged],
+        grad_norms=[float(entry["grad_norm"]) for entry in logged],
+        mib=peak_mib() - loaded,
+    )
+
+
+class Watch:
+    """Times the steps of a trainer from outside."""
+
+    def __init__(self, kind: type) -> None:
+        self.seconds: list[float] = []
+        self._kind = kind
+        self._began = 0.0
+
+    def callback(self) -> Any:
+        """What the trainer calls at the beginning and the end of each step."""
+
+        def begin(_: Any, *__: Any, **___: Any) -> None:
+            self._began = time.perf_counter()
+
+        def end(_: Any, *__: Any, **___: Any) -> None:
+            self.seconds.append(time.perf_counter() - self._began)
+
+        return type("Timed", (self._kind,), {"on_step_begin": begin, "on_step_end": end})()
+
+
+def _options(side: Side, folder: Path) -> dict[str, Any]:
+    return {
+        "output_dir": str(folder / "trl"),
+        "per_device_train_batch_size": side["rows"],
+        "gradient_accumulation_steps": side["examples"] // side["rows"],
+        "max_steps": side["steps"],
+        "learning_rate": LEARNING_RATE,
+        "lr_scheduler_type": "constant",
+        "warmup_steps": 0,
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "beta": BETA,
+        "max_length": 100_000,
+        "report_to": "none",
+        "logging_strategy": "steps",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "eval_strategy": "no",
+        "disable_tqdm": True,
+        "gradient_checkpointing": False,
+        "bf16": False,
+        "use_cpu": True,
+        "dataloader_num_workers": 0,
+        "dataloader_drop_last": True,
+        "seed": 42,
+        "optim": "adamw_torch_fused",
+        "model_init_kwargs": {"dtype": "float32", "attn_implementation": "sdpa"},
+    }
+
+
+SIDES: dict[str, Callable[[Path, Side], Measured]] = {"plumbline": ours, "plain": ours, "trl": theirs}
+
+
+def main() -> None:
+    """Measure what the command line says."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "CI": "1"}
+    side: Side = json.loads(sys.argv[2])
+    print(json.dumps(SIDES[side["side"]](Path(sys.argv[1]), side)))
+
+
+if __name__ == "__main__":
+    main()

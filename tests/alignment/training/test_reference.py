@@ -1,0 +1,181 @@
+"""The reference is computed once for each sequence, and kept values are believed only where they fit."""
+
+import errno
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from alignment.training import kept, train
+from alignment.training.stop import Cancelled
+from tests.alignment.training.conftest import MakeSnapshot, MakeSpec
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which runs keep what references gave."""
+    folder = tmp_path / "references"
+    monkeypatch.setenv(kept.PLACE, str(folder))
+    return folder
+
+
+def logs(run: Path) -> list[dict[str, Any]]:
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    return [event for event in events if event["type"] == "log"]
+
+
+def computed(run: Path) -> list[int]:
+    """How many examples the reference was asked for, each time it was."""
+    return [event["examples"] for event in logs(run) if event["message"].startswith("computing the reference")]
+
+
+def losses(run: Path) -> list[float]:
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    return [event["values"]["loss"] for event in events if event["type"] == "step" and "loss" in event["values"]]
+
+
+def the_file(cache: Path) -> Path:
+    (found,) = cache.glob("*.safetensors")
+    return found
+
+
+def test_a_second_run_finds_what_the_first_computed(make_spec: MakeSpec, cache: Path, tmp_path: Path) -> None:
+    """Another objective and another seed on the same sequences ask the reference for nothing; numbers are the same."""
+    spec = make_spec(duration={"steps": 3})
+    train(spec, tmp_path / "one")
+    train(spec, tmp_path / "again")
+    train({**spec, "objective": {"name": "ipo_avg"}, "seed": 3}, tmp_path / "other")
+
+    assert computed(tmp_path / "one") == [16]
+    assert computed(tmp_path / "again") == computed(tmp_path / "other") == []
+    assert losses(tmp_path / "again") == losses(tmp_path / "one")
+    assert any(event["message"] == "reference found" for event in logs(tmp_path / "again"))
+
+
+def test_only_what_is_new_is_computed(make_spec: MakeSpec, cache: Path, tmp_path: Path) -> None:
+    """A longer run asks for the examples that the shorter one did not take, and the file then holds all of them."""
+    train(make_spec(duration={"steps": 1}), tmp_path / "short")
+    train(make_spec(duration={"steps": 3}), tmp_path / "long")
+
+    assert computed(tmp_path / "short") == [8]
+    assert computed(tmp_path / "long") == [8]
+    assert len(load_file(the_file(cache))["counts"]) == 16
+
+
+def test_other_weights_and_other_cuts_are_other_sequences(
+    make_spec: MakeSpec, cache: Path, tmp_path: Path, base: Path
+) -> None:
+    """Weights have files of their own; sequences that are cut elsewhere are not mistaken for each other."""
+    train(make_spec(), tmp_path / "one")
+    other = shutil.copytree(base, tmp_path / "other-weights")
+    weights = load_file(other / "model.safetensors")
+    save_file({name: value + 0.01 for name, value in weights.items()}, other / "model.safetensors", {"format": "pt"})
+
+    train(make_spec(checkpoint=str(other)), tmp_path / "other")
+    train(make_spec(length={"max_response_tokens": 2}), tmp_path / "cut")
+
+    assert len(list(cache.glob("*.safetensors"))) == 2
+    assert computed(tmp_path / "other") == [16]
+    assert computed(tmp_path / "cut") == [16]
+
+
+@pytest.mark.parametrize("harm", ["garbage", "counts", "nan", "names"])
+def test_a_damaged_file_is_computed_anew(make_spec: MakeSpec, cache: Path, tmp_path: Path, harm: str) -> None:
+    """Whatever is wrong with the file, the run has right numbers, and the file is whole afterwards."""
+    train(make_spec(), tmp_path / "one")
+    path = the_file(cache)
+    found = {name: values.clone() for name, values in load_file(path).items()}  # not a view of the file
+    if harm == "garbage":
+        path.write_bytes(b"\x10" * 100)
+    else:
+        counts, logps = found["counts"].clone(), found["logps"].clone()
+        if harm == "counts":
+            counts[0] += 1
+        elif harm == "nan":
+            logps[3] = float("nan")
+        save_file({"keys": found["keys"], "counts": counts, ("x" if harm == "names" else "logps"): logps}, path)
+
+    train(make_spec(), tmp_path / "again")
+
+    assert computed(tmp_path / "again") == [16]
+    assert losses(tmp_path / "again") == losses(tmp_path / "one")
+    torch.testing.assert_close(load_file(path)["logps"], found["logps"])
+
+
+def test_values_of_another_model_are_found_out(make_spec: MakeSpec, cache: Path, tmp_path: Path) -> None:
+    """Kept values that the model does not give are not believed, and it is said."""
+    train(make_spec(), tmp_path / "one")
+    found = load_file(the_file(cache))
+    save_file({**found, "logps": found["logps"] - 0.5}, the_file(cache))
+
+    train(make_spec(), tmp_path / "again")
+
+    assert losses(tmp_path / "again") == losses(tmp_path / "one")
+    assert any(event["level"] == "warning" and "do not fit" in event["message"] for event in logs(tmp_path / "again"))
+
+
+def test_another_reference_is_kept_too(make_spec: MakeSpec, cache: Path, tmp_path: Path, base: Path) -> None:
+    """A reference of its own is asked once as well; the second run does not even load it."""
+    reference = shutil.copytree(base, tmp_path / "reference")
+    spec = make_spec(reference=str(reference))
+    train(spec, tmp_path / "one")
+    train(spec, tmp_path / "again")
+
+    assert (computed(tmp_path / "one"), computed(tmp_path / "again")) == ([16], [])
+    assert losses(tmp_path / "again") == losses(tmp_path / "one")
+
+
+def test_a_full_disk_keeps_nothing_and_stops_no_run(
+    make_spec: MakeSpec, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run needs what its reference gave, not that it is kept; nothing half-written stays."""
+
+    def full(_: object, path: Path, *__: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+
+    kept.Kept(cache, "x")
+    with pytest.raises(OSError, match="No space"):
+        kept.Kept(cache, "x").write({b"k" * 16: torch.zeros(2)})
+
+    assert list(cache.glob("*.partial")) == list(cache.glob("*.safetensors")) == []
+    monkeypatch.setattr(kept.Kept, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    train(make_spec(), tmp_path / "run")
+    assert any("disk is full" in event["message"] for event in logs(tmp_path / "run"))
+
+
+def test_whoever_waits_for_a_file_can_be_stopped(cache: Path) -> None:
+    """Runs on the same data compute one after the other, and a cancelled one does not wait for its turn."""
+    asked = threading.Event()
+
+    def check() -> None:
+        if asked.is_set():
+            raise Cancelled
+        asked.set()
+
+    with kept.Kept(cache, "x").alone(lambda: None), pytest.raises(Cancelled), kept.Kept(cache, "x").alone(check):
+        pytest.fail("two at once")
+
+    with kept.Kept(cache, "x").alone(check):
+        pass
+
+
+def test_without_a_folder_nothing_is_kept(
+    make_spec: MakeSpec, make_snapshot: MakeSnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run on a machine that names no folder computes its reference and leaves nothing outside its own folder."""
+    monkeypatch.delenv(kept.PLACE, raising=False)
+    spec = make_spec(snapshots=[{"path": str(make_snapshot())}])
+    before = set(tmp_path.rglob("*"))
+
+    train(spec, tmp_path / "run")
+
+    assert all(path.is_relative_to(tmp_path / "run") for path in set(tmp_path.rglob("*")) - before)
+    assert computed(tmp_path / "run") == [16]
