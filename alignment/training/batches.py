@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from alignment.training.encode import Encoded
 
 AUTO_TOKENS_CPU = 512
-AUTO_TOKENS_ACCELERATOR = 2048
+AUTO_TOKENS_ACCELERATOR = 1536
 AT_ONCE = 512
 CHUNK_VALUES_CPU, CHUNK_ROWS_CPU = 2**21, 128
-CHUNK_VALUES_ACCELERATOR, CHUNK_ROWS_ACCELERATOR = 2**26, 1024
+CHUNK_VALUES_ACCELERATOR, CHUNK_ROWS_ACCELERATOR = 2**26, 512
 
 
 def order(examples: int, seed: int | str) -> Iterator[int]:

@@ -107,10 +107,13 @@ def test_unknown(
     assert not list(settings.checkpoints.glob(".*"))
 
 
-def test_off_line(hub: Manners, fetched: Callable[..., Fetch], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that must ask no hub says so and names the way without a hub."""
+def test_off_line(hub: Manners, researcher: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that must ask no hub says so and names the way without a hub, whatever the server was told."""
+    ask(researcher, hub_id="someone/tiny")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    row = fetched(hub_id="someone/tiny")
+    fetch.work()
+    with transaction() as session:
+        row = session.scalars(select(Fetch)).one()
 
     assert row.state == State.failed
     assert "HF_HUB_OFFLINE" in (row.reason or "")

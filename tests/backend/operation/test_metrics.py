@@ -172,6 +172,9 @@ def test_what_is_away_takes_nothing_else_with_it(
     assert not any(name == "plumbline_workers" for name, _ in found)
 
 
+TABLE = "plumbline_restoring"  # of restores: no metric
+
+
 def test_the_documentation_names_them_all(near: Near, settings: Settings) -> None:
     """docs/operation.md tells of exactly the metrics that there are; what a histogram is made of goes by its name."""
     page = (Path(__file__).parents[3] / "docs" / "operation.md").read_text()
@@ -180,4 +183,4 @@ def test_the_documentation_names_them_all(near: Near, settings: Settings) -> Non
     with presence.connect(settings.redis_url) as redis:
         presence.announce(redis, ("light",), beat=True)
     told = {re.sub(r"_(bucket|sum|count)$", "", name) for name, _ in read(near()) if name.startswith("plumbline_")}
-    assert set(re.findall(r"plumbline_[a-z_]*[a-z]", page)) == told
+    assert set(re.findall(r"plumbline_[a-z_]*[a-z]", page)) - {TABLE} == told
