@@ -5,6 +5,7 @@ import os
 import socket
 from typing import NamedTuple
 
+import psutil
 import redis
 
 PREFIX = "plumbline:worker:"
@@ -39,6 +40,14 @@ def announce(client: "redis.Redis", queues: tuple[str, ...], *, beat: bool) -> N
 def leave(client: "redis.Redis") -> None:
     """Say that this worker has ended.  Raises RedisError."""
     client.delete(PREFIX + name())
+
+
+def forget_dead(client: "redis.Redis") -> None:
+    """Remove those of this host whose process is gone: killed, they could not say goodbye.  Raises RedisError."""
+    here = f"{PREFIX}{socket.gethostname()}:"
+    for key in client.scan_iter(match=here + "*", count=1000):
+        if not psutil.pid_exists(int(key.removeprefix(here))):
+            client.delete(key)
 
 
 def workers(client: "redis.Redis") -> list[Worker]:

@@ -1,12 +1,13 @@
 """A worker tells that it is alive, from a thread of its main process: also while a run keeps everything else busy."""
 
+import contextlib
 import threading
 from typing import Any
 
 import redis
 import structlog
 
-from backend.presence import BEAT_SECONDS, announce, connect, leave
+from backend.presence import BEAT_SECONDS, announce, connect, forget_dead, leave
 from backend.settings import get_settings
 
 log = structlog.get_logger()
@@ -38,6 +39,8 @@ def end() -> None:
 
 def _tell(url: str, queues: tuple[str, ...], beat: bool) -> None:
     with connect(url) as client:
+        with contextlib.suppress(redis.RedisError):
+            forget_dead(client)
         while True:
             try:
                 announce(client, queues, beat=beat)

@@ -74,14 +74,15 @@ class RunPage {
     this.run = run;
     if (changed || moved) this.draw();
     if (changed) this.drawFacts();
-    this.tellReporter();
+    this.tellReporter(ended);
     if (ended) this.made.refresh();
     return over && !moved && this.run.state !== "lost" ? "done" : moved || changed;
   }
 
-  // Whether the program elsewhere is heard of, a few times a minute.
-  tellReporter() {
-    if (this.run.place !== "elsewhere" || performance.now() - (this.told ?? -Infinity) < REPORTER_MS) return;
+  // Whether the program elsewhere is heard of: a few times a minute, and once more when the run has ended.
+  tellReporter(ended = false) {
+    if (this.run.place !== "elsewhere") return;
+    if (!ended && performance.now() - (this.told ?? -Infinity) < REPORTER_MS) return;
     this.told = performance.now();
     this.reporter.refresh();
   }

@@ -1,5 +1,6 @@
 """Workers are seen while they live, and not for long after."""
 
+import subprocess
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backend.presence import Worker, connect, name, workers
+from backend.presence import Worker, connect, forget_dead, name, workers
 from backend.settings import Settings
 from workers import presence
 
@@ -37,6 +38,19 @@ def test_from_the_first_to_the_last_word(redis: Any) -> None:
     assert worker.silent_seconds < 60
     presence.end()
     assert await_workers(redis, 0) == []
+
+
+def test_the_killed_are_forgotten(redis: Any) -> None:
+    """A worker that was killed could not say goodbye: the next one on its host does. Other hosts' stay."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    host = name().rpartition(":")[0]
+    for one in (f"{host}:{gone.pid}", name(), "elsewhere:1"):
+        redis.set(f"plumbline:worker:{one}", '{"queues": ["light"], "beat": true}', ex=60)
+
+    forget_dead(redis)
+
+    assert {worker.name for worker in workers(redis)} == {name(), "elsewhere:1"}
 
 
 def test_what_else_lies_there_is_no_worker(redis: Any) -> None:
