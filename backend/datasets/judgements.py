@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
-from sqlalchemy import ARRAY, ColumnElement, String, Uuid, any_, cast, func, literal, select
+from sqlalchemy import ARRAY, ColumnElement, String, Uuid, cast, func, literal, select
 from sqlalchemy.orm import Session
 
 from alignment.formats import LabelFacts
@@ -60,8 +60,11 @@ _COLUMNS = (
 def of_items(session: Session, item_ids: Sequence[str], until: uuid.UUID | None = None) -> dict[str, list[Judgement]]:
     """The labels that count of each item, for walks through a whole dataset; with `until`, as they were when that label
     was the newest."""
-    wanted = Label.item_id == any_(cast(literal(f"{{{','.join(item_ids)}}}", String), ARRAY(Uuid)))
-    query = select(*_COLUMNS).where(wanted)
+    # a join, not "= ANY": Postgres would compare every label with every id where it does not know the ids beforehand
+    wanted = (
+        func.unnest(cast(literal(f"{{{','.join(item_ids)}}}", String), ARRAY(Uuid))).table_valued("id").render_derived()
+    )
+    query = select(*_COLUMNS).join(wanted, Label.item_id == wanted.c.id)
     rows: Iterable[Any] = session.execute(query if until is None else query.where(Label.id <= until))
     found: dict[str, list[Judgement]] = defaultdict(list)
     for id, item_id, value, *rest in rows:

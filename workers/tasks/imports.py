@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import structlog
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
@@ -34,6 +35,7 @@ log = structlog.get_logger()
 
 PULSE_SECONDS = 1.0
 KEPT_ERRORS = 1_000
+MANY = 1_000  # rows after which the database looks again at how many there are
 DOUBLED = "The same prompt and responses stand in the file already; the row was skipped."
 CONFLICT = "The same pair stands in the file already with the opposite choice; the row was skipped."
 
@@ -151,6 +153,8 @@ def _read_into_dataset(session: Session, import_id: uuid.UUID, tally: Tally) -> 
     reader = _Reader(session, row, dataset, tally)
     with sources.opened(upload, _token(upload), get_settings(), reader.fetched) as paths:
         reader.read(paths)
+    if tally.good >= MANY:  # else the first export after a first large import is planned for empty tables
+        session.execute(text("ANALYZE items, labels"))
     dataset.name = row.name
     session.flush()
     session.refresh(row, with_for_update=True)
