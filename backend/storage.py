@@ -225,11 +225,22 @@ def is_key(path: str) -> bool:
 
 def key_of(path: Path) -> str | None:
     """The key of an object that lies at `path` of this machine; None where nothing of the storage can lie."""
+    key = below(path)
+    return key if key is not None and fits(key) else None
+
+
+def below(path: Path) -> str | None:
+    """The path as seen from the folder of the storage; None outside of it, and where the storage is no folder."""
+    for root in roots():
+        if path.absolute().is_relative_to(root):
+            return path.absolute().relative_to(root).as_posix()
+    return None
+
+
+def roots() -> list[Path]:
+    """The folder of the storage by each of its names on this machine; none where the storage is a URL."""
     store = get_storage()
-    if not isinstance(store, FolderStore) or not path.absolute().is_relative_to(store.root):
-        return None
-    key = path.absolute().relative_to(store.root).as_posix()
-    return key if fits(key) else None
+    return list(dict.fromkeys((store.root, store.root.resolve()))) if isinstance(store, FolderStore) else []
 
 
 def local(path: str) -> Path:

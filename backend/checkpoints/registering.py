@@ -39,7 +39,7 @@ def register_folder(
     session: Session, project: Project, user: User, body: CheckpointIn, allowed: Sequence[Path]
 ) -> Checkpoint:
     """Register a folder inside an allowed root, in place.  Raises OutsideRoots, UnfitFolder, AlreadyRegistered."""
-    folder = roots.resolve(allowed, body.folder)
+    folder = roots.resolve(allowed, body.folder, service.owns(session, project))
     try:
         facts = folders.read_outside(folder)
     except Unfit as error:
@@ -59,12 +59,14 @@ def register_folder(
 
 
 def list_folders(session: Session, project: Project, allowed: Sequence[Path]) -> list[FolderOut]:
-    """What lies in the allowed roots: registered, fit to be registered, or unfit with the reason."""
+    """What lies in the allowed roots: registered, fit to be registered, or unfit with the reason; nothing that the
+    program keeps for another project."""
     paths = select(Checkpoint.path, Checkpoint.id).where(Checkpoint.project_id == project.id)
     known = {
         storage.shown(path) if storage.is_key(path) else path: row_id for path, row_id in session.execute(paths).all()
     }
-    return [_folder(folder, known.get(str(folder))) for folder in roots.candidates(allowed)]
+    found = roots.candidates(allowed, service.owns(session, project))
+    return [_folder(folder, known.get(str(folder))) for folder in found]
 
 
 def _folder(folder: Path, registered: uuid.UUID | None) -> FolderOut:

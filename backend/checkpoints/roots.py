@@ -1,26 +1,38 @@
 """The folders an admin allows: finding checkpoints in them, and turning what somebody asks for into one of them."""
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from backend import storage
 from backend.checkpoints.folder import looks_like_checkpoint
 from backend.errors import NotAllowed, NotFound
 from backend.paths import Linked, Outside, below
 
 DEPTH = 3
 MOST_FOLDERS = 500
+# Downloads and what runs wrote, whole or on their way.
+_KEPT = re.compile(r"(?:checkpoints|runs)/(?:\.arriving-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:/|$)")
+Own = Callable[[str], bool]
+"""Whether the project that asks has the checkpoint of this key."""
 
 
 class OutsideRoots(NotAllowed):
     title = "Folder not allowed"
 
 
-def resolve(roots: Sequence[Path], asked: str) -> Path:
+def others(folder: Path, own: Own) -> bool:
+    """Whether the program keeps the folder for a project that is not the one that asks: it names none of its own."""
+    kept = storage.below(folder)
+    return kept is not None and _KEPT.match(kept) is not None and not own(kept)
+
+
+def resolve(roots: Sequence[Path], asked: str, own: Own) -> Path:
     """The folder that `asked` names (a whole path, or one relative to a root), surely inside a root.
 
-    Raises OutsideRoots for anything else, whether it exists or not, so that nothing can be learned about other
-    folders; NotFound for what is missing inside a root.
+    Raises OutsideRoots for anything else and for what belongs to another project, whether it exists or not, so that
+    nothing can be learned about other folders; NotFound for what is missing inside a root.
     """
     remedy = "Choose a folder from the list, or let an admin add its parent to PLUMBLINE_CHECKPOINT_ROOTS."
     refused = OutsideRoots(
@@ -34,17 +46,22 @@ def resolve(roots: Sequence[Path], asked: str) -> Path:
         raise OutsideRoots(
             "A part of this path is a symbolic link.", field="folder", remedy="Copy the folder."
         ) from None
+    if any(others(place, own) for place in places):
+        raise refused
     for place in places:
         if os.path.isdir(place):  # noqa: PTH112
             return place
     raise NotFound("There is no such folder.", field="folder", remedy="Choose a folder from the list.")
 
 
-def candidates(roots: Sequence[Path]) -> Iterator[Path]:
-    """Folders inside the roots that look like checkpoints, none below another, at most `MOST_FOLDERS`."""
+def candidates(roots: Sequence[Path], own: Own) -> Iterator[Path]:
+    """Folders inside the roots that look like checkpoints, none below another and none of another project, at most
+    `MOST_FOLDERS`."""
     given = 0
     for root in roots:
         for folder in _walk(root.resolve(), DEPTH):
+            if others(folder, own):
+                continue
             if given == MOST_FOLDERS:
                 return
             given += 1

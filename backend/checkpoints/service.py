@@ -1,7 +1,7 @@
 """Checkpoints: registering, finding, listing, and what a run leaves behind."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from sqlalchemy import ColumnElement, exists, or_, select
@@ -236,6 +236,11 @@ def at(session: Session, project: Project, path: str) -> Checkpoint | None:
     return session.scalars(
         select(Checkpoint).where(Checkpoint.project_id == project.id, Checkpoint.path == path)
     ).first()
+
+
+def owns(session: Session, project: Project) -> Callable[[str], bool]:
+    """Tells whether the project has a checkpoint at a row's path."""
+    return lambda path: at(session, project, path) is not None
 
 
 def add(

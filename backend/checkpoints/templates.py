@@ -74,7 +74,7 @@ def try_out(session: Session, project: Project, body: TemplateCheckIn, allowed: 
     if body.checkpoint_id is not None:
         tokens = _tokens(places.outline(session, service.find(session, project, body.checkpoint_id)))
     elif body.folder is not None:
-        tokens = _tokens(roots.resolve(allowed, body.folder))
+        tokens = _tokens(roots.resolve(allowed, body.folder, service.owns(session, project)))
     return check(body.chat_template, tokens)
 
 

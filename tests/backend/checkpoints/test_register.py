@@ -2,11 +2,18 @@
 
 import json
 import pickle
+import shutil
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend.accounts.models import Role
+from backend.checkpoints.models import Checkpoint
+from backend.db import transaction
+from backend.projects.models import Project
 from backend.settings import Settings
 from tests.backend.checkpoints.conftest import Maker, config, header, weights
 from tests.conftest import Client
@@ -192,6 +199,36 @@ def test_relative_to_root(researcher: Client, make_folder: Maker, asked: str) ->
 
     assert [row["folder"] for row in researcher.get("/api/v1/checkpoint-folders").json()["items"]] == [str(folder)]
     assert register(researcher, asked)["status"] == 201
+
+
+@pytest.mark.parametrize("where", ["checkpoints/{}", "runs/{}/checkpoints/7", "checkpoints/.arriving-{}"])
+def test_what_is_kept_for_another_project(
+    make_client: Callable[..., Client],
+    make_folder: Maker,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    """Downloads and products of runs lie below a root, too: for other projects they are not there."""
+    monkeypatch.setattr(settings, "checkpoint_roots", (settings.data,))
+    key = where.format(uuid.uuid4())
+    place = settings.data / key
+    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder("fetched").rename(place)
+    with transaction() as session:
+        other = Project(name="Elsewhere")
+        session.add(other)
+        session.flush()
+        whole = {"name": "Gated", "source": "hub", "architecture": "Llama", "parameters": 48}
+        session.add(Checkpoint(project_id=other.id, path=key, **whole))
+    theirs, stranger = make_client(Role.researcher, project=other), make_client(Role.researcher)
+
+    assert stranger.get("/api/v1/checkpoint-folders").json()["items"] == []
+    assert register(stranger, place) == register(stranger, "/etc")
+    asked = {"chat_template": "{{ messages }}", "folder": str(place)}
+    assert stranger.post("/api/v1/chat-templates/check", json=asked).status_code == 403
+    assert ".arriving" in key or register(theirs, place)["title"] == "Already registered"
+    shutil.rmtree(place)
 
 
 def test_same_answer_for_missing_and_forbidden(researcher: Client, root: Path) -> None:
