@@ -26,7 +26,7 @@ STAYS = (
     "Items that arena matches have become in a dataset, with their prompts.",
     "Names of annotators and reasons that came in imported files: they belong to no account.",
     "Names that people gave to datasets, runs and evaluations, if they contain somebody's name.",
-    "Files that were exported or downloaded, and backups made before now.",
+    "Files that were exported or downloaded, backups made before now, and copies of rows that upgrades made.",
     "That something was done, in the audit log: without address and, where it told of the person, without name.",
 )
 
@@ -80,7 +80,7 @@ def erase(session: Session, admin: User, user: User, body: EraseIn) -> ErasedOut
         removed[name] = _done(session, statement)
     if body.judgements == "delete":
         removed["verdicts"] = _done(session, delete(Verdict).where(Verdict.annotator_id == user.id))
-        datasets = session.scalars(select(Label.dataset_id).where(Label.annotator_id == user.id).distinct()).all()
+        datasets = tallies.hold(session, user.id)
         removed["labels"] = _done(session, delete(Label).where(Label.annotator_id == user.id))
         tallies.recount(session, datasets)
     if body.free_text == "delete":

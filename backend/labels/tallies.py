@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from backend.datasets.models import Item
+from backend.datasets.models import Dataset, Item
 from backend.labels.models import Label, Tally
 
 MANY = 100  # rows of a dataset that are left lying
+LOCK = 0x54616C6C  # advisory lock key, "Tall"
 SETTLE = text("""
 WITH many AS (
     SELECT dataset_id FROM tallies GROUP BY dataset_id HAVING count(*) - count(DISTINCT (annotator_id, source)) > :many
@@ -29,7 +30,7 @@ RECOUNT = text("""
 WITH gone AS (
     DELETE FROM tallies WHERE dataset_id = ANY(:datasets)
 ), own AS (
-    SELECT *, coalesce(annotator_id::text, value ->> 'annotator', id::text) AS who
+    SELECT *, coalesce(annotator_id, id) AS who
     FROM labels WHERE dataset_id = ANY(:datasets)
 ), newest AS (
     SELECT DISTINCT ON (item_id, who) * FROM own ORDER BY item_id, who, version DESC
@@ -158,15 +159,33 @@ def sources(session: Session, dataset_id: uuid.UUID) -> dict[str, int]:
     return {row[0]: row[1] for row in session.execute(query)}
 
 
+def hold(session: Session, user_id: uuid.UUID) -> Sequence[uuid.UUID]:
+    """The datasets that hold labels of a person, to be counted anew once those are gone.
+
+    Until the transaction ends nobody adds to these datasets or judges those items: what was counted beside a label
+    that is about to go would be counted wrong.
+    """
+    own = Label.annotator_id == user_id
+    among = select(Label.dataset_id).where(own)
+    datasets = select(Dataset.id).where(Dataset.id.in_(among)).order_by(Dataset.id).with_for_update(key_share=True)
+    found = session.scalars(datasets).all()
+    items = select(Item.id).where(Item.id.in_(select(Label.item_id).where(own))).order_by(Item.id)
+    session.execute(items.with_for_update(key_share=True))
+    return found
+
+
 def recount(session: Session, dataset_ids: Sequence[uuid.UUID]) -> None:
     """Count all that is kept of these datasets anew, after rows came or went by another way than one by one.
 
     Objects that the session has read before stay as they are.
     """
     session.flush()
+    # Sums that are being written are not seen yet: they would stay beside the new ones.
+    session.execute(select(func.pg_advisory_xact_lock(LOCK)))
     session.execute(RECOUNT, {"datasets": list(dataset_ids)})
 
 
 def settle(session: Session) -> None:
-    """Add up the rows of datasets that have many."""
-    session.execute(SETTLE, {"many": MANY})
+    """Add up the rows of datasets that have many, unless some are just being counted anew."""
+    if session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+        session.execute(SETTLE, {"many": MANY})

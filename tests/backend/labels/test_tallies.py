@@ -96,6 +96,8 @@ def test_new_items(make_client: MakeClient) -> None:
         [LabelFacts({"skip": "unsure"})],
         [LabelFacts({"strength": 1}, "vote", own), LabelFacts({"strength": 1}, "judge")],
         [LabelFacts({"skip": "unsure"}, "person", own)],
+        [LabelFacts({"skip": "unsure", "annotator": "w1"}), LabelFacts({"strength": 1, "annotator": "w1"})],
+        [LabelFacts({"strength": 1, "annotator": "w2"}), LabelFacts({"skip": "unsure", "annotator": "w2"})],
         [],
     ]
     with transaction() as session:
@@ -111,11 +113,11 @@ def test_new_items(make_client: MakeClient) -> None:
 
     found = kept(dataset, [person])
     assert found[1:] == (
-        [False, False, True, False, False],
-        {"import": 3, "vote": 1, "judge": 1, "person": 1},
-        [tallies.Counts(2, 1, 1)],
+        [False, False, True, False, False, False, False],
+        {"import": 7, "vote": 1, "judge": 1, "person": 1},
+        [tallies.Counts(4, 1, 1)],
     )
-    assert sum(found[0].values()) == 5
+    assert sum(found[0].values()) == 7
     assert found == recounted(dataset, [person])
 
 
@@ -136,6 +138,52 @@ def test_adding_up(annotator: Client, make_pairs: MakePairs) -> None:
         rows = dict(session.execute(select(Tally.dataset_id, func.count()).group_by(Tally.dataset_id)).all())
     assert rows[dataset] <= 4 < tallies.MANY
     assert rows[other] == 3
+
+
+def test_counting_anew_while_the_sweep_adds_up(
+    annotator: Client, make_pairs: MakePairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums that the sweep is just writing are not counted a second time beside what counting anew finds."""
+    monkeypatch.setattr(tallies, "MANY", 0)
+    dataset = make_pairs(2)
+    (card,) = take(annotator, dataset)
+    for _ in range(3):
+        send(annotator, card)
+    before = kept(dataset, [annotator])
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as session:
+            tallies.settle(session)
+            counting = pool.submit(recounted, dataset, [annotator])
+            with pytest.raises(TimeoutError):
+                counting.result(0.5)
+        assert counting.result(30) == before
+
+
+def test_judging_beside_labels_that_go(
+    annotator: Client, admin: Client, make_client: MakeClient, make_pairs: MakePairs
+) -> None:
+    """Somebody judges an item at the moment when another's labels of it are removed: their judgement is counted."""
+    dataset = make_pairs(2)
+    (card,) = take(annotator, dataset)
+    send(annotator, card)
+    other = make_client(Role.annotator)
+    wanted = {"confirm": annotator.user.name, "judgements": "delete", "free_text": "delete"}
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as session:
+            item = session.get_one(Item, uuid.UUID(card["item_id"]))
+            service.add_vote(
+                session, item, {"strength": 1}, annotator_id=other.user.id, verdict_id=uuid.uuid4(), swapped=False
+            )
+            erasing = pool.submit(admin.post, f"/api/v1/users/{annotator.user.id}/erase", json=wanted)
+            with pytest.raises(TimeoutError):
+                erasing.result(0.5)
+        assert erasing.result(30).status_code == 200
+
+    found = kept(dataset, [other])
+    assert found[3] == [tallies.Counts(2, 1, 1)]
+    assert found == recounted(dataset, [other])
 
 
 def test_many_at_once(make_client: MakeClient, make_pairs: MakePairs) -> None:
