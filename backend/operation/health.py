@@ -69,21 +69,26 @@ class Readiness:
     def __init__(self, parts: dict[str, Look]) -> None:
         self._parts = parts
         self._busy: set[str] = set()
+        self._one = anyio.Lock()
         self._missing: list[str] = []
         self._at: float | None = None
 
     async def missing(self) -> list[str]:
         """The names of the parts that do not answer in time."""
-        if self._at is None or time.monotonic() - self._at > FRESH_SECONDS:
-            found: dict[str, bool] = {}
-            async with anyio.create_task_group() as looks:
-                for name in self._parts:
-                    looks.start_soon(self._look, name, found)
-            missing = [name for name in self._parts if not found.get(name, False)]
-            if missing != self._missing:
-                log.warning("readiness changed", missing=missing)
-            self._missing, self._at = missing, time.monotonic()
-        return self._missing
+        async with self._one:  # whoever asks meanwhile gets what this look finds
+            if self._at is None or time.monotonic() - self._at > FRESH_SECONDS:
+                await self._look_at_all()
+            return self._missing
+
+    async def _look_at_all(self) -> None:
+        found: dict[str, bool] = {}
+        async with anyio.create_task_group() as looks:
+            for name in self._parts:
+                looks.start_soon(self._look, name, found)
+        missing = [name for name in self._parts if not found.get(name, False)]
+        if missing != self._missing:
+            log.warning("readiness changed", missing=missing)
+        self._missing, self._at = missing, time.monotonic()
 
     async def _look(self, name: str, found: dict[str, bool]) -> None:
         """A look that hangs is left behind, and until it has ended no second one is begun."""

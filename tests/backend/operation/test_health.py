@@ -63,6 +63,30 @@ def test_many_who_ask_cost_one_look() -> None:
     assert len(looks) == 1
 
 
+def test_who_asks_during_a_look_gets_its_answer() -> None:
+    """Several probes at the same moment: nobody is told that a part is missing which is just being looked at."""
+    looks, found = [], list[list[str]]()
+
+    def look() -> bool:
+        looks.append(1)
+        time.sleep(0.2)
+        return True
+
+    parts = Readiness({"database": look, "storage": look})
+
+    async def ask() -> None:
+        found.append(await parts.missing())
+
+    async def all_at_once() -> None:
+        async with anyio.create_task_group() as probes:
+            for _ in range(5):
+                probes.start_soon(ask)
+
+    anyio.run(all_at_once)
+    assert found == [[]] * 5
+    assert len(looks) == 2
+
+
 def test_a_part_that_hangs_is_missing_and_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer comes in time though a look does not come back, and no second look waits behind it."""
     monkeypatch.setattr(health, "SECONDS", 0.2)
