@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from backend.db import Base, ProjectRow
 from backend.work import Work
 
+REMOVED = "removed"  # the error of an answer that a retention rule deleted
 NULLABLE_JSON = JSONB(none_as_null=True)
 
 

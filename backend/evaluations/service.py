@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select
+from sqlalchemy import exists, insert, or_, select
 from sqlalchemy.orm import Session
 
 from backend import paging
@@ -13,7 +13,7 @@ from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, Invalid, NotFound
 from backend.evaluations import arena, contestants, judging, prompts
-from backend.evaluations.models import Evaluation, Match
+from backend.evaluations.models import REMOVED, Evaluation, Match
 from backend.evaluations.prompts import Drawn
 from backend.evaluations.said import ORDERS
 from backend.evaluations.schemas import CheckpointBrief, EvaluationIn, EvaluationOut, SizeOut
@@ -35,6 +35,10 @@ class TooManyMatches(Invalid):
 
 class NotStopped(Conflict):
     title = "Not stopped"
+
+
+class AnswersGone(Conflict):
+    title = "Answers gone"
 
 
 class Checked(NamedTuple):
@@ -173,11 +177,16 @@ def _out(evaluation: Evaluation, known: dict[uuid.UUID, Checkpoint]) -> Evaluati
 def resume(session: Session, evaluation: Evaluation) -> Evaluation:
     """Queue an evaluation that failed or was cancelled once more; answers and verdicts that are there stay.
 
-    Raises NotStopped.
+    Raises NotStopped; AnswersGone when a retention rule has deleted answers, which would count as failures.
     """
     if evaluation.state not in (State.failed, State.cancelled):
         raise NotStopped(
             f"This evaluation is {evaluation.state}.", remedy="Only one that failed or was cancelled can go on."
+        )
+    gone = or_(*(side["error"].astext == REMOVED for side in (Match.response_a, Match.response_b)))
+    if session.scalar(select(exists().where(Match.evaluation_id == evaluation.id, gone))):
+        raise AnswersGone(
+            "A retention rule of the project has deleted its answers.", remedy="Launch a new evaluation like it."
         )
     evaluation.state, evaluation.stop_requested, evaluation.attempts = State.queued, False, 0
     evaluation.reason = evaluation.remedy = evaluation.finished_at = None

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from backend import storage
 from backend.checkpoints.models import Checkpoint, Source
 from backend.checkpoints.service import referred_to
 from backend.evaluations.models import Evaluation, Match, MatchItem
@@ -23,7 +24,9 @@ GIVEN_UP = (State.failed, State.cancelled)
 def free(checkpoint_id: uuid.UUID | None = None) -> Select[Checkpoint]:
     """Weights of runs that nothing refers to and nobody has pinned; of one checkpoint, whether it is one."""
     other = aliased(Checkpoint)
-    shared = select(other.id).where(other.path == Checkpoint.path, other.id != Checkpoint.id).exists()
+    # Registered from a folder, the same weights have the path of their place instead of the key.
+    names = [Checkpoint.path, *(literal(f"{root}/") + Checkpoint.path for root in storage.roots())]
+    shared = select(other.id).where(other.path.in_(names), other.id != Checkpoint.id).exists()
     found = select(Checkpoint).where(
         Checkpoint.source == Source.run,
         Checkpoint.removed_at.is_(None),
@@ -107,18 +110,22 @@ def old_exports(session: Session, project_id: uuid.UUID, days: int) -> Sequence[
 def old_answers(project_id: uuid.UUID, days: int) -> list[ColumnElement[bool]]:
     """Conditions on matches: those of the arena, and of evaluations that ended without a report, whose answers are so
     old and have become nobody's item."""
-    unfinished = select(Evaluation.id).where(
+    arena = Match.evaluation_id.is_(None) & Match.state.in_(ENDED) & (Match.finished_at < before(days))
+    return [
+        Match.project_id == project_id,
+        or_(arena, Match.evaluation_id.in_(unfinished(project_id, days))),
+        or_(Match.response_a.has_key("content"), Match.response_b.has_key("content")),
+        ~select(MatchItem.match_id).where(MatchItem.match_id == Match.id).exists(),
+    ]
+
+
+def unfinished(project_id: uuid.UUID, days: int) -> Select[uuid.UUID]:
+    """Evaluations that ended without a report so many days ago."""
+    return select(Evaluation.id).where(
         Evaluation.project_id == project_id,
         Evaluation.state.in_((*GIVEN_UP, State.lost)),
         Evaluation.finished_at < before(days),
     )
-    arena = Match.evaluation_id.is_(None) & Match.state.in_(ENDED) & (Match.finished_at < before(days))
-    return [
-        Match.project_id == project_id,
-        or_(arena, Match.evaluation_id.in_(unfinished)),
-        or_(Match.response_a.has_key("content"), Match.response_b.has_key("content")),
-        ~select(MatchItem.match_id).where(MatchItem.match_id == Match.id).exists(),
-    ]
 
 
 def before(days: int) -> datetime:

@@ -14,7 +14,7 @@ from backend import storage
 from backend.accounts.models import User
 from backend.audit import service as audit
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations.models import Match
+from backend.evaluations.models import REMOVED, Match
 from backend.exports import service as exports
 from backend.exports.models import Export
 from backend.projects.models import Project
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 EVERY = timedelta(days=1)
 SHOWN = 10
-GONE = {"error": "removed", "detail": "The answer was deleted by a retention rule of the project."}
+GONE = {"error": REMOVED, "detail": "The answer was deleted by a retention rule of the project."}
 
 Deed = Callable[[Session], object]
 
@@ -190,7 +190,11 @@ def remove_export(session: Session, export_id: uuid.UUID, rule: str) -> bool:
 
 
 def remove_answers(session: Session, project_id: uuid.UUID, days: int, rule: str) -> int:
-    """Afterwards matches are without the answers that are so old; returns how many. Prompts and verdicts stay."""
+    """Afterwards matches are without the answers that are so old; returns how many. Prompts and verdicts stay.
+
+    Evaluations that are just being resumed keep theirs, and the others cannot be resumed until it is done.
+    """
+    session.execute(choosing.unfinished(project_id, days).with_for_update())
     old = update(Match).where(*choosing.old_answers(project_id, days)).values(response_a=GONE, response_b=GONE)
     count = len(session.scalars(old.returning(Match.id)).all())
     if count:

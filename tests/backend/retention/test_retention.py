@@ -252,7 +252,8 @@ def test_what_something_refers_to_stays(researcher: Client, world: World, tmp_pa
         other = Project(name="Elsewhere")
         session.add(other)
         session.flush()
-        session.add(Checkpoint(project_id=other.id, **child, path=session.get_one(Checkpoint, shared).path))
+        key = session.get_one(Checkpoint, shared).path
+        session.add(Checkpoint(project_id=other.id, **child, path=str(world.settings.data.absolute() / key)))
     run = loop.add_run(world.user, world.base, world.dataset)
     with transaction() as session:
         session.execute(update(Run).where(Run.id == run.id).values(checkpoint_id=started))
@@ -324,6 +325,8 @@ def test_answers_without_labels_and_reports_go(researcher: Client, world: World)
     assert [event.detail["matches"] for event in events] == [2]
     assert researcher.get("/api/v1/arena/tally").json() == tally
     assert researcher.get(f"/api/v1/evaluations/{failed.id}/matches").json()["items"][0]["a"]["error"]
+    refused = researcher.post(f"/api/v1/evaluations/{failed.id}/resume")  # its answers would count as failures
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/AnswersGone")
     apply(answers_days=39)
     assert researcher.post(f"{URL}/preview", json={"answers_days": 39}).json()["count"] == 0
 
