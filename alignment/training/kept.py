@@ -14,7 +14,7 @@ import os
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ FORGOTTEN_SECONDS = 30 * 86_400
 KEY_BYTES = 16
 BLOCK = 1 << 22
 SHARDS = "*.safetensors"
+PARTIAL = ".partial"
 
 
 def place() -> Path | None:
@@ -76,11 +77,12 @@ def _digest(path: Path) -> str:
 
 
 def _forget(folder: Path) -> None:
-    """Remove what no run has used for a while."""
+    """Remove what no run has used for a while, and what killed ones have left half-written."""
     now = time.time()
-    for path in folder.glob(SHARDS):
-        if now - path.stat().st_mtime > FORGOTTEN_SECONDS:
-            path.unlink(missing_ok=True)
+    for path in (*folder.glob(SHARDS), *folder.glob(f"*{PARTIAL}")):
+        with suppress(FileNotFoundError):  # another run is forgetting it
+            if now - path.stat().st_mtime > FORGOTTEN_SECONDS:
+                path.unlink()
 
 
 class Kept:
@@ -136,7 +138,7 @@ class Kept:
             return
         keys = torch.frombuffer(bytearray(b"".join(values)), dtype=torch.uint8).view(-1, KEY_BYTES)
         counts = torch.tensor([len(part) for part in values.values()], dtype=torch.int32)
-        partial = self._path.with_suffix(f".{os.getpid()}.partial")
+        partial = self._path.with_suffix(f".{os.getpid()}{PARTIAL}")
         try:
             save_file({"keys": keys, "counts": counts, "logps": torch.cat(list(values.values()))}, partial)
             partial.replace(self._path)

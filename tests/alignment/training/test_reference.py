@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -149,6 +150,21 @@ def test_a_full_disk_keeps_nothing_and_stops_no_run(
     monkeypatch.setattr(kept.Kept, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     train(make_spec(), tmp_path / "run")
     assert any("disk is full" in event["message"] for event in logs(tmp_path / "run"))
+
+
+def test_what_nobody_used_is_forgotten(cache: Path) -> None:
+    """Old files go, half-written ones too; one that another run is just removing stops nobody."""
+    cache.mkdir()
+    old, half, used = (cache / name for name in ("old.safetensors", "killed.7.partial", "used.safetensors"))
+    for path in (old, half, used):
+        path.write_bytes(b"")
+    for path in (old, half):
+        os.utime(path, (0, 0))
+    (cache / "going.safetensors").symlink_to(cache / "gone")
+
+    kept.Kept(cache, "x")
+
+    assert [path.exists() for path in (old, half, used)] == [False, False, True]
 
 
 def test_whoever_waits_for_a_file_can_be_stopped(cache: Path) -> None:
