@@ -225,15 +225,10 @@ def is_key(path: str) -> bool:
 
 def key_of(path: Path) -> str | None:
     """The key of an object that lies at `path` of this machine; None where nothing of the storage can lie."""
-    key = below(path)
-    return key if key is not None and fits(key) else None
-
-
-def below(path: Path) -> str | None:
-    """The path as seen from the folder of the storage; None outside of it, and where the storage is no folder."""
     for root in roots():
         if path.absolute().is_relative_to(root):
-            return path.absolute().relative_to(root).as_posix()
+            key = path.absolute().relative_to(root).as_posix()
+            return key if fits(key) else None
     return None
 
 

@@ -9,11 +9,14 @@ from backend import storage
 from backend.checkpoints.folder import looks_like_checkpoint
 from backend.errors import NotAllowed, NotFound
 from backend.paths import Linked, Outside, below
+from backend.settings import get_settings
 
 DEPTH = 3
 MOST_FOLDERS = 500
-# Downloads and what runs wrote, whole or on their way.
-_KEPT = re.compile(r"(?:checkpoints|runs)/(?:\.arriving-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:/|$)")
+# Downloads, whole or on their way; what runs and exports wrote; copies and views of all that.
+_KEPT = re.compile(
+    r"checkpoints/(?:\.arriving-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:/|$)|(?:runs|exports|cache|views)(?:/|$)"
+)
 Own = Callable[[str], bool]
 """Whether the project that asks has the checkpoint of this key."""
 
@@ -24,8 +27,13 @@ class OutsideRoots(NotAllowed):
 
 def others(folder: Path, own: Own) -> bool:
     """Whether the program keeps the folder for a project that is not the one that asks: it names none of its own."""
-    kept = storage.below(folder)
-    return kept is not None and _KEPT.match(kept) is not None and not own(kept)
+    data = get_settings().data
+    for root in {*storage.roots(), data.absolute(), data.resolve()}:
+        if folder.is_relative_to(root):
+            kept = folder.relative_to(root).as_posix()
+            if _KEPT.match(kept) and not own(kept):
+                return True
+    return False
 
 
 def resolve(roots: Sequence[Path], asked: str, own: Own) -> Path:

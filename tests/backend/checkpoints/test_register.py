@@ -201,7 +201,9 @@ def test_relative_to_root(researcher: Client, make_folder: Maker, asked: str) ->
     assert register(researcher, asked)["status"] == 201
 
 
-@pytest.mark.parametrize("where", ["checkpoints/{}", "runs/{}/checkpoints/7", "checkpoints/.arriving-{}"])
+@pytest.mark.parametrize(
+    "where", ["checkpoints/{}", "runs/{}/checkpoints/7", "checkpoints/.arriving-{}", "exports/{}", "cache/{}"]
+)
 def test_what_is_kept_for_another_project(
     make_client: Callable[..., Client],
     make_folder: Maker,
@@ -209,7 +211,7 @@ def test_what_is_kept_for_another_project(
     monkeypatch: pytest.MonkeyPatch,
     where: str,
 ) -> None:
-    """Downloads and products of runs lie below a root, too: for other projects they are not there."""
+    """Downloads, products of runs, exports and copies lie below a root, too: for other projects they are not there."""
     monkeypatch.setattr(settings, "checkpoint_roots", (settings.data,))
     key = where.format(uuid.uuid4())
     place = settings.data / key
