@@ -104,6 +104,17 @@ def test_a_token_does_no_more_than_its_person(researcher: Client, admin: Client,
     assert anonymous.get("/api/v1/me", headers=headers).status_code == 401
 
 
+def test_a_limited_token_lets_nobody_in(make_client: Callable[..., Client], anonymous: Client) -> None:
+    """Whoever has an owner's token for one project cannot turn it into an account that is an owner there."""
+    owner = make_client(Role.owner)
+    project = owner.get("/api/v1/me").json()["project"]["id"]
+    wanted = {"hint": "me", "role": "owner", "days": 7}
+    limited, free = by(make(owner, project_id=project)["token"]), by(make(owner)["token"])
+    assert anonymous.get("/api/v1/invitations", headers=limited).status_code == 200
+    assert anonymous.post("/api/v1/invitations", headers=limited, json=wanted).status_code == 403
+    assert anonymous.post("/api/v1/invitations", headers=free, json=wanted).status_code == 201
+
+
 def test_tokens_elsewhere_than_in_the_header(researcher: Client, anonymous: Client) -> None:
     """An address ends up in logs and histories: a token there, in a cookie or by another scheme is none."""
     token = make(researcher)["token"]
