@@ -57,7 +57,10 @@ def workers(client: "redis.Redis") -> list[Worker]:
     for key in sorted(client.scan_iter(match=PREFIX + "*", count=1000)):
         told, left = client.get(key), client.pttl(key)
         if isinstance(told, str) and left > 0:
-            facts = json.loads(told)
             silent = max(0.0, KEPT_SECONDS - left / 1000)
-            found.append(Worker(key.removeprefix(PREFIX), tuple(facts["queues"]), facts["beat"], silent))
+            try:
+                facts = json.loads(told)
+                found.append(Worker(key.removeprefix(PREFIX), tuple(facts["queues"]), bool(facts["beat"]), silent))
+            except (ValueError, TypeError, KeyError):
+                continue  # not written by a worker
     return found

@@ -42,6 +42,15 @@ def place() -> Path | None:
     return Path(named) if named else None
 
 
+def usable(folder: Path) -> bool:
+    """Whether files can be made in the folder, which is there afterwards."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
 def key(example: Encoded) -> bytes:
     """A hash of the prompt's and the responses' ids."""
     digest = hashlib.blake2b(digest_size=KEY_BYTES)
@@ -89,7 +98,6 @@ class Kept:
     """One reference's file in a cache folder."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         _forget(folder)
         self._path = folder / f"{name}.safetensors"
         self._lock = folder / f"{name}.lock"

@@ -58,7 +58,7 @@ def compute(
     indices = sorted(used)
     wanted = [*(examples.train[index] for index in indices), *examples.validation]
     keys = [kept.key(example) for example in wanted]
-    file = _file(spec, scoring)
+    file = _file(spec, scoring, events)
     with nullcontext() if file is None else file.alone(stop.check):
         known = {} if file is None else file.read()
         if known and spec.reference is None and not _holds(scoring, wanted, keys, known, stop):
@@ -78,9 +78,12 @@ def compute(
     return Reference(train, [known[name] for name in keys[len(indices) :]])
 
 
-def _file(spec: Spec, scoring: Scoring) -> kept.Kept | None:
+def _file(spec: Spec, scoring: Scoring, events: Events) -> kept.Kept | None:
     folder = kept.place()
     if folder is None:
+        return None
+    if not kept.usable(folder):
+        events.log("the reference's log-probabilities are not kept: their folder cannot be written", "warning")
         return None
     weights = str(next(scoring.scorer.model.parameters()).dtype) if spec.reference is None else "torch.float32"
     source = spec.reference or spec.checkpoint

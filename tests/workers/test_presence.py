@@ -57,4 +57,6 @@ def test_what_else_lies_there_is_no_worker(redis: Any) -> None:
     """Keys without an end and keys of others are left alone."""
     redis.set("plumbline:worker:for-ever:1", '{"queues": [], "beat": false}')
     redis.set("plumbline:arena:1", "x")
+    for number, nonsense in enumerate(("x", "[]", "3", "{}", '{"queues": 3, "beat": 1}')):
+        redis.set(f"plumbline:worker:nonsense:{number}", nonsense, ex=60)
     assert workers(redis) == []

@@ -142,7 +142,7 @@ def test_a_full_disk_keeps_nothing_and_stops_no_run(
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
 
-    kept.Kept(cache, "x")
+    assert kept.usable(cache)
     with pytest.raises(OSError, match="No space"):
         kept.Kept(cache, "x").write({b"k" * 16: torch.zeros(2)})
 
@@ -167,9 +167,20 @@ def test_what_nobody_used_is_forgotten(cache: Path) -> None:
     assert [path.exists() for path in (old, half, used)] == [False, False, True]
 
 
+def test_a_folder_that_cannot_be_written_stops_no_run(make_spec: MakeSpec, cache: Path, tmp_path: Path) -> None:
+    """A run needs no place to keep what its reference gave; it says that nothing is kept."""
+    cache.write_text("a file stands where the folder should be")
+
+    train(make_spec(), tmp_path / "run")
+
+    assert computed(tmp_path / "run") == [16]
+    assert any("cannot be written" in event["message"] for event in logs(tmp_path / "run"))
+
+
 def test_whoever_waits_for_a_file_can_be_stopped(cache: Path) -> None:
     """Runs on the same data compute one after the other, and a cancelled one does not wait for its turn."""
     asked = threading.Event()
+    assert kept.usable(cache)
 
     def check() -> None:
         if asked.is_set():
