@@ -51,6 +51,7 @@ function layout({ title, x, y, log = false, range = null, legend = false, height
     yaxis: rows ? { visible: false, range: [rows.length - 0.4, -0.75], fixedrange: true } : { ...axis(y), type: log ? "log" : "linear", range: range || undefined },
     height, margin: { l: rows ? 12 : 52, r: 12, t: title ? 34 : 12, b: 42 }, showlegend: legend, shapes,
     legend: { orientation: "h", y: -0.28, x: 0, font: { size: 12 } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: variable("--pl-muted"), activecolor: variable("--pl-text") },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: variable("--pl-font"), color: variable("--pl-text") },
     hovermode: rows ? "closest" : "x unified", hoverlabel: { bgcolor: variable("--pl-raised"), bordercolor: variable("--pl-line"), font: { color: variable("--pl-text"), size: 12 } },
     uirevision: "keep", // zoom and hidden lines survive new data
@@ -69,7 +70,8 @@ const named = (rows) => ({
 const escapeMarkup = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
 const CONFIG = {
-  responsive: true, displaylogo: false, displayModeBar: "hover",
+  responsive: true, displaylogo: false,
+  displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false, // without a pointer it would lie on the chart at all times
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], toImageButtonOptions: { format: "svg", filename: "plumbline" },
 };
 

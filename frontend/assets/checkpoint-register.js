@@ -36,7 +36,7 @@ function folders(close) {
   const refresh = async () => {
     try {
       const { items } = await get("/checkpoint-folders");
-      fill(list, items.length ? items.map((one) => folder(one, register)) : h("p.pl-muted", "No folder of weights lies in the allowed folders. Put one into the folder `checkpoints` of Plumbline's data, or let an admin name others in PLUMBLINE_CHECKPOINT_ROOTS."));
+      fill(list, items.length ? items.map((one) => folder(one, register)) : h("p.pl-muted", "No folder of weights lies in the allowed folders. Put one into the folder “checkpoints” of Plumbline's data, or let an admin name others in PLUMBLINE_CHECKPOINT_ROOTS."));
     } catch (error) {
       fill(list, errorCard(error, refresh));
     }

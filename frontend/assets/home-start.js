@@ -51,7 +51,7 @@ function choices(home, show) {
   const gpu = home.machine && home.machine.gpu;
   return h("div.pl-grid",
     card("Nothing else", gpu ? null : badge("this machine", "good"), h("p", "Walk the whole loop in the toy world: a tiny model and sentences whose true preference is known. A run takes about a minute."),
-      button("Train on the toy world", go("/new-run"), { kind: "primary small" }), link("Label some pairs first", "/label")),
+      button("Train on the toy world", go("/new-run?toy=1"), { kind: "primary small" }), link("Label some pairs first", "/label")),
     card("Preference data of your own", null, h("p", "JSON lines, JSON, Parquet or CSV: chosen and rejected answers, or pairs still to be judged."),
       button("Import data", go("/import"), { kind: "small" })),
     card(gpu ? "A GPU" : "A model on disk or a hub", gpu ? badge("this machine", "good") : null, h("p", gpu ? "A GPU is there. Choose a model that fits it, or register one of your own." : "Without a GPU a small model trains in minutes to hours; LoRA reaches further."),
@@ -81,7 +81,7 @@ function models({ models: all, machine }) {
 
 function model(one, machine) {
   const facts = h("p", `${size(one.parameters)} parameters · ${one.license}`);
-  const ways = h("ul.pl-fits", one.fits.map((fit) => h("li", badge(fit.fits ? `${WAYS[fit.tuning]} fits` : `${WAYS[fit.tuning]} too large`, fit.fits ? "good" : "idle"), h("small.pl-help", fit.reason))));
+  const ways = h("ul.pl-fits", one.fits.map((fit) => h("li", badge(`${WAYS[fit.tuning]}: ${fit.fits ? "fits" : "too large"}`, fit.fits ? "good" : "idle"), h("small.pl-help", fit.reason))));
   const barred = machine.hub === "offline" ? "Offline: this machine is told to ask no hub." : null;
   const way = one.checkpoint_id
     ? button("Train it", go(`/new-run?checkpoint=${one.checkpoint_id}`), { kind: "primary small" })

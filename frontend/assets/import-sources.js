@@ -23,7 +23,7 @@ export function hubSource(place, ontaken) {
     }
   };
   fill(place, h("form.pl-card.pl-stack", { onsubmit: look, novalidate: true },
-    h("p.pl-muted", "Tables of a hub (Parquet, JSON, CSV) are read at one commit; no program of a repository runs. A gated dataset needs the project's hub token, under Project."),
+    h("p.pl-muted", "Tables of a hub (Parquet, JSON, CSV) are read at one commit; no program of a repository runs. A gated dataset needs the project's hub token, under Secrets."),
     h("div.pl-form", field("Dataset", id), field("Revision", revision, { help: "A branch, tag or commit; it is pinned to its commit." })),
     h("div.pl-row.end", button("Look", null, { kind: "primary", type: "submit" }))), found);
 }

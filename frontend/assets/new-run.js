@@ -76,7 +76,8 @@ class LaunchForm {
   startingPoint() {
     const wanted = param("checkpoint") || this.from?.checkpoint_id;
     const paired = this.datasets.filter((one) => one.labelled > 0);
-    const dataset = this.datasets.find((one) => one.id === (param("dataset") || this.from?.dataset_id)) || paired[0] || this.datasets[0] || null;
+    const toy = param("toy") ? paired.find((one) => one.toy) : null;
+    const dataset = this.datasets.find((one) => one.id === (param("dataset") || this.from?.dataset_id)) || toy || paired[0] || this.datasets[0] || null;
     const alike = dataset && this.checkpoints.find((one) => one.toy === dataset.toy);
     const checkpoint = this.checkpoints.find((one) => one.id === wanted) || alike || this.checkpoints[0];
     const preset = usual(this.form.presets, checkpoint);

@@ -43,7 +43,7 @@ export const evaluatePage = (...ids) => `/evaluate?checkpoints=${ids.join(",")}`
 // 1.2 M, 7.6 B: parameters as people say them.
 export function size(parameters) {
   const [unit, word] = parameters >= 0.995e9 ? [1e9, "B"] : parameters >= 1e6 ? [1e6, "M"] : [1e3, "k"];
-  return `${Number((parameters / unit).toPrecision(2))} ${word}`;
+  return `${Number((parameters / unit).toPrecision(parameters >= 100 * unit ? 3 : 2))} ${word}`; // 135 M, as SmolLM2 135M is called
 }
 
 // Titles of objectives by name; the name itself for one that is no longer in the catalogue.

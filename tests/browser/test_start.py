@@ -47,7 +47,7 @@ def test_what_fits_is_offered(sign_in: SignIn) -> None:
     expect(tab.get_by_role("heading", name="What do you have?")).to_be_visible()
     expect(tab.get_by_role("status").filter(has_text="Test GPU")).to_contain_text("The hub answers.")
     card = tab.locator(".pl-choice", has=tab.get_by_role("heading", name="Qwen3 0.6B"))
-    expect(card).to_contain_text("LoRA fits")
+    expect(card).to_contain_text("LoRA: fits")
     tab.get_by_text("too large for this machine").click()
     expect(tab.get_by_text("the GPU has 25.8 GB").last).to_be_visible()
 
