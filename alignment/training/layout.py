@@ -28,21 +28,18 @@ class Layout:
     """A pack as tensors: R rows of T tokens, S responses with P tokens between them.
 
     `source` (P,) counts positions of the flattened rows: the hidden state there predicts `target` (P,), a token of
-    response `response` (P,).  `masks` (1, 1, T, T) are additive, by window (None: every earlier token may be seen).
+    response `response` (P,).  `positions` (R, T) are None where they count from 0 in each
+    row, which models assume by themselves.  `masks` (1, 1, T, T) are additive, by window (None: every earlier token may
+    be seen).
     """
 
     ids: Tensor
-    positions: Tensor
+    positions: Tensor | None
     source: Tensor
     target: Tensor
     response: Tensor
     lengths: Tensor
     masks: dict[int | None, Tensor]
-
-    @property
-    def computed(self) -> int:
-        """Tokens of the forward pass, padding included."""
-        return self.ids.numel()
 
 
 def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: torch.device) -> Layout:
@@ -117,7 +114,7 @@ def plain(examples: Sequence[Encoded], padding: int, device: torch.device) -> La
     counts = torch.tensor([len(answer) for _, answer in rows])
     return Layout(
         ids=ids.to(device),
-        positions=torch.arange(width, device=device).expand(len(rows), width),
+        positions=None,
         source=torch.tensor(source, device=device),
         target=torch.tensor(target, device=device),
         response=torch.arange(len(rows)).repeat_interleave(counts).to(device),

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-FEW = 16  # kept values that are computed again before the others are believed
-
 
 @dataclass(frozen=True)
 class Reference:
@@ -61,7 +59,8 @@ def compute(
     file = _file(spec, scoring, events)
     with nullcontext() if file is None else file.alone(stop.check):
         known = {} if file is None else file.read()
-        if known and spec.reference is None and not _holds(scoring, wanted, keys, known, stop):
+        fresh = _fresh(spec, scoring, wanted, keys, known, stop)
+        if not _holds(scoring, fresh, wanted, keys, known):
             events.log("the reference's kept log-probabilities do not fit this model: computing them anew", "warning")
             known = {}
         gone = kept.missing(keys, known)
@@ -70,7 +69,7 @@ def compute(
             known |= _scored(spec, scoring, tokenizer, [wanted[place] for place in gone], events, stop)
             _keep(file, known, events)
     seconds = round(time.monotonic() - started, 3)
-    floor = None if spec.reference is not None else _noise_floor(spec, scoring, wanted, keys, known, stop)
+    floor = _noise_floor(fresh, keys, known)
     events.log("reference computed" if gone else "reference found", seconds=seconds, noise_floor=floor)
     train: list[Tensor | None] = [None] * len(examples.train)
     for index, name in zip(indices, keys, strict=False):
@@ -120,30 +119,40 @@ def _keep(file: kept.Kept | None, known: Mapping[bytes, Tensor], events: Events)
         events.log("the reference's log-probabilities could not be kept: the disk is full", "warning")
 
 
-def _holds(
-    scoring: Scoring, wanted: Sequence[Encoded], keys: Sequence[bytes], known: Mapping[bytes, Tensor], stop: Stop
-) -> bool:
-    """Whether a few kept values are those that the model gives now, up to rounding."""
-    some = [place for place, name in enumerate(keys) if name in known][:FEW]
-    again = sequence_logps(scoring, [wanted[place] for place in some], stop.check)
-    return all(
-        bool(((one - known[keys[place]]).abs() <= allowed(scoring, one, wanted[place])).all())
-        for one, place in zip(again, some, strict=True)
-    )
-
-
-def _noise_floor(
+def _fresh(
     spec: Spec,
     scoring: Scoring,
     wanted: Sequence[Encoded],
     keys: Sequence[bytes],
     known: Mapping[bytes, Tensor],
     stop: Stop,
-) -> float | None:
+) -> dict[int, Tensor]:
+    """What the untrained policy gives for one batch, by place, kept ones first; nothing where another model judges."""
+    if spec.reference is not None:
+        return {}
+    some = sorted(range(len(wanted)), key=lambda place: keys[place] not in known)[: spec.batch.examples_per_step]
+    found = sequence_logps(scoring, [wanted[place] for place in some], stop.check)
+    return dict(zip(some, found, strict=True))
+
+
+def _holds(
+    scoring: Scoring,
+    fresh: Mapping[int, Tensor],
+    wanted: Sequence[Encoded],
+    keys: Sequence[bytes],
+    known: Mapping[bytes, Tensor],
+) -> bool:
+    """Whether kept values are those that the model gives now, up to rounding."""
+    return all(
+        bool(((now - known[keys[place]]).abs() <= allowed(scoring, now, wanted[place])).all())
+        for place, now in fresh.items()
+        if keys[place] in known
+    )
+
+
+def _noise_floor(fresh: Mapping[int, Tensor], keys: Sequence[bytes], known: Mapping[bytes, Tensor]) -> float | None:
     """The largest log-ratio of the untrained policy over one batch, in nats: rounding, never learning."""
-    some = range(min(len(wanted), spec.batch.examples_per_step))
-    again = sequence_logps(scoring, [wanted[place] for place in some], stop.check)
-    floor = max(float((one - known[keys[place]]).abs().max()) for one, place in zip(again, some, strict=True))
+    floor = max((float((now - known[keys[place]]).abs().max()) for place, now in fresh.items()), default=math.nan)
     return floor if math.isfinite(floor) else None
 
 
