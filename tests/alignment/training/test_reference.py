@@ -79,10 +79,12 @@ def test_other_weights_and_other_cuts_are_other_sequences(
 
     train(make_spec(checkpoint=str(other)), tmp_path / "other")
     train(make_spec(length={"max_response_tokens": 2}), tmp_path / "cut")
+    train(make_spec(length={"max_prompt_tokens": 2, "max_response_tokens": 32}), tmp_path / "cut-prompts")
 
     assert len(list(cache.glob("*.safetensors"))) == 2
     assert computed(tmp_path / "other") == [16]
     assert computed(tmp_path / "cut") == [16]
+    assert computed(tmp_path / "cut-prompts") == [16]
 
 
 @pytest.mark.parametrize("harm", ["garbage", "counts", "nan", "names"])
