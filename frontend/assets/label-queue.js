@@ -240,16 +240,20 @@ export class LabelQueue extends EventTarget {
   async renew(returned = false) {
     if (!returned && (document.hidden || Date.now() - this.touched > IDLE_MINUTES * 60_000)) return;
     if (returned) this.touched = Date.now();
+    const lost = new Set();
     for (const card of [...this.cards]) {
       try {
         await post(`/leases/${card.lease}/renew`, {});
       } catch (error) {
-        if (error.status !== 409 && error.status !== 404) return;
-        const shown = card === this.card;
-        this.cards = this.cards.filter((one) => one !== card);
-        if (shown) this.tell("lost");
-        this.changed();
+        if (error.status !== 409 && error.status !== 404) break;
+        lost.add(card);
       }
+    }
+    // All at once: a card that is lost too must not be shown, even for a moment, as the next one.
+    if (lost.size) {
+      if (lost.has(this.card)) this.tell("lost");
+      this.cards = this.cards.filter((one) => !lost.has(one));
+      this.changed();
     }
     this.fill();
   }

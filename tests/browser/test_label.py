@@ -174,8 +174,11 @@ def test_hostile_text(sign_in: SignIn) -> None:
         expect(page.locator(".pl-pair-side")).to_have_count(2)
         assert page.locator(".pl-pair").locator("img, script, iframe, svg, style, base, form").count() == 0
         assert page.locator(".pl-pair [href^='javascript']").count() == 0
-        assert "First" in page.locator(".pl-pair").inner_text()
+        seen = page.locator(".pl-pair").inner_text()
+        assert "First" in seen
         page.keyboard.press("4")
+        if place + 1 < len(HOSTILE):  # a hand faster than the server may outrun the pairs at hand
+            expect(page.locator(".pl-pair")).not_to_have_text(seen, use_inner_text=True)
     expect(page.get_by_role("heading", name="All done here")).to_be_visible()
 
     assert page.evaluate("window.pwned") is None
@@ -260,8 +263,8 @@ def test_lease_lost_while_away(sign_in: SignIn) -> None:
     prompt(two, "Question 0")
 
     one.clock.fast_forward("05:00")
-    expect(one.get_by_text("That pair went to somebody else")).to_be_visible()
     prompt(one, "Question 5")
+    expect(one.get_by_text("That pair went to somebody else")).to_have_count(1)  # told once, though all five were lost
     one.keyboard.press("1")
     assert [position for position, _ in wait_for_labels(one, 1)] == [5]
 
