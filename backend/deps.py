@@ -52,6 +52,11 @@ class Identity(NamedTuple):
         token = self.token
         return token is not None and (token.project_id is not None or token.role is not None or token.read_only)
 
+    @property
+    def passing(self) -> bool:
+        """Whether the token opens nothing after a while."""
+        return self.token is not None and self.token.expires_at is not None
+
 
 def identify(session: SessionDep, request: Request) -> Identity:
     """Who is asking: by bearer token when there is one, else by cookie.  Raises SignedOut, NotAllowed."""
@@ -94,7 +99,19 @@ def whole(identity: IdentityDep) -> User:
 Whole = Annotated[User, Depends(whole)]
 
 
-def admin(user: Whole) -> User:
+def lasting(user: Whole, identity: IdentityDep, request: Request) -> User:
+    """The person, about who may come in: a token that expires only reads it, as what it made would outlast it."""
+    if identity.passing and request.method not in SAFE:
+        raise NotAllowed(
+            "This API token expires, and what it would open stays open.", remedy="Use the pages, or another token."
+        )
+    return user
+
+
+Lasting = Annotated[User, Depends(lasting)]
+
+
+def admin(user: Lasting) -> User:
     if not user.admin:
         raise NotAllowed("This needs an admin.", remedy="Ask an admin.")
     return user

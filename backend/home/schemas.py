@@ -10,7 +10,8 @@ from backend.work import State
 
 
 class LabellingOut(BaseModel):
-    """How far the datasets of pairs are; `left` and `by_you` are the caller's own."""
+    """How far the datasets of pairs are; `left` (pairs that have no label, imported ones included) and `by_you` are the
+    caller's own."""
 
     pairs: int
     labelled: int

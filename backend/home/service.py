@@ -74,7 +74,7 @@ def _labelling(progress: list[DatasetProgress]) -> LabellingOut:
     return LabellingOut(
         pairs=sum(one.progress.total for one in progress),
         labelled=sum(one.progress.labelled for one in progress),
-        left=sum(one.progress.left for one in progress),
+        left=sum(_unlabelled(one) for one in progress),
         by_you=sum(one.progress.by_you for one in progress),
         today=max((one.progress.today for one in progress), default=0),
         next_dataset_id=following.dataset_id if following else None,
@@ -83,9 +83,14 @@ def _labelling(progress: list[DatasetProgress]) -> LabellingOut:
 
 
 def _next(progress: list[DatasetProgress]) -> DatasetProgress | None:
-    """The dataset that the person has begun and not finished, else the newest with something left."""
-    open_ones = [one for one in progress if one.progress.left]
-    return next((one for one in open_ones if one.progress.by_you), open_ones[0] if open_ones else None)
+    """The dataset that the person has begun and not finished, else the newest with pairs that nothing has labelled."""
+    begun = (one for one in progress if one.progress.left and one.progress.by_you)
+    return next(begun, None) or next((one for one in progress if _unlabelled(one)), None)
+
+
+def _unlabelled(one: DatasetProgress) -> int:
+    """Pairs that wait for a first label: what an import brought with labels may be judged too, but asks for nobody."""
+    return max(0, one.progress.left - one.progress.imported)
 
 
 def _runs(session: Session, project_id: uuid.UUID) -> RunsOut:

@@ -109,5 +109,6 @@ def _progress(dataset: Dataset, counts: tallies.Counts | None, skipped: int, don
         by_you=counts.by_person if counts else 0,
         skipped=skipped,
         left=total - labelled - skipped,
+        imported=counts.labelled - labelled if counts else 0,
         today=done_today,
     )

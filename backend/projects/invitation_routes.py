@@ -9,7 +9,7 @@ from backend.accounts import service as accounts
 from backend.accounts.models import User
 from backend.accounts.routes import open_door, remember_project
 from backend.audit import service as audit
-from backend.deps import Owner, ProjectDep, SessionDep, Whole, identify, whole
+from backend.deps import Lasting, Owner, ProjectDep, SessionDep, identify, whole
 from backend.errors import Invalid, SignedOut
 from backend.paging import Page
 from backend.projects import invitations
@@ -54,7 +54,7 @@ def list_invitations(_: Owner, project: ProjectDep, session: SessionDep) -> Page
 
 
 @router.post("/invitations", status_code=201)
-def invite(body: InvitationIn, user: Owner, _: Whole, project: ProjectDep, session: SessionDep) -> NewInvitationOut:
+def invite(body: InvitationIn, user: Owner, _: Lasting, project: ProjectDep, session: SessionDep) -> NewInvitationOut:
     """A link that lets one person in; it is shown once and sent to nobody. A token with limits makes none: whoever
     came in by it would have no limits."""
     made, token = invitations.invite(session, project, user, body)

@@ -34,7 +34,7 @@ function loop(home) {
   const { labelling, runs, evaluations } = home;
   const stations = [
     station("Data", mayResearch ? "/data" : null, count(home.datasets), home.datasets === 1 ? "dataset" : "datasets", `${plural(labelling.pairs, "pair")} to judge or train on`),
-    station("Label", "/label", count(labelling.left), "pairs for you to judge", labelling.today ? `${count(labelling.today)} by you today` : `${count(labelling.labelled)} labelled so far`),
+    station("Label", "/label", count(labelling.left), "pairs wait for a label", labelling.today ? `${count(labelling.today)} by you today` : `${count(labelling.labelled)} labelled so far`),
     runs && station("Train", "/runs", count(runs.active.length + runs.waiting), "running or waiting", runs.newest ? `${count(runs.succeeded)} succeeded, ${count(runs.failed)} failed` : "no run yet"),
     station("Compare", "/compare", count(home.votes), "blind votes", evaluations ? `${plural(evaluations.succeeded, "evaluation")} done` : "which answer is better?"),
   ].filter(Boolean);

@@ -17,16 +17,17 @@ export async function choose(page) {
 }
 
 function list(items) {
-  const first = items.find((one) => one.progress.left > 0);
+  const first = items.find(({ progress: { left, imported } }) => left > imported) || items.find((one) => one.progress.left > 0);
   return h("div.pl-stack", h("p.pl-muted", "Which pairs do you want to judge?"), items.map((one) => row(one, one === first)));
 }
 
-function row({ dataset_id: id, name, toy, progress: { total, labelled, left } }, first) {
+function row({ dataset_id: id, name, toy, progress: { total, labelled, left, imported } }, first) {
   const numbers = left ? `${plural(left, "pair")} left for you` : total ? "nothing left for you" : "no pairs yet";
+  const brought = imported ? ` · ${count(imported)} came with labels` : "";
   return h(
     "div.pl-card.pl-judge-dataset",
     h("div.pl-grow", h("h2.pl-cut", { title: name }, name, toy && h("span.pl-badge", "toy")), progress(labelled, total, `Labelled pairs of ${name}`),
-      h("p.pl-muted", `${count(labelled)} of ${count(total)} labelled by people · ${numbers}`)),
+      h("p.pl-muted", `${count(labelled)} of ${count(total)} labelled by people${brought} · ${numbers}`)),
     h("a.pl-button", { href: `/label?dataset=${encodeURIComponent(id)}`, class: first ? "primary" : null }, left ? "Label" : "Look"),
   );
 }

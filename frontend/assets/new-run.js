@@ -78,8 +78,10 @@ class LaunchForm {
     const paired = this.datasets.filter((one) => one.labelled > 0);
     const toy = param("toy") ? paired.find((one) => one.toy) : null;
     const dataset = this.datasets.find((one) => one.id === (param("dataset") || this.from?.dataset_id)) || toy || paired[0] || this.datasets[0] || null;
-    const alike = dataset && this.checkpoints.find((one) => one.toy === dataset.toy);
-    const checkpoint = this.checkpoints.find((one) => one.id === wanted) || alike || this.checkpoints[0];
+    const alike = this.checkpoints.filter((one) => !dataset || one.toy === dataset.toy);
+    // What a run made is chosen by name, or run after run would pile up on the last one unnoticed.
+    const usualStart = alike.find((one) => !one.run_id) || alike[0] || this.checkpoints[0];
+    const checkpoint = this.checkpoints.find((one) => one.id === wanted) || usualStart;
     const preset = usual(this.form.presets, checkpoint);
     const objective = param("objective");
     const values = { ...(this.from ? this.from.spec : valuesFor(preset, objective)) };

@@ -328,6 +328,7 @@ class Progress(Answer):
     by_you: int
     skipped: int = Field(description="Items that you skipped and nobody else has judged.")
     left: int = Field(description="Items that you can still judge.")
+    imported: int = Field(description="Items that no person has judged and that have imported labels.")
     today: int = Field(description="Your judgements since your midnight, in all datasets.")
 
 

@@ -11,13 +11,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests import hub
+from tests.browser.attention import Person
 from tests.checkpoints import make_llama
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -26,6 +28,9 @@ ROOT = Path(__file__).parents[2]
 SHOTS = os.environ.get("PLUMBLINE_SHOTS")
 STARTED_WITHIN = 180.0
 MINUTES = 60_000.0
+TEN_MINUTES = 600.0
+THINGS = ("boat", "bike", "door", "clock", "coat", "kite", "lamp", "roof", "tent", "rug", "drum", "saw")
+QUESTIONS = [f"How do I {what} a {thing}?" for what in ("clean", "mend", "paint", "store", "sell") for thing in THINGS]
 HELPFUL, RAW = "pairwise_hh_helpful.jsonl", "pairwise_hh_raw_format.jsonl"
 
 
@@ -60,6 +65,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("program")
     models, log = folder / "models", folder / "output"
     models.mkdir()
+    on_hub = make_llama(folder / "on-hub", QUESTIONS, vocabulary=600, context=512)
     ours = ("DATABASE_URL", "REDIS_URL")
     env = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("PLUMBLINE")}
     env |= {
@@ -67,7 +73,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         "PLUMBLINE_PORT": str(free_port()),
         "PLUMBLINE_CHECKPOINT_ROOTS": str(models),
     }
-    with log.open("wb") as out:
+    with log.open("wb") as out, hub.serving(hub.Manners.of(on_hub)) as address:
+        env["HF_ENDPOINT"] = address
         process = subprocess.Popen([sys.executable, "-m", "plumbline", "up"], cwd=ROOT, env=env, stdout=out)
         try:
             password = printed(log, process, r"password +(\S+)")
@@ -215,3 +222,94 @@ def test_the_tour(page: Page) -> None:
     page.get_by_role("link", name=re.compile("^Step ")).last.click()
     expect(page.locator(".pl-lineage > li")).to_have_count(2)
     expect(page.locator(".pl-lineage")).to_contain_text("Toy world base")
+
+
+def argilla(path: Path) -> Path:
+    """What a team has: an export of its labelling tool, two annotators, a question with strengths of its own."""
+    rows = []
+    for n, text in enumerate(QUESTIONS):
+        fields = {"question": text, "one": f"{text} Slowly, with care.", "two": "No idea."}
+        best = {1: "two", 2: "both are bad"}.get(n % 9, "one")
+        answer = {"user_id": f"u{n % 2}", "status": "submitted", "values": {"best": {"value": best}}}
+        rows.append({"fields": fields, "suggestions": [], "responses": [answer]})
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def import_labels(person: Person, path: Path) -> None:
+    page = person.page
+    person.click(page.get_by_role("link", name="Data", exact=True).first)
+    person.click(page.get_by_role("button", name="Import data").or_(page.get_by_role("link", name="Import data")).first)
+    person.bring(page.locator("#pl-file"), path)
+    expect(page.get_by_role("heading", name="What the export means")).to_be_visible(timeout=MINUTES)
+    person.read(page.locator(".pl-page").first)
+    person.choose(page.get_by_label("Prompt", exact=True), "question")
+    person.choose(page.get_by_label("Responses, in order"), ["one", "two"])
+    person.choose(page.get_by_label("Question that decides"), "best")
+    person.choose(page.get_by_label("“both are bad” means"), "both_bad")
+    person.click(page.get_by_role("button", name="Read the rows so"))
+    person.click(page.get_by_role("button", name="Start import"))
+    expect(page.get_by_text("60 items imported")).to_be_visible(timeout=2 * MINUTES)
+
+
+def judge_blind(person: Person, matches: int) -> None:
+    """An evaluation of what was trained against what it started from, judged match by match by keys."""
+    page = person.page
+    person.click(page.get_by_role("link", name="Evaluate").last)
+    page.wait_for_url("**/evaluate*")
+    person.read(page.locator(".pl-page").first)
+    person.choose(page.get_by_label("Split", exact=True), "")
+    person.type(page.get_by_label("At most", exact=True), str(matches))
+    person.type(page.get_by_label("Longest answer", exact=True), "24")
+    person.click(page.get_by_role("button", name="Start evaluation"))
+    expect(page.locator(".pl-badge.state")).to_have_text("succeeded", timeout=5 * MINUTES)
+    person.click(page.get_by_role("link", name="Judge these matches"))
+    for number in range(matches):
+        expect(page.locator(".pl-judge-numbers")).to_contain_text(f"{number} of {matches}")
+        person.judge(page.locator(".pl-pair"), "1746b"[number % 5])
+    expect(page.get_by_text("All judged")).to_be_visible()
+
+
+def test_ten_minutes_of_attention(page: Page, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    """From a hub's model and an export of labels to an exported, blind-compared checkpoint: ten minutes of a person's.
+
+    Every page that a newcomer meets is read whole; waiting is not counted.
+    """
+    person = Person(page)
+    page.goto("/checkpoints")
+    person.click(page.get_by_role("button", name="Register").first)
+    person.click(page.get_by_role("button", name="From a hub"))
+    person.type(page.get_by_label("Model", exact=True), "someone/tiny")
+    person.click(page.get_by_role("button", name="Look it up"))
+    person.read(page.get_by_role("dialog"))
+    person.click(page.get_by_role("button", name="Download "))
+    expect(page.get_by_role("link", name="tiny", exact=True).first).to_be_visible(timeout=2 * MINUTES)
+
+    import_labels(person, argilla(tmp_path / "argilla.json"))
+    person.click(page.get_by_role("button", name="Open the dataset"))
+    person.click(page.get_by_role("button", name="Train on this"))
+    page.wait_for_url("**/new-run?dataset=*")
+    person.read(page.locator(".pl-page").first)
+    expect(page.get_by_label("Start from", exact=True).locator("option:checked")).to_contain_text("tiny")
+    person.click(page.get_by_role("button", name="Quick try"))
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+    person.click(page.get_by_role("button", name="Launch run"))
+    page.wait_for_url("**/run?id=*")
+    expect(page.get_by_label("Status").get_by_text("succeeded")).to_be_visible(timeout=8 * MINUTES)
+    run = page.url
+
+    judge_blind(person, 16)
+    person.click(page.get_by_role("button", name="Results"))
+    person.read(page.get_by_role("table").first)
+
+    page.goto(run)
+    person.click(page.get_by_role("link", name=re.compile("^Step ")).last)
+    person.click(page.get_by_role("button", name="Export", exact=True))
+    expect(page.get_by_text("vllm serve")).to_be_visible(timeout=2 * MINUTES)
+    with page.expect_download() as download:
+        person.click(page.get_by_role("link", name="Download ("))
+    assert download.value.suggested_filename.endswith(".tar")
+
+    told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in person.seconds.items())
+    record_property("attention", f"{person.actions} actions, {person.total:.0f} s: {told}")
+    assert person.total <= TEN_MINUTES, told

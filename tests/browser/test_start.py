@@ -6,11 +6,12 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
-from backend.checkpoints.models import Checkpoint
+from backend.accounts.models import Role
+from backend.checkpoints.models import Checkpoint, Source
 from backend.db import transaction
 from backend.presets import service
 from backend.presets.machine import Found, Gpu, HubState
-from tests import loop
+from tests import loop, people
 from tests.backend.checkpoints.conftest import config, weights
 from tests.browser.conftest import SignIn
 
@@ -33,6 +34,16 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with one GPU and a hub that is not asked in earnest."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(service, "PROBE", Known())
+
+
+def model(folder: Path) -> Path:
+    """A folder that can be trained from, as far as anybody can see without loading it."""
+    folder.mkdir()
+    (folder / "config.json").write_text(config())
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    weights(folder / "model.safetensors")
+    return folder
 
 
 def home(tab: Page) -> Page:
@@ -77,11 +88,7 @@ def test_off_line(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_starts_with_the_models_own_settings(sign_in: SignIn, tmp_path: Path) -> None:
     """The form takes the model's preset and hides others'; the rate follows the objective unless somebody typed one."""
     tab = sign_in()
-    (tmp_path / "config.json").write_text(config())
-    (tmp_path / "tokenizer.json").write_text("{}")
-    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
-    weights(tmp_path / "model.safetensors")
-    checkpoint = loop.add_checkpoint(tmp_path)
+    checkpoint = loop.add_checkpoint(model(tmp_path / "model"))
     loop.add_dataset()
     known = {"architecture": "Qwen3ForCausalLM", "parameters": 751_632_384, "toy": False}
     with transaction() as session:
@@ -99,3 +106,20 @@ def test_a_run_starts_with_the_models_own_settings(sign_in: SignIn, tmp_path: Pa
     rate.fill("0.003")
     tab.get_by_label("Objective").first.select_option("dpo")
     expect(rate).to_have_value("0.003")
+
+
+def test_the_next_run_does_not_pile_up_on_the_last(sign_in: SignIn, tmp_path: Path) -> None:
+    """A run starts from the newest model that no run has made, unless one that a run made is asked for by its id."""
+    tab = sign_in()
+    base, made = (loop.add_checkpoint(model(tmp_path / name), name) for name in ("The base", "Made by a run"))
+    with transaction() as session:
+        launcher = people.add_person(session, Role.researcher)
+    run = loop.add_run(launcher, base, loop.add_dataset())
+    with transaction() as session:
+        session.execute(update(Checkpoint).where(Checkpoint.id == made.id).values(run_id=run.id, source=Source.run))
+    start = tab.get_by_label("Start from", exact=True).locator("option:checked")
+
+    tab.goto("/new-run")
+    expect(start).to_contain_text("The base")
+    tab.goto(f"/new-run?checkpoint={made.id}")
+    expect(start).to_contain_text("Made by a run")

@@ -138,6 +138,22 @@ def test_strange_tokens_are_just_wrong(anonymous: Client) -> None:
         assert answer.status_code == 401
 
 
+def test_a_token_that_expires_lets_nobody_in(admin: Client, anonymous: Client) -> None:
+    """What would stay open after its end is closed to it: accounts, passwords, invitations; reading them is not."""
+    headers = by(make(admin, days=1)["token"])
+    assert anonymous.get("/api/v1/users", headers=headers).status_code == 200
+    for method, path, body in [
+        ("POST", "/api/v1/users", {"name": "back-door", "admin": True}),
+        ("PATCH", f"/api/v1/users/{admin.user.id}", {"admin": True}),
+        ("POST", f"/api/v1/users/{admin.user.id}/password-reset", {}),
+        ("POST", "/api/v1/invitations", {"role": "owner"}),
+    ]:
+        refused = anonymous.request(method, path, headers=headers, json=body)
+        assert (refused.status_code, "expires" in refused.json()["detail"]) == (403, True), path
+    lasting = by(make(admin)["token"])
+    assert anonymous.post("/api/v1/users", headers=lasting, json={"name": "colleague"}).status_code == 201
+
+
 def test_limits_that_are_none(researcher: Client) -> None:
     """Days and what a token may be are checked."""
     for wrong in (

@@ -56,6 +56,28 @@ def test_an_annotator_sees_labelling_only(annotator: Client) -> None:
     assert [line["kind"] for line in home["resume"]] == ["label"]
 
 
+def test_imported_labels_ask_for_nobody(researcher: Client) -> None:
+    """Pairs that came with labels wait for no first one, and a dataset of nothing else is not offered to go on with."""
+    fill(researcher.user)
+    with transaction() as session:
+        items = session.query(Item).order_by(Item.position).all()
+        own = {"project_id": items[0].project_id, "dataset_id": items[0].dataset_id}
+        said = {"annotator_id": None, "source": LabelSource.imported, "value": {"strength": 2}}
+        session.add_all(Label(**own, item_id=one.id, **said) for one in items[2:8])
+        tallies.recount(session, [items[0].dataset_id])
+    assert researcher.get("/api/v1/home").json()["labelling"]["left"] == 2
+    with transaction() as session:
+        session.add_all(Label(**own, item_id=one.id, **said) for one in items[8:])
+        tallies.recount(session, [items[0].dataset_id])
+    labelling = researcher.get("/api/v1/home").json()["labelling"]
+    assert (labelling["left"], labelling["next_dataset"]) == (0, "Questions")  # begun by this person, and not finished
+    with transaction() as session:
+        session.query(Label).filter(Label.annotator_id.is_not(None)).delete()
+        tallies.recount(session, [items[0].dataset_id])
+    labelling = researcher.get("/api/v1/home").json()["labelling"]
+    assert (labelling["left"], labelling["next_dataset"]) == (2, "Questions")
+
+
 def test_the_numbers_are_those_of_the_rows(researcher: Client) -> None:
     """Unlabelled pairs, runs by state, and the newest evaluation's rate with its interval and n."""
     fill(researcher.user)

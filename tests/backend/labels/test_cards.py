@@ -150,21 +150,22 @@ def test_markup_is_harmless(annotator: Client, make_pairs: MakePairs) -> None:
 
 
 def test_progress(annotator: Client, make_client: MakeClient, make_pairs: MakePairs) -> None:
-    """Progress counts people's judgements; skips and imports are none."""
+    """Progress counts people's judgements; skips are none, and what only an import has labelled is told apart."""
     dataset, other = make_pairs(4), make_client(Role.researcher)
     one, two, three = take(annotator, dataset, 3)
     send(annotator, one)
     assert send(annotator, two, {"skip": "both say the same"})["progress"] is None  # there is a next pair
     progress = annotator.get(f"/api/v1/progress?dataset_id={dataset}").json()["items"][0]["progress"]
-    assert progress == {"total": 4, "labelled": 1, "by_you": 1, "skipped": 1, "left": 2, "today": 1}
+    assert progress == {"total": 4, "labelled": 1, "by_you": 1, "skipped": 1, "left": 2, "imported": 3, "today": 1}
 
+    finished = {"total": 4, "labelled": 4, "skipped": 0, "left": 0, "imported": 0}
     annotator.delete(f"/api/v1/leases/{three['lease']}")
     answers = [send(other, card) for card in take(other, dataset, 4)]
-    assert answers[-1]["progress"] == {"total": 4, "labelled": 4, "by_you": 3, "skipped": 0, "left": 0, "today": 3}
+    assert answers[-1]["progress"] == {**finished, "by_you": 3, "today": 3}
     assert annotator.get(f"/api/v1/progress?dataset_id={uuid.uuid4()}").json()["items"] == []
     (seen,) = annotator.get("/api/v1/progress").json()["items"]
     assert seen["dataset_id"] == str(dataset)
-    assert seen["progress"] == {"total": 4, "labelled": 4, "by_you": 1, "skipped": 0, "left": 0, "today": 1}
+    assert seen["progress"] == {**finished, "by_you": 1, "today": 1}
 
 
 def test_my_midnight(annotator: Client, make_pairs: MakePairs) -> None:
