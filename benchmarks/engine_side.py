@@ -59,7 +59,6 @@ def peak_mib() -> float:
 def ours(folder: Path, side: Side) -> Measured:
     """Our loop as a run drives it: rows, reference, steps; the checks before a run are not timed."""
     import torch
-    from accelerate import Accelerator
 
     from alignment.objectives import State
     from alignment.objectives.dpo import DPO
@@ -68,6 +67,7 @@ def ours(folder: Path, side: Side) -> Measured:
     from alignment.training.data import Pair
     from alignment.training.encode import Encoded
     from alignment.training.model import load_model
+    from alignment.training.ranks import Ranks
     from alignment.training.rows import arrange
     from alignment.training.scorer import Scorer
     from alignment.training.step import Learner, Scoring, sequence_logps
@@ -78,11 +78,12 @@ def ours(folder: Path, side: Side) -> Measured:
     plain = side["side"] == "plain"
     rows = structure.plain("measured so") if plain else arrange(model, device)
     tokens = auto_tokens("cpu")
-    scoring = Scoring(Scorer(model, "fp32"), DPO(beta=BETA), rows, 0, tokens, device)
+    scorer = Scorer(model, "fp32")
+    scoring = Scoring(scorer, scorer, DPO(beta=BETA), rows, 0, tokens, Ranks(device))
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-    learner = Learner(scoring, Accelerator(cpu=True), optimizer, schedule, parameters, 1.0)
+    learner = Learner(scoring, optimizer, schedule, parameters, 1.0)
     pair = Pair("", "train", [], {}, {})
     examples = [Encoded(pair, prompt, (chosen, rejected)) for prompt, chosen, rejected in pairs(folder, side)]
     size = side["examples"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
 
 from alignment.training.errors import TrainingError
+from alignment.training.launch import seat
 from alignment.training.run import run_folder
 from alignment.training.stop import Stop, signals, watch_control_pipe
 
@@ -25,6 +27,9 @@ def main(arguments: list[str]) -> int:
             if error.exit_code == 1:
                 traceback.print_exc()
             print(f"{error.title}: {error.detail} {error.remedy}", file=sys.stderr)
+            if seat() is not None:  # one of several: it must not wait for the others, as an orderly end would
+                sys.stderr.flush()
+                os._exit(error.exit_code)
             return error.exit_code
     return 0
 

@@ -13,6 +13,7 @@ from alignment.training.failures import require_room
 from alignment.training.spec import Keep
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Kind = Literal["full", "lora"]
@@ -42,9 +43,16 @@ class Checkpoints:
     saved: list[Saved] = field(default_factory=list)
 
     def save(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, step: int, metrics: Mapping[str, float]
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        step: int,
+        metrics: Mapping[str, float],
+        weights: dict[str, Tensor] | None = None,
     ) -> Saved:
         """Write weights (or the adapter), tokenizer and template; the folder appears whole or not at all.
+
+        `weights` are those of a model that holds only its share of them.
 
         Raises DiskFull, or the OSError that the disk gave, and leaves nothing behind.
         """
@@ -54,7 +62,7 @@ class Checkpoints:
         try:
             # embeddings are never trained beside adapters; peft would look for the base's config to find that out
             only_adapters: dict[str, Any] = {"save_embedding_layers": False} if self.kind == "lora" else {}
-            model.save_pretrained(partial, **only_adapters)
+            model.save_pretrained(partial, state_dict=weights, **only_adapters)
             tokenizer.save_pretrained(partial)
             (partial / "README.md").unlink(missing_ok=True)  # an empty card that peft writes
             _sync(partial)

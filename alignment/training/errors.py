@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -88,11 +88,27 @@ class DiskFull(TrainingError):
     title = "The disk is full"
 
 
+class ProcessLost(TrainingError):
+    """One of several processes that train together ended without saying why, or can no longer be reached."""
+
+    code = "process_lost"
+    title = "A training process was lost"
+
+
 class Unexpected(TrainingError):
     """A defect, or a failure of the machine: the traceback is in the run's log."""
 
     code = "unexpected"
     title = "Training stopped on an unexpected error"
+
+
+def retold(event: Mapping[str, Any]) -> TrainingError:
+    """The error that another process has told as an `error` event."""
+    kinds = [TrainingError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    kind = next((kind for kind in kinds if kind.code == event["code"]), Unexpected)
+    return kind(event["detail"], event["remedy"], event["field"])
 
 
 class Problem(BaseModel):

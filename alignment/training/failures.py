@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from alignment.training.errors import DiskFull, OutOfMemory, TrainingError, Unexpected
+from alignment.training.errors import DiskFull, OutOfMemory, ProcessLost, TrainingError, Unexpected
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -23,6 +23,11 @@ def named(error: BaseException) -> TrainingError:
             "A batch did not fit into memory.",
             "Lower batch.tokens_per_pack or the lengths, use LoRA, or choose a smaller model.",
             "batch.tokens_per_pack",
+        )
+    if _is_lost_touch(error):
+        return ProcessLost(
+            "A training process could no longer reach the others.",
+            "Read what they printed in the run's log, and start the run again.",
         )
     return Unexpected(
         f"{type(error).__name__} was raised; nothing is known to be wrong with the spec or the data.",
@@ -60,3 +65,10 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "AcceleratorOutOfMemoryError"):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
+def _is_lost_touch(error: BaseException) -> bool:
+    """Whether torch.distributed could not reach another process: its own errors, and what gloo says."""
+    if any(kind.__name__ == "DistError" for kind in type(error).__mro__):
+        return True
+    return isinstance(error, RuntimeError) and "gloo" in str(error)

@@ -14,10 +14,10 @@ import os
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from alignment.training import folder as folders
 
@@ -102,18 +102,9 @@ class Kept:
         self._path = folder / f"{name}.safetensors"
         self._lock = folder / f"{name}.lock"
 
-    @contextmanager
-    def alone(self, check: Callable[[], None]) -> Iterator[None]:
-        """While nobody else computes for this file; `check` is called while waiting, and may raise."""
-        with self._lock.open("w") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    check()
-                    time.sleep(WAIT_SECONDS)
-            yield  # closing the file gives the lock back, however the process ends
+    def lock(self) -> IO[str]:
+        """The open file whose lock keeps others from computing for this one, once it is had."""
+        return self._lock.open("w")
 
     def read(self) -> dict[bytes, Tensor]:
         """Log-probabilities (K,) by the key of their example; nothing when there is no file, or a damaged one."""
@@ -152,6 +143,27 @@ class Kept:
             partial.replace(self._path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(file: Kept | None, check: Callable[[], None], told: Callable[[bool], bool]) -> Iterator[None]:
+    """While nobody else computes for the file; `check` is called while waiting, and may raise.
+
+    Ranks without the file wait for the one that has it: `told` gives what rank 0 says.
+    """
+    with nullcontext() if file is None else file.lock() as lock:
+        while not told(lock is None or _got(lock)):
+            check()
+            time.sleep(WAIT_SECONDS)
+        yield  # closing the file gives the lock back, however the process ends
+
+
+def _got(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def missing(keys: Sequence[bytes], known: Mapping[bytes, Tensor]) -> list[int]:

@@ -41,6 +41,15 @@ class Summary:
     checkpoints: list[Saved] = field(default_factory=list)
     metrics: dict[str, float | None] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, event: dict[str, Any]) -> Summary:
+        """The summary that another process has told as its `done` event."""
+        told = {name: event["summary"][name] for name in ("step", "total_steps", "seconds", "examples", "tokens")}
+        checkpoint = None if event["checkpoint"] is None else Path(event["checkpoint"])
+        saved = [Saved(**{**one, "path": Path(one["path"])}) for one in event["checkpoints"]]
+        metrics = event["summary"]["metrics"]
+        return cls(event["cancelled"], checkpoint=checkpoint, checkpoints=saved, metrics=metrics, **told)
+
     def event(self) -> dict[str, Any]:
         """The body of the `done` event."""
         return {
@@ -87,6 +96,8 @@ class _Loop:
 
     def __init__(self, spec: Spec, prepared: Prepared, out: Path, events: Events, stop: Stop) -> None:
         self._spec, self._prepared, self._events, self._stop = spec, prepared, events, stop
+        self._ranks = prepared.learner.scoring.ranks
+        self._check = self._ranks.check(stop)
         kind: Kind = "lora" if isinstance(spec.tuning, LoraTuning) else "full"
         self.checkpoints = Checkpoints(out / "checkpoints", kind, spec.keep)
         self._order = draw(spec, prepared.examples)
@@ -96,19 +107,19 @@ class _Loop:
 
     def step(self, step: int) -> None:
         """Take one optimizer step and tell its metrics."""
-        self._stop.check()
+        self._check()
         prepared, size = self._prepared, self._spec.batch.examples_per_step
         began = time.monotonic()
         indices = list(islice(self._order, size))
         examples = [prepared.examples.train[index] for index in indices]
         reference = None if prepared.reference is None else prepared.reference.of(indices)
-        values = prepared.learner.update(examples, reference, State(step - 1), self._stop.check)
+        values = prepared.learner.update(examples, reference, State(step - 1), self._check)
         seconds = time.monotonic() - began
         tokens = sum(example.tokens for example in examples)
         values["throughput/tokens_per_second"] = tokens / seconds
         values["throughput/examples_per_second"] = size / seconds
         values |= _economy(prepared.learner.scoring, examples, tokens)
-        values["memory/peak_gib"] = _peak_gib(prepared.learner.scoring.device)
+        values["memory/peak_gib"] = self._ranks.most(_peak_gib(self._ranks.device))
         self.summary.step = step
         self.summary.examples += size
         self.summary.tokens += tokens
@@ -123,22 +134,26 @@ class _Loop:
             reference = None if prepared.reference is None else prepared.reference.validation
             scoring = prepared.learner.scoring
             with dropout_off(prepared.model):
-                metrics = evaluate(scoring, prepared.examples.validation, reference, State(step), self._stop.check)
+                metrics = evaluate(scoring, prepared.examples.validation, reference, State(step), self._check)
             self._tell(step, metrics, examples=0, tokens=0, seconds=time.monotonic() - began)
             metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
         self._sample(step)
         self.save(metrics)
 
     def save(self, metrics: dict[str, float]) -> None:
-        """Save the weights as they are now, and delete the checkpoints that need not stay."""
-        saved = self.checkpoints.save(self._prepared.model, self._prepared.tokenizer, self.summary.step, metrics)
-        self.summary.checkpoint = saved.path
+        """Save the weights as they are now, and delete the checkpoints that need not stay; rank 0 does."""
+        step, prepared = self.summary.step, self._prepared
+        self.summary.checkpoint = self.checkpoints.folder / str(step)
+        weights = self._ranks.weights(prepared.learner.scoring.scorer)
+        if not self._ranks.first:
+            return
+        saved = self.checkpoints.save(prepared.model, prepared.tokenizer, step, metrics, weights)
         self._events.emit("checkpoint", **saved.event())
         for gone in self.checkpoints.prune():
             self._events.log(f"deleted the checkpoint of step {gone.step}", removed_checkpoint=str(gone.path))
 
     def _sample(self, step: int) -> None:
-        """Answer a few held-out prompts greedily, the same ones each time."""
+        """Answer a few held-out prompts greedily, the same ones each time; all ranks together, rank 0 tells."""
         spec, examples = self._spec, self._prepared.examples
         split = "validation" if examples.validation else "train"
         shown = (examples.validation or examples.train)[: spec.evaluate.samples]
@@ -146,11 +161,12 @@ class _Loop:
             return
         most = min(spec.length.max_response_tokens, SAMPLE_TOKENS)
         sampling = Sampling(temperature=0, max_new_tokens=most, seed=spec.seed)
-        generator = Generator.of(self._prepared.model, self._prepared.tokenizer)
+        model, ranks = self._prepared.model, self._ranks
         prompts = [example.pair.prompt for example in shown]
-        with dropout_off(self._prepared.model):
-            responses = generator.generate(prompts, sampling, stop=lambda: self._stop.asked)
-        self._stop.check()
+        with dropout_off(model), ranks.gathered(self._prepared.learner.scoring.scorer):
+            generator = Generator.of(model, self._prepared.tokenizer)
+            responses = generator.generate(prompts, sampling, stop=lambda: ranks.any(self._stop.asked))
+        self._check()
         for example, response in zip(shown, responses, strict=True):
             self._events.emit(
                 "sample",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import device
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from alignment.training.ranks import Ranks
     from alignment.training.reference import Reference
     from alignment.training.step import Learner
 
@@ -65,8 +66,11 @@ def require_supported(spec: Spec) -> None:
         )
 
 
-def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
-    """Load and check everything, and compute the reference once.  Raises TrainingError, Cancelled."""
+def prepare(spec: Spec, events: Events, stop: Stop, ranks: Ranks | None = None) -> Prepared:
+    """Load and check everything, and compute the reference once; every one of several `ranks` does.
+
+    Raises TrainingError, Cancelled.
+    """
     require_supported(spec)
     facts = folders.inspect(spec.checkpoint)
     from alignment.training.model import load_tokenizer
@@ -80,14 +84,22 @@ def prepare(spec: Spec, events: Events, stop: Stop) -> Prepared:
 
     stop.check()
     events.log("loading the model", parameters=facts.parameters, architecture=facts.architecture)
-    learner, model = build(spec, tokenizer, steps)
-    name = device_name(learner.scoring.device)
-    events.log(f"training on {name}", device=name, devices=learner.accelerator.num_processes)
+    learner, model = build(spec, tokenizer, steps, ranks)
+    _tell_devices(learner.scoring.ranks, events)
+    check = learner.scoring.ranks.check(stop)
     if spec.precision == "bf16" and learner.scoring.device.type == "cpu":
         events.log("bf16 is slower than fp32 on most CPUs", "warning", field="precision")
-    learner = replace(learner, scoring=checked(learner.scoring, examples.train, events, stop.check))
-    reference = reference_of(spec, learner.scoring, tokenizer, examples, used, events, stop)
+    learner = replace(learner, scoring=checked(learner.scoring, examples.train, events, check))
+    reference = reference_of(spec, learner.scoring, tokenizer, examples, used, events, check)
     return Prepared(tokenizer, model, learner, examples, steps, reference)
+
+
+def _tell_devices(ranks: Ranks, events: Events) -> None:
+    name = device_name(ranks.device)
+    parallel = None if ranks.size == 1 else "fsdp" if ranks.sharded else "ddp"
+    said = {"ddp": ", each with the whole model", "fsdp": ", which share the weights", None: ""}[parallel]
+    many = f"{ranks.size} times " if parallel else ""
+    events.log(f"training on {many}{name}{said}", device=name, devices=ranks.size, parallel=parallel)
 
 
 def device_name(chosen: device) -> str:
@@ -168,35 +180,40 @@ def load_examples(
     return examples
 
 
-def build(spec: Spec, tokenizer: PreTrainedTokenizerBase, steps: int) -> tuple[Learner, PreTrainedModel]:
-    """Model, optimizer and schedule on the machine's best device."""
+def build(
+    spec: Spec, tokenizer: PreTrainedTokenizerBase, steps: int, ranks: Ranks | None = None
+) -> tuple[Learner, PreTrainedModel]:
+    """Model, optimizer and schedule on the machine's best device, or on those of the `ranks`."""
     import torch
-    from accelerate import Accelerator
     from transformers import get_scheduler, set_seed
 
     from alignment.training.model import add_adapters, load_model, train_only_adapter_dropout
+    from alignment.training.ranks import alone, wants_shards, wrap
     from alignment.training.rows import arrange
     from alignment.training.scorer import Scorer
     from alignment.training.step import Learner, Scoring
 
     set_seed(spec.seed)
-    accelerator = Accelerator(mixed_precision="no")  # the scorer casts for itself, policy and reference alike
     lora = isinstance(spec.tuning, LoraTuning)
     half = lora and spec.precision == "bf16"  # frozen weights need no more
     model = load_model(spec.checkpoint, torch.bfloat16 if half else torch.float32)
     if isinstance(spec.tuning, LoraTuning):
         model = add_adapters(model, spec.tuning, spec.checkpoint)
         train_only_adapter_dropout(model)
+    ranks = ranks or alone()
+    if ranks.size > 1:
+        torch.manual_seed(spec.seed + ranks.rank)  # adapters begin alike on all ranks, and dropout differs
+        shard = wants_shards(model, ranks.device) if spec.parallel == "auto" else spec.parallel == "fsdp"
+        ranks = replace(ranks, sharded=ranks.told(shard))
+    rows = arrange(model, ranks.device)
     scorer = Scorer(model, spec.precision)
+    wrapped = wrap(ranks, scorer)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     chosen = spec.optimizer
     optimizer = torch.optim.AdamW(parameters, lr=chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True)
     schedule = get_scheduler(SCHEDULES[chosen.schedule], optimizer, int(chosen.warmup_ratio * steps), steps)
-    scorer, optimizer = accelerator.prepare(scorer, optimizer)
-    device = accelerator.device
     asked = spec.batch.tokens_per_pack
-    tokens = auto_tokens(device.type) if asked == "auto" else asked
+    tokens = auto_tokens(ranks.device.type) if asked == "auto" else asked
     padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
-    rows = arrange(model, device)
-    scoring = Scoring(scorer, spec.objective, rows, padding, tokens, device)
-    return Learner(scoring, accelerator, optimizer, schedule, parameters, chosen.max_grad_norm), model
+    scoring = Scoring(scorer, wrapped, spec.objective, rows, padding, tokens, ranks)
+    return Learner(scoring, optimizer, schedule, parameters, chosen.max_grad_norm), model

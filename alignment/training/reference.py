@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +16,11 @@ from alignment.training.errors import CheckpointRefused
 from alignment.training.events import Events
 from alignment.training.failures import is_disk_full
 from alignment.training.model import load_model, load_tokenizer
+from alignment.training.ranks import wrap
 from alignment.training.rows import allowed, arrange, checked
 from alignment.training.scorer import Scorer
 from alignment.training.spec import Spec
 from alignment.training.step import Scoring, sequence_logps
-from alignment.training.stop import Stop
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,26 +46,30 @@ def compute(
     examples: Examples,
     used: set[int],
     events: Events,
-    stop: Stop,
+    check: Callable[[], None],
 ) -> Reference | None:
-    """What the reference thinks of every response that the run takes; None when the objective compares with none."""
+    """What the reference thinks of every response that the run takes; None when the objective compares with none.
+
+    Several ranks compute it together and know all of it; rank 0 alone reads and writes what is kept.
+    """
     if spec.objective.needs.reference == "none":
         return None
     started = time.monotonic()
     indices = sorted(used)
     wanted = [*(examples.train[index] for index in indices), *examples.validation]
     keys = [kept.key(example) for example in wanted]
-    file = _file(spec, scoring, events)
-    with nullcontext() if file is None else file.alone(stop.check):
-        known = {} if file is None else file.read()
-        fresh = _fresh(spec, scoring, wanted, keys, known, stop)
+    ranks = scoring.ranks
+    file = _file(spec, scoring, events) if ranks.first else None
+    with kept.alone(file, check, ranks.told):
+        known = ranks.told({} if file is None else file.read())
+        fresh = _fresh(spec, scoring, wanted, keys, known, check)
         if not _holds(scoring, fresh, wanted, keys, known):
             events.log("the reference's kept log-probabilities do not fit this model: computing them anew", "warning")
             known = {}
         gone = kept.missing(keys, known)
         if gone:
             events.log("computing the reference", examples=len(gone), kept=len(wanted) - len(gone))
-            known |= _scored(spec, scoring, tokenizer, [wanted[place] for place in gone], events, stop)
+            known |= _scored(spec, scoring, tokenizer, [wanted[place] for place in gone], events, check)
             _keep(file, known, events)
     seconds = round(time.monotonic() - started, 3)
     floor = _noise_floor(fresh, keys, known)
@@ -96,13 +99,13 @@ def _scored(
     tokenizer: PreTrainedTokenizerBase,
     some: Sequence[Encoded],
     events: Events,
-    stop: Stop,
+    check: Callable[[], None],
 ) -> dict[bytes, Tensor]:
     judge = scoring
     if spec.reference is not None:
         judge = _other(spec, spec.reference, scoring, tokenizer)
-        judge = checked(judge, some, events, stop.check, of="the reference: ")
-    found = sequence_logps(judge, some, stop.check)
+        judge = checked(judge, some, events, check, of="the reference: ")
+    found = sequence_logps(judge, some, check)
     del judge
     gc.collect()
     return {kept.key(example): logps for example, logps in zip(some, found, strict=True)}
@@ -125,13 +128,13 @@ def _fresh(
     wanted: Sequence[Encoded],
     keys: Sequence[bytes],
     known: Mapping[bytes, Tensor],
-    stop: Stop,
+    check: Callable[[], None],
 ) -> dict[int, Tensor]:
     """What the untrained policy gives for one batch, by place, kept ones first; nothing where another model judges."""
     if spec.reference is not None:
         return {}
     some = sorted(range(len(wanted)), key=lambda place: keys[place] not in known)[: spec.batch.examples_per_step]
-    found = sequence_logps(scoring, [wanted[place] for place in some], stop.check)
+    found = sequence_logps(scoring, [wanted[place] for place in some], check)
     return dict(zip(some, found, strict=True))
 
 
@@ -165,5 +168,7 @@ def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedToke
             "reference",
         )
     model = load_model(folder)
+    model.requires_grad_(False)
     rows = arrange(model, scoring.device)
-    return replace(scoring, scorer=Scorer(model, spec.precision).to(scoring.device), structure=rows)
+    scorer = Scorer(model, spec.precision)
+    return replace(scoring, scorer=scorer, wrapped=wrap(scoring.ranks, scorer), structure=rows)

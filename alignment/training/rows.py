@@ -47,7 +47,7 @@ def checked(
     worst = 0.0
     if rows.shared and examples:
         worst, allowed = _difference(scoring, _hard(examples), check)
-        if not worst <= allowed:  # NaN too
+        if scoring.ranks.any(not worst <= allowed):  # NaN too
             why = f"sharing changed a log-probability by {worst:.3g} on the longest examples"
             events.log(f"{of}examples do not share rows, although they should be able to: {why}", "warning")
             rows = structure.plain(why)

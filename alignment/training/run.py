@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from alignment.training.errors import BadSpec, FolderInUse, bad_spec
 from alignment.training.events import Events, Listener
 from alignment.training.failures import named
+from alignment.training.launch import Seat, report, seat, train_together
 from alignment.training.spec import Spec
 from alignment.training.stop import Cancelled, Stop
 
@@ -54,39 +55,61 @@ def run_folder(folder: Path, listener: Listener | None = None, stop: Stop | None
 
     Raises TrainingError for every failure, under its own name.
     """
+    share_processors()
+    place, stop = seat(), stop or Stop()
+    first = place is None or place.rank == 0
     try:
-        with Events(folder / EVENTS, listener) as events:
+        with Events(folder / EVENTS if first else Path(os.devnull), listener) as events:
             try:
-                summary = _run(folder, events, stop or Stop())
+                if first:
+                    _require_new(folder)
+                spec = read_spec(folder / SPEC)
+                if place is None and spec.devices > 1:
+                    return _together(spec, folder, listener, stop)
+                summary = _run(spec, folder, events, stop, place)
                 events.emit("done", **summary.event())
             except Exception as error:  # every failure must reach the run's record before it ends the process
                 failure = named(error)
-                events.emit("error", **failure.event())
+                if place is None or not report(place.rank, failure):
+                    events.emit("error", **failure.event())
                 raise failure from error
             return summary
     except OSError as error:
         raise named(error) from error
 
 
-def _run(folder: Path, events: Events, stop: Stop) -> Summary:
+def _require_new(folder: Path) -> None:
     if (folder / EVENTS).stat().st_size > 0:
         raise FolderInUse(f"{folder} has already been run.", "Start a new run.", "out")
-    spec = read_spec(folder / SPEC)
-    share_processors()
+
+
+def _together(spec: Spec, folder: Path, listener: Listener | None, stop: Stop) -> Summary:
+    """Train in several processes, of which the first writes the events."""
+    done = train_together(folder, spec.devices, listener, stop)
+    from alignment.training.loop import Summary
+
+    return Summary.of(done)
+
+
+def _run(spec: Spec, folder: Path, events: Events, stop: Stop, place: Seat | None) -> Summary:
+    from alignment.training.prepare import prepare
+    from alignment.training.ranks import join, part
+
+    ranks = None if place is None else join(place, spec.devices)
     events.log("starting", objective=spec.objective.name, seed=spec.seed, precision=spec.precision)
 
-    from alignment.training.prepare import prepare
-
     try:
-        prepared = prepare(spec, events, stop)
+        prepared = prepare(spec, events, stop, ranks)
     except Cancelled:
         from alignment.training.loop import Summary
 
-        return Summary(cancelled=True)
+        summary = Summary(cancelled=True)
+    else:
+        from alignment.training.loop import run
 
-    from alignment.training.loop import run
-
-    return run(spec, prepared, folder, events, stop)
+        summary = run(spec, prepared, folder, events, stop)
+    part()  # only here: whoever has failed must not wait for the others
+    return summary
 
 
 def read_spec(path: Path) -> Spec:

@@ -121,7 +121,17 @@ Precision = Annotated[
     Literal["fp32", "bf16"],
     Field(description="Arithmetic of the forward pass; bf16 suits GPUs, and is slow on most CPUs."),
 ]
-Devices = Annotated[Literal[1], Field(description="Processes that train together; this version trains on one.")]
+Devices = Annotated[
+    int,
+    Field(ge=1, le=64, description="GPUs of one machine that train together, a process for each; no result changes."),
+]
+Parallel = Annotated[
+    Literal["auto", "ddp", "fsdp"],
+    Field(
+        description="With several devices: each holds the whole model (ddp), or a share of its weights, gradients and"
+        " optimizer (fsdp: slower, for models that do not fit otherwise); auto takes ddp where it fits."
+    ),
+]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Decides the order of examples, dropout and samples.")]
 
 
@@ -142,6 +152,7 @@ class Spec(Part):
     evaluate: Evaluate = Evaluate()
     keep: Keep = Keep()
     devices: Devices = 1
+    parallel: Parallel = "auto"
     seed: Seed = 0
 
     @field_validator("kind", mode="before")

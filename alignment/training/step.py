@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from alignment.objectives import Batch, Objective, State
 from alignment.training import layout
 from alignment.training.batches import packs
 from alignment.training.encode import Encoded
 from alignment.training.errors import NonFiniteLoss
+from alignment.training.ranks import Ranks, turns
 from alignment.training.scorer import Scorer, Scores
 from alignment.training.structure import Structure
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
@@ -39,18 +40,42 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Scoring:
-    """What it takes to score examples: the model, how its rows are laid out, and how many tokens fit at once."""
+    """What it takes to score examples: the model, how its rows are laid out, and how many tokens fit at once.
+
+    `wrapped` is called in the place of `scorer`: the same, or what keeps the ranks' copies of it alike.
+    """
 
     scorer: Scorer
+    wrapped: nn.Module
     objective: Objective
     structure: Structure
     padding: int
     tokens: int
-    device: torch.device
+    ranks: Ranks
+
+    @property
+    def device(self) -> torch.device:
+        """Where this rank computes."""
+        return self.ranks.device
 
     def packs(self, examples: Sequence[Encoded]) -> list[list[int]]:
-        """Positions of the examples in groups that are computed together."""
-        return packs(examples, self.tokens, shared=self.structure.shared)
+        """Positions of this rank's examples in groups that are computed together; where others have more of them, it
+        ends with empty ones."""
+        shares = self._shares(examples)
+        mine = shares[self.ranks.rank]
+        return mine + [[] for _ in range(max(map(len, shares)) - len(mine))]
+
+    def _shares(self, examples: Sequence[Encoded]) -> list[list[list[int]]]:
+        """The groups of every rank."""
+        shared = self.structure.shared
+        if self.ranks.size == 1:
+            return [packs(examples, self.tokens, shared=shared)]
+        costs = [one.shared_tokens if shared else one.longest * len(one.responses) for one in examples]
+        shares = []
+        for share in self.ranks.divide(costs):
+            groups = packs([examples[index] for index in share], self.tokens, shared=shared)
+            shares.append([[share[place] for place in pack] for pack in groups])
+        return shares
 
     def computed(self, examples: Sequence[Encoded]) -> int:
         """Tokens of the forward passes that score the examples once, padding included."""
@@ -58,7 +83,8 @@ class Scoring:
             return sum(example.shared_tokens for example in examples)
         return sum(
             sum(len(examples[index].responses) for index in pack) * max(examples[index].longest for index in pack)
-            for pack in self.packs(examples)
+            for share in self._shares(examples)
+            for pack in share
         )
 
     def scores(self, examples: Sequence[Encoded]) -> Scores:
@@ -67,8 +93,13 @@ class Scoring:
             laid = layout.shared(examples, self.structure.distinct, self.device)
         else:
             laid = layout.plain(examples, self.padding, self.device)
-        scores: Scores = self.scorer(laid, self.structure)
+        scores: Scores = self.wrapped(laid, self.structure)
         return scores
+
+    def idle(self, examples: Sequence[Encoded]) -> Tensor:
+        """Nothing, computed like a pack: what a rank does while others have more to do than it, since all of them
+        gather weights and sum gradients together.  Zero, with a gradient of zeros."""
+        return self.scores([min(examples, key=lambda example: example.longest)]).logps.sum() * 0
 
     def batch(self, scores: Scores, examples: Sequence[Encoded], reference: Sequence[Tensor] | None) -> Batch:
         """The objective's view of some examples; `reference` has the (K,) log-probabilities of each one's responses."""
@@ -95,28 +126,20 @@ def sequence_logps(scoring: Scoring, examples: Sequence[Encoded], check: Callabl
 
 @torch.no_grad()
 def _measured(scoring: Scoring, examples: Sequence[Encoded], check: Callable[[], None]) -> Scores:
-    """Scores of all responses in the order of the examples, whatever packs they were computed in."""
-    order, parts = [], []
+    """Scores of all responses in the order of the examples, whatever packs and ranks they were computed in."""
+    if not examples:
+        return Scores(torch.zeros(0), torch.zeros(0))
+    responses = sum(len(example.responses) for example in examples)
+    where = _split(torch.arange(responses), examples)
+    found = torch.zeros(2, responses, device=scoring.device)
     for pack in scoring.packs(examples):
         check()
-        order += pack
-        parts.append(scoring.scores([examples[index] for index in pack]))
-    if not parts:
-        return Scores(torch.zeros(0), torch.zeros(0))
-    back = _back(order, examples)
-    return Scores(torch.cat([part.logps for part in parts])[back], torch.cat([part.lengths for part in parts])[back])
-
-
-def _back(order: Sequence[int], examples: Sequence[Encoded]) -> Tensor:
-    """The index that brings responses from the order of the packs to that of the examples."""
-    counts = [len(examples[index].responses) for index in order]
-    starts, total = [0] * len(order), 0
-    for index, count in zip(order, counts, strict=True):
-        starts[index] = total
-        total += count
-    return torch.tensor(
-        [starts[index] + place for index in range(len(order)) for place in range(len(examples[index].responses))]
-    )
+        if not pack:
+            scoring.idle(examples)
+            continue
+        part = scoring.scores([examples[index] for index in pack])
+        found[:, torch.cat([where[index] for index in pack])] = torch.stack(part)
+    return Scores(*scoring.ranks.total(found))
 
 
 def _split(flat: Tensor, examples: Sequence[Encoded]) -> list[Tensor]:
@@ -143,7 +166,6 @@ class Learner:
     """A scoring model with what moves its weights."""
 
     scoring: Scoring
-    accelerator: Accelerator
     optimizer: Optimizer
     schedule: LRScheduler
     parameters: list[torch.nn.Parameter]
@@ -158,7 +180,9 @@ class Learner:
         """
         self.optimizer.zero_grad(set_to_none=True)
         measures = self.backward(examples, reference, state, check)
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()
         *means, grad_norm = torch.cat([measures.mean(dim=0), norm.detach().float().reshape(1)]).tolist()
         values = dict(zip(METRICS, means, strict=True))
         _require_finite(state.step + 1, values["loss"], grad_norm)
@@ -171,18 +195,22 @@ class Learner:
         self, examples: Sequence[Encoded], reference: Sequence[Tensor] | None, state: State, check: Callable[[], None]
     ) -> Tensor:
         """Add the gradient of the mean loss to the parameters; one row of METRICS per example."""
-        groups = self.scoring.packs(examples)
-        if self.scoring.objective.needs.coupled:
+        scoring = self.scoring
+        groups = scoring.packs(examples)
+        if scoring.objective.needs.coupled:
             return self._coupled(examples, groups, reference, state, check)
-        rows = []
-        for pack in groups:
+        rows = torch.zeros(len(examples), len(METRICS), device=scoring.device)
+        for pack in turns(scoring.wrapped, groups):
             check()
+            if not pack:
+                torch.autograd.backward(scoring.idle(examples))
+                continue
             some = [examples[index] for index in pack]
-            batch = self.scoring.batch(self.scoring.scores(some), some, _of(reference, pack))
-            losses = self.scoring.objective.loss(batch, state)
-            self.accelerator.backward(losses.sum() / len(examples))
-            rows.append(self.scoring.measures(batch, losses))
-        return torch.cat(rows)
+            batch = scoring.batch(scoring.scores(some), some, _of(reference, pack))
+            losses = scoring.objective.loss(batch, state)
+            torch.autograd.backward(losses.sum() / len(examples) * scoring.ranks.size)
+            rows[pack] = scoring.measures(batch, losses)
+        return scoring.ranks.total(rows)
 
     def _coupled(
         self,
@@ -193,16 +221,20 @@ class Learner:
         check: Callable[[], None],
     ) -> Tensor:
         """Score all packs without a graph, ask the objective for d loss / d logps, then weight each pack by it."""
-        found = _measured(self.scoring, examples, check)
+        scoring = self.scoring
+        found = _measured(scoring, examples, check)
         logps = found.logps.requires_grad_()
-        batch = self.scoring.batch(Scores(logps, found.lengths), examples, reference)
-        loss = self.scoring.objective.loss(batch, state)
-        weights = _split(torch.autograd.grad(loss, logps)[0], examples)
-        for pack in groups:
+        batch = scoring.batch(Scores(logps, found.lengths), examples, reference)
+        loss = scoring.objective.loss(batch, state)
+        weights = _split(torch.autograd.grad(loss, logps)[0] * scoring.ranks.size, examples)
+        for pack in turns(scoring.wrapped, groups):
             check()
-            again = self.scoring.scores([examples[index] for index in pack])
-            self.accelerator.backward((again.logps * torch.cat([weights[index] for index in pack])).sum())
-        return self.scoring.measures(batch, loss.expand(len(examples)))
+            if not pack:
+                torch.autograd.backward(scoring.idle(examples))
+                continue
+            again = scoring.scores([examples[index] for index in pack])
+            torch.autograd.backward((again.logps * torch.cat([weights[index] for index in pack])).sum())
+        return scoring.measures(batch, loss.expand(len(examples)))
 
 
 def _of(reference: Sequence[Tensor] | None, indices: Sequence[int]) -> list[Tensor] | None:

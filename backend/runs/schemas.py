@@ -19,6 +19,7 @@ from alignment.training.spec import (
     Keep,
     Length,
     Optimizer,
+    Parallel,
     Precision,
     Seed,
     Tuning,
@@ -75,6 +76,7 @@ class RunIn(Part):
     evaluate: Evaluate = Evaluate()
     keep: Keep = Keep()
     devices: Devices = 1
+    parallel: Parallel = "auto"
     seed: Seed = 0
 
     @field_validator("mixture", mode="after")

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -189,10 +191,13 @@ def test_whoever_waits_for_a_file_can_be_stopped(cache: Path) -> None:
             raise Cancelled
         asked.set()
 
-    with kept.Kept(cache, "x").alone(lambda: None), pytest.raises(Cancelled), kept.Kept(cache, "x").alone(check):
+    def alone(check: Callable[[], None]) -> AbstractContextManager[None]:
+        return kept.alone(kept.Kept(cache, "x"), check, lambda got: got)
+
+    with alone(lambda: None), pytest.raises(Cancelled), alone(check):
         pytest.fail("two at once")
 
-    with kept.Kept(cache, "x").alone(check):
+    with alone(check):
         pass
 
 

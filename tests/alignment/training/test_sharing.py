@@ -17,6 +17,7 @@ from alignment.training.data import Pair
 from alignment.training.encode import Encoded
 from alignment.training.events import Events
 from alignment.training.model import add_adapters
+from alignment.training.ranks import Ranks
 from alignment.training.rows import arrange, checked
 from alignment.training.scorer import Scorer
 from alignment.training.spec import LoraTuning
@@ -255,7 +256,8 @@ def test_sharing_is_checked_on_the_longest_rows(window: int | None, path: str, t
     """A structure that is wrong about a model (here: about its window) is found out before anything is trained."""
     model = build("mistral", {"sliding_window": 8})
     believed = structure.Structure(True, "mistral", (("sliding_attention", window),))
-    scoring = Scoring(Scorer(model, "fp32"), DPO(), believed, 0, 128, CPU)
+    scorer = Scorer(model, "fp32")
+    scoring = Scoring(scorer, scorer, DPO(), believed, 0, 128, Ranks(CPU))
     with Events(tmp_path / "events.jsonl") as events:
         found = checked(scoring, examples(), events, lambda: None)
 
