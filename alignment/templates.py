@@ -1,19 +1,20 @@
 """Tries a chat template before it is trusted: `python -m alignment.templates`, in a process of its own.
 
 It reads `{template, tokens}` as JSON from its standard input and prints `{samples, warnings}` or `{problem}`. Rendering
-is that of transformers, in Jinja's immutable sandbox; the sandbox limits neither time nor memory, hence the process.
+is that of `alignment.rendering`, under the same limits.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-CPU_SECONDS = 5
-MEMORY_BYTES = 256 << 20
+from alignment.rendering import limit, render, size
+from alignment.turns import Unwritable, turn
+
 SHOWN = 4000
 
 SYSTEM = {"role": "system", "content": "You answer in verse."}
@@ -60,8 +61,16 @@ def _doubts(template: str, tokens: dict[str, str], one: str, whole: str) -> list
         found.append(
             "It does not open the assistant's turn (add_generation_prompt), so the model may go on as the user."
         )
-    if not whole.startswith(one):
-        found.append("A prompt is written differently once its answer follows: training refuses such a template.")
+    try:
+        turn(partial(render, template, tokens), [QUESTION], [ANSWER])
+    except Unwritable as error:
+        found.append(f"Training refuses it: {error}.")
+    else:
+        if not whole.startswith(one):
+            found.append(
+                "A prompt is written differently once its answer follows: training takes the prompt that answers are "
+                "generated from."
+            )
     tail = whole.partition(ANSWER["content"])[2]
     if not any(token and token in tail for token in tokens.values()):
         found.append("No special token of the tokenizer ends an answer, so answers may not know where to end.")
@@ -69,19 +78,11 @@ def _doubts(template: str, tokens: dict[str, str], one: str, whole: str) -> list
 
 
 def _render(template: str, tokens: dict[str, str], messages: list[dict[str, str]], *, opened: bool) -> str:
-    from jinja2 import TemplateError, TemplateSyntaxError
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    names: dict[str, Any] = dict(tokens)
     try:
-        rendered: Any = render_jinja_template([messages], chat_template=template, add_generation_prompt=opened, **names)
-    except TemplateSyntaxError as error:
-        raise Refused(f"Line {error.lineno}: {str(error.message).rstrip('.')}.") from error
-    except TemplateError as error:
-        raise Refused(f"{str(error.message).rstrip('.')}.") from error
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
-        raise Refused(f"It fails on a plain dialogue ({type(error).__name__}).") from error
-    return str(rendered[0][0])
+        return render(template, tokens, messages, opened)
+    except Unwritable as error:
+        sentence = str(error).removeprefix("the chat template refuses it: ")
+        raise Refused(f"{sentence[:1].upper()}{sentence[1:]}.") from error
 
 
 def special_tokens(folder: Path) -> dict[str, str]:
@@ -98,19 +99,13 @@ def special_tokens(folder: Path) -> dict[str, str]:
     return found
 
 
-def _limit() -> None:
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES, size + MEMORY_BYTES))
-    used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (used + CPU_SECONDS, used + CPU_SECONDS))
-
-
 def main() -> int:
     """The command line."""
     import transformers.utils.chat_template_utils  # noqa: F401  (before the limits: it is ours)
 
-    asked = json.loads(sys.stdin.read())
-    _limit()
+    given = sys.stdin.read()
+    asked = json.loads(given)
+    limit(size(), len(given), 1)
     try:
         tried = attempt(asked["template"], asked["tokens"])
         print(json.dumps(tried._asdict()))

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
-from alignment.chat import UnsupportedContent
+from alignment.chat import TemplateRefused, UnsupportedContent
 from alignment.generation import Generator, PromptTooLong, Response
 from alignment.training.errors import CheckpointRefused
 from backend import storage
@@ -33,7 +32,7 @@ ASK_SECONDS = 1.0
 BEAT_SECONDS = 5.0
 PUT_BACK = "Put its folder back where it was registered, or choose another checkpoint."
 # Of one prompt; the checkpoint is fine.
-PROMPT_ERRORS = (PromptTooLong, TemplateError, UnsupportedContent, PromptRefused)
+PROMPT_ERRORS = (PromptTooLong, TemplateRefused, UnsupportedContent, PromptRefused)
 Answering = Generator | Endpoint
 
 

@@ -42,12 +42,16 @@ class Rendered:
 
 
 def render(tokenizer: PreTrainedTokenizerBase) -> Rendered:
-    """Every chat, with and without its answer opened."""
-    texts = [
-        str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=opened))
-        for messages in CHATS
-        for opened in (True, False)
-    ]
+    """Every chat, with and without its answer opened.  Raises CheckpointRefused when the template refuses one."""
+    dialogues = [chat.Dialogue(messages, opened=opened) for messages in CHATS for opened in (True, False)]
+    try:
+        texts = [turn.prompt for turn in chat.render(tokenizer, dialogues)]
+    except chat.TemplateRefused as error:
+        raise CheckpointRefused(
+            f"A plain chat cannot be written: {error.reason}.",
+            "Give the checkpoint another chat template.",
+            "checkpoint",
+        ) from error
     return Rendered(tuple(texts), tuple(tuple(ids) for ids in chat.encode(tokenizer, texts)))
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from alignment import chat
 from alignment.objectives.batch import Role
 from alignment.training.data import Pair, Split
-from alignment.training.errors import BadData
+from alignment.training.errors import BadData, template_held
 from alignment.training.spec import Length
+from alignment.turns import holds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -58,6 +59,11 @@ class Examples:
         counts = Counter(example.pair.source for example in self.train)
         return [counts[source] for source in range(sources)]
 
+    @property
+    def dropped(self) -> int:
+        """Pairs that are in no split because nothing can be learned from them."""
+        return self.counts["same_dropped"] + self.counts["empty_dropped"]
+
     def of(self, split: Split) -> list[Encoded]:
         """The examples of one split."""
         return self.train if split == "train" else self.validation
@@ -67,16 +73,19 @@ class Encoder:
     """Turns pairs into token ids for one tokenizer, one context length, and one rule for cutting."""
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, ends: frozenset[int], length: Length, context: int | None
+        self, tokenizer: PreTrainedTokenizerBase, ending: chat.Ending, length: Length, context: int | None
     ) -> None:
         self._tokenizer = tokenizer
-        self._ends = ends
-        self._end = tokenizer.eos_token_id if isinstance(tokenizer.eos_token_id, int) else min(ends)
+        self._ending = ending
         self._length = length
         self._context = context
 
     def encode(self, pairs: Iterable[Pair], check: Callable[[], None]) -> Examples:
-        """Every pair that is left once both sides are cut; pairs whose sides are then equal are counted and dropped."""
+        """Every pair that is left once both sides are cut.
+
+        A pair with a side that says nothing, or whose sides are then equal, is counted and dropped. Raises BadData
+        naming the first example that cannot be trained on, TemplateHeld.
+        """
         examples = Examples()
         source = iter(pairs)
         while some := list(islice(source, AT_ONCE)):
@@ -89,28 +98,46 @@ class Encoder:
         return examples
 
     def _some(self, pairs: list[Pair], counts: Counter[str]) -> Iterable[Encoded]:
-        texts: list[str] = []
-        for pair in pairs:
-            texts += self._render(pair)
-        ids = chat.encode(self._tokenizer, texts)
-        for pair, prompt, chosen, rejected in zip(pairs, ids[::3], ids[1::3], ids[2::3], strict=True):
+        turns = self._render(pairs)
+        prompts = chat.encode(self._tokenizer, [turn.prompt for turn in turns])
+        sides = [(turn.prompt, self._ending.text(text)) for turn in turns for text in turn.responses]
+        ids = chat.encode_responses(self._tokenizer, sides)
+        for pair, turn, prompt, *whole in zip(pairs, turns, prompts, ids[::2], ids[1::2], strict=True):
             if not prompt:
                 raise BadData(f"Example {pair.id}: the prompt is empty once rendered.", "Remove the example.")
-            responses = [chat.end_with_end(answer, self._ends, self._end) for answer in (chosen, rejected)]
-            yield self._cut(pair, prompt, responses, counts)
+            responses = [self._ending.ids(answer) for answer in whole]
+            self._notice(pair, turn, whole, responses, counts)
+            encoded = self._cut(pair, prompt, responses, counts)
+            counts["pairs"] += 1
+            if any(set(answer) <= self._ending.tokens for answer in encoded.responses):
+                counts["empty_dropped"] += 1
+            else:
+                yield encoded
 
-    def _render(self, pair: Pair) -> tuple[str, str, str]:
+    def _render(self, pairs: list[Pair]) -> list[chat.Turn]:
         try:
-            prompt = chat.render_prompt(self._tokenizer, pair.prompt)
-            chosen, rejected = (
-                chat.render_response(self._tokenizer, pair.prompt, prompt, answer)
-                for answer in (pair.chosen, pair.rejected)
+            return chat.render(
+                self._tokenizer, [chat.Dialogue(one.prompt, (one.chosen, one.rejected)) for one in pairs]
             )
-        except (chat.TemplateNotPrefixSafe, chat.UnsupportedContent) as error:
+        except chat.TemplateStopped as error:
+            raise template_held(f"Example {pairs[error.index].id}: {error.reason}.") from error
+        except chat.Unrenderable as error:
             raise BadData(
-                f"Example {pair.id}: {error}.", "Change the chat template or the example, and start again."
+                f"Example {pairs[error.index].id}: {error.reason}.",
+                "Remove or change the example, or give the checkpoint another chat template.",
             ) from error
-        return prompt, chosen, rejected
+
+    def _notice(
+        self, pair: Pair, turn: chat.Turn, whole: list[list[int]], ended: list[list[int]], counts: Counter[str]
+    ) -> None:
+        """Count what the template leaves out without a word, and responses that go on after an end of their own."""
+        first = pair.prompt[0]
+        if first["role"] == "system" and not holds(turn.prompt, chat.text_of(first["content"])):
+            counts["systems_left_out"] += 1
+        for answer, text in zip((pair.chosen, pair.rejected), turn.responses, strict=True):
+            counts["reasonings_left_out"] += not holds(text, answer.get("reasoning") or "")
+        for before, after in zip(whole, ended, strict=True):
+            counts["ended_early"] += len(before) - len(after) > self._ending.trailing
 
     def _cut(self, pair: Pair, prompt: list[int], responses: list[list[int]], counts: Counter[str]) -> Encoded:
         """Responses lose their end, then the prompt the side that the spec names, until both fit the context.
@@ -131,5 +158,6 @@ class Encoder:
             most_prompt = min(most_prompt, self._context - max(len(chosen), len(rejected)))
         if len(prompt) > most_prompt:
             counts["prompts_cut"] += 1
-            prompt = prompt[-most_prompt:] if length.cut_prompt == "left" else prompt[:most_prompt]
+            left = length.cut_prompt == "left"
+            prompt = chat.shortened(self._tokenizer, prompt, most_prompt) if left else prompt[:most_prompt]
         return Encoded(pair, prompt, (chosen, rejected))

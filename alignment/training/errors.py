@@ -49,6 +49,13 @@ class CheckpointRefused(BadSpec):
     title = "The checkpoint cannot be used"
 
 
+class TemplateHeld(CheckpointRefused):
+    """A chat template took more time or memory than any needs, and was stopped."""
+
+    code = "template_held"
+    title = "The chat template was stopped"
+
+
 class BadData(TrainingError):
     """The examples cannot be trained on."""
 
@@ -118,6 +125,11 @@ class Problem(BaseModel):
 
     field: str
     message: str
+
+
+def template_held(detail: str) -> TemplateHeld:
+    """The error for a template that was stopped."""
+    return TemplateHeld(detail, "Give the checkpoint a chat template that you trust.", "checkpoint")
 
 
 def problems_of(error: ValidationError) -> list[Problem]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
+from alignment import chat
 from alignment.training import folder as folders
-from alignment.training.errors import CheckpointRefused
+from alignment.training.errors import CheckpointRefused, template_held
 from alignment.training.spec import LoraTuning
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -37,7 +38,29 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             "Set eos_token in tokenizer_config.json.",
             "checkpoint",
         )
+    try:
+        chat.require_template(tokenizer)
+    except chat.TemplateStopped as error:
+        raise template_held(f"{folder.name}: {error.reason}.") from error
+    except chat.TemplateRefused as error:
+        raise CheckpointRefused(
+            f"{folder.name} cannot be asked a plain question: {error.reason}.",
+            "Give the checkpoint another chat template.",
+            "checkpoint",
+        ) from error
     return tokenizer
+
+
+def load_generation_config(folder: Path) -> GenerationConfig:
+    """How a checkpoint generates, as far as it says so.  Raises CheckpointRefused."""
+    from transformers import AutoConfig, GenerationConfig
+
+    base = folders.base_chain(folder)[-1]
+    with _refusing(folder):
+        if (base / "generation_config.json").exists():
+            return GenerationConfig.from_pretrained(base, local_files_only=True)
+        config = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
+        return GenerationConfig.from_model_config(config)
 
 
 def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from alignment.rendering import RENDERER
 from alignment.training import folder as folders
 from alignment.training import mixture
 from alignment.training.batches import auto_tokens
@@ -17,6 +18,7 @@ from alignment.training.data import read
 from alignment.training.encode import Encoder, Examples
 from alignment.training.errors import BadData, BadSpec, TooFewExamples
 from alignment.training.events import Events
+from alignment.training.remarks import remarks
 from alignment.training.schedule import total_steps
 from alignment.training.spec import LoraTuning, Spec
 from alignment.training.stop import Stop
@@ -73,6 +75,7 @@ def prepare(spec: Spec, events: Events, stop: Stop, ranks: Ranks | None = None) 
     """
     require_supported(spec)
     facts = folders.inspect(spec.checkpoint)
+    RENDERER.start()  # it loads while this process loads its libraries
     from alignment.training.model import load_tokenizer
     from alignment.training.reference import compute as reference_of
     from alignment.training.rows import checked
@@ -148,32 +151,23 @@ def load_examples(
 ) -> Examples:
     """The encoded examples; says what was cut or dropped.  Raises BadData, TooFewExamples."""
     from alignment import chat
+    from alignment.training.model import load_generation_config
 
-    encoder = Encoder(tokenizer, chat.end_tokens(tokenizer), spec.length, context)
+    ending = chat.ending(tokenizer, load_generation_config(spec.checkpoint))
+    encoder = Encoder(tokenizer, ending, spec.length, context)
     examples = encoder.encode(read(spec.snapshots), stop.check)
-    counts = examples.counts
     _look_at_mixture(spec, examples, events)
     events.log(
         f"{len(examples.train)} training and {len(examples.validation)} validation pairs",
         train=len(examples.train),
         validation=len(examples.validation),
     )
-    if counts["prompts_cut"] or counts["responses_cut"]:
-        side = spec.length.cut_prompt
-        events.log(
-            f"{counts['prompts_cut']} prompts were cut on the {side}, {counts['responses_cut']} responses on the right",
-            "warning",
-            prompts_cut=counts["prompts_cut"],
-            responses_cut=counts["responses_cut"],
-            side=side,
-        )
-    if counts["same_dropped"]:
-        message = f"{counts['same_dropped']} pairs were dropped: chosen and rejected are the same"
-        events.log(message, "warning", same_dropped=counts["same_dropped"])
+    for remark in remarks(examples, spec.length):
+        events.log(remark.message, "warning", **remark.numbers)
     if len(examples.train) < spec.batch.examples_per_step:
         raise TooFewExamples(
             f"There are {len(examples.train)} training pairs, and one step takes {spec.batch.examples_per_step} "
-            f"({len(examples.validation)} pairs are held out for validation, {counts['same_dropped']} were dropped).",
+            f"({len(examples.validation)} pairs are held out for validation, {examples.dropped} were dropped).",
             "Label more pairs, or lower batch.examples_per_step.",
             "batch.examples_per_step",
         )

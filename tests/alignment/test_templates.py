@@ -34,9 +34,9 @@ def test_samples() -> None:
         ("{{ messages[0].content }}", "leaves out what the assistant said"),
         ("{{ messages.__class__.__mro__ }}", "unsafe"),
         ("{{ cycler.__init__.__globals__.os.system('touch /tmp/x') }}", "unsafe"),
-        ("{{ raise_exception('no such role') }}", "no such role"),
+        ("{{ raise_exception('no such role') }}", "No such role"),
         ("{{ 1 / 0 }}", "ZeroDivisionError"),
-        ("{% include '/etc/passwd' %}", "plain dialogue"),
+        ("{% include '/etc/passwd' %}", "fails on it"),
     ],
 )
 def test_refused(template: str, words: str) -> None:
@@ -50,7 +50,7 @@ def test_refused(template: str, words: str) -> None:
     [
         (GOOD.replace("{% if add_generation_prompt %}<|assistant|>{% endif %}", ""), "does not open"),
         (GOOD.replace("{{ eos_token }}", ""), "where to end"),
-        (GOOD.replace("<|assistant|>{% endif %}", "<|bot|>{% endif %}"), "training refuses"),
+        (GOOD.replace("<|assistant|>{% endif %}", "<|bot|>{% endif %}"), "written differently once its answer follows"),
         ("{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + GOOD, "are refused"),
         ("{% set messages = messages | rejectattr('role', 'equalto', 'system') %}" + GOOD, "without a word"),
     ],

@@ -33,8 +33,7 @@ def encode(base: Path) -> Encode:
     tokenizer = load_tokenizer(base)
 
     def run(*pairs: Pair, context: int | None = None, **length: Any) -> Examples:
-        ends = chat.end_tokens(tokenizer)
-        return Encoder(tokenizer, ends, Length(**length), context).encode(pairs, nothing)
+        return Encoder(tokenizer, chat.ending(tokenizer), Length(**length), context).encode(pairs, nothing)
 
     return run
 
@@ -144,22 +143,22 @@ def test_pairs_whose_sides_are_the_same_are_dropped_and_counted(encode: Encode) 
     assert found.counts["same_dropped"] == 2
 
 
-def test_a_template_that_rewrites_the_prompt_is_refused(base: Path) -> None:
-    """If the prompt reads differently once an answer follows, no response can be cut out honestly."""
+def test_a_template_that_hides_what_was_answered_is_refused_by_the_example(base: Path) -> None:
+    """Where the prompt reads differently once an answer follows, and the answer is not found, nothing is guessed."""
     tokenizer = load_tokenizer(base)
     tokenizer.chat_template = (
-        "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}"
+        "{{ messages | length }}{% for m in messages %}{{ m.content | length }}{% endfor %}"
         "{% if add_generation_prompt %}:{% endif %}"
     )
-    encoder = Encoder(tokenizer, frozenset({1}), Length(), None)
+    encoder = Encoder(tokenizer, chat.Ending(frozenset({1}), 1), Length(), None)
 
-    with pytest.raises(BadData, match="Example p"):
+    with pytest.raises(BadData, match="Example p: the chat template leaves out what the assistant says"):
         encoder.encode([pair("a", "b", "c")], nothing)
 
 
 def test_a_message_that_is_not_text_is_refused(base: Path) -> None:
     """Images are refused by name, not dropped."""
-    encoder = Encoder(load_tokenizer(base), frozenset({1}), Length(), None)
+    encoder = Encoder(load_tokenizer(base), chat.Ending(frozenset({1}), 1), Length(), None)
     image = Pair("p", "train", [{"role": "user", "content": [{"type": "image", "blob": "0"}]}], {}, {})
 
     with pytest.raises(BadData, match="only text"):

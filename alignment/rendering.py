@@ -1,0 +1,250 @@
+"""Renders chat templates in a process of its own, with limits of time and memory: templates come from strangers.
+
+Rendering is that of transformers, in Jinja's immutable sandbox. The sandbox limits neither time nor memory, and a
+template can wait for a dialogue of a certain kind before it misbehaves, so every dialogue is rendered apart:
+`python -m alignment.rendering` reads jobs as lines of JSON and answers every dialogue of a job with a line.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from alignment.turns import Message, Turn, Unwritable, turn
+
+CPU_SECONDS = 5
+CPU_SECONDS_EACH = 0.05  # of processor time for every dialogue of a job, on top
+MEMORY_BYTES = 256 << 20
+MEMORY_BYTES_EACH = 32  # for every byte of a job, on top
+IDLE_SECONDS = 600
+EXIT_SECONDS = 5
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TZ")  # nothing secret
+TOO_LONG = "the chat template does not come to an end"
+TOO_MUCH = "the chat template takes too much memory"
+
+
+class Unrenderable(ValueError):
+    """A dialogue cannot become text: why, as a sentence without its full stop, and its place among those asked for."""
+
+    def __init__(self, reason: str, index: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.index = index
+
+
+class UnsupportedContent(Unrenderable):
+    """A message holds something other than text."""
+
+
+class TemplateRefused(Unrenderable):
+    """The chat template cannot write a dialogue."""
+
+
+class TemplateStopped(TemplateRefused):
+    """The template was stopped because it took too much time or memory."""
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """What is to be rendered: a prompt, answers to it, and whether the assistant's turn is opened."""
+
+    prompt: Sequence[Message]
+    answers: Sequence[Message] = ()
+    opened: bool = True
+
+
+class Renderer:
+    """The process that renders: started when it is first needed, it ends when it is idle. Threads take turns."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
+        atexit.register(self.close)
+        os.register_at_fork(after_in_child=self._forget)
+
+    def start(self) -> None:
+        """Let the process begin to load, so that it is ready when it is needed."""
+        with self._turn:
+            self._running()
+
+    def close(self) -> None:
+        """End the process."""
+        with self._turn:
+            self._end(EXIT_SECONDS)
+
+    def render(self, template: str, names: Mapping[str, Any], dialogues: Sequence[Dialogue]) -> list[Turn]:
+        """Every dialogue as text; `names` are what the template knows besides the messages.
+
+        Raises TemplateRefused for the first dialogue that cannot be written, TemplateStopped at the limits.
+        """
+        job = json.dumps({"template": template, "names": dict(names), "dialogues": [asdict(one) for one in dialogues]})
+        for _ in range(2):  # it may have gone because it was idle, or because somebody ended it
+            with self._turn:
+                found = self._answers(job.encode() + b"\n", len(dialogues))
+                last = found[-1] if found else {}
+                if "refused" not in last and len(found) < len(dialogues):
+                    code = self._end(EXIT_SECONDS)
+                    if code == -signal.SIGXCPU:
+                        raise TemplateStopped(TOO_LONG, len(found))
+                    if code > 0:
+                        raise RuntimeError("the process that renders chat templates does not run")
+                    continue
+            if "refused" in last:
+                raise (TemplateStopped if last["stopped"] else TemplateRefused)(last["refused"], len(found) - 1)
+            return [Turn(**one) for one in found]
+        raise TemplateStopped(TOO_MUCH, len(found))
+
+    def _answers(self, job: bytes, count: int) -> list[dict[str, Any]]:
+        """The child's answers to a job until the first refusal; fewer when it ends before."""
+        found: list[dict[str, Any]] = []
+        if not count:
+            return found
+        child = self._running()
+        assert child.stdin is not None  # noqa: S101  (pipes, by the call)
+        assert child.stdout is not None  # noqa: S101
+        try:
+            child.stdin.write(job)
+            child.stdin.flush()
+            while len(found) < count and (line := child.stdout.readline()).endswith(b"\n"):
+                found.append(json.loads(line))
+                if "refused" in found[-1]:
+                    break
+        except BrokenPipeError:
+            return found
+        except BaseException:  # whoever is interrupted leaves answers in the pipe that nobody must take for theirs
+            self._end()
+            raise
+        return found
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is not None and self._child.poll() is not None:
+            self._end()
+        if self._child is None:
+            plain = {name: os.environ[name] for name in KEPT if name in os.environ}
+            ours = str(Path(__file__).resolve().parents[1])
+            plain["PYTHONPATH"] = os.pathsep.join(filter(None, (ours, plain.get("PYTHONPATH"))))
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "alignment.rendering"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=plain,
+                start_new_session=True,  # what is sent to our process group is not meant for it: it ends with its input
+            )
+        return self._child
+
+    def _end(self, patience: float = 0) -> int:
+        """End the process, after a while in which it may end by itself, and tell its exit code; 0 without one."""
+        child, self._child = self._child, None
+        if child is None:
+            return 0
+        for pipe in (child.stdin, child.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(patience)
+        child.kill()
+        return child.wait()
+
+    def _forget(self) -> None:
+        """A fork leaves the process to its parent: both at one pipe would read each other's answers."""
+        child, self._child, self._turn = self._child, None, threading.Lock()
+        if child is not None:
+            child.returncode = 0
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    os.close(pipe.fileno())
+
+
+RENDERER = Renderer()
+
+
+# ---- inside the process ---------------------------------------------------------------------------------------------
+
+
+def render(template: str, names: Mapping[str, Any], messages: Sequence[Message], opened: bool) -> str:
+    """The text of a dialogue, rendered here and now without limits.  Raises Unwritable."""
+    from jinja2 import TemplateError, TemplateSyntaxError
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    try:
+        rendered: Any = render_jinja_template(
+            [[dict(message) for message in messages]], chat_template=template, add_generation_prompt=opened, **names
+        )
+    except TemplateSyntaxError as error:
+        raise Unwritable(f"line {error.lineno} of the chat template: {_sentence(error)}") from error
+    except TemplateError as error:
+        raise Unwritable(f"the chat template refuses it: {_sentence(error)}") from error
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+        raise Unwritable(f"the chat template fails on it ({type(error).__name__})") from error
+    return str(rendered[0][0])
+
+
+def _sentence(error: Any) -> str:
+    return " ".join(str(error.message).split())[:300].rstrip(". ")
+
+
+def _answer(job: dict[str, Any], dialogue: dict[str, Any]) -> dict[str, Any]:
+    def rendered(messages: Sequence[Message], opened: bool) -> str:
+        return render(job["template"], job["names"], messages, opened)
+
+    try:
+        if not dialogue["opened"]:
+            return Turn(rendered(dialogue["prompt"], False), [])._asdict()
+        return turn(rendered, dialogue["prompt"], dialogue["answers"])._asdict()
+    except Unwritable as error:
+        return {"refused": str(error), "stopped": False}
+    except MemoryError:
+        return {"refused": TOO_MUCH, "stopped": True}
+
+
+def size() -> int:
+    """Bytes of address space that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def limit(base: int, job_bytes: int, dialogues: int) -> None:
+    """Allow this process as much memory beyond `base` bytes, and as much more time, as a job of this size may need."""
+    most = base + MEMORY_BYTES + MEMORY_BYTES_EACH * job_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    seconds = int(used + CPU_SECONDS + CPU_SECONDS_EACH * dialogues) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+
+
+def main() -> int:
+    """Answer jobs until the input ends or nothing comes for a while."""
+    import transformers.utils.chat_template_utils  # noqa: F401  (before the limits: it is ours)
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    base = size()
+    while select.select([sys.stdin.buffer], [], [], IDLE_SECONDS)[0]:
+        line = sys.stdin.buffer.readline()
+        if not line.endswith(b"\n"):
+            return 0
+        job = json.loads(line)
+        limit(base, len(line), len(job["dialogues"]))
+        for dialogue in job["dialogues"]:
+            answer = _answer(job, dialogue)
+            sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+            sys.stdout.buffer.flush()
+            if "refused" in answer:
+                break
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

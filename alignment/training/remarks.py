@@ -1,0 +1,40 @@
+"""What a run says about its examples: how many were cut, dropped, or lost something to the chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from alignment.training.encode import Examples
+from alignment.training.spec import Length
+
+DROPPED = {
+    "same_dropped": "pairs were dropped: chosen and rejected are the same",
+    "empty_dropped": "pairs were dropped: a response says nothing once it is rendered and cut",
+}
+LOST = {
+    "systems_left_out": "prompts have a system message, which the chat template leaves out",
+    "reasonings_left_out": "responses have reasoning, which the chat template leaves out",
+    "ended_early": "responses hold an end token in their text: what follows it is left out",
+}
+
+
+class Remark(NamedTuple):
+    """A sentence for the run's log, with its numbers by name."""
+
+    message: str
+    numbers: dict[str, Any]
+
+
+def remarks(examples: Examples, length: Length) -> Iterator[Remark]:
+    """All that is to be said, each with how many examples it is about; nothing where all is as it should be."""
+    counts = examples.counts
+    if counts["prompts_cut"] or counts["responses_cut"]:
+        yield Remark(
+            f"{counts['prompts_cut']} of {counts['pairs']} prompts were cut on the {length.cut_prompt}, "
+            f"{counts['responses_cut']} of {2 * counts['pairs']} responses on the right, which so have no end",
+            {**{name: counts[name] for name in ("prompts_cut", "responses_cut")}, "side": length.cut_prompt},
+        )
+    for name, sentence in {**DROPPED, **LOST}.items():
+        if counts[name]:
+            yield Remark(f"{counts[name]} {sentence}", {name: counts[name]})
