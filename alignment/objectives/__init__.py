@@ -5,7 +5,7 @@ Importing this package does not import torch.
 
 from typing import Annotated
 
-from alignment.objectives.batch import Batch, Role, Tokens
+from alignment.objectives.batch import Batch, Role, Tokens, TokenValue
 from alignment.objectives.objective import Needs, Objective, Paper, State
 from alignment.parts import Choice, find_parts
 
@@ -14,4 +14,16 @@ _CHOICE = Choice(Objective, CATALOGUE, "an objective is written {name: dpo, …}
 resolve = _CHOICE.resolve
 ObjectiveSpec = Annotated[Objective, _CHOICE]
 
-__all__ = ["CATALOGUE", "Batch", "Needs", "Objective", "ObjectiveSpec", "Paper", "Role", "State", "Tokens", "resolve"]
+__all__ = [
+    "CATALOGUE",
+    "Batch",
+    "Needs",
+    "Objective",
+    "ObjectiveSpec",
+    "Paper",
+    "Role",
+    "State",
+    "TokenValue",
+    "Tokens",
+    "resolve",
+]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +24,18 @@ class Role(IntEnum):
     UNDESIRABLE = 4
 
 
+class TokenValue(StrEnum):
+    """What an objective may ask about each response token; p is the policy's distribution where it is predicted."""
+
+    LOGPS = "logps"  # log p(token)
+    LOGSUMEXP = "logsumexp"  # of the logits
+    ENTROPY = "entropy"  # -sum p log p, in nats
+    LOG_COLLISION = "log_collision"  # log sum p^2
+    TOP_MASS = "top_mass"  # probability of the ten likeliest tokens
+    TOP1 = "top1"  # 1 where no token is likelier, else 0; without gradient
+    MEAN_LOGIT = "mean_logit"  # of the vocabulary; without gradient
+
+
 class MissingReference(ValueError):
     """An objective read reference log-probabilities that its `needs` did not ask for."""
 
@@ -34,10 +46,19 @@ class UnpairedExample(ValueError):
 
 @dataclass(frozen=True)
 class Tokens:
-    """Per-token values, flat: `values[name]` is (T,), `sequence` (T,) is the response each token belongs to."""
+    """Per-token values, flat: `values[name]` is (T,), `sequence` (T,) is the response each token belongs to.
+
+    Tokens of a response follow each other as they are written, its end of sequence included; only values that the
+    objective's `needs.tokens` names are there, with their gradients.
+    """
 
     sequence: Tensor
-    values: Mapping[str, Tensor]
+    values: Mapping[TokenValue, Tensor]
+
+    def sums(self, name: TokenValue, responses: int) -> Tensor:
+        """The value added up over the tokens of each of so many responses, (S,)."""
+        values = self.values[name]
+        return values.new_zeros(responses).index_add(0, self.sequence, values)
 
 
 @dataclass(frozen=True)

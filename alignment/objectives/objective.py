@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from alignment.objectives.batch import Role
+from alignment.objectives.batch import Role, TokenValue
 from alignment.parts import NamedPart
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Needs(NamedTuple):
     reference: ReferenceNeed = "none"
     facts: frozenset[str] = frozenset()
     third: frozenset[str] = frozenset()
-    tokens: frozenset[str] = frozenset()
+    tokens: frozenset[TokenValue] = frozenset()
     coupled: bool = False
 
 

@@ -30,7 +30,7 @@ class Layout:
     `source` (P,) counts positions of the flattened rows: the hidden state there predicts `target` (P,), a token of
     response `response` (P,).  `positions` (R, T) are None where they count from 0 in each
     row, which models assume by themselves.  `masks` (1, 1, T, T) are additive, by window (None: every earlier token may
-    be seen).
+    be seen).  `weights` (R * T,) says in how many of the sequences each token stands: 0 for padding.
     """
 
     ids: Tensor
@@ -40,6 +40,7 @@ class Layout:
     response: Tensor
     lengths: Tensor
     masks: dict[int | None, Tensor]
+    weights: Tensor
 
 
 def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: torch.device) -> Layout:
@@ -51,6 +52,7 @@ def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: 
     lengths: list[int] = []
     sizes: list[int] = []  # of every segment: an example's prompt, then its responses
     owners: list[int] = []
+    weights: list[float] = []
     spans: list[tuple[slice, slice | None]] = []
     for number, example in enumerate(examples):
         prompt = slice(len(ids), len(ids) + len(example.prompt))
@@ -61,6 +63,7 @@ def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: 
             sizes.append(len(tokens))
             spans.append((slice(first, first + len(tokens)), prompt if segment else None))
             owners.append(number)
+            weights += [1.0 if segment else float(len(example.responses))] * len(tokens)
             if segment:
                 source += (prompt.stop - 1, *range(first, first + len(tokens) - 1))
                 target += tokens
@@ -78,6 +81,7 @@ def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: 
         response=torch.arange(len(lengths)).repeat_interleave(counts).to(device),
         lengths=counts.float().to(device),
         masks=masks,
+        weights=torch.tensor(weights, device=device),
     )
 
 
@@ -106,9 +110,11 @@ def plain(examples: Sequence[Encoded], padding: int, device: torch.device) -> La
     ids = torch.full((len(rows), width), padding)
     source: list[int] = []
     target: list[int] = []
+    weights = torch.zeros(ids.shape)
     for row, (prompt, answer) in enumerate(rows):
         end = len(prompt) + len(answer)
         ids[row, :end] = torch.tensor(prompt + answer)
+        weights[row, :end] = 1
         source += range(row * width + len(prompt) - 1, row * width + end - 1)
         target += answer
     counts = torch.tensor([len(answer) for _, answer in rows])
@@ -120,4 +126,5 @@ def plain(examples: Sequence[Encoded], padding: int, device: torch.device) -> La
         response=torch.arange(len(rows)).repeat_interleave(counts).to(device),
         lengths=counts.float().to(device),
         masks={},
+        weights=weights.flatten().to(device),
     )

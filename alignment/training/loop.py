@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-import resource
 import time
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from alignment.generation import Generator
 from alignment.objectives import State
 from alignment.sampling import Sampling
 from alignment.training.checkpoint import Checkpoints, Kind, Saved
-from alignment.training.encode import Encoded
 from alignment.training.events import Events, finite
 from alignment.training.model import dropout_off
 from alignment.training.prepare import Prepared, draw
 from alignment.training.spec import LoraTuning, Spec
-from alignment.training.step import Scoring, evaluate
+from alignment.training.step import evaluate
 from alignment.training.stop import Cancelled, Stop
+from alignment.training.throughput import Meter
 
 SAMPLE_TOKENS = 256
 
@@ -101,6 +98,7 @@ class _Loop:
         kind: Kind = "lora" if isinstance(spec.tuning, LoraTuning) else "full"
         self.checkpoints = Checkpoints(out / "checkpoints", kind, spec.keep)
         self._order = draw(spec, prepared.examples)
+        self._meter = Meter(prepared.model, prepared.learner.scoring)
         self.summary = Summary(total_steps=prepared.total_steps)
         if not prepared.examples.validation:
             events.log("no validation examples: nothing is evaluated, and the last checkpoint counts", "warning")
@@ -116,13 +114,11 @@ class _Loop:
         values = prepared.learner.update(examples, reference, State(step - 1), self._check)
         seconds = time.monotonic() - began
         tokens = sum(example.tokens for example in examples)
-        values["throughput/tokens_per_second"] = tokens / seconds
-        values["throughput/examples_per_second"] = size / seconds
-        values |= _economy(prepared.learner.scoring, examples, tokens)
-        values["memory/peak_gib"] = self._ranks.most(_peak_gib(self._ranks.device))
+        values |= self._meter.values(examples, seconds)
         self.summary.step = step
         self.summary.examples += size
         self.summary.tokens += tokens
+        values["num_tokens"] = self.summary.tokens
         self._tell(step, values, examples=size, tokens=tokens, seconds=seconds)
 
     def look_back(self, step: int) -> None:
@@ -194,18 +190,3 @@ class _Loop:
             values=clean,
             nonfinite=nonfinite,
         )
-
-
-def _economy(scoring: Scoring, examples: list[Encoded], tokens: int) -> dict[str, float]:
-    """Tokens of the sequences for each one that had to be computed, and the share of padding among the computed."""
-    real = sum(example.shared_tokens for example in examples) if scoring.structure.shared else tokens
-    return {
-        "throughput/sharing_factor": tokens / real,
-        "throughput/padding_share": 1 - real / scoring.computed(examples),
-    }
-
-
-def _peak_gib(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 2**30

@@ -54,7 +54,6 @@ def require_supported(spec: Spec) -> None:
         *(f"reference {needs.reference}" for _ in range(needs.reference not in ("none", "sequence"))),
         *needs.facts,
         *needs.third,
-        *needs.tokens,
     ]
     if beyond:
         raise BadSpec(
@@ -62,10 +61,27 @@ def require_supported(spec: Spec) -> None:
             "Choose another objective.",
             "objective.name",
         )
-    if needs.coupled and isinstance(spec.tuning, LoraTuning) and spec.tuning.dropout > 0:
+    if needs.coupled:
+        _require_no_dropout(spec, "This objective")
+
+
+def _require_no_dropout(spec: Spec, what: str) -> None:
+    if isinstance(spec.tuning, LoraTuning) and spec.tuning.dropout > 0:
         raise BadSpec(
-            "This objective scores each batch twice, which dropout would make differ.", "Set it to 0.", "tuning.dropout"
+            f"{what} scores each batch twice, which dropout would make differ.", "Set it to 0.", "tuning.dropout"
         )
+
+
+def _look_at_experts(spec: Spec, learner: Learner, model: PreTrainedModel, events: Events) -> None:
+    """Say how a mixture of experts is balanced.  Raises BadSpec when dropout would make that inexact."""
+    from alignment.training.routing import experts
+
+    weight = learner.scoring.scorer.router_weight
+    if weight > 0:
+        _require_no_dropout(spec, "A mixture of experts")
+        events.log(f"the router loss joins the objective's, times {weight:g}", router_weight=weight)
+    elif experts(model.config):
+        events.log("this mixture of experts is trained without a router loss: its configuration names none", "warning")
 
 
 def prepare(spec: Spec, events: Events, stop: Stop, ranks: Ranks | None = None) -> Prepared:
@@ -88,6 +104,7 @@ def prepare(spec: Spec, events: Events, stop: Stop, ranks: Ranks | None = None) 
     stop.check()
     events.log("loading the model", parameters=facts.parameters, architecture=facts.architecture)
     learner, model = build(spec, tokenizer, steps, ranks)
+    _look_at_experts(spec, learner, model, events)
     _tell_devices(learner.scoring.ranks, events)
     check = learner.scoring.ranks.check(stop)
     if spec.precision == "bf16" and learner.scoring.device.type == "cpu":

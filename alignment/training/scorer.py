@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from alignment.objectives.batch import TokenValue
+from alignment.training import routing
 from alignment.training.model import dropout_off
 from alignment.training.structure import Structure
-from alignment.training.vocabulary import token_logps
+from alignment.training.vocabulary import Values, token_values, values_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -20,11 +22,26 @@ if TYPE_CHECKING:
 PROBE = 4  # tokens on which the projection of our own is compared with the model's
 
 
+LOGPS = frozenset({TokenValue.LOGPS})
+Mask = Tensor | dict[str, Tensor] | None
+
+
 class Scores(NamedTuple):
-    """What a pass over some sequences gives: per response (S,), float32."""
+    """What a pass over some sequences gives: per response (S,), float32; per token (T,) what was asked for.
+
+    Tokens lie in the order of the responses.
+    """
 
     logps: Tensor
     lengths: Tensor
+    response: Tensor  # (T,): which response each token belongs to
+    tokens: Values
+    routed: Tensor | None = None  # (2, E): what `routing.routed` says of a mixture of experts
+
+    def sums(self, name: TokenValue) -> Tensor:
+        """A token value added up over each response, (S,)."""
+        values = self.tokens[name]
+        return values.new_zeros(len(self.lengths)).index_add(0, self.response, values)
 
 
 class Scorer(nn.Module):
@@ -39,23 +56,44 @@ class Scorer(nn.Module):
         self.model = model
         self.exact = precision == "fp32"
         self._scale = _scale(model)
+        self.router_weight = routing.coefficient(model.config) if self._scale is not None else 0.0
+        self.experts = routing.experts(model.config)
+        self.choices = int(getattr(model.config.get_text_config(), "num_experts_per_tok", None) or 1)
 
-    def forward(self, layout: Layout, structure: Structure) -> Scores:
-        """Scores of the layout's responses, in its order."""
+    def forward(
+        self,
+        layout: Layout,
+        structure: Structure,
+        asked: frozenset[TokenValue] = frozenset(),
+        route: bool = False,
+    ) -> Scores:
+        """Scores of the layout's responses, in its order, with the token values and the routing asked for."""
         context = torch.autocast(layout.ids.device.type, torch.bfloat16) if not self.exact else nullcontext()
         mask = structure.mask(layout.masks)
         with context:
-            found = self._linear(layout, mask) if self._scale is not None else self._by_logits(layout, mask)
-        sums = found.new_zeros(len(layout.lengths)).index_add(0, layout.response, found)
-        return Scores(sums, layout.lengths)
+            if self._scale is None:
+                found, routed = self._by_logits(layout, mask, asked | LOGPS), None
+            else:
+                found, routed = self._linear(layout, mask, asked | LOGPS, route and self.router_weight > 0)
+        logps = found[TokenValue.LOGPS]
+        sums = logps.new_zeros(len(layout.lengths)).index_add(0, layout.response, logps)
+        told = {name: value for name, value in found.items() if name in asked}
+        return Scores(sums, layout.lengths, layout.response, told, routed)
 
-    def _linear(self, layout: Layout, mask: Tensor | dict[str, Tensor] | None) -> Tensor:
+    def _linear(
+        self, layout: Layout, mask: Mask, asked: frozenset[TokenValue], route: bool
+    ) -> tuple[Values, Tensor | None]:
         bare = _bare(self.model)
-        hidden = _hidden(bare, layout.ids, layout.positions, mask).flatten(0, 1)[layout.source]
+        more = {"output_router_logits": True} if route else {}
+        output = bare.base_model(
+            input_ids=layout.ids, position_ids=layout.positions, attention_mask=mask, use_cache=False, **more
+        )
+        hidden = output.last_hidden_state.flatten(0, 1)[layout.source]
         head = cast("nn.Linear", bare.get_output_embeddings())  # type: ignore[no-untyped-call]
-        return token_logps(hidden, head.weight, head.bias, layout.target, cast("float", self._scale))
+        found = token_values(hidden, head.weight, head.bias, layout.target, asked, cast("float", self._scale))
+        return found, routing.routed(output.router_logits, layout.weights, self.choices) if route else None
 
-    def _by_logits(self, layout: Layout, mask: Tensor | dict[str, Tensor] | None) -> Tensor:
+    def _by_logits(self, layout: Layout, mask: Mask, asked: frozenset[TokenValue]) -> Values:
         """The model's own logits, at the wanted columns of every row where it can leave out the others."""
         width = layout.ids.shape[1]
         columns = layout.source % width
@@ -70,23 +108,13 @@ class Scorer(nn.Module):
         if logits.shape[1] == width:  # an architecture that projects every position
             place = columns
         picked = logits[layout.source // width, place].float()
-        found: Tensor = picked.gather(1, layout.target[:, None]).squeeze(1) - picked.logsumexp(dim=1)
-        return found
+        return values_of(picked, layout.target, asked)
 
 
 def _bare(model: PreTrainedModel) -> PreTrainedModel:
     """The language model itself; adapters stand inside its layers."""
     inner = getattr(model, "get_base_model", None)
     return model if inner is None else cast("PreTrainedModel", inner())
-
-
-def _hidden(
-    bare: PreTrainedModel, ids: Tensor, positions: Tensor | None, mask: Tensor | dict[str, Tensor] | None
-) -> Tensor:
-    found: Tensor = bare.base_model(
-        input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False
-    ).last_hidden_state
-    return found
 
 
 @torch.no_grad()
@@ -104,7 +132,7 @@ def _scale(model: PreTrainedModel) -> float | None:
     ids = torch.arange(PROBE, device=head.weight.device)[None] % len(head.weight)
     with dropout_off(bare):
         logits = bare(input_ids=ids, use_cache=False).logits.float()
-        own = head(_hidden(bare, ids, None, None)).float()
+        own = head(bare.base_model(input_ids=ids, use_cache=False).last_hidden_state).float()
     for scale in (1.0, 1 / getattr(config, "logits_scaling", 1.0), getattr(config, "logit_scale", None) or 1.0):
         if torch.allclose(own * scale, logits, rtol=1e-4, atol=1e-6):
             return float(scale)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from alignment.objectives import Batch, Objective, State
-from alignment.training import layout
+from alignment.objectives import Batch, Objective, State, Tokens, TokenValue
+from alignment.training import layout, measures, routing
 from alignment.training.batches import packs
 from alignment.training.encode import Encoded
 from alignment.training.errors import NonFiniteLoss
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-METRICS = (
-    "loss",
-    "rewards/chosen",
-    "rewards/rejected",
-    "rewards/margins",
-    "rewards/accuracies",
-    "logps/chosen",
-    "logps/rejected",
-)
+
+class Asked(NamedTuple):
+    """What a pass shall tell beside log-probabilities: values of tokens, and how experts were chosen."""
+
+    tokens: frozenset[TokenValue] = frozenset()
+    router: bool = False
+
+
+NOTHING = Asked()
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Scoring:
     def device(self) -> torch.device:
         """Where this rank computes."""
         return self.ranks.device
+
+    @property
+    def routes(self) -> bool:
+        """Whether a router loss joins the objective's."""
+        return self.scorer.router_weight > 0
 
     def packs(self, examples: Sequence[Encoded]) -> list[list[int]]:
         """Positions of this rank's examples in groups that are computed together; where others have more of them, it
@@ -87,14 +92,19 @@ class Scoring:
             for pack in share
         )
 
-    def scores(self, examples: Sequence[Encoded]) -> Scores:
-        """Log-probabilities of the responses of each example, in turn: (S,)."""
+    def scores(self, examples: Sequence[Encoded], asked: Asked = NOTHING) -> Scores:
+        """Log-probabilities of the responses of each example, in turn: (S,), with what else is asked for."""
         if self.structure.shared:
             laid = layout.shared(examples, self.structure.distinct, self.device)
         else:
             laid = layout.plain(examples, self.padding, self.device)
-        scores: Scores = self.wrapped(laid, self.structure)
+        scores: Scores = self.wrapped(laid, self.structure, asked.tokens, asked.router)
         return scores
+
+    @property
+    def asked(self) -> Asked:
+        """What the objective and the metrics want to know beside log-probabilities."""
+        return Asked(self.objective.needs.tokens | measures.MEASURED, router=True)
 
     def idle(self, examples: Sequence[Encoded]) -> Tensor:
         """Nothing, computed like a pack: what a rank does while others have more to do than it, since all of them
@@ -107,15 +117,21 @@ class Scoring:
         numbers = torch.arange(len(examples)).repeat_interleave(counts).to(self.device)
         roles = torch.tensor([int(role) for example in examples for role in example.roles], device=self.device)
         flat = None if reference is None else torch.cat(list(reference)).to(self.device)
-        return Batch(scores.logps, scores.lengths, numbers, roles, flat)
+        wanted = self.objective.needs.tokens
+        tokens = Tokens(scores.response, {name: scores.tokens[name] for name in wanted}) if wanted else None
+        return Batch(scores.logps, scores.lengths, numbers, roles, flat, tokens=tokens)
 
-    def measures(self, batch: Batch, losses: Tensor) -> Tensor:
-        """One row per example with the columns of METRICS, detached."""
-        with torch.no_grad():
-            rewards, logps = self.objective.rewards(batch).view(-1, 2), batch.logps.view(-1, 2)
-            margins = rewards[:, 0] - rewards[:, 1]
-            columns = [losses, *rewards.unbind(1), margins, (margins > 0).float(), *logps.unbind(1)]
-            return torch.stack([column.detach().float() for column in columns], dim=1)
+    def measures(self, batch: Batch, losses: Tensor, scores: Scores) -> Tensor:
+        """One row per example, detached: see `measures.named`.  Scores with routing are those of a whole batch."""
+        aux = None if scores.routed is None else routing.loss(scores.routed, self.scorer.choices)
+        return measures.rows(self.objective, batch, losses, scores, aux)
+
+    def losses(self, batch: Batch, scores: Scores, state: State, examples: int) -> Tensor:
+        """The loss of each of so many examples, (examples,), any router loss of the whole batch added to it."""
+        losses = self.objective.loss(batch, state).expand(examples)
+        if scores.routed is None:
+            return losses
+        return losses + self.scorer.router_weight * routing.loss(scores.routed, self.scorer.choices)
 
 
 @torch.no_grad()
@@ -125,25 +141,40 @@ def sequence_logps(scoring: Scoring, examples: Sequence[Encoded], check: Callabl
 
 
 @torch.no_grad()
-def _measured(scoring: Scoring, examples: Sequence[Encoded], check: Callable[[], None]) -> Scores:
+def _measured(
+    scoring: Scoring, examples: Sequence[Encoded], check: Callable[[], None], asked: Asked = NOTHING
+) -> Scores:
     """Scores of all responses in the order of the examples, whatever packs and ranks they were computed in."""
     if not examples:
-        return Scores(torch.zeros(0), torch.zeros(0))
-    responses = sum(len(example.responses) for example in examples)
-    where = _split(torch.arange(responses), examples)
-    found = torch.zeros(2, responses, device=scoring.device)
+        return Scores(torch.zeros(0), torch.zeros(0), torch.zeros(0, dtype=torch.long), {})
+    device, names = scoring.device, sorted(asked.tokens)
+    lengths = torch.tensor([len(answer) for example in examples for answer in example.responses], device=device)
+    response = torch.arange(len(lengths), device=device).repeat_interleave(lengths)
+    where = _split(torch.arange(len(lengths)), examples)
+    token_where = _split(torch.arange(len(response)), examples, tokens=True)
+    logps, values = torch.zeros(len(lengths), device=device), torch.zeros(len(names), len(response), device=device)
+    routed = torch.zeros(2, scoring.scorer.experts, device=device) if asked.router and scoring.routes else None
     for pack in scoring.packs(examples):
         check()
         if not pack:
             scoring.idle(examples)
             continue
-        part = scoring.scores([examples[index] for index in pack])
-        found[:, torch.cat([where[index] for index in pack])] = torch.stack(part)
-    return Scores(*scoring.ranks.total(found))
+        part = scoring.scores([examples[index] for index in pack], asked)
+        logps[torch.cat([where[index] for index in pack])] = part.logps
+        if names:
+            places = torch.cat([token_where[index] for index in pack])
+            values[:, places] = torch.stack([part.tokens[name] for name in names])
+        if routed is not None and part.routed is not None:
+            routed += part.routed
+    total = scoring.ranks.total
+    tokens = dict(zip(names, total(values), strict=True))
+    return Scores(total(logps), lengths.float(), response, tokens, None if routed is None else total(routed))
 
 
-def _split(flat: Tensor, examples: Sequence[Encoded]) -> list[Tensor]:
-    return list(torch.split(flat, [len(example.responses) for example in examples]))
+def _split(flat: Tensor, examples: Sequence[Encoded], *, tokens: bool = False) -> list[Tensor]:
+    """The values of each example's responses, or of all their tokens."""
+    sizes = [sum(map(len, example.responses)) if tokens else len(example.responses) for example in examples]
+    return list(torch.split(flat, sizes))
 
 
 @torch.no_grad()
@@ -155,10 +186,11 @@ def evaluate(
     check: Callable[[], None],
 ) -> dict[str, float]:
     """The mean of every metric over the examples, named `eval/…`."""
-    batch = scoring.batch(_measured(scoring, examples, check), examples, reference)
-    losses = scoring.objective.loss(batch, state).expand(len(examples))
-    means = scoring.measures(batch, losses).mean(dim=0).tolist()
-    return {f"eval/{name}": value for name, value in zip(METRICS, means, strict=True)}
+    scores = _measured(scoring, examples, check, scoring.asked)
+    batch = scoring.batch(scores, examples, reference)
+    losses = scoring.losses(batch, scores, state, len(examples))
+    means = scoring.measures(batch, losses, scores).mean(dim=0).tolist()
+    return {f"eval/{name}": value for name, value in measures.named(means).items()}
 
 
 @dataclass(frozen=True)
@@ -179,12 +211,12 @@ class Learner:
         Raises NonFiniteLoss before the weights are touched; whatever `check` raises leaves them untouched too.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        measures = self.backward(examples, reference, state, check)
+        found = self.backward(examples, reference, state, check)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         if isinstance(norm, DTensor):
             norm = norm.full_tensor()
-        *means, grad_norm = torch.cat([measures.mean(dim=0), norm.detach().float().reshape(1)]).tolist()
-        values = dict(zip(METRICS, means, strict=True))
+        *means, grad_norm = torch.cat([found.mean(dim=0), norm.detach().float().reshape(1)]).tolist()
+        values = measures.named(means)
         _require_finite(state.step + 1, values["loss"], grad_norm)
         rate = self.schedule.get_last_lr()[0]
         self.optimizer.step()
@@ -194,25 +226,27 @@ class Learner:
     def backward(
         self, examples: Sequence[Encoded], reference: Sequence[Tensor] | None, state: State, check: Callable[[], None]
     ) -> Tensor:
-        """Add the gradient of the mean loss to the parameters; one row of METRICS per example."""
+        """Add the gradient of the mean loss to the parameters; one row of measures per example."""
         scoring = self.scoring
         groups = scoring.packs(examples)
-        if scoring.objective.needs.coupled:
-            return self._coupled(examples, groups, reference, state, check)
-        rows = torch.zeros(len(examples), len(METRICS), device=scoring.device)
+        whole = scoring.objective.needs.coupled or scoring.routes
+        if whole and (len(groups) > 1 or scoring.ranks.size > 1):
+            return self._twice(examples, groups, reference, state, check)
+        rows = torch.zeros(len(examples), measures.columns(routed=scoring.routes), device=scoring.device)
         for pack in turns(scoring.wrapped, groups):
             check()
             if not pack:
                 torch.autograd.backward(scoring.idle(examples))
                 continue
             some = [examples[index] for index in pack]
-            batch = scoring.batch(scoring.scores(some), some, _of(reference, pack))
-            losses = scoring.objective.loss(batch, state)
+            scores = scoring.scores(some, scoring.asked)
+            batch = scoring.batch(scores, some, _of(reference, pack))
+            losses = scoring.losses(batch, scores, state, len(some))
             torch.autograd.backward(losses.sum() / len(examples) * scoring.ranks.size)
-            rows[pack] = scoring.measures(batch, losses)
+            rows[pack] = scoring.measures(batch, losses, scores)
         return scoring.ranks.total(rows)
 
-    def _coupled(
+    def _twice(
         self,
         examples: Sequence[Encoded],
         groups: list[list[int]],
@@ -220,21 +254,31 @@ class Learner:
         state: State,
         check: Callable[[], None],
     ) -> Tensor:
-        """Score all packs without a graph, ask the objective for d loss / d logps, then weight each pack by it."""
-        scoring = self.scoring
-        found = _measured(scoring, examples, check)
-        logps = found.logps.requires_grad_()
-        batch = scoring.batch(Scores(logps, found.lengths), examples, reference)
-        loss = scoring.objective.loss(batch, state)
-        weights = _split(torch.autograd.grad(loss, logps)[0] * scoring.ranks.size, examples)
+        """Score all packs without a graph, ask what each value is worth to the loss, then weight each pack by it."""
+        scoring, wanted = self.scoring, self.scoring.objective.needs.tokens
+        found = _measured(scoring, examples, check, scoring.asked)
+        routed = [] if found.routed is None else [found.routed]
+        leaves = [found.logps, *(found.tokens[name] for name in sorted(wanted)), *routed]
+        leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+        tokens = found.tokens | dict(zip(sorted(wanted), leaves[1:], strict=False))
+        found = found._replace(logps=leaves[0], tokens=tokens, routed=leaves[-1] if routed else None)
+        batch = scoring.batch(found, examples, reference)
+        losses = scoring.losses(batch, found, state, len(examples))
+        slopes = torch.autograd.grad(losses.mean() * scoring.ranks.size, leaves, materialize_grads=True)
+        worth = [_split(slope, examples, tokens=place > 0) for place, slope in enumerate(slopes[: 1 + len(wanted)])]
         for pack in turns(scoring.wrapped, groups):
             check()
             if not pack:
                 torch.autograd.backward(scoring.idle(examples))
                 continue
-            again = scoring.scores([examples[index] for index in pack])
-            torch.autograd.backward((again.logps * torch.cat([weights[index] for index in pack])).sum())
-        return scoring.measures(batch, loss.expand(len(examples)))
+            again = scoring.scores([examples[index] for index in pack], Asked(wanted, router=True))
+            values = [again.logps, *(again.tokens[name] for name in sorted(wanted))]
+            weights = [torch.cat([parts[index] for index in pack]) for parts in worth]
+            if again.routed is not None:
+                values, weights = [*values, again.routed], [*weights, slopes[-1]]
+            terms = [(value * weight).sum() for value, weight in zip(values, weights, strict=True)]
+            torch.autograd.backward(torch.stack(terms).sum())
+        return scoring.measures(batch, losses, found)
 
 
 def _of(reference: Sequence[Tensor] | None, indices: Sequence[int]) -> list[Tensor] | None:

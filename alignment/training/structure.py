@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedConfig
 
-ONE_MASK = frozenset({"gemma", "glm4", "gpt2", "gpt_neox", "granite", "llama", "mistral", "olmo2", "phi3"})
+DENSE = frozenset({"gemma", "glm4", "gpt2", "gpt_neox", "granite", "llama", "mistral", "olmo2", "phi3"})
+EXPERTS = frozenset({"flex_olmo", "granitemoe", "mixtral", "olmoe", "phimoe", "qwen3_moe"})
+"""Mixtures of experts: each token is routed by itself, none is dropped, so that only attention looks back."""
+ONE_MASK = DENSE | EXPERTS
 """Architectures whose layers all take the one mask they are given."""
-MASK_BY_LAYER = frozenset({"gemma3_text", "ministral", "olmo3", "qwen2", "qwen3", "smollm3"})
+MASK_BY_LAYER = frozenset({"gemma3_text", "ministral", "olmo3", "qwen2", "qwen2_moe", "qwen3", "smollm3"})
 """Architectures that take a mask for each type of layer."""
 FULL, SLIDING = "full_attention", "sliding_attention"
 STEADY_ROPE = frozenset({"default", "linear", "llama3", "yarn"})

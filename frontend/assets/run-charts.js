@@ -15,7 +15,19 @@ const PANELS = [
   ["Learning rate", "", ["learning_rate"]],
   ["Speed", "tokens a second", ["throughput/tokens_per_second"]],
 ];
-const MORE = { "throughput/examples_per_second": ["Examples a second", ""], "throughput/sharing_factor": ["Tokens of the sequences per token computed", ""], "throughput/padding_share": ["Share of padding", ""], "memory/peak_gib": ["Peak memory", "GiB"] };
+const MORE = {
+  entropy: ["Entropy of responses", "nats a token"],
+  mean_token_accuracy: ["Chosen tokens that no other is likelier than", "share"],
+  "logits/chosen": ["Mean logit, chosen", ""],
+  "logits/rejected": ["Mean logit, rejected", ""],
+  aux_loss: ["Router loss", "even routing is lowest"],
+  num_tokens: ["Tokens trained on", ""],
+  "throughput/examples_per_second": ["Examples a second", ""],
+  "throughput/sharing_factor": ["Tokens of the sequences per token computed", ""],
+  "throughput/padding_share": ["Share of padding", ""],
+  "throughput/mfu": ["Share of the accelerator's peak speed", ""],
+  "memory/peak_gib": ["Peak memory", "GiB"],
+};
 const SMOOTH = 0.8;
 
 export class Charts {

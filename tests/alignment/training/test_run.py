@@ -22,9 +22,10 @@ from alignment.training import Spec, TrainingError, train
 from alignment.training.errors import DiskFull, FolderInUse, OutOfMemory, TooFewExamples, Unexpected
 from alignment.training.events import Events
 from alignment.training.failures import named, require_room
+from alignment.training.measures import METRICS
 from alignment.training.prepare import prepare
 from alignment.training.run import EVENTS
-from alignment.training.step import METRICS, Learner
+from alignment.training.step import Learner
 from alignment.training.stop import CONTROL, Stop
 from tests.alignment.training.conftest import MakeSnapshot, MakeSpec
 

@@ -22,7 +22,6 @@ from alignment.training.rows import arrange, checked
 from alignment.training.scorer import Scorer
 from alignment.training.spec import LoraTuning
 from alignment.training.step import Scoring
-from alignment.training.vocabulary import token_logps
 
 VOCABULARY = 160
 SMALL = {
@@ -38,6 +37,7 @@ SMALL = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+EXPERTS = {"moe_intermediate_size": 24, "num_experts_per_tok": 2}
 LAYERS = {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 8}
 SHARED: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {}),
@@ -69,6 +69,13 @@ SHARED: dict[str, tuple[str, dict[str, Any]]] = {
     "mistral, windows": ("mistral", {"sliding_window": 8}),
     "gpt2": ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128, "vocab_size": VOCABULARY}),
     "gpt_neox": ("gpt_neox", {}),
+    "mixtral, experts": ("mixtral", EXPERTS | {"num_local_experts": 4}),
+    "qwen2_moe, experts": ("qwen2_moe", EXPERTS | {"num_experts": 4, "shared_expert_intermediate_size": 24}),
+    "qwen3_moe, experts": ("qwen3_moe", EXPERTS | {"num_experts": 4}),
+    "olmoe, experts": ("olmoe", EXPERTS | {"num_experts": 4}),
+    "flex_olmo, experts": ("flex_olmo", EXPERTS | {"num_experts": 4}),
+    "phimoe, experts": ("phimoe", EXPERTS | {"num_local_experts": 4}),
+    "granitemoe, experts": ("granitemoe", EXPERTS | {"num_local_experts": 4, "logits_scaling": 3.0}),
 }
 ALONE: dict[str, tuple[str, dict[str, Any], str]] = {
     "linear attention": ("qwen3_next", {"layer_types": ["linear_attention", "full_attention"]}, "qwen3_next"),
@@ -213,42 +220,6 @@ def test_adapters_share_too() -> None:
     found = Scorer(adapted, "fp32")(layout.shared(some, rows.distinct, CPU), rows).logps
 
     torch.testing.assert_close(found, alone(adapted, some), rtol=1e-5, atol=1e-4)
-
-
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("scale", [1.0, 0.25])
-@pytest.mark.parametrize("positions", [0, 1, 127, 300])
-def test_the_vocabulary_in_chunks_is_the_whole(positions: int, scale: float, bias: bool) -> None:
-    """Values and gradients of the chunked pass are those of the full log-softmax, in double precision too."""
-    generator = torch.Generator().manual_seed(1)
-
-    def values(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator, requires_grad=True)
-
-    hidden, weight, added = values(positions, 24), values(VOCABULARY, 24), values(VOCABULARY) if bias else None
-    target = torch.randint(VOCABULARY, (positions,), generator=generator)
-    worth = torch.randn(positions, generator=generator)
-    leaves = [leaf for leaf in (hidden, weight, added) if leaf is not None]
-
-    expected = (scale * torch.nn.functional.linear(hidden, weight, added)).log_softmax(-1)
-    expected = expected.gather(1, target[:, None]).squeeze(1)
-    slopes = torch.autograd.grad((expected * worth).sum(), leaves)
-    found = token_logps(hidden, weight, added, target, scale)
-
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    for one, other in zip(torch.autograd.grad((found * worth).sum(), leaves), slopes, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
-
-
-def test_frozen_weights_get_no_gradient() -> None:
-    """Beside adapters the projection is frozen: nothing is computed for it."""
-    hidden = torch.randn(5, 8, requires_grad=True)
-    weight = torch.randn(20, 8)
-
-    torch.autograd.backward(token_logps(hidden, weight, None, torch.arange(5)).sum())
-
-    assert hidden.grad is not None
-    assert weight.grad is None
 
 
 @pytest.mark.parametrize(("window", "path"), [(8, "shared"), (None, "plain")])

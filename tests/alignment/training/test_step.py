@@ -5,14 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from alignment.objectives import Batch, Needs, Objective, State
+from alignment.objectives import Batch, Needs, Objective, State, TokenValue
 from alignment.objectives.objective import PAIR
-from alignment.training import Spec
+from alignment.training import Spec, measures
 from alignment.training.batches import order, packs
 from alignment.training.data import Pair
 from alignment.training.encode import Encoded
@@ -110,6 +111,67 @@ def test_a_coupled_loss_has_the_gradient_of_the_whole_batch(learner: Learner) ->
     torch.autograd.backward(coupled.scoring.objective.loss(batch, STATE))
     whole = torch.cat([parameter.grad.flatten() for parameter in learner.parameters if parameter.grad is not None])
     torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
+
+
+class Surprised(Objective):
+    """A loss of what was predicted token by token, for this test only: entropies of both responses join the margin."""
+
+    needs: ClassVar[Needs] = Needs(PAIR, reference="sequence", tokens=frozenset({TokenValue.ENTROPY, TokenValue.TOP1}))
+
+    def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
+        assert batch.tokens is not None
+        assert set(batch.tokens.values) == {TokenValue.ENTROPY, TokenValue.TOP1}
+        weighed = batch.tokens.values[TokenValue.ENTROPY] * (0.5 + batch.tokens.values[TokenValue.TOP1])
+        tokens = replace(batch.tokens, values={TokenValue.ENTROPY: weighed})
+        chosen, rejected = tokens.sums(TokenValue.ENTROPY, len(batch.logps)).view(-1, 2).unbind(1)
+        return -torch.nn.functional.logsigmoid(0.1 * batch.pairs().margin - 0.05 * (chosen - rejected))
+
+    def rewards(self, batch: Batch) -> Tensor:
+        return 0.1 * batch.singles().ratios
+
+
+class SurprisedTogether(Surprised):
+    """The same, as one number of the whole batch."""
+
+    needs: ClassVar[Needs] = Surprised.needs._replace(coupled=True)
+
+    def loss(self, batch: Batch, state: State) -> Tensor:
+        return super().loss(batch, state).mean()
+
+
+@pytest.mark.parametrize("objective", [Surprised(), SurprisedTogether()], ids=["each", "together"])
+def test_values_of_tokens_reach_the_objective_with_their_gradients(learner: Learner, objective: Objective) -> None:
+    """What an objective asks about tokens belongs to the right responses, in one pack or many, and trains."""
+    examples = encoded(6)
+    reference = [logps + torch.randn(2) for logps in sequence_logps(learner.scoring, examples, nothing)]
+
+    found = [gradient(with_tokens(learner, tokens, objective), examples, reference) for tokens in (16, 150, 100_000)]
+    bare = gradient(with_tokens(learner, 100_000), examples, reference)
+
+    assert (found[0] - bare).norm() > 0.01 * bare.norm()
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[2], found[0], rtol=1e-4, atol=1e-5)
+
+
+def test_metrics_of_tokens_are_means_over_the_tokens_of_all_examples(learner: Learner, base: Path) -> None:
+    """Entropy, accuracy and logits are TRL's: over response tokens, whatever pack they were in."""
+    model = AutoModelForCausalLM.from_pretrained(base)
+    examples, zeros = encoded(5), [torch.zeros(2)] * 5
+    entropies, hits, logits = [], [], ([], [])  # type: ignore[var-annotated]
+    for example in examples:
+        for place, answer in enumerate(example.responses):
+            with torch.no_grad():
+                whole = model(torch.tensor([example.prompt + answer])).logits[0, len(example.prompt) - 1 : -1]
+            entropies += torch.special.entr(whole.softmax(1)).sum(1).tolist()
+            logits[place].extend(whole.mean(1).tolist())
+            hits += [] if place else (whole.argmax(1) == torch.tensor(answer)).float().tolist()
+
+    for tokens in (16, 100_000):
+        told = measures.named(with_tokens(learner, tokens).backward(examples, zeros, STATE, nothing).mean(0).tolist())
+        assert told["entropy"] == pytest.approx(np.mean(entropies), rel=1e-5)
+        assert told["mean_token_accuracy"] == pytest.approx(np.mean(hits), abs=1e-6)
+        assert told["logits/chosen"] == pytest.approx(np.mean(logits[0]), rel=1e-4, abs=1e-6)
+        assert told["logits/rejected"] == pytest.approx(np.mean(logits[1]), rel=1e-4, abs=1e-6)
 
 
 def test_rewards_are_zero_before_the_first_step(learner: Learner) -> None:

@@ -1,0 +1,133 @@
+"""The router loss of a mixture of experts is that of the whole optimizer batch, however it is packed and shared."""
+
+import random
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from alignment.objectives import Batch, Objective
+from alignment.objectives.batch import Role
+from alignment.objectives.dpo import DPO
+from alignment.training import measures, routing, structure
+from alignment.training.data import Pair
+from alignment.training.encode import Encoded
+from alignment.training.ranks import Ranks
+from alignment.training.rows import arrange
+from alignment.training.scorer import Scorer
+from alignment.training.step import Learner, Scoring, evaluate
+from tests.alignment.training.test_sharing import CPU, EXPERTS, VOCABULARY, build
+from tests.alignment.training.test_step import STATE, Softmin, nothing
+
+MODELS: dict[str, dict[str, Any]] = {
+    "mixtral": {"num_local_experts": 4, "router_aux_loss_coef": 0.5},
+    "qwen2_moe": {"num_experts": 4, "shared_expert_intermediate_size": 24, "router_aux_loss_coef": 0.5},
+    "qwen3_moe": {"num_experts": 4, "router_aux_loss_coef": 0.5},
+    "olmoe": {"num_experts": 4, "router_aux_loss_coef": 0.5},
+    "granitemoe": {"num_local_experts": 4, "router_aux_loss_coef": 0.5},
+    "gpt_oss": {"num_local_experts": 4, "router_aux_loss_coef": 0.5},
+}
+BUDGETS = (16, 120, 100_000)
+
+
+def pairs() -> list[Encoded]:
+    """Pairs of very different lengths: padding, and prompts that are shared, would show if they were miscounted."""
+    rng = random.Random(3)
+    pair = Pair("0", "train", [], {}, {})
+
+    def ids(longest: int) -> list[int]:
+        return [rng.randrange(3, VOCABULARY) for _ in range(rng.randint(1, longest))]
+
+    return [
+        Encoded(pair, ids(30), (ids(longest), ids(12)), (Role.CHOSEN, Role.REJECTED)) for longest in (3, 30, 8, 16, 25)
+    ]
+
+
+def learner(model: PreTrainedModel, tokens: int, rows: structure.Structure, objective: Any) -> Learner:
+    scorer = Scorer(model, "fp32")
+    scoring = Scoring(scorer, scorer, objective, rows, 0, tokens, Ranks(CPU))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
+    return Learner(scoring, optimizer, schedule, list(model.parameters()), 1e9)
+
+
+def whole(
+    model: PreTrainedModel, some: list[Encoded], reference: list[Tensor], objective: Any
+) -> tuple[Tensor, Tensor]:
+    """Loss and router loss as transformers has them: all sequences in one padded batch, full logits."""
+    sequences = [example.prompt + answer for example in some for answer in example.responses]
+    width = max(map(len, sequences))
+    ids = torch.tensor([sequence + [0] * (width - len(sequence)) for sequence in sequences])
+    seen = torch.tensor([[1] * len(sequence) + [0] * (width - len(sequence)) for sequence in sequences])
+    output: Any = model(ids, attention_mask=seen, output_router_logits=True, use_cache=False)
+    logps = output.logits[:, :-1].log_softmax(-1).gather(2, ids[:, 1:, None]).squeeze(2)
+    starts = torch.tensor([len(example.prompt) for example in some for _ in example.responses])[:, None]
+    places = torch.arange(1, width)[None]
+    sums = (logps * ((places >= starts) & (seen[:, 1:] == 1))).sum(1).view(-1, 2)
+    batch = Batch(
+        sums.flatten(),
+        torch.ones(len(sequences)),
+        torch.arange(len(some)).repeat_interleave(2),
+        torch.tensor([0, 1] * len(some)),
+        torch.cat(reference),
+    )
+    return objective.loss(batch, STATE).mean() + 0.5 * output.aux_loss, output.aux_loss.detach()
+
+
+@pytest.mark.parametrize("objective", [DPO(beta=0.1), Softmin()], ids=["dpo", "coupled"])
+@pytest.mark.parametrize("name", MODELS)
+def test_the_router_loss_is_that_of_the_whole_batch(name: str, objective: Objective) -> None:
+    """Loss, metric and gradient are those of one padded batch, in shared rows and plain ones, whatever the packs."""
+    model = build(name, EXPERTS | MODELS[name])
+    some = pairs()
+    reference = [torch.randn(2, generator=torch.Generator().manual_seed(place)) - 40 for place in range(len(some))]
+    model.zero_grad()
+    loss, aux = whole(model, some, reference, objective)
+    torch.autograd.backward(loss)
+    expected = flat(model)
+    paths = [structure.plain(""), *([arrange(model, CPU)] if name != "gpt_oss" else [])]
+
+    for rows in paths:
+        for tokens in BUDGETS:
+            one = learner(model, tokens, rows, objective)
+            model.zero_grad()
+            told = measures.named(one.backward(some, reference, STATE, nothing).mean(0).tolist())
+            torch.testing.assert_close(flat(model), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+            assert told["loss"] == pytest.approx(loss.item(), rel=1e-5)
+            assert told["aux_loss"] == pytest.approx(float(aux), rel=1e-5)
+    measured = evaluate(one.scoring, some, reference, STATE, nothing)
+    assert measured["eval/aux_loss"] == pytest.approx(float(aux), rel=1e-5)
+
+
+def flat(model: PreTrainedModel) -> Tensor:
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
+
+
+def test_a_model_without_experts_has_no_router_loss() -> None:
+    """Its metrics do not name one, and its batch is scored once."""
+    model = build("llama", {})
+    one = learner(model, 100, arrange(model, CPU), DPO())
+    told = measures.named(one.backward(pairs(), [torch.zeros(2)] * 5, STATE, nothing).mean(0).tolist())
+
+    assert one.scoring.scorer.router_weight == 0
+    assert "aux_loss" not in told
+    assert not routing.experts(model.config)
+
+
+def test_a_weight_of_zero_turns_the_router_loss_off() -> None:
+    """The model's own configuration decides."""
+    assert routing.coefficient(build("mixtral", EXPERTS | {"router_aux_loss_coef": 0.0}).config) == 0
+    assert routing.coefficient(build("mixtral", EXPERTS | {"router_aux_loss_coef": 0.25}).config) == 0.25
+
+
+def test_even_routing_costs_least() -> None:
+    """Experts chosen equally often with equal probability give the number of choices, one favorite gives more."""
+    even, weights = torch.zeros(8, 4), torch.ones(8)
+    one_sided = even.clone()
+    one_sided[:, :2] = 9.0
+
+    assert float(routing.loss(routing.routed([one_sided], weights, 2), 2)) > 3.9
+    spread = torch.stack([torch.full((4,), 4.0), torch.full((4,), 2.0)])
+    assert float(routing.loss(spread, 2)) == pytest.approx(2.0)

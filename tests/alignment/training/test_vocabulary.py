@@ -1,0 +1,156 @@
+"""What the vocabulary says in chunks is what full logits say, gradients too; the full logits never exist."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from alignment.objectives.batch import TokenValue
+from alignment.training import layout, vocabulary
+from alignment.training.measures import MEASURED
+from alignment.training.rows import arrange
+from alignment.training.scorer import Scorer
+from alignment.training.vocabulary import token_values
+from tests.alignment.training.test_sharing import CPU, SMALL, examples
+
+SIZE = 160
+EVERY = frozenset(TokenValue)
+SMOOTH = sorted(EVERY - {TokenValue.TOP1, TokenValue.MEAN_LOGIT})
+
+
+def plainly(logits: Tensor, target: Tensor) -> dict[TokenValue, Tensor]:
+    """Every value as a textbook has it, from full logits."""
+    logs = logits.log_softmax(1)
+    probabilities = logs.exp()
+    return {
+        TokenValue.LOGPS: logs[torch.arange(len(target)), target],
+        TokenValue.LOGSUMEXP: logits.logsumexp(1),
+        TokenValue.ENTROPY: torch.special.entr(probabilities).sum(1),
+        TokenValue.LOG_COLLISION: probabilities.square().sum(1).log(),
+        TokenValue.TOP_MASS: probabilities.sort(dim=1).values[:, -10:].sum(1),
+        TokenValue.TOP1: (logits.argmax(1) == target).to(logits.dtype),
+        TokenValue.MEAN_LOGIT: logits.mean(1),
+    }
+
+
+def given(
+    positions: int, *, bias: bool, dtype: torch.dtype, size: int = SIZE, width: int = 24
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+
+    def values(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=dtype).requires_grad_()
+
+    hidden, weight, added = values(positions, width), values(size, width), values(size) if bias else None
+    return hidden, weight, added, torch.randint(size, (positions,), generator=generator)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of seven positions, so that they end in the middle of what is given."""
+    monkeypatch.setattr(vocabulary, "chunk_rows", lambda *_: 7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+@pytest.mark.parametrize("positions", [0, 1, 40])
+def test_values_in_chunks_are_those_of_full_logits(
+    positions: int, scale: float, bias: bool, dtype: torch.dtype
+) -> None:
+    """Every value, and the gradient of any mixture of them, is that of the whole distribution."""
+    hidden, weight, added, target = given(positions, bias=bias, dtype=dtype)
+    leaves = [leaf for leaf in (hidden, weight, added) if leaf is not None]
+    expected = plainly(scale * torch.nn.functional.linear(hidden, weight, added), target)
+    found = token_values(hidden, weight, added, target, EVERY, scale)
+
+    double = dtype == torch.float64
+    close = partial(torch.testing.assert_close, rtol=1e-10 if double else 1e-4, atol=1e-10 if double else 1e-5)
+    for name in EVERY:
+        close(found[name], expected[name])
+    for names in ([TokenValue.LOGPS], SMOOTH):
+        for one, other in zip(slopes(found, names, leaves), slopes(expected, names, leaves), strict=True):
+            close(one, other, atol=1e-9 if double else 2e-4)
+
+
+def slopes(values: dict[TokenValue, Tensor], names: list[TokenValue], leaves: list[Tensor]) -> tuple[Tensor, ...]:
+    whole = torch.stack([values[name].square().sum() for name in names]).sum()
+    return torch.autograd.grad(whole, leaves, retain_graph=True)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_gradients_are_those_of_finite_differences(name: TokenValue) -> None:
+    """Each value's gradient agrees with how the value itself changes, in double precision."""
+    hidden, weight, added, target = given(9, bias=True, dtype=torch.float64, size=14, width=3)
+    assert added is not None
+
+    def value(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return token_values(hidden, weight, bias, target, frozenset({name}), 0.5)[name]
+
+    assert torch.autograd.gradcheck(value, (hidden, weight, added), atol=1e-6)
+
+
+def test_nothing_is_computed_that_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the values that are named come back, and only they are computed; frozen weights get no gradient."""
+    seen: list[frozenset[TokenValue]] = []
+    whole = vocabulary.values_of
+
+    def watched(logits: Tensor, target: Tensor, asked: frozenset[TokenValue]) -> vocabulary.Values:
+        seen.append(asked)
+        return whole(logits, target, asked)
+
+    monkeypatch.setattr(vocabulary, "values_of", watched)
+    hidden, weight = torch.randn(5, 8, requires_grad=True), torch.randn(20, 8)
+    found = token_values(hidden, weight, None, torch.arange(5), frozenset({TokenValue.LOGPS}))
+    torch.autograd.backward(found[TokenValue.LOGPS].sum())
+
+    assert set(found) == {TokenValue.LOGPS}
+    assert seen == [frozenset({TokenValue.LOGPS})]
+    assert hidden.grad is not None
+    assert weight.grad is None
+
+
+def test_a_value_without_gradient_says_so() -> None:
+    """What is a step function of the logits cannot be trained on by mistake."""
+    hidden, weight, added, target = given(5, bias=True, dtype=torch.float32)
+    found = token_values(hidden, weight, added, target, EVERY)
+
+    assert {name for name in EVERY if not found[name].requires_grad} == {TokenValue.TOP1, TokenValue.MEAN_LOGIT}
+
+
+class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the size of the largest tensor that any operation makes, and how many are as large as the logits."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.values = 0
+
+    def __torch_dispatch__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        self.values = max([self.values, *(leaf.numel() for leaf in tree_leaves(made) if isinstance(leaf, Tensor))])
+        return made
+
+
+@pytest.mark.parametrize("asked", [MEASURED, EVERY], ids=["metrics", "everything"])
+def test_the_full_logits_never_exist(asked: frozenset[TokenValue]) -> None:
+    """In no pass, forward or backward, does a tensor hold a value for each position and word of the vocabulary."""
+    parts = SMALL | {"vocab_size": 2000, "num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8}
+    config = AutoConfig.for_model("llama", **parts)
+    model = AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
+    scorer, rows = Scorer(model, "fp32"), arrange(model, CPU)
+    laid = layout.shared(examples(), rows.distinct, CPU)
+    with Largest() as watch:
+        scores = scorer(laid, rows, asked)
+        terms = [scores.logps.sum(), *(value.sum() for value in scores.tokens.values())]
+        torch.autograd.backward(torch.stack([term for term in terms if term.requires_grad]).sum())
+
+    positions = len(laid.target)
+    assert positions > 100
+    assert 7 * 2000 <= watch.values < positions * 2000 / 5
+    assert set(scores.tokens) == set(asked)
