@@ -27,6 +27,7 @@ from alignment.training.stop import Stop
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
 
     from alignment.training.scorer import Scorer
 
@@ -79,6 +80,10 @@ class Ranks:
             dist.all_reduce(values)
         return values
 
+    def whole(self, values: Tensor) -> Tensor:
+        """What each rank of a sharded model holds a part of; all must ask."""
+        return cast("DTensor", values).full_tensor() if self.sharded else values
+
     def check(self, stop: Stop) -> Callable[[], None]:
         """What raises Cancelled on every rank when one of them was asked to stop; all must call it in turn."""
 
@@ -122,6 +127,10 @@ class Ranks:
         frozen = any(not parameter.requires_grad for parameter in scorer.parameters())
         options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=frozen)
         found = cast("dict[str, Tensor]", get_model_state_dict(scorer, options=options))
+        first: dict[int, str] = {}  # tied weights are gathered twice, and must be written once
+        for name, parameter in scorer.named_parameters(remove_duplicate=False):
+            if name in found:
+                found[name] = found[first.setdefault(id(parameter), name)]
         return {name.removeprefix("model."): values for name, values in found.items()}
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from alignment.objectives import Batch, Objective, State, Tokens, TokenValue
 from alignment.training import layout, measures, routing
@@ -212,9 +211,7 @@ class Learner:
         """
         self.optimizer.zero_grad(set_to_none=True)
         found = self.backward(examples, reference, state, check)
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
-        if isinstance(norm, DTensor):
-            norm = norm.full_tensor()
+        norm = self.scoring.ranks.whole(nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
         *means, grad_norm = torch.cat([found.mean(dim=0), norm.detach().float().reshape(1)]).tolist()
         values = measures.named(means)
         _require_finite(state.step + 1, values["loss"], grad_norm)

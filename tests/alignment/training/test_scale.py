@@ -1,0 +1,246 @@
+"""Two processes train as one does: the same losses, gradients and weights, and they end as one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from alignment.generation import Generator
+from alignment.sampling import Sampling
+from alignment.training import train
+from alignment.training.errors import BadData, BadSpec, NonFiniteLoss, ProcessLost, Unexpected, retold
+from alignment.training.failures import named
+from alignment.training.launch import PLACE, report
+from alignment.training.ranks import Ranks
+from alignment.training.run import EVENTS
+from alignment.training.stop import Stop
+from tests.alignment.training.conftest import MakeSpec
+
+CPU = torch.device("cpu")
+LIMIT_SECONDS = 300
+WAYS = ("ddp", "fsdp")
+CASES = ("uncoupled", "coupled", "lora", "lora in bf16")
+Results = dict[str, Any]
+
+
+class Together:
+    """What one process, and each of two, made of the same cases."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.one: Results = json.loads((folder / "1-0.json").read_text())
+        self.two: list[Results] = [json.loads((folder / f"2-{rank}.json").read_text()) for rank in (0, 1)]
+
+    def weights(self, case: str) -> dict[str, torch.Tensor]:
+        loaded: dict[str, torch.Tensor] = load_file(next((self.folder / case).glob("*/*.safetensors")))
+        return loaded
+
+
+@pytest.fixture(scope="module")
+def together(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Together:
+    """One session of torchrun for all that is compared with a single process."""
+    folder = tmp_path_factory.mktemp("together")
+    spec = {
+        "checkpoint": str(base),
+        "snapshots": [{"path": "unused"}],
+        "objective": {"name": "dpo"},
+        "optimizer": {"learning_rate": 1e-3, "warmup_ratio": 0},
+        "duration": {"steps": 5},
+    }
+    program = ["-m", "tests.alignment.training.together", json.dumps(spec), str(folder)]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    started = [
+        subprocess.Popen([sys.executable, *before, *program], env=environment, stdout=subprocess.DEVNULL)
+        for before in ([], torchrun)
+    ]
+    assert [process.wait(LIMIT_SECONDS) for process in started] == [0, 0]
+    return Together(folder)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("way", WAYS)
+def test_two_processes_take_the_steps_of_one(together: Together, way: str, case: str) -> None:
+    """Loss, gradient norm and every other metric are those of the whole batch, however it was divided."""
+    exact = "bf16" not in case
+    relative, absolute = (1e-6, 1e-6) if exact else (2e-3, 2e-2)
+    alone = together.one[f"{case}, auto"]
+    for rank in together.two:
+        found = rank[f"{case}, {way}"]
+        assert len(found["steps"]) == 5
+        for step, expected in zip(found["steps"], alone["steps"], strict=True):
+            assert step == pytest.approx(expected, rel=relative, abs=absolute)
+        assert found["evaluated"] == pytest.approx(alone["evaluated"], rel=relative, abs=absolute)
+    assert together.two[0][f"{case}, {way}"]["steps"] == together.two[1][f"{case}, {way}"]["steps"]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("way", WAYS)
+def test_two_processes_leave_the_checkpoint_of_one(together: Together, way: str, case: str) -> None:
+    """The same files with the same names of weights, tied ones once, and values within rounding."""
+    found, expected = together.weights(f"{case}, {way}"), together.weights(f"{case}, auto")
+
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values, rtol=1e-5, atol=2e-6 if "bf16" not in case else 1e-3)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sharded_parameters_are_shares(together: Together, case: str) -> None:
+    """With FSDP every parameter is a DTensor and a rank holds its half; with DDP it holds all of it."""
+    ddp, fsdp = ([rank[f"{case}, {way}"] for rank in together.two] for way in WAYS)
+
+    assert all(one["sharded"] == one["parameters"] for one in fsdp)
+    assert sum(one["held"] for one in fsdp) == together.one[f"{case}, auto"]["held"]
+    assert max(one["held"] for one in fsdp) < 0.6 * together.one[f"{case}, auto"]["held"]
+    assert all(one["sharded"] == 0 and one["held"] == together.one[f"{case}, auto"]["held"] for one in ddp)
+
+
+def test_a_rank_with_less_to_do_keeps_pace(together: Together) -> None:
+    """The cases above hold steps in which one process has fewer packs, or none at all, and as many are counted."""
+    mine, others = [rank["uncoupled, fsdp"]["packs"] for rank in together.two]
+
+    assert [len(step) for step in mine] == [len(step) for step in others]
+    assert any(
+        0 in one and 0 not in other for step in zip(mine, others, strict=True) for one, other in (step, step[::-1])
+    )
+    assert [sum(one) + sum(other) for one, other in zip(mine, others, strict=True)] == [7, 7, 6, 1, 7]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_ranks_say_what_one_says(together: Together, way: str) -> None:
+    """Samples are drawn with the weights of all, whoever holds them."""
+    for rank in together.two:
+        assert rank[f"uncoupled, {way}"]["said"] == together.one["uncoupled, auto"]["said"]
+
+
+def test_work_is_divided_evenly() -> None:
+    """Each position goes to one rank, and no rank has more than the largest beyond another."""
+    costs = [9, 1, 7, 3, 3, 8, 2, 2]
+    shares = Ranks(CPU, size=3).divide(costs)
+    loads = [sum(costs[position] for position in share) for share in shares]
+
+    assert sorted(position for share in shares for position in share) == list(range(len(costs)))
+    assert max(loads) - min(loads) <= 2
+    assert Ranks(CPU, size=3).divide([5]) == [[0], [], []]
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(folder) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def events_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / EVENTS).read_text().splitlines()]
+
+
+def test_a_run_on_two_devices_is_told_stopped_and_saved_as_one(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """From a notebook: events come once and in order, a stop saves the last whole step, and nobody is left."""
+    heard: list[dict[str, Any]] = []
+    stop = Stop()
+
+    def listen(event: dict[str, Any]) -> None:
+        heard.append(event)
+        if event["type"] == "step":
+            stop.ask()
+
+    parts = {"devices": 2, "parallel": "fsdp", "duration": {"steps": 1_000_000}, "batch": {"examples_per_step": 3}}
+    summary = train(make_spec(**parts), tmp_path / "out", listen, stop)
+    steps = [event["step"] for event in heard if event["type"] == "step"]
+
+    assert heard == events_of(tmp_path / "out")
+    assert steps == list(range(1, summary.step + 1))
+    assert [(event["devices"], event["parallel"]) for event in heard if "devices" in event] == [(2, "fsdp")]
+    assert summary.cancelled
+    assert summary.event() == {name: heard[-1][name] for name in summary.event()}
+    assert summary.checkpoint == tmp_path / "out" / "checkpoints" / str(summary.step)
+    sampling = Sampling(temperature=0, max_new_tokens=4)
+    assert Generator(summary.checkpoint).generate([[{"role": "user", "content": "the cat"}]], sampling)[0].tokens > 0
+    assert processes_of(tmp_path / "out") == []
+
+
+@pytest.fixture
+def endless(make_spec: MakeSpec, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A run of two processes that has taken its first step."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    spec = make_spec(devices=2, duration={"steps": 1_000_000}, evaluate={"every_steps": 1_000_000})
+    (folder / "spec.json").write_text(json.dumps(spec))
+    command = [sys.executable, "-m", "alignment.training", str(folder)]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
+    try:
+        limit = time.monotonic() + LIMIT_SECONDS
+        while not ((folder / EVENTS).exists() and '"type": "step"' in (folder / EVENTS).read_text()):
+            assert process.poll() is None
+            assert time.monotonic() < limit
+            time.sleep(0.1)
+        yield process
+    finally:
+        for left in processes_of(folder):
+            left.kill()
+        process.wait()
+
+
+def test_a_killed_rank_ends_the_run_with_its_name(endless: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+    """Nobody waits for the dead: the others end at once, the record says who was killed, and no process stays."""
+    ranks = psutil.Process(endless.pid).children()
+    assert len(ranks) == 2
+    assert {os.getpgid(rank.pid) for rank in ranks} == {endless.pid}  # whoever ends the group ends them
+
+    ranks[1].send_signal(signal.SIGKILL)
+
+    assert endless.wait(LIMIT_SECONDS) == 1
+    last = events_of(tmp_path / "run")[-1]
+    assert (last["type"], last["code"]) == ("error", "process_lost")
+    assert "SIGKILL" in last["detail"]
+    assert processes_of(tmp_path / "run") == []
+
+
+def test_more_devices_than_there_are_is_refused(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """The sentence says how many this machine has."""
+    with pytest.raises(BadSpec) as refused:
+        train(make_spec(devices=64), tmp_path / "out")
+
+    assert refused.value.field == "devices"
+    assert "64 devices" in refused.value.detail
+    assert events_of(tmp_path / "out")[-1]["exit_code"] == 64
+
+
+def test_what_a_rank_says_of_its_failure_is_what_the_run_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error keeps its class, exit code and words on the way from a rank to the run's record."""
+    monkeypatch.setenv(PLACE, str(tmp_path))
+    failure = NonFiniteLoss("The loss of step 3 is not finite.", "Lower it.", "optimizer.learning_rate")
+
+    assert report(1, failure)
+
+    again = retold(json.loads((tmp_path / "1.json").read_text()))
+    assert type(again) is NonFiniteLoss
+    assert again.event() == failure.event()
+    assert type(retold({**BadData("x", "y").event(), "code": "from the future"})) is Unexpected
+    monkeypatch.delenv(PLACE)
+    assert not report(1, failure)
+
+
+def test_losing_touch_has_a_name_of_its_own() -> None:
+    """What gloo raises when the other side is gone is no defect of the program."""
+    error = RuntimeError("[third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:5")
+
+    assert isinstance(named(error), ProcessLost)
+    assert isinstance(named(torch.distributed.DistNetworkError("gone")), ProcessLost)
+    assert isinstance(named(RuntimeError("shapes differ")), Unexpected)

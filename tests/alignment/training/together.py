@@ -1,0 +1,129 @@
+"""What `test_scale.py` starts with torchrun: the same steps in each way, and what came of them.
+
+`python -m tests.alignment.training.together SPEC OUT`; alone or as one of several processes.
+"""
+
+import json
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from alignment.generation import Generator
+from alignment.objectives import Batch, Needs, Objective, State
+from alignment.objectives.objective import PAIR
+from alignment.sampling import Sampling
+from alignment.training import Spec
+from alignment.training.checkpoint import Checkpoints
+from alignment.training.data import Pair
+from alignment.training.encode import Encoded
+from alignment.training.launch import seat
+from alignment.training.model import load_tokenizer
+from alignment.training.prepare import build
+from alignment.training.ranks import Ranks, alone, join, part
+from alignment.training.step import evaluate, sequence_logps
+
+STEPS = (7, 7, 6, 1, 7)  # examples of each; of one example, one of two processes has nothing
+PROMPTS = [[{"role": "user", "content": words}] for words in ("the cat", "dogs ran fast over a mat", "warm sun")]
+
+
+class Softmin(Objective):
+    """A loss that couples the whole batch: -log mean exp(-DPO loss), for tests only."""
+
+    needs: ClassVar[Needs] = Needs(PAIR, reference="sequence", coupled=True)
+
+    def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
+        losses = -torch.nn.functional.logsigmoid(0.1 * batch.pairs().margin)
+        return -(torch.logsumexp(-losses, 0) - torch.log(torch.tensor(float(len(losses)))))
+
+    def rewards(self, batch: Batch) -> Tensor:
+        return 0.1 * batch.singles().ratios
+
+
+LORA = {"kind": "lora", "rank": 4, "alpha": 8}
+CASES: dict[str, dict[str, Any]] = {
+    "uncoupled": {},
+    "coupled": {},
+    "lora": {"tuning": LORA},
+    "lora in bf16": {"tuning": LORA, "precision": "bf16"},
+}
+
+
+def encoded(count: int) -> list[Encoded]:
+    rng = random.Random(3)
+    message = {"role": "assistant", "content": ""}
+
+    def ids(low: int, high: int) -> list[int]:
+        return [rng.randint(10, 250) for _ in range(rng.randint(low, high))]
+
+    return [
+        Encoded(Pair(str(index), "train", [], message, message), ids(1, 12), (ids(1, 30), ids(1, 30)))
+        for index in range(count)
+    ]
+
+
+def nothing() -> None:
+    pass
+
+
+def train(case: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
+    """A few steps of uneven packs; afterwards the weights lie in `out`."""
+    tokenizer = load_tokenizer(spec.checkpoint)
+    learner, model = build(spec, tokenizer, len(STEPS), ranks)
+    scoring = replace(learner.scoring, tokens=70)
+    if case == "coupled":
+        scoring = replace(scoring, objective=Softmin())
+    learner = replace(learner, scoring=scoring)
+    examples = encoded(sum(STEPS) + 5)
+    before = sequence_logps(scoring, examples, nothing)
+    steps, packs, start = [], [], 0
+    for step, size in enumerate(STEPS):
+        some = slice(start, start + size)
+        steps.append(learner.update(examples[some], before[some], State(step), nothing))
+        packs.append([len(pack) for pack in scoring.packs(examples[some])])
+        start += size
+    measured = evaluate(scoring, examples[start:], before[start:], State(len(STEPS)), nothing)
+    with scoring.ranks.gathered(scoring.scorer):
+        sampling = Sampling(temperature=0, max_new_tokens=6)
+        said = [response.text for response in Generator.of(model, tokenizer).generate(PROMPTS, sampling)]
+    weights = scoring.ranks.weights(scoring.scorer)
+    if ranks.first:
+        kept = Checkpoints(out, "lora" if "lora" in case else "full", spec.keep)
+        kept.save(model, tokenizer, len(STEPS), {}, weights)
+    parameters = list(scoring.scorer.parameters())
+    return {
+        "steps": steps,
+        "evaluated": measured,
+        "said": said,
+        "packs": packs,
+        "sharded": sum(isinstance(parameter, DTensor) for parameter in parameters),
+        "parameters": len(parameters),
+        "held": sum(_local(parameter).numel() for parameter in parameters),
+    }
+
+
+def _local(parameter: Tensor) -> Tensor:
+    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
+
+
+def main(spec: dict[str, Any], out: Path) -> None:
+    """Every case in every way that these processes can train; one file of results for each rank."""
+    place = seat()
+    ranks = alone() if place is None else join(place, place.size)
+    found = {}
+    for way in ("auto",) if place is None else ("ddp", "fsdp"):
+        for case, changes in CASES.items():
+            chosen = Spec.model_validate({**spec, **changes, "devices": ranks.size, "parallel": way})
+            found[f"{case}, {way}"] = train(case, chosen, ranks, out / f"{case}, {way}")
+    (out / f"{ranks.size}-{ranks.rank}.json").write_text(json.dumps(found))
+    part()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(json.loads(sys.argv[1]), Path(sys.argv[2]))
