@@ -68,11 +68,17 @@ class Dialogue:
 class Renderer:
     """The process that renders: started when it is first needed, it ends when it is idle. Threads take turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, cpu_seconds: float = CPU_SECONDS) -> None:
+        self._cpu_seconds = cpu_seconds
         self._child: subprocess.Popen[bytes] | None = None
         self._turn = threading.Lock()
         atexit.register(self.close)
         os.register_at_fork(after_in_child=self._forget)
+
+    @property
+    def pid(self) -> int | None:
+        """The process that renders; None while there is none."""
+        return None if self._child is None else self._child.pid
 
     def start(self) -> None:
         """Let the process begin to load, so that it is ready when it is needed."""
@@ -89,10 +95,11 @@ class Renderer:
 
         Raises TemplateRefused for the first dialogue that cannot be written, TemplateStopped at the limits.
         """
-        job = json.dumps({"template": template, "names": dict(names), "dialogues": [asdict(one) for one in dialogues]})
+        asked = {"template": template, "names": dict(names), "dialogues": [asdict(one) for one in dialogues]}
+        job = json.dumps({**asked, "cpu_seconds": self._cpu_seconds + CPU_SECONDS_EACH * len(dialogues)}) + "\n"
         for _ in range(2):  # it may have gone because it was idle, or because somebody ended it
             with self._turn:
-                found = self._answers(job.encode() + b"\n", len(dialogues))
+                found = self._answers(job.encode(), len(dialogues))
                 last = found[-1] if found else {}
                 if "refused" not in last and len(found) < len(dialogues):
                     code = self._end(EXIT_SECONDS)
@@ -216,12 +223,12 @@ def size() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-def limit(base: int, job_bytes: int, dialogues: int) -> None:
-    """Allow this process as much memory beyond `base` bytes, and as much more time, as a job of this size may need."""
+def limit(base: int, job_bytes: int, cpu_seconds: float) -> None:
+    """Allow this process the memory beyond `base` bytes that a job of this size may need, and so much more time."""
     most = base + MEMORY_BYTES + MEMORY_BYTES_EACH * job_bytes
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    seconds = int(used + CPU_SECONDS + CPU_SECONDS_EACH * dialogues) + 1
+    seconds = int(used + cpu_seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
 
 
@@ -236,7 +243,7 @@ def main() -> int:
         if not line.endswith(b"\n"):
             return 0
         job = json.loads(line)
-        limit(base, len(line), len(job["dialogues"]))
+        limit(base, len(line), job["cpu_seconds"])
         for dialogue in job["dialogues"]:
             answer = _answer(job, dialogue)
             sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from alignment.rendering import limit, render, size
+from alignment.rendering import CPU_SECONDS, limit, render, size
 from alignment.turns import Unwritable, turn
 
 SHOWN = 4000
@@ -105,7 +105,7 @@ def main() -> int:
 
     given = sys.stdin.read()
     asked = json.loads(given)
-    limit(size(), len(given), 1)
+    limit(size(), len(given), CPU_SECONDS)
     try:
         tried = attempt(asked["template"], asked["tokens"])
         print(json.dumps(tried._asdict()))

@@ -1,0 +1,198 @@
+"""Prompts and responses as token ids: what generation is given, and what it would have to choose, family by family."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from alignment import chat
+from alignment.generation import Generator
+from alignment.sampling import Sampling
+from alignment.training.errors import TemplateHeld
+from alignment.training.layout import shared
+from tests.alignment.chat_tokenizers import trained
+from tests.alignment.chats import (
+    ANSWER,
+    DIALOGUE,
+    FAMILIES,
+    NAMED,
+    OTHER,
+    TOOLS,
+    Family,
+    encode,
+    encoded,
+    text,
+)
+
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=NAMED)
+
+
+@every_family
+def test_a_prompt_and_its_responses_are_what_generation_reads_and_writes(family: Family) -> None:
+    """To the letter, in a dialogue of several turns: the prompt with its opening, the answer with its end."""
+    tokenizer, example = family.tokenizer, encoded(family)
+
+    assert text(tokenizer, example.prompt) == family.prompt
+    assert text(tokenizer, [*example.prompt, *example.responses[0]]) == family.prompt + family.response
+
+
+@every_family
+def test_a_prompt_has_the_ids_that_generation_is_given(family: Family) -> None:
+    """Training and sampling start from the same ids, and a last token of the prompt never reaches into the answer."""
+    tokenizer = family.tokenizer
+    given = chat.encode(tokenizer, [chat.render_prompt(tokenizer, DIALOGUE)])[0]
+
+    assert encoded(family).prompt == given
+
+
+@every_family
+def test_special_tokens_are_those_of_the_template_once(family: Family) -> None:
+    """The tokenizer adds no second BOS, none stands in a response, and its only end is its last token."""
+    tokenizer, example = family.tokenizer, encoded(family)
+    ends = chat.end_tokens(tokenizer, SimpleNamespace(eos_token_id=tokenizer.convert_tokens_to_ids(list(family.stops))))
+
+    for response in example.responses:
+        assert [token in ends for token in response] == [False] * (len(response) - 1) + [True]
+        assert family.bos is None or tokenizer.bos_token_id not in response
+    if family.bos:
+        assert example.prompt.count(tokenizer.bos_token_id) == family.prompt.count(family.bos)
+
+
+@every_family
+def test_what_is_learned_is_the_response_alone(family: Family) -> None:
+    """The first token that is predicted is the response's first, from the last one of the prompt; the last its end."""
+    example = encoded(family)
+
+    row = shared([example], frozenset({None}), torch.device("cpu"))
+
+    assert row.target.tolist() == [*example.responses[0], *example.responses[1]]
+    assert row.ids[0, row.source[0]] == example.prompt[-1]
+    assert row.source[0] == row.source[len(example.responses[0])] == len(example.prompt) - 1
+
+
+def test_the_first_turn_has_no_history() -> None:
+    """A single question is a dialogue like any other."""
+    for family in FAMILIES:
+        tokenizer, example = family.tokenizer, encoded(family, DIALOGUE[:1])
+        written = text(tokenizer, [*example.prompt, *example.responses[0]])
+        assert written.endswith(family.response)
+        assert "Yes, very." not in written
+
+
+# ---- the boundary ---------------------------------------------------------------------------------------------------
+
+
+def test_a_token_that_would_reach_over_the_boundary_is_not_used() -> None:
+    """Cut together, the prompt's last space and the answer's first word are one token, which generation cannot give."""
+    family = NAMED["falcon"]
+    example = encoded(family)
+    together = chat.encode(family.tokenizer, [family.prompt + ANSWER["content"]])[0]
+
+    assert together[: len(example.prompt)] != example.prompt
+    assert example.responses[0][:-1] == chat.encode(family.tokenizer, [ANSWER["content"]])[0]
+
+
+def test_no_space_comes_between_prompt_and_answer() -> None:
+    """A tokenizer that puts a space before all it is given, and whose tokens span words, does not put one here."""
+    tokenizer = trained(("</s>", "<s>"), "<s>", True, across=True)
+    tokenizer.chat_template = NAMED["llama2"].template
+    (example,) = encode(tokenizer).train
+
+    written = NAMED["llama2"]
+    assert text(tokenizer, [*example.prompt, *example.responses[0]]) == written.prompt + written.response
+    assert example.prompt == chat.encode(tokenizer, [chat.render_prompt(tokenizer, DIALOGUE)])[0]
+
+
+# ---- ends -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", ["No rain today.<|im_end|>", "No rain today.<|im_end|>\n<|im_start|>user\nAnd?"])
+def test_an_end_in_the_text_ends_the_response(said: str) -> None:
+    """Generation would stop there: nothing after it is learned, no second end, and it is counted."""
+    family = NAMED["qwen2"]
+    found = encode(family.tokenizer, DIALOGUE, {**ANSWER, "content": said})
+
+    assert text(family.tokenizer, found.train[0].responses[0]) == family.response
+    assert found.counts["ended_early"] == 1
+
+
+@pytest.mark.parametrize("said", ["", " \n", "<end_of_turn>", "<eos>No rain."])
+def test_a_response_that_says_nothing_is_dropped_and_counted(said: str) -> None:
+    """An end alone teaches to be silent."""
+    found = encode(NAMED["gemma"].tokenizer, DIALOGUE, ANSWER, {**OTHER, "content": said})
+
+    assert (found.train, found.counts["empty_dropped"], found.dropped) == ([], 1, 1)
+
+
+def test_a_prompt_that_is_cut_on_the_left_keeps_its_bos() -> None:
+    """Models lean on their first token; the rest is the end of the prompt."""
+    family = NAMED["gemma"]
+    whole = encoded(family).prompt
+
+    (cut,) = encode(family.tokenizer, max_prompt_tokens=6).train
+
+    assert cut.prompt == [whole[0], *whole[-5:]]
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+def test_several_templates_without_a_default_are_refused() -> None:
+    """It is not guessed which one is meant."""
+    tokenizer = trained(("</s>",), None, False)
+    tokenizer.chat_template = {"rag": "{{ messages }}", "tool_use": TOOLS}
+
+    with pytest.raises(chat.TemplateRefused, match="none is the default"):
+        chat.render_prompt(tokenizer, DIALOGUE)
+
+
+def test_a_template_that_is_stopped_names_the_example_that_set_it_off() -> None:
+    """A run ends with an error of its own, not with a worker that hangs."""
+    tokenizer = NAMED["gemma"].tokenizer
+    tokenizer.chat_template = "{% if 'wet' in messages[-1].content %}{{ 'x' * 10 ** 11 }}{% endif %}" + TOOLS
+
+    with pytest.raises(TemplateHeld, match="Example p: the chat template takes too much memory") as stopped:
+        encode(tokenizer)
+
+    assert (stopped.value.field, stopped.value.exit_code) == ("checkpoint", 64)
+
+
+# ---- generation -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["qwen3", "deepseek-r1", "llama2", "falcon", "glm4"])
+def test_generation_goes_on_from_what_training_has_as_prompt(name: str) -> None:
+    """The most probable tokens after training's prompt, up to training's ends, are what the generator answers."""
+    family = NAMED[name]
+    tokenizer, example = family.tokenizer, encoded(family)
+    model = llama(len(tokenizer))
+    model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(list(family.stops)) or None
+    ends = chat.end_tokens(tokenizer, model.generation_config)
+
+    (answer,) = Generator.of(model, tokenizer).generate([DIALOGUE], Sampling(temperature=0, max_new_tokens=12))
+
+    ids = torch.tensor([example.prompt])
+    options = {"do_sample": False, "max_new_tokens": 12, "eos_token_id": sorted(ends), "pad_token_id": 0}
+    expected = model.generate(ids, attention_mask=torch.ones_like(ids), **options)[0, len(example.prompt) :].tolist()
+    assert (answer.prompt_tokens, answer.tokens) == (len(example.prompt), len(expected))
+    assert answer.text == tokenizer.decode([one for one in expected if one not in ends], skip_special_tokens=True)
+
+
+def llama(vocabulary: int) -> Any:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model: Any = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=vocabulary,
+                hidden_size=16,
+                intermediate_size=16,
+                num_hidden_layers=1,
+                num_attention_heads=1,
+                num_key_value_heads=1,
+                bos_token_id=None,
+                eos_token_id=None,
+            )
+        )
+    return model.eval()
