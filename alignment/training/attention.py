@@ -6,6 +6,7 @@ each prompt by itself, then each response with its prompt; whatever comes withou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -20,22 +21,27 @@ _PARTS = "plumbline_parts"
 
 
 class Part(NamedTuple):
-    """Queries that see the same keys: their own span, after the span `before`; no mask means plain causality."""
+    """Queries that see the same keys: their own `size` ones, after those of the part numbered `before`.
 
-    span: slice
-    before: slice | None
+    No mask means plain causality.
+    """
+
+    size: int
+    before: int | None
     mask: Tensor | None
 
 
 def divide(mask: Tensor, spans: list[tuple[slice, slice | None]], *, windowed: bool) -> None:
     """Let the mask (1, 1, T, T) carry its parts: in order, the span of each segment and that of a response's prompt."""
-    parts = []
+    parts: list[Part] = []
+    places = {span.start: place for place, (span, _) in enumerate(spans)}
     for span, before in spans:
-        own = mask[:, :, span, span]
+        own, size = mask[:, :, span, span], span.stop - span.start
         if before is None:
-            parts.append(Part(span, None, own.contiguous() if windowed else None))
+            parts.append(Part(size, None, own.contiguous() if windowed else None))
         else:
-            parts.append(Part(span, before, torch.cat([mask[:, :, span, before], own], dim=3)))
+            seen = torch.cat([mask[:, :, span, before], own], dim=3)
+            parts.append(Part(size, places[before.start], seen))
     setattr(mask, _PARTS, parts)
 
 
@@ -69,21 +75,17 @@ def _attend(
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     dropout, scale = settings.get("dropout", 0.0), settings.get("scaling")
+    sizes = [part.size for part in parts]  # split, because slices would each add a whole row of zeros on the way back
+    queries, keys, values = (torch.split(whole, sizes, dim=2) for whole in (query, key, value))
     done = []
-    for span, before, mask in parts:
-        keys, values = _seen(key, before, span), _seen(value, before, span)
+    for place, (_, before, mask) in enumerate(parts):
         bias = None if mask is None else mask.to(query.dtype)
+        seen, said = _seen(keys, before, place), _seen(values, before, place)
         done.append(
-            scaled_dot_product_attention(
-                query[:, :, span], keys, values, bias, dropout, is_causal=mask is None, scale=scale
-            )
+            scaled_dot_product_attention(queries[place], seen, said, bias, dropout, is_causal=mask is None, scale=scale)
         )
     return torch.cat(done, dim=2).transpose(1, 2).contiguous(), None
 
 
-def _seen(values: Tensor, before: slice | None, span: slice) -> Tensor:
-    if before is None:
-        return values[:, :, span]
-    if before.stop == span.start:
-        return values[:, :, before.start : span.stop]
-    return torch.cat([values[:, :, before], values[:, :, span]], dim=2)
+def _seen(parts: Sequence[Tensor], before: int | None, place: int) -> Tensor:
+    return parts[place] if before is None else torch.cat([parts[before], parts[place]], dim=2)
