@@ -1,12 +1,13 @@
 """Attention over rows that examples share, part by part: no work is done for what a mask would hide.
 
 The masks of a layout carry their parts with them.  A model whose attention is ours looks for them there and computes
-each prompt by itself, then each response with its prompt; whatever comes without parts goes the usual way.
+each prompt by itself, then each response with its prompt; whatever comes without parts goes the usual way.  A mask may
+also name who attends in the model's stead, which is how answers are generated from keys and values kept elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 NAME = "plumbline"
 _PARTS = "plumbline_parts"
+_INSTEAD = "plumbline_instead"
+Attend = Callable[[int, Tensor, Tensor, Tensor, float | None], Tensor]
+"""Layer, query (1, H, T, D), key and value with fewer heads, scale; what is seen (1, T, H, D)."""
 
 
 class Part(NamedTuple):
@@ -45,6 +49,13 @@ def divide(mask: Tensor, spans: list[tuple[slice, slice | None]], *, windowed: b
     setattr(mask, _PARTS, parts)
 
 
+def instead(attend: Attend) -> Tensor:
+    """A mask that lets `attend` do all attention; it has no places, so that no other attention takes it for one."""
+    mask = torch.zeros(1, 1, 0, 0)
+    setattr(mask, _INSTEAD, attend)
+    return mask
+
+
 def use(model: PreTrainedModel) -> None:
     """Let the model attend by parts where a mask carries them; everything else it computes stays the same."""
     from transformers import AttentionInterface, AttentionMaskInterface
@@ -66,6 +77,9 @@ def _attend(
     """The attention that transformers calls: (1, H, T, D) each, of keys and values fewer heads; (1, T, H, D) back."""
     from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 
+    other: Attend | None = getattr(attention_mask, _INSTEAD, None)
+    if other is not None:
+        return other(module.layer_idx, query, key, value, settings.get("scaling")), None  # type: ignore[arg-type]
     parts: list[Part] | None = getattr(attention_mask, _PARTS, None)
     if parts is None:
         found: tuple[Tensor, Tensor | None] = sdpa_attention_forward(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 DENSE = frozenset({"gemma", "glm4", "gpt2", "gpt_neox", "granite", "llama", "mistral", "olmo2", "phi3"})
 EXPERTS = frozenset({"flex_olmo", "granitemoe", "mixtral", "olmoe", "phimoe", "qwen3_moe"})
@@ -22,6 +22,8 @@ ONE_MASK = DENSE | EXPERTS
 """Architectures whose layers all take the one mask they are given."""
 MASK_BY_LAYER = frozenset({"gemma3_text", "ministral", "olmo3", "qwen2", "qwen2_moe", "qwen3", "smollm3"})
 """Architectures that take a mask for each type of layer."""
+ATTENTION = frozenset({"sdpa", "plumbline"})
+"""Attention implementations that take our masks: torch's, and ours (`attention.NAME`) above it."""
 FULL, SLIDING = "full_attention", "sliding_attention"
 STEADY_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
 """Rotary positions that do not depend on the length of the row."""
@@ -60,7 +62,7 @@ def of(config: PreTrainedConfig, attention: str) -> Structure:
     kind = text.model_type
     if kind not in ONE_MASK | MASK_BY_LAYER:
         return plain(f"{kind} models are not known to be exact when examples share a row")
-    if attention != "sdpa":
+    if attention not in ATTENTION:
         return plain(f"the attention implementation {attention} takes no mask of ours")
     layers = set(getattr(text, "layer_types", None) or ())
     if beyond := sorted(layers - {FULL, SLIDING}):
@@ -80,6 +82,16 @@ def _allowed(text: Any, kind: str, layers: set[str]) -> Structure:
         windows = ((SLIDING, window) if window else (FULL, None),)
     said = " and ".join("full attention" if size is None else f"windows of {size} tokens" for _, size in windows)
     return Structure(True, f"{kind}, {said}", windows, by_layer=kind in MASK_BY_LAYER)
+
+
+def looks_back_by_attention(model: PreTrainedModel) -> bool:
+    """Whether nothing but attention looks back, from positions that mean the same whatever stands beside a row.
+
+    Then padding that is masked changes nothing.  Layers that carry a state would carry it along the padding, too.
+    """
+    text: Any = model.config.get_text_config()
+    layers = set(getattr(text, "layer_types", None) or ())
+    return not model._is_stateful and layers <= {FULL, SLIDING} and _rope_types(text) <= STEADY_ROPE
 
 
 def _rope_types(text: Any) -> set[str]:
