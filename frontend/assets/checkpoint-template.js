@@ -1,7 +1,8 @@
 // A chat template as one gives it: written, tried in the server's sandbox, shown as the model would read it.
 
 import { post } from "./api.js";
-import { button, field, fill, h, showError, skeleton } from "./dom.js";
+import { button, field, fill, h, link, showError, skeleton } from "./dom.js";
+import { checkpointPage } from "./run-state.js";
 
 // `where` names whose special tokens count: {checkpoint_id}, {folder}, or nothing. `value()` is what was written.
 export function templateEditor(where = {}) {
@@ -27,3 +28,10 @@ const drawn = ({ samples, warnings }) => [
   warnings.length ? h("ul.pl-findings", warnings.map((one) => h("li.warning", one))) : null,
   samples.map((one) => h("figure.pl-sample", h("figcaption.pl-muted", one.title), h("pre.pl-mono", one.text))),
 ];
+
+// Models that a run could start from, had they a chat template: each is a link to where it is given one.
+export const templatesWanted = (checkpoints) => {
+  const links = checkpoints.slice(0, 3).map((one, index) => [index ? ", " : null, link(one.name, checkpointPage(one.id))]);
+  const more = checkpoints.length > links.length ? ` and ${checkpoints.length - links.length} more` : null;
+  return checkpoints.length ? h("p.pl-muted", "A run can start from these once they have a chat template: ", links, more, ".") : null;
+};

@@ -1,6 +1,7 @@
 // New run: what to train on and from, with which objective, how; checked by the API while one types.
 
 import { all, get } from "./api.js";
+import { templatesWanted } from "./checkpoint-template.js";
 import { badge, button, empty, field, fill, h, link, showError, skeleton } from "./dom.js";
 import { schemaForm } from "./form.js";
 import { formula } from "./formula.js";
@@ -33,13 +34,15 @@ export async function mount(element) {
 }
 
 async function materials() {
-  const [form, objectives, checkpoints, datasets, from] = await Promise.all([
+  const [form, objectives, registered, datasets, from] = await Promise.all([
     get("/run-form"), get("/objectives"), everything("/checkpoints"), everything("/datasets"),
     param("from") ? get(`/runs/${encodeURIComponent(param("from"))}`) : null,
   ]);
   const frozen = param("snapshot") || null;
   const snapshot = frozen ? await get(`/snapshots/${encodeURIComponent(frozen)}`) : null;
-  return { form, objectives, from, snapshot, checkpoints: checkpoints.filter((one) => one.available && !one.endpoint && one.chat_template !== "missing"), datasets: datasets.filter((one) => one.kind === "paired") };
+  const weights = registered.filter((one) => one.available && !one.endpoint);
+  const wanting = weights.filter((one) => one.chat_template === "missing");
+  return { form, objectives, from, snapshot, wanting, checkpoints: weights.filter((one) => !wanting.includes(one)), datasets: datasets.filter((one) => one.kind === "paired") };
 }
 
 async function everything(path) {
@@ -48,10 +51,10 @@ async function everything(path) {
   return found;
 }
 
-const missing = ({ checkpoints }) =>
+const missing = ({ checkpoints, wanting }) =>
   checkpoints.length
     ? empty("No pairs to train on", "A run learns from labelled pairs of responses. Import some, or label pairs of your own.", h("a.pl-button.primary", { href: "/import" }, "Import data"), h("a.pl-button", { href: "/data" }, "Data"))
-    : empty("No checkpoint to start from", "A run starts from the weights of a language model.", h("a.pl-button.primary", { href: "/checkpoints" }, "Register a checkpoint"));
+    : empty("No checkpoint to start from", "A run starts from the weights of a language model.", h("a.pl-button.primary", { href: "/checkpoints" }, "Register a checkpoint"), templatesWanted(wanting));
 
 class LaunchForm {
   constructor(found) {
@@ -114,7 +117,7 @@ class LaunchForm {
     };
     this.fields.snapshot_id = this.fields.mixture = this.fields.dataset_id;
     return h("section.pl-card.pl-stack", h("div.pl-row", h("h2", "1 · Data and checkpoint"), this.toy),
-      h("div.pl-form", this.fields.dataset_id, this.fields.checkpoint_id, this.fields.name),
+      h("div.pl-form", this.fields.dataset_id, this.fields.checkpoint_id, this.fields.name), templatesWanted(this.wanting),
       h("details", h("summary", "Reference, and which labels count"), h("div.pl-stack", h("div.pl-form", this.fields.reference_id), this.policy.element)));
   }
 

@@ -98,6 +98,8 @@ def test_a_template_later(sign_in: SignIn, bare: Path) -> None:
     expect(page.get_by_text("It has no chat template: give it one on its page")).to_be_visible()
     page.locator(".pl-folder").get_by_role("button", name="Register").click()
     expect(page.get_by_text("needs a chat template")).to_be_visible()
+    page.goto("/new-run")
+    expect(page.get_by_text("A run can start from these once they have a chat template: bare.")).to_be_visible()
     page.get_by_role("link", name="bare").click()
     page.get_by_label("Chat template").fill("{% for messages")
     page.get_by_role("button", name="Give this template").click()

@@ -72,3 +72,24 @@ def test_a_missing_spec_is_told(tmp_path: Path) -> None:
     """A path that is not there is a usage error, before anything is loaded."""
     done = CliRunner().invoke(app, ["train", str(tmp_path / "none.yaml"), "--out", str(tmp_path / "out")])
     assert done.exit_code == 2
+
+
+def test_a_model_without_a_chat_template_asks_for_one(spec: Path, tmp_path: Path) -> None:
+    """The terminal names the file to add, and nothing is trained."""
+    (tmp_path / "base" / "chat_template.jinja").unlink()
+
+    done = CliRunner().invoke(app, ["train", str(spec), "--out", str(tmp_path / "out")])
+
+    assert done.exit_code == 64
+    assert "has no chat template" in " ".join(done.output.split())
+    assert "chat_template.jinja" in done.output
+
+
+def test_a_chat_template_that_refuses_a_question_is_named(spec: Path, tmp_path: Path) -> None:
+    """Its own reason reaches the terminal."""
+    (tmp_path / "base" / "chat_template.jinja").write_text("{{ raise_exception('Only on Mondays') }}")
+
+    done = CliRunner().invoke(app, ["train", str(spec), "--out", str(tmp_path / "out")])
+
+    assert done.exit_code == 64
+    assert "Only on Mondays" in " ".join(done.output.split())

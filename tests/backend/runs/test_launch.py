@@ -207,6 +207,20 @@ def test_weights_gone(researcher: Client, body: Body, base: Checkpoint) -> None:
     assert answer.json()["field"] == "checkpoint_id"
 
 
+def test_a_model_without_a_chat_template_asks_for_one(researcher: Client, body: Body) -> None:
+    """Launch and preflight name the field and say where a template is given."""
+    with transaction() as session:
+        session.get_one(Checkpoint, uuid.UUID(body()["checkpoint_id"])).own_template = False
+
+    refused = researcher.post("/api/v1/runs", json=body())
+    told = researcher.post("/api/v1/runs/preflight", json=body()).json()
+
+    assert (refused.status_code, refused.json()["field"]) == (422, "checkpoint_id")
+    assert "no chat template" in refused.json()["detail"]
+    assert "on its page" in refused.json()["remedy"]
+    assert told["errors"][0]["field"] == "checkpoint_id"
+
+
 def test_preflight(researcher: Client, body: Body, dataset: Dataset) -> None:
     """A good run: no errors, the steps, memory by part, and YAML that the command line takes; nothing is stored."""
     told = researcher.post("/api/v1/runs/preflight", json=body()).json()
