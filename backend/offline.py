@@ -9,6 +9,7 @@ from backend.settings import Settings, get_settings
 # Nothing about a private workbench is reported anywhere, offline or not.
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 BARRED = {
+    "PLUMBLINE_OFFLINE": "1",  # training processes read no settings
     "HF_HUB_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",

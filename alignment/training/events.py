@@ -16,11 +16,11 @@ Listener = Callable[[dict[str, Any]], None]
 
 
 class Events:
-    """Writes events to a file and tells a listener of each; use as a context manager."""
+    """Writes events to a file and tells listeners of each; use as a context manager."""
 
     def __init__(self, path: Path, listener: Listener | None = None) -> None:
         self._file = path.open("ab", buffering=0)
-        self._listener = listener
+        self._listeners = [] if listener is None else [listener]
         self._trace = _ids(os.environ.get(TRACE, "{}"))
 
     def __enter__(self) -> Events:
@@ -34,8 +34,12 @@ class Events:
         ids = self._trace if type in ("log", "error") else {}
         event = {"type": type, "time": round(time.time(), 3), **ids, **body}
         self._append(json.dumps(event, ensure_ascii=False, allow_nan=False, default=str).encode() + b"\n")
-        if self._listener is not None:
-            self._listener(event)
+        for listener in self._listeners:
+            listener(event)
+
+    def follow(self, listener: Listener) -> None:
+        """From now on tell this listener too."""
+        self._listeners.append(listener)
 
     def log(self, message: str, level: str = "info", **facts: Any) -> None:
         """A line of the run's log; `facts` hold its numbers."""

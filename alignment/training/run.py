@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
 
+from alignment.training import trackers
 from alignment.training.errors import BadSpec, FolderInUse, bad_spec
 from alignment.training.events import Events, Listener
 from alignment.training.failures import named
@@ -19,6 +21,7 @@ from alignment.training.stop import Cancelled, Stop
 
 if TYPE_CHECKING:
     from alignment.training.loop import Summary
+    from alignment.training.ranks import Ranks
 
 SPEC = "spec.json"
 EVENTS = "events.jsonl"
@@ -92,24 +95,31 @@ def _together(spec: Spec, folder: Path, listener: Listener | None, stop: Stop) -
 
 
 def _run(spec: Spec, folder: Path, events: Events, stop: Stop, place: Seat | None) -> Summary:
-    from alignment.training.prepare import prepare
     from alignment.training.ranks import join, part
 
+    first = place is None or place.rank == 0
+    if first:
+        trackers.require(spec.trackers)
     ranks = None if place is None else join(place, spec.devices)
     events.log("starting", objective=spec.objective.name, seed=spec.seed, precision=spec.precision)
+    with trackers.following(spec, folder, events) if first else nullcontext():
+        summary = _trained(spec, folder, events, stop, ranks)
+    part()  # only here: whoever has failed must not wait for the others
+    return summary
+
+
+def _trained(spec: Spec, folder: Path, events: Events, stop: Stop, ranks: Ranks | None) -> Summary:
+    from alignment.training.prepare import prepare
 
     try:
         prepared = prepare(spec, events, stop, ranks)
     except Cancelled:
         from alignment.training.loop import Summary
 
-        summary = Summary(cancelled=True)
-    else:
-        from alignment.training.loop import run
+        return Summary(cancelled=True)
+    from alignment.training.loop import run
 
-        summary = run(spec, prepared, folder, events, stop)
-    part()  # only here: whoever has failed must not wait for the others
-    return summary
+    return run(spec, prepared, folder, events, stop)
 
 
 def read_spec(path: Path) -> Spec:

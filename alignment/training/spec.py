@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from alignment.objectives import ObjectiveSpec
@@ -132,6 +132,22 @@ Parallel = Annotated[
         " optimizer (fsdp: slower, for models that do not fit otherwise); auto takes ddp where it fits."
     ),
 ]
+TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
+
+
+def _each_once(names: list[TrackerName]) -> list[TrackerName]:
+    if len(set(names)) < len(names):
+        raise PydanticCustomError("named_twice", "name each tracker once")
+    return names
+
+
+Trackers = Annotated[
+    list[TrackerName],
+    AfterValidator(_each_once),
+    Field(
+        description="Who else is told of every step, on the machine that trains: tensorboard, trackio, wandb, mlflow.",
+    ),
+]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Decides the order of examples, dropout and samples.")]
 
 
@@ -154,6 +170,7 @@ class Spec(Part):
     devices: Devices = 1
     parallel: Parallel = "auto"
     seed: Seed = 0
+    trackers: Trackers = []
 
     @field_validator("kind", mode="before")
     @classmethod

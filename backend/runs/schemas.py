@@ -22,6 +22,7 @@ from alignment.training.spec import (
     Parallel,
     Precision,
     Seed,
+    Trackers,
     Tuning,
     Weight,
     refuse_some_weights,
@@ -78,6 +79,7 @@ class RunIn(Part):
     devices: Devices = 1
     parallel: Parallel = "auto"
     seed: Seed = 0
+    trackers: Trackers = []
 
     @field_validator("mixture", mode="after")
     @classmethod

@@ -16,7 +16,7 @@ import { size, toyBadge } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
 
 const FIRST = ["tuning", "optimizer", "batch"];
-const REST = ["length", "evaluate", "keep", "precision", "seed"];
+const REST = ["length", "evaluate", "keep", "precision", "seed", "trackers"];
 
 export async function mount(element) {
   await stylesheet("runs.css");
@@ -202,7 +202,7 @@ class LaunchForm {
     this.rest = make(REST);
     this.duration = new Duration(this.schema.$defs.Duration, values.duration, () => this.changed());
     this.presetButtons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.preset)));
-    fill(this.trainingPlace, this.duration.element, this.first.element, h("details", h("summary", "Lengths, evaluation, checkpoints to keep, precision, seed"), this.rest.element));
+    fill(this.trainingPlace, this.duration.element, this.first.element, h("details", h("summary", "Lengths, evaluation, checkpoints to keep, precision, seed, trackers"), this.rest.element));
   }
 
   // The schema of some parts of a run alone.
