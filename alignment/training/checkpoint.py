@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from alignment.training import whole
 from alignment.training.failures import require_room
 from alignment.training.spec import Keep
 
@@ -52,26 +52,29 @@ class Checkpoints:
     ) -> Saved:
         """Write weights (or the adapter), tokenizer and template; the folder appears whole or not at all.
 
-        `weights` are those of a model that holds only its share of them.
+        `weights` are those of a model that holds only its share of them.  A folder that is there already holds these
+        very weights: a run that goes on after it was stopped between a training state and the end of its evaluation
+        comes by twice.
 
         Raises DiskFull, or the OSError that the disk gave, and leaves nothing behind.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        require_room(self.folder, size_of(model))
-        place, partial = self.folder / str(step), self.folder / f".{step}.partial"
-        try:
-            # embeddings are never trained beside adapters; peft would look for the base's config to find that out
-            only_adapters: dict[str, Any] = {"save_embedding_layers": False} if self.kind == "lora" else {}
-            model.save_pretrained(partial, state_dict=weights, **only_adapters)
-            tokenizer.save_pretrained(partial)
-            (partial / "README.md").unlink(missing_ok=True)  # an empty card that peft writes
-            _sync(partial)
-            partial.rename(place)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        place = self.folder / str(step)
+        if not place.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            require_room(self.folder, size_of(model))
+            with whole.written(place) as partial:
+                # embeddings are never trained beside adapters; peft would look for the base's config to find that out
+                only_adapters: dict[str, Any] = {"save_embedding_layers": False} if self.kind == "lora" else {}
+                model.save_pretrained(partial, state_dict=weights, **only_adapters)
+                tokenizer.save_pretrained(partial)
+                (partial / "README.md").unlink(missing_ok=True)  # an empty card that peft writes
         saved = Saved(place, step, self.kind, dict(metrics))
-        self.saved.append(saved)
+        self.saved = [*(known for known in self.saved if known.step != step), saved]
         return saved
+
+    def restore(self, known: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        """Take over the checkpoints, by step and metrics, of a run that goes on."""
+        self.saved = [Saved(self.folder / str(step), step, self.kind, dict(metrics)) for step, metrics in known]
 
     @property
     def best(self) -> Saved | None:
@@ -90,7 +93,8 @@ class Checkpoints:
             kept.add(self.best.step)
         gone = [saved for saved in self.saved if saved.step not in kept]
         for saved in gone:
-            shutil.rmtree(saved.path)
+            if saved.path.exists():  # else it was written on another machine
+                shutil.rmtree(saved.path)
         self.saved = [saved for saved in self.saved if saved.step in kept]
         return gone
 
@@ -99,13 +103,3 @@ def size_of(model: PreTrainedModel) -> int:
     """Bytes that a checkpoint of the model takes: an adapted model's frozen weights are not written again."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return sum(parameter.numel() * parameter.element_size() for parameter in trained)
-
-
-def _sync(folder: Path) -> None:
-    """Make the folder's files durable before they get their name."""
-    for path in (*folder.iterdir(), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

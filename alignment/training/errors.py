@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -42,6 +42,13 @@ class FolderInUse(BadSpec):
     title = "The output folder is not empty"
 
 
+class StateRefused(BadSpec):
+    """What was kept of an interrupted run does not fit, is damaged, or is not trusted."""
+
+    code = "state_refused"
+    title = "The run cannot be continued"
+
+
 class CheckpointRefused(BadSpec):
     """A checkpoint folder lacks something that training or sampling needs, or holds what is not trusted."""
 
@@ -72,11 +79,21 @@ class TooFewExamples(BadData):
 
 
 class NonFiniteLoss(TrainingError):
-    """The loss or its gradient became NaN or infinite; the weights were not updated with it."""
+    """The loss or its gradient became NaN or infinite; the weights were not updated with it.
+
+    `examples` are the ids of those that are at fault: whose own loss is not finite, else all of the step.
+    """
 
     code = "non_finite_loss"
     exit_code = 70
     title = "The loss is no longer a number"
+
+    def __init__(self, detail: str, remedy: str, field: str | None = None, examples: Sequence[str] = ()) -> None:
+        super().__init__(detail, remedy, field)
+        self.examples = list(examples)
+
+    def event(self) -> dict[str, Any]:
+        return {**super().event(), "examples": self.examples}
 
 
 class OutOfMemory(TrainingError):

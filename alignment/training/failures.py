@@ -9,6 +9,16 @@ from pathlib import Path
 
 from alignment.training.errors import DiskFull, OutOfMemory, ProcessLost, TrainingError, Unexpected
 
+EXHAUSTED = (  # what libraries say instead of raising an error of its own kind
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "HIP out of memory",
+    "std::bad_alloc",
+    "could not create a memory object",
+)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -18,7 +28,7 @@ def named(error: BaseException) -> TrainingError:
         return error
     if is_disk_full(error):
         return disk_full()
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return OutOfMemory(
             "A batch did not fit into memory.",
             "Lower batch.tokens_per_pack or the lengths, use LoRA, or choose a smaller model.",
@@ -43,13 +53,13 @@ def disk_full() -> DiskFull:
     )
 
 
-def require_room(folder: Path, needed_bytes: int) -> None:
-    """Raise DiskFull when `folder`'s disk has less free space than one checkpoint takes."""
+def require_room(folder: Path, needed_bytes: int, what: str = "A checkpoint", instead: str = "lower keep.last") -> None:
+    """Raise DiskFull when `folder`'s disk has less free space than what is to be written takes."""
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise DiskFull(
-            f"A checkpoint takes {needed_bytes / 2**30:.2f} GiB, and {free / 2**30:.2f} GiB are free.",
-            "Free space, or lower keep.last, and start the run again.",
+            f"{what} takes {needed_bytes / 2**30:.2f} GiB, and {free / 2**30:.2f} GiB are free.",
+            f"Free space, or {instead}, and start the run again.",
         )
 
 
@@ -61,10 +71,13 @@ def is_disk_full(error: BaseException) -> bool:
     return type(error).__name__ == "SafetensorError" and bool(re.search(rf"os error ({numbers})\b", str(error)))
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error is exhausted memory, of the machine or of an accelerator, in one of its forms."""
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "AcceleratorOutOfMemoryError"):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in EXHAUSTED)
 
 
 def _is_lost_touch(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,9 +15,13 @@ from alignment.objectives import State
 from alignment.sampling import Sampling
 from alignment.training.checkpoint import Checkpoints, Kind, Saved
 from alignment.training.events import Events, finite
+from alignment.training.exhausted import out_of_memory
+from alignment.training.failures import is_out_of_memory
+from alignment.training.keeping import Keeper
 from alignment.training.model import dropout_off
 from alignment.training.prepare import Prepared, draw
 from alignment.training.spec import LoraTuning, Spec
+from alignment.training.state import Kept, Progress
 from alignment.training.step import evaluate
 from alignment.training.stop import Cancelled, Stop
 from alignment.training.throughput import Meter
@@ -47,6 +52,21 @@ class Summary:
         metrics = event["summary"]["metrics"]
         return cls(event["cancelled"], checkpoint=checkpoint, checkpoints=saved, metrics=metrics, **told)
 
+    @classmethod
+    def at(cls, progress: Progress, checkpoints: Path) -> Summary:
+        """How a run ends that was stopped before it went on from there."""
+        last = max((saved.step for saved in progress.checkpoints), default=None)
+        return cls(
+            cancelled=True,
+            step=progress.step,
+            total_steps=progress.total_steps,
+            seconds=progress.seconds,
+            examples=progress.examples,
+            tokens=progress.tokens,
+            checkpoint=None if last is None else checkpoints / str(last),
+            metrics=dict(progress.metrics),
+        )
+
     def event(self) -> dict[str, Any]:
         """The body of the `done` event."""
         return {
@@ -71,25 +91,26 @@ def run(spec: Spec, prepared: Prepared, out: Path, events: Events, stop: Stop) -
     """
     loop = _Loop(spec, prepared, out, events, stop)
     summary = loop.summary
-    started = time.monotonic()
     try:
-        for step in range(1, prepared.total_steps + 1):
+        loop.begin()
+        for step in range(summary.step + 1, prepared.total_steps + 1):
             loop.step(step)
-            if step % spec.evaluate.every_steps == 0 and step < prepared.total_steps:
-                loop.look_back(step)
-        loop.look_back(prepared.total_steps)
+            if loop.pending:
+                loop.look_back()
     except Cancelled:
         summary.cancelled = True
         events.log(f"stopping after step {summary.step} of {summary.total_steps}, as asked")
-        if summary.step > 0 and (summary.checkpoint is None or summary.checkpoint.name != str(summary.step)):
-            loop.save({})
-    summary.seconds = time.monotonic() - started
+        loop.stop()
+    except Exception as error:
+        loop.rescue(error)
+        raise
+    summary.seconds = loop.seconds()
     summary.checkpoints = loop.checkpoints.saved
     return summary
 
 
 class _Loop:
-    """The state of one run."""
+    """The state of one run. `pending`: the evaluation of the last step is still to be made."""
 
     def __init__(self, spec: Spec, prepared: Prepared, out: Path, events: Events, stop: Stop) -> None:
         self._spec, self._prepared, self._events, self._stop = spec, prepared, events, stop
@@ -100,31 +121,59 @@ class _Loop:
         self._order = draw(spec, prepared.examples)
         self._meter = Meter(prepared.model, prepared.learner.scoring)
         self.summary = Summary(total_steps=prepared.total_steps)
+        self.pending = False
+        self._seconds, self._started = 0.0, time.monotonic()
+        self._keeper = Keeper(spec, prepared, out, events)
         if not prepared.examples.validation:
             events.log("no validation examples: nothing is evaluated, and the last checkpoint counts", "warning")
 
+    def begin(self) -> None:
+        """Go to where the run stood, if it is one that goes on; afterwards there is room for what it will write."""
+        progress, summary = self._keeper.begin(), self.summary
+        if progress is None:
+            return
+        self.checkpoints.restore((saved.step, saved.metrics) for saved in progress.checkpoints)
+        summary.step, summary.examples, summary.tokens = progress.step, progress.examples, progress.tokens
+        summary.metrics = dict(progress.metrics)
+        summary.checkpoint = self.checkpoints.saved[-1].path if self.checkpoints.saved else None
+        self._seconds, self.pending = progress.seconds, not progress.looked_back
+        deque(islice(self._order, progress.examples), maxlen=0)
+        self._events.emit("resumed", step=summary.step, total_steps=summary.total_steps)
+        if self.pending:
+            self.look_back()
+
     def step(self, step: int) -> None:
-        """Take one optimizer step and tell its metrics."""
+        """Take one optimizer step, tell its metrics, and save the training state when it is time."""
         self._check()
         prepared, size = self._prepared, self._spec.batch.examples_per_step
         began = time.monotonic()
         indices = list(islice(self._order, size))
         examples = [prepared.examples.train[index] for index in indices]
         reference = None if prepared.reference is None else prepared.reference.of(indices)
-        values = prepared.learner.update(examples, reference, State(step - 1), self._check)
+        try:
+            values = prepared.learner.update(examples, reference, State(step - 1), self._check)
+        except (MemoryError, RuntimeError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise out_of_memory(self._spec, step, prepared.learner.scoring.tokens, examples) from error
         seconds = time.monotonic() - began
         tokens = sum(example.tokens for example in examples)
         values |= self._meter.values(examples, seconds)
+        self._keeper.whole()
         self.summary.step = step
         self.summary.examples += size
         self.summary.tokens += tokens
         values["num_tokens"] = self.summary.tokens
         self._tell(step, values, examples=size, tokens=tokens, seconds=seconds)
+        self.pending = step % self._spec.evaluate.every_steps == 0 or step == prepared.total_steps
+        every = self._spec.keep.state
+        if self.pending or (isinstance(every, int) and step % every == 0):
+            self._keeper.save(self._progress())
 
-    def look_back(self, step: int) -> None:
+    def look_back(self) -> None:
         """Measure the validation examples, show samples, and save a checkpoint."""
         metrics: dict[str, float] = {}
-        prepared = self._prepared
+        prepared, step = self._prepared, self.summary.step
         if prepared.examples.validation:
             began = time.monotonic()
             reference = None if prepared.reference is None else prepared.reference.validation
@@ -134,9 +183,41 @@ class _Loop:
             self._tell(step, metrics, examples=0, tokens=0, seconds=time.monotonic() - began)
             metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
         self._sample(step)
-        self.save(metrics)
+        self.pending = False
+        self._save(metrics)
 
-    def save(self, metrics: dict[str, float]) -> None:
+    def stop(self) -> None:
+        """Keep the last whole step, to be used and to be continued."""
+        summary = self.summary
+        if summary.step == 0:
+            return
+        self._keeper.try_saving(self._progress())
+        if summary.checkpoint is None or summary.checkpoint.name != str(summary.step):
+            self._save({})
+
+    def rescue(self, error: Exception) -> None:
+        """Keep what it takes to continue from the last whole step, where that is still in memory and there is room."""
+        if self.summary.step:
+            self._keeper.rescue(error, self._progress())
+
+    def seconds(self) -> float:
+        """How long the run has worked so far, what was before interruptions included."""
+        return self._seconds + time.monotonic() - self._started
+
+    def _progress(self) -> Progress:
+        summary = self.summary
+        return Progress(
+            step=summary.step,
+            total_steps=summary.total_steps,
+            examples=summary.examples,
+            tokens=summary.tokens,
+            seconds=self.seconds(),
+            metrics=summary.metrics,
+            checkpoints=[Kept(step=saved.step, metrics=dict(saved.metrics)) for saved in self.checkpoints.saved],
+            looked_back=not self.pending,
+        )
+
+    def _save(self, metrics: dict[str, float]) -> None:
         """Save the weights as they are now, and delete the checkpoints that need not stay; rank 0 does."""
         step, prepared = self.summary.step, self._prepared
         self.summary.checkpoint = self.checkpoints.folder / str(step)
@@ -147,6 +228,7 @@ class _Loop:
         self._events.emit("checkpoint", **saved.event())
         for gone in self.checkpoints.prune():
             self._events.log(f"deleted the checkpoint of step {gone.step}", removed_checkpoint=str(gone.path))
+        self._keeper.note(self._progress())
 
     def _sample(self, step: int) -> None:
         """Answer a few held-out prompts greedily, the same ones each time; all ranks together, rank 0 tells."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from alignment.training.ranks import Ranks
     from alignment.training.reference import Reference
+    from alignment.training.resume import Resumed
+    from alignment.training.state import Origin, States
     from alignment.training.step import Learner
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
@@ -44,6 +46,8 @@ class Prepared:
     examples: Examples
     total_steps: int
     reference: Reference | None
+    origin: Origin
+    resumed: Resumed | None
 
 
 def require_supported(spec: Spec) -> None:
@@ -84,14 +88,20 @@ def _look_at_experts(spec: Spec, learner: Learner, model: PreTrainedModel, event
         events.log("this mixture of experts is trained without a router loss: its configuration names none", "warning")
 
 
-def prepare(spec: Spec, events: Events, stop: Stop, ranks: Ranks | None = None) -> Prepared:
-    """Load and check everything, and compute the reference once; every one of several `ranks` does.
+def prepare(
+    spec: Spec, events: Events, stop: Stop, ranks: Ranks | None = None, states: States | None = None
+) -> Prepared:
+    """Load and check everything, and compute the reference once; or bring all to where the newest of `states` has it.
+
+    Every one of several `ranks` does.
 
     Raises TrainingError, Cancelled.
     """
     require_supported(spec)
+    told = states.told if states else None
     facts = folders.inspect(spec.checkpoint)
     RENDERER.start()  # it loads while this process loads its libraries
+    from alignment.training import resume, state
     from alignment.training.model import load_tokenizer
     from alignment.training.reference import compute as reference_of
     from alignment.training.rows import checked
@@ -109,9 +119,16 @@ def prepare(spec: Spec, events: Events, stop: Stop, ranks: Ranks | None = None) 
     check = learner.scoring.ranks.check(stop)
     if spec.precision == "bf16" and learner.scoring.device.type == "cpu":
         events.log("bf16 is slower than fp32 on most CPUs", "warning", field="precision")
-    learner = replace(learner, scoring=checked(learner.scoring, examples.train, events, check))
+    scoring = resume.settle(spec, learner.scoring, told)
+    learner = replace(learner, scoring=resume.settle(spec, checked(scoring, examples.train, events, check), told))
+    origin = resume.origin(spec, learner.scoring, examples)
+    if states and told:
+        resumed, reference = resume.bring_back(states, told, origin, learner, model, examples, events)
+        if told.progress.total_steps != steps:
+            raise state.misfit()
+        return Prepared(tokenizer, model, learner, examples, steps, reference, origin, resumed)
     reference = reference_of(spec, learner.scoring, tokenizer, examples, used, events, check)
-    return Prepared(tokenizer, model, learner, examples, steps, reference)
+    return Prepared(tokenizer, model, learner, examples, steps, reference, origin, None)
 
 
 def _tell_devices(ranks: Ranks, events: Events) -> None:

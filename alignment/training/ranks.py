@@ -74,6 +74,14 @@ class Ranks:
         found: T = said[0]
         return found
 
+    def each(self, value: T) -> list[T]:
+        """What every rank says, in their order; all must ask."""
+        if self.size == 1:
+            return [value]
+        said: list[Any] = [None] * self.size
+        dist.all_gather_object(said, value)
+        return said
+
     def total(self, values: Tensor) -> Tensor:
         """The sum of the ranks' values, which are overwritten with it; all must ask."""
         if self.size > 1:
@@ -116,6 +124,14 @@ class Ranks:
             yield
         finally:
             whole.reshard()
+
+    def reshard(self, scorer: Scorer) -> None:
+        """Let go of gathered weights, so that what is put into this rank's share counts."""
+        from torch.distributed.fsdp import FSDPModule
+
+        for module in scorer.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
 
     def weights(self, scorer: Scorer) -> dict[str, Tensor] | None:
         """What is trained of a sharded model, gathered on rank 0's CPU under the model's own names (other ranks get

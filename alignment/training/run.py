@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
-from alignment.training import trackers
+from alignment.training import trackers, whole
 from alignment.training.errors import BadSpec, FolderInUse, bad_spec
 from alignment.training.events import Events, Listener
 from alignment.training.failures import named
-from alignment.training.launch import Seat, report, seat, train_together
+from alignment.training.launch import PLACE, Seat, report, seat, train_together
+from alignment.training.same import comparable
 from alignment.training.spec import Spec
 from alignment.training.stop import Cancelled, Stop
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 SPEC = "spec.json"
 EVENTS = "events.jsonl"
+CHECKPOINTS = "checkpoints"
+FOLDER = "state"
 
 
 def share_processors() -> None:
@@ -38,34 +42,43 @@ def share_processors() -> None:
 def start(
     spec: Spec | dict[str, Any], out: Path, listener: Listener | None = None, stop: Stop | None = None
 ) -> Summary:
-    """Write the spec into a new folder and run it.  Raises TrainingError; FolderInUse when `out` is not empty."""
+    """Write the spec into a new folder and run it, or continue the run that it holds.
+
+    Raises TrainingError; FolderInUse when `out` holds something else, or a run that has come to its end.
+    """
     try:
         chosen = spec if isinstance(spec, Spec) else Spec.model_validate(spec)
     except ValidationError as error:
         raise bad_spec(error) from error
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    chosen = chosen.located(Path.cwd())
+    if (out / SPEC).is_file() and (out / EVENTS).is_file():
+        _require_same(out, chosen)
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FolderInUse(f"{out} is not an empty folder, and nothing is overwritten.", "Name a new folder.", "out")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / SPEC).write_text(chosen.located(Path.cwd()).model_dump_json(indent=2), encoding="utf-8")
+        whole.replace(out / SPEC, chosen.model_dump_json(indent=2).encode())
     except OSError as error:
         raise named(error) from error
     return run_folder(out, listener, stop)
 
 
 def run_folder(folder: Path, listener: Listener | None = None, stop: Stop | None = None) -> Summary:
-    """Run the spec of a folder and write its events; the last one is `done` or `error`.
+    """Run the spec of a folder, or continue where its run stood when it was stopped, and write its events; the last
+    one is `done` or `error`.
 
-    Raises TrainingError for every failure, under its own name.
+    Raises TrainingError for every failure, under its own name; FolderInUse, and nothing is written, when the run has
+    come to its end or another process is at it.
     """
     share_processors()
     place, stop = seat(), stop or Stop()
     first = place is None or place.rank == 0
     try:
-        with Events(folder / EVENTS if first else Path(os.devnull), listener) as events:
+        alone = place is None or (first and PLACE not in os.environ)  # else whoever started this one holds the lock
+        with Events(folder / EVENTS if first else Path(os.devnull), listener, alone=alone) as events:
+            if events.last is not None and events.last.get("type") == "done" and not events.last.get("cancelled"):
+                raise FolderInUse(f"{folder} holds a run that has come to its end.", "Start a new run.", "out")
             try:
-                if first:
-                    _require_new(folder)
                 spec = read_spec(folder / SPEC)
                 if place is None and spec.devices > 1:
                     return _together(spec, folder, listener, stop)
@@ -76,14 +89,11 @@ def run_folder(folder: Path, listener: Listener | None = None, stop: Stop | None
                 if place is None or not report(place.rank, failure):
                     events.emit("error", **failure.event())
                 raise failure from error
+            if not summary.cancelled:
+                shutil.rmtree(folder / FOLDER, ignore_errors=True)  # nothing is left to continue
             return summary
     except OSError as error:
         raise named(error) from error
-
-
-def _require_new(folder: Path) -> None:
-    if (folder / EVENTS).stat().st_size > 0:
-        raise FolderInUse(f"{folder} has already been run.", "Start a new run.", "out")
 
 
 def _together(spec: Spec, folder: Path, listener: Listener | None, stop: Stop) -> Summary:
@@ -103,23 +113,47 @@ def _run(spec: Spec, folder: Path, events: Events, stop: Stop, place: Seat | Non
     ranks = None if place is None else join(place, spec.devices)
     events.log("starting", objective=spec.objective.name, seed=spec.seed, precision=spec.precision)
     with trackers.following(spec, folder, events) if first else nullcontext():
+        if first:
+            _clear(folder)
         summary = _trained(spec, folder, events, stop, ranks)
     part()  # only here: whoever has failed must not wait for the others
     return summary
 
 
 def _trained(spec: Spec, folder: Path, events: Events, stop: Stop, ranks: Ranks | None) -> Summary:
+    from alignment.training import resume
+    from alignment.training.loop import Summary, run
     from alignment.training.prepare import prepare
 
-    try:
-        prepared = prepare(spec, events, stop, ranks)
-    except Cancelled:
-        from alignment.training.loop import Summary
+    states = resume.find(folder, spec)
+    if states.told:
+        step, total = states.told.progress.step, states.told.progress.total_steps
+        events.log(f"continuing after step {step} of {total}", step=step)
+    elif events.last is not None:
+        events.emit("resumed", step=0)
 
-        return Summary(cancelled=True)
-    from alignment.training.loop import run
+    try:
+        prepared = prepare(spec, events, stop, ranks, states)
+    except Cancelled:
+        return (
+            Summary(cancelled=True) if states.told is None else Summary.at(states.told.progress, folder / CHECKPOINTS)
+        )
 
     return run(spec, prepared, folder, events, stop)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a killed process has left half-written."""
+    for half in (folder / FOLDER, folder / CHECKPOINTS):
+        whole.clear(half)
+
+
+def _require_same(out: Path, spec: Spec) -> None:
+    """Raise FolderInUse when the run in a folder is another one."""
+    if comparable(read_spec(out / SPEC)) != comparable(spec):
+        raise FolderInUse(
+            f"{out} holds a run by another spec.", "Name a new folder, or give that run's spec to continue it.", "out"
+        )
 
 
 def read_spec(path: Path) -> Spec:

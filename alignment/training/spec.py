@@ -115,6 +115,11 @@ class Keep(Part):
     best: BestMetric | None = Field(
         "eval/rewards/accuracies", description="Keep also the checkpoint that is best by this metric."
     )
+    state: Literal["checkpoint", "never"] | Annotated[int, Field(ge=1, le=100_000_000)] = Field(
+        "checkpoint",
+        description="When what it takes to continue the run is saved (about three times the trained weights): with "
+        "each checkpoint, every so many steps too, or never.",
+    )
 
 
 Precision = Annotated[

@@ -5,7 +5,6 @@ The gradient is that of the whole optimizer batch, however it is divided into pa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +16,7 @@ from alignment.objectives import Batch, Objective, State, Tokens, TokenValue
 from alignment.training import layout, measures, routing
 from alignment.training.batches import packs
 from alignment.training.encode import Encoded
-from alignment.training.errors import NonFiniteLoss
+from alignment.training.finite import require_finite
 from alignment.training.ranks import Ranks, turns
 from alignment.training.scorer import Scorer, Scores
 from alignment.training.structure import Structure
@@ -214,7 +213,7 @@ class Learner:
         norm = self.scoring.ranks.whole(nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
         *means, grad_norm = torch.cat([found.mean(dim=0), norm.detach().float().reshape(1)]).tolist()
         values = measures.named(means)
-        _require_finite(state.step + 1, values["loss"], grad_norm)
+        require_finite(state.step + 1, found, values["loss"], grad_norm, examples)
         rate = self.schedule.get_last_lr()[0]
         self.optimizer.step()
         self.schedule.step()
@@ -280,14 +279,3 @@ class Learner:
 
 def _of(reference: Sequence[Tensor] | None, indices: Sequence[int]) -> list[Tensor] | None:
     return None if reference is None else [reference[index] for index in indices]
-
-
-def _require_finite(step: int, loss: float, grad_norm: float) -> None:
-    if math.isfinite(loss) and math.isfinite(grad_norm):
-        return
-    what = "loss" if not math.isfinite(loss) else "gradient"
-    raise NonFiniteLoss(
-        f"The {what} of step {step} is not finite; the weights were not changed by it.",
-        "Lower the learning rate or max_grad_norm, train in fp32, or look for damaged examples.",
-        "optimizer.learning_rate",
-    )

@@ -18,6 +18,7 @@ from backend.runs.models import Metric, Run
 from backend.runs.schemas import EstimateOut, MemoryPart, RunIn
 from backend.settings import get_settings
 
+COPIES = 3  # of the trained weights in a training state: themselves and two moments
 NVIDIA = Path("/dev/nvidia0")
 PROGRAM_BYTES = 500 << 20  # Python with torch and transformers, before any weights
 RATE = "throughput/examples_per_second"
@@ -41,6 +42,7 @@ def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examp
     parts = found.memory.model_dump() | {"program": PROGRAM_BYTES}
     memory = [MemoryPart(name=name, bytes=size) for name, size in parts.items() if size]
     kept = body.keep.last + (2 if body.keep.best else 1)  # the best one too, and the one that is being written
+    states = 0 if body.keep.state == "never" else 2  # one is there while the next is being written
     return EstimateOut(
         memory=memory,
         memory_bytes=sum(part.bytes for part in memory),
@@ -48,7 +50,7 @@ def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examp
         device=device,
         parameters=found.parameters,
         trainable=found.trainable,
-        disk_bytes=found.checkpoint_bytes * kept,
+        disk_bytes=found.checkpoint_bytes * (kept + COPIES * states),
         free_disk_bytes=shutil.disk_usage(get_settings().data).free,
         examples=examples,
         steps=found.steps,

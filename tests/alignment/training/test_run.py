@@ -340,7 +340,8 @@ def test_a_full_disk_ends_the_run_with_74_and_nothing_half_written(
 
     assert process.returncode == 74, errors
     assert events_of(tmp_path / "run")[-1]["code"] == "disk_full"
-    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
+    assert list((tmp_path / "run").rglob("*.safetensors")) == []
+    assert list((tmp_path / "run" / "state").iterdir()) == []
 
 
 @pytest.mark.slow

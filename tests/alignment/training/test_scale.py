@@ -174,6 +174,12 @@ def test_a_run_on_two_devices_is_told_stopped_and_saved_as_one(make_spec: MakeSp
     assert Generator(summary.checkpoint).generate([[{"role": "user", "content": "the cat"}]], sampling)[0].tokens > 0
     assert processes_of(tmp_path / "out") == []
 
+    stop, heard[:] = Stop(), []
+    again = train(make_spec(**parts), tmp_path / "out", listen, stop)
+    resumed = next(event["step"] for event in heard if event["type"] == "resumed")
+    assert resumed == summary.step < again.step
+    assert next(event["step"] for event in heard if event["type"] == "step") == resumed + 1
+
 
 @pytest.fixture
 def endless(make_spec: MakeSpec, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:

@@ -1,0 +1,183 @@
+"""Continuing a run: whether what a folder holds is this run, and bringing everything to where it stood."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alignment.training import folder as folders
+from alignment.training import kept, state, structure
+from alignment.training.encode import Encoded, Examples
+from alignment.training.errors import StateRefused
+from alignment.training.same import comparable, differences
+from alignment.training.spec import Spec
+from alignment.training.state import FOLDER, Origin, Progress, States, Told
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from alignment.training.events import Events
+    from alignment.training.randomness import Randomness
+    from alignment.training.reference import Reference
+    from alignment.training.step import Learner, Scoring
+
+ENDS_BYTES = 1 << 20  # of each file of weights that are looked at
+LIBRARIES = ("torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A state whose weights are in their places again."""
+
+    progress: Progress
+    randomness: list[Randomness]
+
+
+def find(folder: Path, spec: Spec) -> States:
+    """The training states of a run's folder; `told` is the newest one's, None when the run begins.
+
+    Raises StateRefused when it is another run's or damaged, or when the run has checkpoints and kept no state.
+    """
+    states = States(folder / FOLDER)
+    place = states.read()
+    if place is None or states.told is None:
+        if any((folder / "checkpoints").glob("[0-9]*")):
+            raise StateRefused(
+                "The run was stopped and kept checkpoints, but no training state to go on from.",
+                "Start a new run from its last checkpoint; keep.state says how often a state is kept.",
+                "state",
+            )
+        return states
+    differing = differences(states.told.origin.spec, comparable(spec))
+    if differing:
+        raise StateRefused(
+            f"The spec is not the one that the run began with: {'; '.join(differing)}.",
+            "Put it back to continue this run, or start a new run.",
+            differing[0].partition(" ")[0],
+        )
+    return states
+
+
+def origin(spec: Spec, scoring: Scoring, examples: Examples) -> Origin:
+    """What run this is."""
+    return Origin(
+        spec=comparable(spec),
+        data=_data(examples),
+        weights=_weights(spec.checkpoint),
+        tokens_per_pack=scoring.tokens,
+        path="shared" if scoring.structure.shared else "plain",
+        versions={name: version(name) for name in LIBRARIES},
+    )
+
+
+def _data(examples: Examples) -> str:
+    digest = hashlib.sha256(f"{len(examples.train)} {len(examples.validation)}".encode())
+    for example in (*examples.train, *examples.validation):
+        digest.update(kept.key(example))
+    return digest.hexdigest()
+
+
+def _weights(checkpoint: Path) -> str:
+    """A hash of the sizes and of both ends of all files of weights: reading all of them would take minutes."""
+    digest = hashlib.sha256()
+    for link in folders.base_chain(checkpoint):
+        for path in sorted(link.glob("*.safetensors")):
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                digest.update(f"{path.name} {size} ".encode() + file.read(ENDS_BYTES))
+                file.seek(max(0, size - ENDS_BYTES))
+                digest.update(file.read())
+    return digest.hexdigest()
+
+
+def settle(spec: Spec, scoring: Scoring, told: Told | None) -> Scoring:
+    """The scoring with the packs and the rows that the run began with, so that its sums are rounded alike."""
+    if told is None:
+        return scoring
+    if spec.batch.tokens_per_pack == "auto":
+        scoring = replace(scoring, tokens=told.origin.tokens_per_pack)
+    if told.origin.path == "plain" and scoring.structure.shared:
+        scoring = replace(scoring, structure=structure.plain("the run began so"))
+    return scoring
+
+
+def bring_back(
+    states: States, told: Told, now: Origin, learner: Learner, model: nn.Module, examples: Examples, events: Events
+) -> tuple[Resumed, Reference | None]:
+    """Afterwards model and optimizer are as they were at the newest state.  Raises StateRefused."""
+    from alignment.training.randomness import Randomness
+
+    then = told.origin
+    for what, field, alike in (
+        ("data", "snapshots", then.data == now.data),
+        ("starting weights", "checkpoint", then.weights == now.weights),
+    ):
+        if not alike:
+            raise StateRefused(
+                f"The {what} are not those that the run began with.",
+                "Put them back to continue this run, or start a new run.",
+                field,
+            )
+    changed = [f"{name} {found}" for name, found in then.versions.items() if found != now.versions.get(name)]
+    if changed:
+        events.log(f"the run began with {', '.join(changed)}: it goes on, but not to the last bit alike", "warning")
+    place = states.folder / str(told.progress.step)
+    learner.scoring.ranks.reshard(learner.scoring.scorer)
+    reference, generators = state.fill(place, told, state.Held.of(model, learner, {}))
+    step = told.progress.step
+    schedule = learner.schedule.state_dict()
+    learner.schedule.load_state_dict({**schedule, "last_epoch": step, "_step_count": step + 1, "_last_lr": told.rates})
+    ranks = [
+        Randomness.of(
+            plain, [found for (rank, _), found in sorted(generators.items(), key=lambda one: one[0]) if rank == place]
+        )
+        for place, plain in enumerate(told.generators)
+    ]
+    return Resumed(told.progress, ranks), _reference(reference, examples)
+
+
+def _reference(held: dict[str, Tensor], examples: Examples) -> Reference | None:
+    """What the reference thought.  Raises StateRefused when that is not about these examples."""
+    import torch
+
+    from alignment.training.reference import Reference
+
+    if not held:
+        return None
+    try:
+        indices, train, validation = (held[name] for name in ("indices", "train", "validation"))
+        places = indices.tolist()
+        some = [examples.train[place] for place in places]
+        if min(places, default=0) < 0 or not bool(torch.cat([train, validation]).isfinite().all()):
+            raise state.misfit()
+        found: list[Tensor | None] = [None] * len(examples.train)
+        for place, part in zip(places, _parts(train, some), strict=True):
+            found[place] = part
+        return Reference(found, _parts(validation, examples.validation))
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise state.misfit() from error
+
+
+def _parts(flat: Tensor, examples: Sequence[Encoded]) -> list[Tensor]:
+    import torch
+
+    return list(torch.split(flat, [len(example.responses) for example in examples]))
+
+
+def told_reference(reference: Reference | None) -> dict[str, Tensor]:
+    """The reference's log-probabilities as tensors with names."""
+    import torch
+
+    if reference is None:
+        return {}
+    some = [(place, part) for place, part in enumerate(reference.train) if part is not None]
+    empty = torch.zeros(0)
+    return {
+        "indices": torch.tensor([place for place, _ in some], dtype=torch.int64),
+        "train": torch.cat([empty, *(part for _, part in some)]),
+        "validation": torch.cat([empty, *reference.validation]),
+    }
