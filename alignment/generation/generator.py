@@ -137,7 +137,8 @@ class Generator:
     def _rows(
         self, prompts: Sequence[Sequence[chat.ChatMessage]], sampling: Sampling, cut: bool, samples: int = 1
     ) -> list[Row]:
-        texts = [chat.render_prompt(self._tokenizer, prompt) for prompt in prompts]
+        turns = chat.render(self._tokenizer, [chat.Dialogue(prompt) for prompt in prompts]) if prompts else []
+        texts = [turn.prompt for turn in turns]
         seen: Counter[str] = Counter()
         rows = []
         for text, ids in zip(texts, chat.encode(self._tokenizer, texts), strict=True):
@@ -153,7 +154,7 @@ class Generator:
             room = max(self._context - sampling.max_new_tokens, self._context // 2)
             if len(ids) > room and not cut:
                 raise PromptTooLong(len(ids), room)
-            kept = ids[-room:]
+            kept = chat.shortened(self._tokenizer, ids, room)
             limit = min(limit, self._context - len(kept))
         seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
         source = torch.Generator().manual_seed(seed)
