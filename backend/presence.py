@@ -13,13 +13,30 @@ BEAT_SECONDS = 10.0
 KEPT_SECONDS = 60
 
 
+class Machine(NamedTuple):
+    """What a machine has to train on."""
+
+    gpus: int = 0
+    processors: int = 1
+
+    @property
+    def devices(self) -> int:
+        """How many processes can train together there: one for each GPU, or processor where there is none."""
+        return self.gpus or self.processors
+
+
+NOTHING_SPECIAL = Machine()
+
+
 class Worker(NamedTuple):
-    """A worker: where it is, which queues it serves, whether it carries the beat, how long ago it last spoke."""
+    """A worker: where it is, which queues it serves, whether it carries the beat, how long ago it last spoke, and what
+    its machine has."""
 
     name: str
     queues: tuple[str, ...]
     beat: bool
     silent_seconds: float
+    machine: Machine = NOTHING_SPECIAL
 
 
 def connect(url: str, seconds: float = 3.0) -> "redis.Redis":
@@ -32,9 +49,10 @@ def name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def announce(client: "redis.Redis", queues: tuple[str, ...], *, beat: bool) -> None:
+def announce(client: "redis.Redis", queues: tuple[str, ...], *, beat: bool, machine: Machine = NOTHING_SPECIAL) -> None:
     """Say that this worker is alive.  Raises RedisError."""
-    client.set(PREFIX + name(), json.dumps({"queues": queues, "beat": beat}), ex=KEPT_SECONDS)
+    told = {"queues": queues, "beat": beat, "gpus": machine.gpus, "processors": machine.processors}
+    client.set(PREFIX + name(), json.dumps(told), ex=KEPT_SECONDS)
 
 
 def leave(client: "redis.Redis") -> None:
@@ -60,7 +78,9 @@ def workers(client: "redis.Redis") -> list[Worker]:
             silent = max(0.0, KEPT_SECONDS - left / 1000)
             try:
                 facts = json.loads(told)
-                found.append(Worker(key.removeprefix(PREFIX), tuple(facts["queues"]), bool(facts["beat"]), silent))
-            except (ValueError, TypeError, KeyError):
+                machine = Machine(int(facts.get("gpus", 0)), int(facts.get("processors", 1)))
+                queues, beat = tuple(facts["queues"]), bool(facts["beat"])
+                found.append(Worker(key.removeprefix(PREFIX), queues, beat, silent, machine))
+            except (ValueError, TypeError, KeyError, AttributeError):
                 continue  # not written by a worker
     return found

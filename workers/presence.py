@@ -8,6 +8,7 @@ import redis
 import structlog
 
 from backend.presence import BEAT_SECONDS, announce, connect, forget_dead, leave
+from backend.runs.devices import here
 from backend.settings import get_settings
 
 log = structlog.get_logger()
@@ -43,7 +44,7 @@ def _tell(url: str, queues: tuple[str, ...], beat: bool) -> None:
             forget_dead(client)
         while True:
             try:
-                announce(client, queues, beat=beat)
+                announce(client, queues, beat=beat, machine=here())
             except redis.RedisError:
                 log.warning("Redis away; this worker is not seen")
             if _over.wait(BEAT_SECONDS):

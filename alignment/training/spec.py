@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from alignment.objectives import ObjectiveSpec
@@ -126,12 +126,22 @@ Precision = Annotated[
     Literal["fp32", "bf16"],
     Field(description="Arithmetic of the forward pass; bf16 suits GPUs, and is slow on most CPUs."),
 ]
+
+
+def _refuse_sharing_alone(value: str, info: ValidationInfo) -> str:
+    """Raise when one device is told how to share with others; it stands after the field `devices`."""
+    if value != "auto" and info.data.get("devices") == 1:
+        raise PydanticCustomError("one_device", "one device shares with nobody: leave it auto, or ask for more devices")
+    return value
+
+
 Devices = Annotated[
     int,
     Field(ge=1, le=64, description="GPUs of one machine that train together, a process for each; no result changes."),
 ]
 Parallel = Annotated[
     Literal["auto", "ddp", "fsdp"],
+    AfterValidator(_refuse_sharing_alone),
     Field(
         description="With several devices: each holds the whole model (ddp), or a share of its weights, gradients and"
         " optimizer (fsdp: slower, for models that do not fit otherwise); auto takes ddp where it fits."

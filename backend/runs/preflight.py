@@ -15,8 +15,9 @@ from backend.datasets import service as datasets
 from backend.datasets import snapshots
 from backend.errors import AppError
 from backend.projects.models import Project
-from backend.runs import counts, estimate, mixture, service, spec
+from backend.runs import counts, devices, estimate, mixture, service, spec
 from backend.runs.schemas import EstimateOut, Finding, Ingredient, PreflightOut, RunIn
+from backend.settings import get_settings
 
 FEW_PAIRS = 50
 HIGH_RATE = {"full": 1e-4, "lora": 5e-3}
@@ -59,6 +60,8 @@ class _Check:
         pairs, data = self._data()
         if pairs is not None:
             self._look_at_data(pairs)
+        if self.body.devices > 1 and self.body.where == "worker":
+            self._look_at_devices()
         if base is None or pairs is None:
             return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=None, yaml=None)
         told = storage.shown(reference.path) if reference else None
@@ -127,6 +130,17 @@ class _Check:
             self._doubt(field, f"Only {pairs.train} training pairs: what is learned will hardly carry over.")
         if not pairs.validation:
             self._doubt(field, "No pair is in the validation split: nothing is evaluated while it trains.")
+
+    def _look_at_devices(self) -> None:
+        machine = devices.largest(get_settings().redis_url)
+        try:
+            devices.refuse_too_many(self.body, machine)
+        except AppError as error:
+            self._refuse(error, "devices")
+            return
+        if machine is not None and not machine.gpus:
+            many = f"{self.body.devices} processes share its processors"
+            self._doubt("devices", f"No worker has a GPU: {many}, and are no faster than one.")
 
     def _doubts(self, base: Checkpoint) -> Iterator[Finding]:
         body, length = self.body, self.body.length

@@ -9,7 +9,7 @@ from pydantic import StringConstraints
 from backend.audit import service as audit
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
 from backend.paging import Cursor, Limit, Page
-from backend.runs import preflight, readings, service, views
+from backend.runs import devices, preflight, readings, service, views
 from backend.runs.convert import ConvertIn, ConvertOut, convert
 from backend.runs.model_presets import for_models
 from backend.runs.models import Run
@@ -47,7 +47,9 @@ def convert_config(body: ConvertIn, _: Researcher, project: ProjectDep, session:
 @router.get("/run-form")
 def get_form(_: Researcher) -> FormOut:
     """What the launch form is drawn from: the schema of a run's parts, and presets, some for known models."""
-    return FormOut(json_schema=RunIn.model_json_schema(), presets=[*PRESETS, *for_models()])
+    machine = devices.largest(get_settings().redis_url)
+    presets = [*PRESETS, *for_models()]
+    return FormOut(json_schema=RunIn.model_json_schema(), presets=presets, gpus=machine.gpus if machine else None)
 
 
 @router.post("/runs", status_code=202)

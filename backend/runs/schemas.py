@@ -170,6 +170,7 @@ class RunOut(Out):
     place: Place
     host: str | None
     device: str | None
+    devices: int
     reporter: dict[str, Any] | None
 
 
@@ -235,6 +236,7 @@ class FormOut(BaseModel):
 
     json_schema: dict[str, Any] = Field(alias="schema")
     presets: list[Preset]
+    gpus: int | None = Field(description="GPUs of the largest worker that is alive; null when none is known.")
 
 
 class EventOut(Out):

@@ -16,6 +16,7 @@ import { size, toyBadge } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
 
 const FIRST = ["tuning", "optimizer", "batch"];
+const MANY = ["devices", "parallel"];
 const REST = ["length", "evaluate", "keep", "precision", "seed", "trackers"];
 
 export async function mount(element) {
@@ -172,6 +173,7 @@ class LaunchForm {
     const buttons = Object.entries(words).map(([where, [text, why]]) =>
       h("button", { type: "button", value: where, title: why, "aria-pressed": String(where === "worker"), onclick: () => {
         this.where = where;
+        this.showMany();
         buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === where)));
         this.changed();
       } }, text));
@@ -192,7 +194,7 @@ class LaunchForm {
     const first = this.first.value();
     const rate = rateFor(preset, this.objective.value, first.optimizer?.learning_rate);
     this.setObjective(preset?.objectives[this.objective.value]?.objective || { name: this.objective.value });
-    if (rate !== null) this.setTraining({ ...first, ...this.rest.value(), duration: this.duration.value(), optimizer: { ...first.optimizer, learning_rate: rate } });
+    if (rate !== null) this.setTraining({ ...first, ...this.rest.value(), ...this.many.value(), duration: this.duration.value(), optimizer: { ...first.optimizer, learning_rate: rate } });
     this.changed();
   }
 
@@ -200,9 +202,17 @@ class LaunchForm {
     const make = (names) => schemaForm(this.part(names), { values, onchange: () => this.changed() });
     this.first = make(FIRST);
     this.rest = make(REST);
+    this.many = make(MANY);
     this.duration = new Duration(this.schema.$defs.Duration, values.duration, () => this.changed());
     this.presetButtons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.preset)));
-    fill(this.trainingPlace, this.duration.element, this.first.element, h("details", h("summary", "Lengths, evaluation, checkpoints to keep, precision, seed, trackers"), this.rest.element));
+    fill(this.trainingPlace, this.duration.element, this.first.element, h("details", h("summary", "Lengths, evaluation, checkpoints to keep, precision, devices, seed, trackers"), this.rest.element, this.many.element));
+    this.showMany();
+  }
+
+  // Several devices are offered where there are some: a worker's GPUs, or whatever is elsewhere.
+  showMany() {
+    const asked = this.many.value();
+    this.many.element.hidden = !(this.where === "report" || this.form.gpus > 1 || asked.devices > 1);
   }
 
   // The schema of some parts of a run alone.
@@ -218,7 +228,7 @@ class LaunchForm {
       name: this.name.value, where: this.where, checkpoint_id: this.checkpoint.value, ...(this.reference.value ? { reference_id: this.reference.value } : {}),
       ...this.source.body(), ...this.policy.value(),
       objective: { ...this.hyper.value(), name: this.objective.value },
-      ...this.first.value(), ...this.rest.value(), duration: this.duration.value(),
+      ...this.first.value(), ...this.rest.value(), ...(this.many.element.hidden ? {} : this.many.value()), duration: this.duration.value(),
     };
   }
 
@@ -249,7 +259,7 @@ class LaunchForm {
 
   clear() {
     Object.values(this.fields).forEach((one) => showError(one, ""));
-    for (const form of [this.hyper, this.first, this.rest, this.policy]) form.clear();
+    for (const form of [this.hyper, this.first, this.rest, this.many, this.policy]) form.clear();
     this.duration.fail("");
   }
 
@@ -262,7 +272,7 @@ class LaunchForm {
       showError(this.fields[head], words);
       return true;
     }
-    return [this.first, this.rest, this.policy].some((form) => form.fail(path, words));
+    return [this.first, this.rest, this.many, this.policy].some((form) => form.fail(path, words));
   }
 }
 

@@ -152,7 +152,7 @@ class RunPage {
       ["Learning rate", `${spec.optimizer.learning_rate}, ${spec.optimizer.schedule}`],
       ["Batch", `${spec.batch.examples_per_step} pairs a step`],
       ["Seed", String(spec.seed)],
-      ["Trained on", [run.reporter?.host || run.host, run.device || run.reporter?.device].filter(Boolean).join(", ") || "no machine yet"],
+      ["Trained on", [run.reporter?.host || run.host, trainedOn(run)].filter(Boolean).join(", ") || "no machine yet"],
     ];
     const copy = button("Copy", () => navigator.clipboard.writeText(run.yaml).then(() => toast("Copied."), () => toast("The browser did not allow it.")), { kind: "small" });
     fill(this.facts, h("h2", "What was launched"), h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)])),
@@ -172,6 +172,12 @@ class RunPage {
 }
 
 // The snapshots that it trains on; of several, the share of the draws that comes from each.
+// "gpu-1, 4 × NVIDIA H200"
+function trainedOn(run) {
+  const device = run.device || run.reporter?.device;
+  return device && run.devices > 1 ? `${run.devices} × ${device}` : device;
+}
+
 function mixture(data) {
   const one = (part) => [link(part.dataset, `/dataset?id=${part.dataset_id}`), " ", h("code.pl-mono", { title: `Snapshot ${part.hash}` }, part.hash.slice(0, 12)),
     part.share === null ? null : ` ${Math.round(part.share * 1000) / 10} % of the draws`];

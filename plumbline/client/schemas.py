@@ -566,6 +566,7 @@ class RunOut(Answer):
     place: Place
     host: str | None
     device: str | None
+    devices: int
     reporter: dict[str, Any] | None
 
 
@@ -593,6 +594,7 @@ class RunRow(Answer):
     place: Place
     host: str | None
     device: str | None
+    devices: int
     reporter: dict[str, Any] | None
     position: int | None = Field(description="Place in the queue, from 1; null when it is not waiting.")
     checkpoint: str
@@ -639,6 +641,7 @@ class RunDetail(Answer):
     place: Place
     host: str | None
     device: str | None
+    devices: int
     reporter: dict[str, Any] | None
     position: int | None = Field(description="Place in the queue, from 1; null when it is not waiting.")
     checkpoint: str

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from backend.presence import Worker, connect, forget_dead, name, workers
+from backend.runs.devices import here
 from backend.settings import Settings
 from workers import presence
 
@@ -36,6 +37,8 @@ def test_from_the_first_to_the_last_word(redis: Any) -> None:
     [worker] = await_workers(redis, 1)
     assert (worker.name, worker.queues, worker.beat) == (name(), ("generate", "light"), True)
     assert worker.silent_seconds < 60
+    assert worker.machine == here()
+    assert worker.machine.processors >= 1
     presence.end()
     assert await_workers(redis, 0) == []
 
@@ -57,6 +60,8 @@ def test_what_else_lies_there_is_no_worker(redis: Any) -> None:
     """Keys without an end and keys of others are left alone."""
     redis.set("plumbline:worker:for-ever:1", '{"queues": [], "beat": false}')
     redis.set("plumbline:arena:1", "x")
-    for number, nonsense in enumerate(("x", "[]", "3", "{}", '{"queues": 3, "beat": 1}')):
+    for number, nonsense in enumerate(
+        ('{"queues": [], "beat": true, "gpus": []}', "x", "[]", "3", "{}", '{"queues": 3, "beat": 1}')
+    ):
         redis.set(f"plumbline:worker:nonsense:{number}", nonsense, ex=60)
     assert workers(redis) == []

@@ -18,6 +18,7 @@ from backend import work as queued
 from backend.db import transaction
 from backend.errors import AppError
 from backend.runs import ending, service
+from backend.runs.devices import fitting, here
 from backend.runs.ending import Cause
 from backend.runs.models import Place, Run, RunEvent
 from backend.runs.sink import Pace, drain
@@ -54,7 +55,7 @@ def work() -> None:
     """Claim and train queued runs, one after another, until none is left or the worker is told to stop."""
     while not shutdown.asked():
         with transaction() as session:
-            run = queued.claim(session, Run, Run.place == Place.worker)
+            run = queued.claim(session, Run, Run.place == Place.worker, fitting(here()))
             run_id = run.id if run else None
         if run_id is None:
             return

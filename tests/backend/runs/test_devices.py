@@ -1,0 +1,96 @@
+"""Runs on several devices: as many as a living worker has, and taken by a worker that has them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from backend import presence, work
+from backend.db import transaction
+from backend.presence import Machine
+from backend.runs import devices
+from backend.runs.models import Run
+from backend.settings import Settings
+from tests.backend.runs.conftest import Body, Launched, change
+from tests.conftest import Client
+
+EIGHT = Machine(gpus=8, processors=64)
+PROCESSORS = Machine(processors=2)
+
+
+@pytest.fixture
+def redis(settings: Settings, clean: None) -> Iterator[Any]:
+    assert settings.redis_url is not None
+    with presence.connect(settings.redis_url) as client:
+        yield client
+
+
+def test_no_more_than_a_worker_has(researcher: Client, body: Body, redis: Any) -> None:
+    """A run for more devices than the largest worker has would wait for ever: it is refused, with the number."""
+    presence.announce(redis, ("train",), beat=False, machine=EIGHT)
+
+    refused = researcher.post("/api/v1/runs", json=body(devices=9))
+    assert refused.status_code == 422
+    assert refused.json()["field"] == "devices"
+    assert "largest worker has 8 GPUs" in refused.json()["detail"]
+    [error] = researcher.post("/api/v1/runs/preflight", json=body(devices=9)).json()["errors"]
+    assert (error["field"], error["detail"]) == ("devices", refused.json()["detail"])
+    assert researcher.post("/api/v1/runs", json=body(devices=8)).status_code == 202
+    assert researcher.post("/api/v1/runs", json=body(devices=9, where="report")).status_code == 202
+    assert researcher.get("/api/v1/run-form").json()["gpus"] == 8
+
+
+def test_a_worker_that_does_not_train_counts_for_nothing(researcher: Client, body: Body, redis: Any) -> None:
+    """Where nobody is known who trains, a run may wait for whoever comes."""
+    presence.announce(redis, ("light", "generate"), beat=False, machine=PROCESSORS)
+
+    assert researcher.post("/api/v1/runs", json=body(devices=9)).status_code == 202
+    assert researcher.get("/api/v1/run-form").json()["gpus"] is None
+
+
+def test_processors_alone_gain_nothing(researcher: Client, body: Body, redis: Any) -> None:
+    """Several processes on a machine without GPUs are allowed, and said to be of no use."""
+    presence.announce(redis, ("train",), beat=False, machine=PROCESSORS)
+
+    found = researcher.post("/api/v1/runs/preflight", json=body(devices=2)).json()
+
+    assert found["errors"] == []
+    [doubt] = [warning for warning in found["warnings"] if warning["field"] == "devices"]
+    assert "no faster than one" in doubt["detail"]
+
+
+def test_one_device_shares_with_nobody(researcher: Client, body: Body) -> None:
+    """How to share is refused where there is nothing to share, by its field."""
+    [error] = researcher.post("/api/v1/runs/preflight", json=body(parallel="ddp")).json()["errors"]
+
+    assert error["field"] == "parallel"
+
+
+def test_a_worker_takes_what_fits_its_machine(launched: Launched) -> None:
+    """A run for more devices waits for a larger machine, and those behind it do not; older rows ask for one."""
+    large, small = launched(devices=4)["id"], launched()["id"]
+    with transaction() as session:
+        spec = {name: value for name, value in session.get_one(Run, small).spec.items() if name != "devices"}
+    change(small, spec=spec)
+
+    def taken(machine: Machine) -> str | None:
+        with transaction() as session:
+            found = work.claim(session, Run, devices.fitting(machine))
+            return None if found is None else str(found.id)
+
+    assert taken(PROCESSORS) == small
+    assert taken(PROCESSORS) is None
+    assert taken(EIGHT) == large
+
+
+def test_hidden_gpus_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is shown some of the machine's GPUs offers those."""
+    monkeypatch.setattr(devices, "gpus", lambda: ("one", "two", "three"))
+    for shown, expected in ((None, 3), ("0,2", 2), ("", 0), ("-1", 0), ("0,1,2,3", 3)):
+        devices.here.cache_clear()
+        if shown is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+        assert devices.here().gpus == expected
+    devices.here.cache_clear()
