@@ -2,10 +2,10 @@
 
 python -m benchmarks.run engine      needs the extra `bench` and the public data beside the checkout
 
-A Llama of nine million parameters with random weights, DPO, fp32, 16 pairs in an optimizer step.  Every measurement is
-a process of its own; the sides take turns, round after round, and ratios are taken within a round.  "TRL best" has the
-number of rows in a forward pass that was fastest in a search; "lean" leaves out the entropy that no option turns off.
-`PLUMBLINE_BENCH_ROUNDS` and `PLUMBLINE_BENCH_STEPS` set how much is measured.
+A Llama of nine million parameters with random weights, DPO, fp32 unless said, 16 pairs in an optimizer step.  Every
+measurement is a process of its own; the sides take turns, round after round, and ratios are taken within a round.
+"TRL best" has the number of rows in a forward pass that was fastest in a search; "lean" leaves out the entropy that no
+option turns off.  Idle threads sleep on both sides.  `PLUMBLINE_BENCH_ROUNDS` sets how often.
 """
 
 import json
@@ -14,43 +14,26 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
-from benchmarks.engine_side import Ids, Measured, Side
+from benchmarks.engine_side import Measured, Name, Side
+from benchmarks.engine_work import SHARED, Work, works
 from benchmarks.figure import Figure
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-EXAMPLES = 16
-LONG_PROMPT = 250
-LONGEST_PROMPT, LONGEST_RESPONSE = 1024, 512
 SEARCHED = (1, 2, 4)
-VOCABULARY = 8192
-
-
-class Goal(NamedTuple):
-    """What is promised of our pairs a second against another side's: at least so many times as many."""
-
-    against: str
-    times: float
-    cached: bool = False
-
-
-class Work(NamedTuple):
-    """Pairs to train on, and what is promised on them."""
-
-    name: str
-    pairs: list[Ids]
-    goals: tuple[Goal, ...]
+SHIPPED = 8
+EQUAL_EXAMPLES, EQUAL_STEPS = 4, 20
+PLAIN_GOAL, MEMORY_GOAL = 1.3, 0.5
 
 
 class Rival(NamedTuple):
     """A side by its name in the report."""
 
     name: str
-    side: str
+    side: Name
     rows: int = 0
     lean: bool = False
 
@@ -59,151 +42,106 @@ def measure() -> Iterable[Figure]:
     """Figures of every work, as they are found."""
     if not SHARED.is_dir():
         raise SystemExit("The public data is not beside this checkout; the engine's benchmark needs its pairs.")
+    if find_spec("trl") is None:
+        raise SystemExit("TRL is not installed: pip install -e '.[bench]'")
     rounds = int(os.environ.get("PLUMBLINE_BENCH_ROUNDS", "5"))
-    steps = int(os.environ.get("PLUMBLINE_BENCH_STEPS", "4"))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for work in _works(folder):
-            (folder / "pairs.json").write_text(json.dumps(work.pairs), encoding="utf-8")
-            yield from _figures(folder, work, rounds, steps)
+        for place, work in enumerate(works(folder)):
+            (folder / "rows.json").write_text(json.dumps(work.rows), encoding="utf-8")
+            if place == 0:
+                yield from _same_steps(folder)
+            yield from _figures(folder, work, rounds)
+            if place == 0:
+                yield from _figures(folder, work._replace(goals=(), rivals=("TRL best",)), 1, precision="bf16")
 
 
-def _works(folder: Path) -> Iterable[Work]:
-    """HH pairs, and those of them with long prompts, as ids of a tokenizer trained on them; makes the model, too."""
-    short = [row for row in _rows("pairwise_hh_helpful.jsonl") if row is not None]
-    tokenizer = _make_model(folder / "model", [text for row in short for text in row])
-    end = tokenizer.eos_token_id
+def _same_steps(folder: Path) -> Iterable[Figure]:
+    """Both sides take the same steps: fed the same ids in the same order, without accumulation."""
+    whole = Rival("TRL", "trl", EQUAL_EXAMPLES)
+    about = _about(EQUAL_EXAMPLES, EQUAL_STEPS, "fp32")
+    other_loss: Side = {**about, "loss": "ipo"}
+    for of in (about, other_loss):
+        own, other = (_run(folder, rival, of) for rival in (Rival("Plumbline", "plumbline"), whole))
+        yield from _equal(f"{of['loss'].upper()}, {EQUAL_EXAMPLES} pairs a step", own, other)
 
-    def ids(rows: Iterable[tuple[str, str, str]]) -> list[Ids]:
-        found = []
-        for row in rows:
-            prompt, chosen, rejected = tokenizer(list(row))["input_ids"]
-            found.append(
-                (
-                    prompt[-LONGEST_PROMPT:],
-                    [*chosen[:LONGEST_RESPONSE], end],
-                    [*rejected[:LONGEST_RESPONSE], end],
-                )
-            )
-        return [pair for pair in found if pair[0] and pair[1] != pair[2]]
 
-    yield Work(
-        "HH short", ids(short), (Goal("TRL best", 3), Goal("TRL best", 3, cached=True), Goal("TRL as shipped", 7))
+def _about(examples: int, steps: int, precision: Literal["fp32", "bf16"]) -> Side:
+    return Side(
+        side="plumbline",
+        rows=0,
+        lean=False,
+        cached=False,
+        precision=precision,
+        loss="dpo",
+        examples=examples,
+        steps=steps,
     )
-    long = [pair for pair in ids(_rows("pairwise_hh_helpful_long.jsonl")) if len(pair[0]) >= LONG_PROMPT]
-    yield Work("HH long prompts", long, (Goal("TRL best", 4),))
 
 
-def _rows(name: str) -> Iterable[tuple[str, str, str]]:
-    for line in (SHARED / name).read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        yield _text(row["prompt"]), _text(row["chosen"]), _text(row["rejected"])
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in value)
-
-
-def _make_model(folder: Path, texts: list[str]) -> Any:
-    """A Llama of nine million parameters with random weights, beside a tokenizer trained on the texts."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=["<pad>", "<end>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",  # noqa: S106
-        eos_token="<end>",  # noqa: S106
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=256,
-        intermediate_size=688,
-        num_hidden_layers=8,
-        num_attention_heads=8,
-        num_key_value_heads=8,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    fast.save_pretrained(folder)
-    return fast
-
-
-def _figures(folder: Path, work: Work, rounds: int, steps: int) -> Iterable[Figure]:
-    if find_spec("trl") is None:
-        yield Figure(f"{work.name}: not compared, as TRL is not installed", 0, "", note="pip install -e '.[bench]'")
-        return
-    best = min(SEARCHED, key=lambda rows: _run(folder, Rival("", "trl", rows), cached=False, steps=3)["seconds"])
-    rivals = (
-        Rival("Plumbline", "plumbline"),
-        Rival("plain", "plain"),
-        Rival("TRL best", "trl", best),
-        Rival("TRL best, lean", "trl", best, lean=True),
-        Rival("TRL as shipped", "trl", 8),
-    )
-    told = f"{EXAMPLES * (steps - 1)} pairs, {rounds} rounds; TRL best: {best} pairs in a forward pass"
-    for cached in (False, True):
-        taken = rivals if not cached else (rivals[0], rivals[2])
+def _figures(folder: Path, work: Work, rounds: int, precision: Literal["fp32", "bf16"] = "fp32") -> Iterable[Figure]:
+    search = _about(work.examples, 2, precision)
+    best = min(SEARCHED, key=lambda rows: _run(folder, Rival("TRL", "trl", rows), search)["seconds"])
+    known = {
+        "plain": Rival("plain", "plain"),
+        "TRL best": Rival("TRL best", "trl", best),
+        "TRL best, lean": Rival("TRL best, lean", "trl", best, lean=True),
+        "TRL as shipped": Rival("TRL as shipped", "trl", SHIPPED),
+    }
+    rivals = [Rival("Plumbline", "plumbline"), *(known[name] for name in work.rivals)]
+    if precision != "fp32":
+        work = work._replace(name=f"{work.name}, {precision}")
+    for cached in (False, True) if work.cached and precision == "fp32" else (False,):
+        taken = [rival for rival in rivals if not cached or rival.name in ("Plumbline", "TRL best")]
         seen: dict[str, list[Measured]] = {rival.name: [] for rival in taken}
+        about: Side = {**_about(work.examples, work.steps, precision), "cached": cached}
         for _ in range(rounds):
             for rival in taken:
-                seen[rival.name].append(_run(folder, rival, cached=cached, steps=steps))
-        yield from _speeds(work, seen, steps, cached=cached, told=told)
-        if not cached:
+                seen[rival.name].append(_run(folder, rival, about))
+        yield from _speeds(work, seen, cached=cached, told=f"{rounds} rounds; TRL best: {best} pairs at once")
+        if not cached and precision == "fp32":
             yield from _equal(work.name, seen["Plumbline"][0], seen["TRL best"][0])
             yield _memory(work.name, seen)
 
 
-def _run(folder: Path, rival: Rival, *, cached: bool, steps: int) -> Measured:
-    side = Side(
-        side=rival.side,  # type: ignore[typeddict-item]
-        rows=rival.rows,
-        lean=rival.lean,
-        cached=cached,
-        examples=EXAMPLES,
-        steps=steps,
-    )
+def _run(folder: Path, rival: Rival, about: Side) -> Measured:
+    side: Side = {**about, "side": rival.side, "rows": rival.rows, "lean": rival.lean}
     command = [sys.executable, "-m", "benchmarks.engine_side", str(folder), json.dumps(side)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    calm = os.environ | {"OMP_WAIT_POLICY": "passive"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=calm)
     if done.returncode:
-        raise SystemExit(f"{rival.name or rival.side} failed:\n{done.stderr[-2000:]}")
+        raise SystemExit(f"{rival.name} failed:\n{done.stderr[-2000:]}")
     found: Measured = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def _speeds(work: Work, seen: Mapping[str, list[Measured]], steps: int, *, cached: bool, told: str) -> Iterable[Figure]:
-    reference = "reference given" if cached else "reference computed"
-    count = EXAMPLES * (steps - 1)
+def _speeds(work: Work, seen: Mapping[str, Sequence[Measured]], *, cached: bool, told: str) -> Iterable[Figure]:
+    title = f"{work.name}, reference given" if cached else work.name
+    count = work.examples * (work.steps - 1) * work.pairs
+    timed = work.rows[work.examples : work.examples * work.steps]
+    tokens = sum(len(answer) for row in timed for answer in row) + sum(len(row[0]) * (len(row) - 2) for row in timed)
     for name, measured in seen.items():
         rates = [count / one["seconds"] for one in measured]
-        spread = f"{min(rates):.3g} to {max(rates):.3g}; {told}"
-        yield Figure(f"{work.name}, {reference}: {name}", statistics.median(rates), "pairs/s", note=spread)
+        speed = tokens / statistics.median(one["seconds"] for one in measured)
+        spread = f"{min(rates):.3g} to {max(rates):.3g}; {count} pairs, {told}"
+        if name in ("Plumbline", "plain") or work.pairs == 1:
+            spread = f"{speed:,.0f} tokens/s, prompts counted with each response; {spread}"
+        yield Figure(f"{title}: {name}", statistics.median(rates), "pairs/s", note=spread)
     for name in seen:
-        if name == "Plumbline":
+        if name in ("Plumbline", "plain"):
             continue
-        ratios = [other["seconds"] / own["seconds"] for own, other in zip(seen["Plumbline"], seen[name], strict=True)]
-        ratio = statistics.median(ratios)
         goal = next((goal.times for goal in work.goals if (goal.against, goal.cached) == (name, cached)), None)
-        yield Figure(
-            f"{work.name}, {reference}: Plumbline against {name}",
-            ratio,
-            "times",
-            target="" if goal is None else f"at least {goal:g} times",
-            met=None if goal is None else ratio >= goal,
-            note=f"{min(ratios):.3g} to {max(ratios):.3g}",
-        )
+        yield _ratio(f"{title}: Plumbline against {name}", seen["Plumbline"], seen[name], goal)
+    if "plain" in seen and "TRL best" in seen:
+        yield _ratio(f"{title}: plain against TRL best", seen["plain"], seen["TRL best"], PLAIN_GOAL)
+
+
+def _ratio(what: str, own: Sequence[Measured], other: Sequence[Measured], goal: float | None) -> Figure:
+    ratios = [theirs["seconds"] / ours["seconds"] for ours, theirs in zip(own, other, strict=True)]
+    ratio = statistics.median(ratios)
+    target = "" if goal is None else f"at least {goal:g} times"
+    met = None if goal is None else ratio >= goal
+    return Figure(what, ratio, "times", target, met, f"{min(ratios):.3g} to {max(ratios):.3g}")
 
 
 def _equal(name: str, own: Measured, other: Measured) -> Iterable[Figure]:
@@ -217,13 +155,13 @@ def _equal(name: str, own: Measured, other: Measured) -> Iterable[Figure]:
     )
 
 
-def _memory(name: str, seen: Mapping[str, list[Measured]]) -> Figure:
+def _memory(name: str, seen: Mapping[str, Sequence[Measured]]) -> Figure:
     own, other = (statistics.median(one["mib"] for one in seen[side]) for side in ("Plumbline", "TRL best"))
     return Figure(
         f"{name}: peak memory above the loaded model, against TRL best",
         own / other,
         "times",
-        target="at most 0.5 times",
-        met=own / other <= 0.5,
+        target=f"at most {MEMORY_GOAL:g} times",
+        met=own / other <= MEMORY_GOAL,
         note=f"{own:.0f} against {other:.0f} MiB; TRL's loaded model includes its reference",
     )

@@ -1,7 +1,10 @@
 """One side of the engine's benchmark in a process of its own: the same pairs, in the same order, by us or by TRL.
 
 python -m benchmarks.engine_side FOLDER '{"side": "plumbline", …}' prints one line of JSON.  FOLDER holds `model` (a
-checkpoint with its tokenizer) and `pairs.json`: [prompt ids, chosen ids, rejected ids] each.
+checkpoint with its tokenizer) and `rows.json`: [prompt ids, ids of each response, the best first] each.
+
+Of more than two responses every one is compared with every worse one: one row with all of them here, one pair after
+another there, and the same loss.
 """
 
 import importlib
@@ -10,24 +13,36 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import psutil
+
+from benchmarks.engine_work import Ids
+
+if TYPE_CHECKING:
+    from alignment.training.encode import Encoded
+    from alignment.training.step import Learner
 
 LEARNING_RATE = 1e-5
 BETA = 0.1
 MIB = 2**20
 
 
+Name = Literal["plumbline", "plain", "trl"]
+
+
 class Side(TypedDict):
     """What to measure."""
 
-    side: Literal["plumbline", "plain", "trl"]
+    side: Name
     rows: int  # pairs in one forward pass of TRL; ours packs by tokens
     lean: bool  # TRL without the metrics that no option turns off
     cached: bool  # log-probabilities of the reference are given, and not part of the time
-    examples: int  # pairs in an optimizer step
+    precision: Literal["fp32", "bf16"]
+    loss: Literal["dpo", "ipo"]
+    examples: int  # in an optimizer step
     steps: int  # the first of them warms up, and is not timed
 
 
@@ -40,12 +55,9 @@ class Measured(TypedDict):
     mib: float
 
 
-Ids = tuple[list[int], list[int], list[int]]
-
-
-def pairs(folder: Path, side: Side) -> list[Ids]:
-    """As many pairs as the steps take."""
-    found: list[Ids] = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))
+def rows_of(folder: Path, side: Side) -> list[Ids]:
+    """As many examples as the steps take."""
+    found: list[Ids] = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
     return found[: side["examples"] * side["steps"]]
 
 
@@ -58,52 +70,88 @@ def peak_mib() -> float:
 
 def ours(folder: Path, side: Side) -> Measured:
     """Our loop as a run drives it: rows, reference, steps; the checks before a run are not timed."""
-    import torch
 
     from alignment.objectives import State
-    from alignment.objectives.dpo import DPO
-    from alignment.training import structure
-    from alignment.training.batches import auto_tokens
-    from alignment.training.data import Pair
-    from alignment.training.encode import Encoded
-    from alignment.training.model import load_model
-    from alignment.training.ranks import Ranks
-    from alignment.training.rows import arrange
-    from alignment.training.scorer import Scorer
-    from alignment.training.step import Learner, Scoring, sequence_logps
+    from alignment.training.step import sequence_logps
 
-    model = load_model(folder / "model")
-    loaded = psutil.Process().memory_info().rss / MIB
-    device = torch.device("cpu")
-    plain = side["side"] == "plain"
-    rows = structure.plain("measured so") if plain else arrange(model, device)
-    tokens = auto_tokens("cpu")
-    scorer = Scorer(model, "fp32")
-    scoring = Scoring(scorer, scorer, DPO(beta=BETA), rows, 0, tokens, Ranks(device))
-    parameters = list(model.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
-    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-    learner = Learner(scoring, optimizer, schedule, parameters, 1.0)
-    pair = Pair("", "train", [], {}, {})
-    examples = [Encoded(pair, prompt, (chosen, rejected)) for prompt, chosen, rejected in pairs(folder, side)]
+    learner, loaded = _learner(folder, side)
+    examples = _encoded(rows_of(folder, side))
     size = side["examples"]
+    step_of = learner.update if len(examples[0].responses) == 2 else _listwise(learner)
 
-    def reference(some: Sequence[Encoded]) -> list[torch.Tensor]:
-        return sequence_logps(scoring, some, _nothing)
-
-    warm = reference(examples[:size])
+    warm = sequence_logps(learner.scoring, examples[:size], _nothing)
     began = time.perf_counter()
-    known = [*warm, *reference(examples[size:])]
+    known = [*warm, *sequence_logps(learner.scoring, examples[size:], _nothing)]
     seconds = 0.0 if side["cached"] else time.perf_counter() - began
     losses, norms = [], []
     for step in range(side["steps"]):
         chosen = slice(step * size, step * size + size)
         began = time.perf_counter()
-        values = learner.update(examples[chosen], known[chosen], State(step), _nothing)
+        values = step_of(examples[chosen], known[chosen], State(step), _nothing)
         seconds += time.perf_counter() - began if step else 0.0
         losses.append(values["loss"])
         norms.append(values["grad_norm"])
     return Measured(seconds=seconds, losses=losses, grad_norms=norms, mib=peak_mib() - loaded)
+
+
+def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
+    """Our learner, and the MiB that the process held once the model was loaded."""
+    import torch
+
+    from alignment.objectives.dpo import DPO
+    from alignment.objectives.ipo_avg import IPO
+    from alignment.training import structure
+    from alignment.training.batches import auto_tokens
+    from alignment.training.model import load_model
+    from alignment.training.ranks import Ranks
+    from alignment.training.rows import arrange
+    from alignment.training.scorer import Scorer
+    from alignment.training.step import Learner, Scoring
+
+    model = load_model(folder / "model")
+    loaded = psutil.Process().memory_info().rss / MIB
+    device = torch.device("cpu")
+    rows = structure.plain("measured so") if side["side"] == "plain" else arrange(model, device)
+    scorer = Scorer(model, side["precision"])
+    objective = DPO(beta=BETA) if side["loss"] == "dpo" else IPO(tau=BETA)
+    scoring = Scoring(scorer, scorer, objective, rows, 0, auto_tokens("cpu"), Ranks(device))
+    parameters = list(model.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    return Learner(scoring, optimizer, schedule, parameters, 1.0), loaded
+
+
+def _encoded(rows: Sequence[Ids]) -> "list[Encoded]":
+    from alignment.objectives.batch import Role
+    from alignment.training.data import Pair
+    from alignment.training.encode import Encoded
+
+    pair = Pair("", "train", [], {}, {})
+    roles = (Role.CHOSEN, Role.REJECTED) if len(rows[0]) == 3 else (Role.CANDIDATE,) * (len(rows[0]) - 1)
+    return [Encoded(pair, row[0], tuple(row[1:]), roles) for row in rows]
+
+
+def _listwise(learner: "Learner") -> Callable[..., dict[str, float]]:
+    """A step on lists: the mean of DPO's loss over every two responses of each list."""
+    import torch
+    from torch.nn.functional import logsigmoid
+
+    def step(examples: Any, reference: Any, *_: Any) -> dict[str, float]:
+        learner.optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for pack in learner.scoring.packs(examples):
+            some = [examples[index] for index in pack]
+            batch = learner.scoring.batch(learner.scoring.scores(some), some, [reference[index] for index in pack])
+            ratios = batch.singles().ratios.view(len(some), -1)
+            better, worse = torch.triu_indices(ratios.shape[1], ratios.shape[1], offset=1)
+            losses = -logsigmoid(BETA * (ratios[:, better] - ratios[:, worse])).mean(dim=1)
+            torch.autograd.backward(losses.sum() / len(examples))
+            total += losses.detach().sum().item() / len(examples)
+        norm = torch.nn.utils.clip_grad_norm_(learner.parameters, learner.max_grad_norm)
+        learner.optimizer.step()
+        return {"loss": total, "grad_norm": norm.item()}
+
+    return step
 
 
 def _nothing() -> None:
@@ -120,12 +168,13 @@ def theirs(folder: Path, side: Side) -> Measured:
     configs: Any = importlib.import_module("trl.trainer.dpo_config")
     if side["lean"]:
         trainers.entropy_from_logits = lambda logits, *_, **__: logits.new_zeros(logits.shape[:-1])
-    some = pairs(folder, side)
+    some = [(row[0], one, other) for row in rows_of(folder, side) for one, other in combinations(row[1:], 2)]
     columns: dict[str, list[Any]] = {
         "prompt_ids": [pair[0] for pair in some],
         "chosen_ids": [pair[1] for pair in some],
         "rejected_ids": [pair[2] for pair in some],
     }
+    size = len(some) // side["steps"]
     if side["cached"]:
         columns |= {"ref_chosen_logps": [-300.0] * len(some), "ref_rejected_logps": [-300.0] * len(some)}
 
@@ -136,7 +185,7 @@ def theirs(folder: Path, side: Side) -> Measured:
     watch = Watch(TrainerCallback)
     trainer = type("SameOrder", (trainers.DPOTrainer,), same_order)(
         model=str(folder / "model"),
-        args=configs.DPOConfig(**_options(side, folder)),
+        args=configs.DPOConfig(**_options(side, folder, size)),
         train_dataset=datasets.Dataset.from_dict(columns),
         processing_class=AutoTokenizer.from_pretrained(folder / "model"),
         callbacks=[watch.callback()],
@@ -172,11 +221,12 @@ class Watch:
         return type("Timed", (self._kind,), {"on_step_begin": begin, "on_step_end": end})()
 
 
-def _options(side: Side, folder: Path) -> dict[str, Any]:
+def _options(side: Side, folder: Path, size: int) -> dict[str, Any]:
     return {
         "output_dir": str(folder / "trl"),
         "per_device_train_batch_size": side["rows"],
-        "gradient_accumulation_steps": side["examples"] // side["rows"],
+        "gradient_accumulation_steps": size // side["rows"],
+        "loss_type": ["sigmoid" if side["loss"] == "dpo" else "ipo"],
         "max_steps": side["steps"],
         "learning_rate": LEARNING_RATE,
         "lr_scheduler_type": "constant",
@@ -192,7 +242,7 @@ def _options(side: Side, folder: Path) -> dict[str, Any]:
         "eval_strategy": "no",
         "disable_tqdm": True,
         "gradient_checkpointing": False,
-        "bf16": False,
+        "bf16": side["precision"] == "bf16",
         "use_cpu": True,
         "dataloader_num_workers": 0,
         "dataloader_drop_last": True,
@@ -202,7 +252,7 @@ def _options(side: Side, folder: Path) -> dict[str, Any]:
     }
 
 
-SIDES: dict[str, Callable[[Path, Side], Measured]] = {"plumbline": ours, "plain": ours, "trl": theirs}
+SIDES: dict[Name, Callable[[Path, Side], Measured]] = {"plumbline": ours, "plain": ours, "trl": theirs}
 
 
 def main() -> None:
