@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
+FRESH = 4  # examples that are asked again: enough to tell other weights, few enough for a second run to start at once
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -130,10 +132,10 @@ def _fresh(
     known: Mapping[bytes, Tensor],
     check: Callable[[], None],
 ) -> dict[int, Tensor]:
-    """What the untrained policy gives for one batch, by place, kept ones first; nothing where another model judges."""
+    """What the untrained policy gives for a few, by place, kept ones first; nothing where another model judges."""
     if spec.reference is not None:
         return {}
-    some = sorted(range(len(wanted)), key=lambda place: keys[place] not in known)[: spec.batch.examples_per_step]
+    some = sorted(range(len(wanted)), key=lambda place: keys[place] not in known)[:FRESH]
     found = sequence_logps(scoring, [wanted[place] for place in some], check)
     return dict(zip(some, found, strict=True))
 
@@ -154,7 +156,7 @@ def _holds(
 
 
 def _noise_floor(fresh: Mapping[int, Tensor], keys: Sequence[bytes], known: Mapping[bytes, Tensor]) -> float | None:
-    """The largest log-ratio of the untrained policy over one batch, in nats: rounding, never learning."""
+    """The largest log-ratio of the untrained policy over a few examples, in nats: rounding, never learning."""
     floor = max((float((now - known[keys[place]]).abs().max()) for place, now in fresh.items()), default=math.nan)
     return floor if math.isfinite(floor) else None
 

@@ -144,10 +144,9 @@ def test_a_full_disk_keeps_nothing_and_stops_no_run(
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
-
     assert kept.usable(cache)
-    with pytest.raises(OSError, match="No space"):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr("safetensors.torch.save_file", full)
         kept.Kept(cache, "x").write({b"k" * 16: torch.zeros(2)})
 
     assert list(cache.glob("*.partial")) == list(cache.glob("*.safetensors")) == []
