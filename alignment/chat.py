@@ -55,7 +55,11 @@ def render(tokenizer: PreTrainedTokenizerBase, dialogues: Sequence[Dialogue]) ->
         template = tokenizer.get_chat_template()
     except ValueError as error:
         raise TemplateRefused("there is no chat template, or several and none is the default") from error
-    return RENDERER.render(template, tokenizer.special_tokens_map, plain)
+    turns = RENDERER.render(template, tokenizer.special_tokens_map, plain)
+    for index, (asked, turn) in enumerate(zip(plain, turns, strict=True)):
+        if asked.opened and not turn.prompt:
+            raise TemplateRefused("the chat template makes nothing of the prompt", index)
+    return turns
 
 
 def require_template(tokenizer: PreTrainedTokenizerBase) -> None:

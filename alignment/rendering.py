@@ -17,8 +17,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,7 @@ class Renderer:
 
     def __init__(self, cpu_seconds: float = CPU_SECONDS) -> None:
         self._cpu_seconds = cpu_seconds
+        self._day: date | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._turn = threading.Lock()
         atexit.register(self.close)
@@ -79,6 +82,15 @@ class Renderer:
     def pid(self) -> int | None:
         """The process that renders; None while there is none."""
         return None if self._child is None else self._child.pid
+
+    @contextmanager
+    def on(self, day: date) -> Iterator[None]:
+        """Let templates that write the date write this one: a run that goes on tomorrow keeps its prompts."""
+        before, self._day = self._day, day
+        try:
+            yield
+        finally:
+            self._day = before
 
     def start(self) -> None:
         """Let the process begin to load, so that it is ready when it is needed."""
@@ -96,7 +108,9 @@ class Renderer:
         Raises TemplateRefused for the first dialogue that cannot be written, TemplateStopped at the limits.
         """
         asked = {"template": template, "names": dict(names), "dialogues": [asdict(one) for one in dialogues]}
-        job = json.dumps({**asked, "cpu_seconds": self._cpu_seconds + CPU_SECONDS_EACH * len(dialogues)}) + "\n"
+        day = None if self._day is None else self._day.isoformat()
+        seconds = self._cpu_seconds + CPU_SECONDS_EACH * len(dialogues)
+        job = json.dumps({**asked, "cpu_seconds": seconds, "day": day}) + "\n"
         for _ in range(2):  # it may have gone because it was idle, or because somebody ended it
             with self._turn:
                 found = self._answers(job.encode(), len(dialogues))
@@ -218,6 +232,18 @@ def _answer(job: dict[str, Any], dialogue: dict[str, Any]) -> dict[str, Any]:
         return {"refused": TOO_MUCH, "stopped": True}
 
 
+def _be_on(day: str | None) -> None:
+    """Let the clock that templates are given (`strftime_now`) stand at this day; without one it goes on."""
+    from transformers.utils import chat_template_utils
+
+    class Standing(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Standing:
+            return cls.fromisoformat(f"{day}T12:00:00").replace(tzinfo=tz)
+
+    vars(chat_template_utils)["datetime"] = datetime if day is None else Standing
+
+
 def size() -> int:
     """Bytes of address space that this process has."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -243,6 +269,7 @@ def main() -> int:
         if not line.endswith(b"\n"):
             return 0
         job = json.loads(line)
+        _be_on(job["day"])
         limit(base, len(line), job["cpu_seconds"])
         for dialogue in job["dialogues"]:
             answer = _answer(job, dialogue)

@@ -79,6 +79,8 @@ class Encoder:
         self._ending = ending
         self._length = length
         self._context = context
+        first = tokenizer("x")["input_ids"][:1]
+        self._bos = first[0] if first == [tokenizer.bos_token_id] else None
 
     def encode(self, pairs: Iterable[Pair], check: Callable[[], None]) -> Examples:
         """Every pair that is left once both sides are cut.
@@ -106,6 +108,7 @@ class Encoder:
             if not prompt:
                 raise BadData(f"Example {pair.id}: the prompt is empty once rendered.", "Remove the example.")
             responses = [self._ending.ids(answer) for answer in whole]
+            counts["without_bos"] += self._bos not in (None, prompt[0])
             self._notice(pair, turn, whole, responses, counts)
             encoded = self._cut(pair, prompt, responses, counts)
             counts["pairs"] += 1

@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -107,6 +108,15 @@ def _last(file: BinaryIO) -> dict[str, Any] | None:
 
 def _read(file: BinaryIO, size: int) -> bytes:
     return file.read(size) or b""
+
+
+def began(path: Path) -> date:
+    """The day on which the run whose events lie there began; today when it has none yet."""
+    try:
+        with path.open("rb") as file:
+            return datetime.fromtimestamp(json.loads(file.readline())["time"]).astimezone().date()
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return datetime.now().astimezone().date()
 
 
 def _ids(text: str) -> dict[str, str]:

@@ -197,7 +197,7 @@ def load_examples(
         validation=len(examples.validation),
     )
     for remark in remarks(examples, spec.length):
-        events.log(remark.message, "warning", **remark.numbers)
+        events.log(remark.message, remark.level, **remark.numbers)
     if len(examples.train) < spec.batch.examples_per_step:
         raise TooFewExamples(
             f"There are {len(examples.train)} training pairs, and one step takes {spec.batch.examples_per_step} "

@@ -24,6 +24,7 @@ class Remark(NamedTuple):
 
     message: str
     numbers: dict[str, Any]
+    level: str = "warning"
 
 
 def remarks(examples: Examples, length: Length) -> Iterator[Remark]:
@@ -38,3 +39,10 @@ def remarks(examples: Examples, length: Length) -> Iterator[Remark]:
     for name, sentence in {**DROPPED, **LOST}.items():
         if counts[name]:
             yield Remark(f"{counts[name]} {sentence}", {name: counts[name]})
+    if number := counts["without_bos"]:
+        yield Remark(
+            f"{number} prompts begin without the token that the tokenizer puts before plain texts: the chat template "
+            "does not write it, and generation does without it too",
+            {"without_bos": number},
+            "info",
+        )

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
+from alignment.rendering import RENDERER
 from alignment.training import trackers, whole
 from alignment.training.errors import BadSpec, FolderInUse, bad_spec
-from alignment.training.events import Events, Listener
+from alignment.training.events import Events, Listener, began
 from alignment.training.failures import named
 from alignment.training.launch import PLACE, Seat, report, seat, train_together
 from alignment.training.same import comparable
@@ -75,7 +76,8 @@ def run_folder(folder: Path, listener: Listener | None = None, stop: Stop | None
     first = place is None or place.rank == 0
     try:
         alone = place is None or (first and PLACE not in os.environ)  # else whoever started this one holds the lock
-        with Events(folder / EVENTS if first else Path(os.devnull), listener, alone=alone) as events:
+        path = folder / EVENTS
+        with RENDERER.on(began(path)), Events(path if first else Path(os.devnull), listener, alone=alone) as events:
             if events.last is not None and events.last.get("type") == "done" and not events.last.get("cancelled"):
                 raise FolderInUse(f"{folder} holds a run that has come to its end.", "Start a new run.", "out")
             try:

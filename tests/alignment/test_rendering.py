@@ -5,6 +5,7 @@ import signal
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
 
 import pytest
 
@@ -89,6 +90,17 @@ def test_a_process_that_was_ended_is_started_again(renderer: Renderer) -> None:
     os.kill(renderer.pid, signal.SIGKILL)
 
     assert renderer.render(PLAIN, {}, [QUESTION] * 3)[2].prompt == "<user>hi<assistant>"
+
+
+def test_a_template_that_writes_the_date_writes_the_given_one(renderer: Renderer) -> None:
+    """A run that goes on tomorrow has the prompts that it began with; otherwise it is today."""
+    dated = "{{ strftime_now('%d %b %Y') }}" + PLAIN
+    with renderer.on(date(2024, 7, 26)):
+        then = renderer.render(dated, {}, [QUESTION])[0].prompt
+    now = renderer.render(dated, {}, [QUESTION])[0].prompt
+
+    assert then.startswith("26 Jul 2024<user>")
+    assert now.startswith(f"{datetime.now().astimezone():%d %b %Y}")
 
 
 def test_threads_take_turns(renderer: Renderer) -> None:

@@ -1,7 +1,9 @@
 """Examples reach training in their split, whole or cut as stated; what cannot be trained on is refused by place."""
 
 import json
+import shutil
 from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ from alignment import chat
 from alignment.formats import snapshot
 from alignment.training.data import Pair, read
 from alignment.training.encode import Encoder, Examples
-from alignment.training.errors import BadData
+from alignment.training.errors import BadData, CheckpointRefused, TemplateHeld
+from alignment.training.events import began
 from alignment.training.model import load_tokenizer
+from alignment.training.remarks import remarks
 from alignment.training.spec import Length, Source
 from tests.alignment.training.conftest import MakeSnapshot, examples
 
@@ -163,3 +167,45 @@ def test_a_message_that_is_not_text_is_refused(base: Path) -> None:
 
     with pytest.raises(BadData, match="only text"):
         encoder.encode([image], nothing)
+
+
+def test_what_was_cut_and_left_out_is_told_with_its_numbers(encode: Encode) -> None:
+    """How many of how many, and on which side; a run without losses says nothing."""
+    cut = encode(pair("the cat sat on the mat", "yes sat on the mat", "no"), max_prompt_tokens=4, max_response_tokens=3)
+    lost = encode(pair("the", "yes<eos>on", "no"), pair("the", " <eos>", "yes"))
+
+    assert [remark.message for remark in remarks(cut, Length(cut_prompt="right"))] == [
+        "1 of 1 prompts were cut on the right, 1 of 2 responses on the right, which so have no end"
+    ]
+    told = {name: number for remark in remarks(lost, Length()) for name, number in remark.numbers.items()}
+    assert told["ended_early"] == 2
+    assert list(remarks(encode(pair("the", "yes", "no")), Length())) == []
+
+
+def test_a_tokenizer_with_templates_and_no_default_is_refused(base: Path, tmp_path: Path) -> None:
+    """Which one is meant is asked for before anything is trained."""
+    copied = Path(shutil.copytree(base, tmp_path / "several"))
+    (copied / "additional_chat_templates").mkdir()
+    (copied / "chat_template.jinja").rename(copied / "additional_chat_templates" / "rag.jinja")
+
+    with pytest.raises(CheckpointRefused, match="several and none is the default"):
+        load_tokenizer(copied)
+
+
+def test_a_template_that_does_not_end_is_stopped_when_its_checkpoint_is_loaded(base: Path, tmp_path: Path) -> None:
+    """Training and sampling refuse it with an error of its own."""
+    copied = Path(shutil.copytree(base, tmp_path / "hostile"))
+    (copied / "chat_template.jinja").write_text("{{ 'x' * 10 ** 11 }}{{ messages }}")
+
+    with pytest.raises(TemplateHeld, match="too much memory"):
+        load_tokenizer(copied)
+
+
+def test_a_run_keeps_the_day_on_which_it_began(tmp_path: Path) -> None:
+    """Its first event says when; without one it begins today."""
+    events = tmp_path / "events.jsonl"
+    today = began(events)
+    events.write_text('{"type": "log", "time": 1720000000.0}\n{"type": "log", "time": 1800000000.0}\n')
+
+    assert abs((began(events) - date(2024, 7, 3)).days) <= 1
+    assert abs((today - datetime.now().astimezone().date()).days) <= 1
