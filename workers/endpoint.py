@@ -44,19 +44,24 @@ class Endpoint:
         sampling: Sampling,
         *,
         stop: Stop = lambda: False,
-        progress: Callable[[int], None] = lambda _done: None,
+        answered: Callable[[int, Response], None] = lambda _index, _response: None,
         cut: bool = True,  # noqa: ARG002  (the server decides what fits)
     ) -> list[Response]:
         """One response per prompt, in order.  A prompt that occurs twice in a call has two different draws.
 
         Raises Refused when the endpoint cannot answer at all, and PromptRefused for a prompt that it refuses: what the
-        others were answered is remembered, so that asking for them one by one costs no second request.
+        others were answered is remembered, so that asking for some of them costs no second request. `answered` is told
+        the number of each prompt with its answer, as they come.
         """
         bodies = self._bodies(prompts, sampling)
         asked = [json.dumps(body, sort_keys=True) for body in bodies]
-        if len(prompts) > 1 or asked[0] not in self._known:
+        if any(one not in self._known for one in asked):
             self._known = {}
-            self._ask_all(dict(zip(asked, bodies, strict=True)), stop, progress)
+            self._ask_all(dict(zip(asked, bodies, strict=True)), stop, answered)
+        else:
+            for number, one in enumerate([self._known[key] for key in asked]):
+                if isinstance(one, Response):
+                    answered(number, one)
         found = [self._known.get(one, _stopped()) for one in asked]
         for one in found:
             if isinstance(one, PromptRefused):
@@ -110,7 +115,9 @@ class Endpoint:
             bodies.append(openai.request(self._facts.model, messages, **settings, **limits))
         return bodies
 
-    def _ask_all(self, bodies: Mapping[str, dict[str, Any]], stop: Stop, progress: Callable[[int], None]) -> None:
+    def _ask_all(
+        self, bodies: Mapping[str, dict[str, Any]], stop: Stop, answered: Callable[[int, Response], None]
+    ) -> None:
         """Fill `_known`, as far as there is time before `stop`."""
 
         def ask(server: Server, key: str, over: Stop) -> Response | PromptRefused:
@@ -119,11 +126,15 @@ class Endpoint:
             except PromptRefused as refused:
                 return refused
 
+        numbers = {key: number for number, key in enumerate(bodies)}
         try:
             for found in each(self.server, ask, bodies, min(self.at_once, len(bodies)), stop):
-                if found is not None:
-                    self._known[found[0]] = found[1]
-                progress(len(self._known))
+                if found is None:
+                    continue
+                key, answer = found
+                self._known[key] = answer
+                if isinstance(answer, Response):
+                    answered(numbers[key], answer)
         except Trouble as trouble:
             raise self._named(trouble) from trouble
 

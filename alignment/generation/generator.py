@@ -93,20 +93,20 @@ class Generator:
         *,
         samples: int = 1,
         stop: Callable[[], bool] = lambda: False,
-        progress: Callable[[int], None] = lambda _done: None,
+        answered: Callable[[int, Response], None] = lambda _index, _response: None,
         cut: bool = True,
     ) -> list[Response]:
         """`samples` responses per prompt, in order.  A prompt that occurs twice in a call has different draws.
 
-        `stop` is asked between tokens; answers that were under way end with finish "stopped". `progress` is told how
-        many answers there are. Raises PromptTooLong when `cut` is False and a prompt leaves no room.
+        `stop` is asked between tokens; answers that were under way end with finish "stopped". `answered` is told each
+        whole answer with its number as soon as it is there. Raises PromptTooLong when `cut` is False and a prompt
+        leaves no room.
         """
         rows = self._rows(prompts, sampling, cut, samples)
-        told = 0
+        under_way = dict(enumerate(rows))
         for _ in self._advance(rows, sampling):
-            done = sum(row.finish is not None for row in rows)
-            if done > told:
-                progress(told := done)
+            for index in [index for index, row in under_way.items() if row.finish is not None]:
+                answered(index, self._response(under_way.pop(index)))
             if stop():
                 break
         return [self._response(row) for row in rows]

@@ -59,7 +59,10 @@ def stream(habits: Habits, **how: Any) -> tuple[str, Response]:
 def test_several_at_once(habits: Habits) -> None:
     """As many requests as allowed run at the same time, with the sampling and the key; answers keep their order."""
     habits.pause = 0.1
-    answers = make(habits).generate(prompts(*"abcdef"), SAMPLING)
+    told: dict[int, Response] = {}
+    answers = make(habits).generate(prompts(*"abcdef"), SAMPLING, answered=told.__setitem__)
+
+    assert [told[number] for number in range(6)] == answers
 
     assert [answer.text for answer in answers] == [habits.answer] * 6
     assert (answers[0].tokens, answers[0].finish) == (5, "end")
@@ -116,7 +119,10 @@ def test_one_prompt_is_refused(habits: Habits) -> None:
     with pytest.raises(PromptRefused, match="maximum context length"):
         asker.generate(prompts("a", "too long", "b"), SAMPLING)
     sent = len(habits.asked)
+    told: list[int] = []
 
+    asker.generate(prompts("b", "a"), SAMPLING, answered=lambda number, _: told.append(number))
+    assert told == [0, 1]
     assert asker.generate(prompts("a"), SAMPLING)[0].text == habits.answer
     with pytest.raises(PromptRefused):
         asker.generate(prompts("too long"), SAMPLING)

@@ -1,12 +1,14 @@
 """Runs evaluations: every contestant answers every prompt, then an automatic judge decides every match both ways."""
 
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import structlog
 import torch
 
+from alignment.generation import Response
 from alignment.judges import Judge
 from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
@@ -19,7 +21,8 @@ from backend.work import State, beat, finish, ours
 from workers import judging, shutdown
 from workers.answering import PROMPT_ERRORS, SHELF, Answering, Refused, Watch, as_answer, as_error, out_of_memory
 
-PROMPTS_AT_ONCE = 32
+PROMPTS_AT_ONCE = 512  # within these, a place that an answer leaves goes to the next prompt
+STORE_SECONDS = 2.0
 VERDICTS_AT_ONCE = 200
 log = structlog.get_logger()
 
@@ -100,30 +103,57 @@ def _answer(job: Job) -> None:
             continue
         generator = SHELF.get(checkpoint, job.watch)
         for start in range(0, len(questions), PROMPTS_AT_ONCE):
-            answers = _batch(job, checkpoint, generator, questions[start : start + PROMPTS_AT_ONCE])
+            _batch(job, checkpoint, generator, questions[start : start + PROMPTS_AT_ONCE])
             if job.watch.stopped:
                 return
+
+
+class Kept:
+    """Answers of a contestant on their way to the database, by position."""
+
+    def __init__(self, job: Job, checkpoint: Checkpoint) -> None:
+        self._job, self._checkpoint = job, checkpoint
+        self._waiting: dict[int, dict[str, Any]] = {}
+        self._stored = time.monotonic()
+        self.positions: set[int] = set()
+
+    def add(self, position: int, answer: dict[str, Any]) -> None:
+        """Keep an answer, or why there is none; every few seconds what has come is stored."""
+        self._waiting[position] = answer
+        self.positions.add(position)
+        if time.monotonic() - self._stored > STORE_SECONDS:
+            self.store()
+
+    def store(self) -> None:
+        """Afterwards nothing waits."""
+        if self._waiting:
             with transaction() as session:
-                progress.store_answers(session, job.id, checkpoint.id, answers)
+                progress.store_answers(session, self._job.id, self._checkpoint.id, self._waiting)
+        self._waiting, self._stored = {}, time.monotonic()
 
 
-def _batch(
-    job: Job, checkpoint: Checkpoint, generator: Answering, questions: Sequence[Question]
-) -> Mapping[int, dict[str, Any]]:
-    """Answers, or why there is none, by position. When one prompt of the batch is at fault, each is asked alone."""
+def _batch(job: Job, checkpoint: Checkpoint, generator: Answering, questions: Sequence[Question]) -> None:
+    """Store answers as they come, or why there is none.  When a prompt is at fault, the others are asked without it."""
+    kept = Kept(job, checkpoint)
+
+    def answered(index: int, response: Response) -> None:
+        kept.add(questions[index].position, as_answer(response))
+
     try:
         prompts = [question.prompt for question in questions]
-        responses = generator.generate(prompts, job.sampling, stop=job.watch, cut=False)
+        generator.generate(prompts, job.sampling, stop=job.watch, answered=answered, cut=False)
     except PROMPT_ERRORS as error:
         if len(questions) == 1:
-            return {questions[0].position: as_error(error)}
-        found: dict[int, dict[str, Any]] = {}
-        for question in questions:
-            found |= _batch(job, checkpoint, generator, [question])
-        return found
+            kept.add(questions[0].position, as_error(error))
+        else:
+            rest = [question for question in questions if question.position not in kept.positions]
+            for some in (rest[: len(rest) // 2], rest[len(rest) // 2 :]):
+                if some and not job.watch():
+                    _batch(job, checkpoint, generator, some)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise out_of_memory(checkpoint.name) from error
-    return {question.position: as_answer(response) for question, response in zip(questions, responses, strict=True)}
+    if not job.watch.stopped:
+        kept.store()
 
 
 def _judge(job: Job) -> None:

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from transformers import AutoModelForCausalLM
 
-from alignment.generation import Generator, PromptTooLong, pick
+from alignment.generation import Generator, PromptTooLong, Response, pick
 from alignment.sampling import Sampling
 from tests.checkpoints import make_llama
 
@@ -68,6 +68,38 @@ def test_seeds_and_repeated_prompts_give_different_draws(generator: Generator) -
     other = generator.generate([PROMPTS[0]], Sampling(temperature=1, max_new_tokens=20, seed=2))
 
     assert len({answer.text for answer in (*one, *other)}) == 3
+
+
+def test_samples_are_a_prompt_asked_several_times(generator: Generator) -> None:
+    """They stand beside each other in the order of the prompts, all are different, and the first ones stay the same."""
+    sampling = Sampling(temperature=1, max_new_tokens=20, seed=1)
+    answers = generator.generate(PROMPTS[:2], sampling, samples=3)
+
+    assert answers == generator.generate([prompt for prompt in PROMPTS[:2] for _ in range(3)], sampling)
+    assert answers[::3] == generator.generate(PROMPTS[:2], sampling)
+    assert len({answer.text for answer in answers}) == 6
+
+
+def test_each_answer_is_told_once_and_as_soon_as_it_is_there(generator: Generator) -> None:
+    """With its number, and before longer ones are whole; what is stopped under way is not told."""
+    told: dict[int, Response] = {}
+    sampling = Sampling(temperature=1.5, max_new_tokens=90, seed=0)
+
+    def answered(index: int, response: Response) -> None:
+        assert index not in told
+        told[index] = response
+
+    answers = generator.generate(PROMPTS * 20, sampling, answered=answered)
+    lengths = [response.tokens for response in told.values()]
+    assert [told[index] for index in range(len(answers))] == answers
+    assert lengths != sorted(lengths, reverse=True)
+    assert min(lengths) < 45
+    assert list(told) != sorted(told)
+
+    told.clear()
+    answers = generator.generate(PROMPTS * 20, sampling, answered=answered, stop=lambda: len(told) >= 5)
+    assert 5 <= len(told) < len(answers)
+    assert {answers[index].finish for index in range(len(answers)) if index not in told} == {"stopped"}
 
 
 def test_a_stream_tells_the_same_text_in_whole_characters(generator: Generator) -> None:
