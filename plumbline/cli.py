@@ -162,6 +162,25 @@ def train(
         )
 
 
+@app.command()
+def verify(
+    trajectory: Annotated[
+        Path | None,
+        typer.Argument(help="A recorded run; without it a published one of Qwen2.5-0.5B-Instruct.", dir_okay=False),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="A local copy of its model.", exists=True, file_okay=False)] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A local copy of its data, as JSON lines.", exists=True, dir_okay=False)
+    ] = None,
+) -> None:
+    """Take a run that another trainer recorded again, and print how far apart the losses and gradients are. Exits with
+    0 when they are the same within the record's tolerance, with 2 when not."""
+    with _plain_troubles():
+        from plumbline.verify import run
+
+        raise typer.Exit(run(trajectory, model, data))
+
+
 @app.command("convert-config")
 def convert_config(
     file: Annotated[Path, typer.Argument(help="YAML, JSON or a saved command line; - reads standard input.")],
