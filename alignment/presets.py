@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 from alignment.formats import FORMATS, Columns, Kind, Mapped
 from alignment.objectives import CATALOGUE, Objective
 from alignment.parts import Part, unknown
-from alignment.training.estimate import Estimate, estimate_parts
+from alignment.training.estimate import Estimate, Settings, estimate_parts
 from alignment.training.folder import CheckpointFacts
 from alignment.training.spec import BatchSize, Duration, FullTuning, LoraTuning
 
@@ -148,20 +148,20 @@ class Model(Part):
             hidden=numbers.hidden_size,
             vocabulary=numbers.vocab_size,
             linear_shapes=numbers.linear_shapes(),
+            model_type=numbers.model_type,
         )
 
     def estimate(self, kind: TuningKind, device: str) -> Estimate:
         """What a run of it takes: in bf16 on a GPU, in fp32 on a CPU."""
-        return estimate_parts(
-            self.facts(),
-            examples=10_000,
+        settings = Settings(
             tuning=self.tuning(kind),
             batch=BatchSize(),
             duration=Duration(epochs=1),
             precision="fp32" if device == "cpu" else "bf16",
+            gradient_checkpointing="off",
             with_reference=True,
-            device=device,
         )
+        return estimate_parts(self.facts(), settings, examples=10_000, device=device)
 
 
 class Dataset(Part):

@@ -123,7 +123,7 @@ SCHEDULES: Final = {
 LEFT_OUT: Final[Mapping[str, str]] = {
     "output_dir": "A run's folder is made here.",
     "logging_steps": "Every step is logged.",
-    "gradient_checkpointing": "Memory is bounded by batch.tokens_per_pack.",
+    "gradient_checkpointing": "It is chosen when memory needs it; set gradient_checkpointing to decide.",
     "save_steps": "A checkpoint is saved at each evaluation.",
     "save_strategy": "A checkpoint is saved at each evaluation.",
     "eval_strategy": "Evaluations follow evaluate.every_steps.",
@@ -223,7 +223,10 @@ def evaluate_and_keep(book: Book) -> dict[str, Any]:
 
 
 def precision(book: Book) -> str:
-    """bf16 or fp32."""
+    """bf16, pure_bf16 or fp32."""
+    if book.take("pure_bf16", "precision") is True:
+        book.drop("bf16", "pure_bf16 goes before it.")
+        return "pure_bf16"
     if book.drop("fp16", "Half precision (fp16) is not done here; bf16 is taken.") is True:
         return "bf16"
     return "bf16" if book.take("bf16", "precision") is True else "fp32"

@@ -1,39 +1,45 @@
-"""What a run will take, told before it starts: parameters, memory by part, steps; from headers and counts alone."""
+"""What a run will take, told before it starts: memory by part, steps, tokens; from headers and counts alone.
+
+`benchmarks/estimates.py` compares the memory with what runs have really taken.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from alignment.training.batches import auto_tokens, chunk_rows
+from alignment.training import footprint
+from alignment.training.batches import auto_tokens
 from alignment.training.folder import CheckpointFacts, inspect
+from alignment.training.footprint import Memory, Work
 from alignment.training.schedule import total_steps
-from alignment.training.spec import BatchSize, Duration, FullTuning, LoraTuning, Spec
+from alignment.training.spec import BatchSize, Checkpointing, Duration, FullTuning, LoraTuning, Precision, Spec
+from alignment.training.structure import MASK_BY_LAYER, ONE_MASK
 
-ACTIVATIONS_PER_LAYER = 20
-"""Values of the hidden size that a transformer layer keeps per token for its backward pass, roughly."""
+USABLE = 0.9  # of the free memory: estimates are not exact
+ERROR = 0.25
+"""Share of the truth by which the total was wrong at most over the runs of `benchmarks/estimates.py`, rounded up."""
+RESPONSES = 2
 
 
-class Memory(BaseModel):
-    """Bytes by part; activations are a rough figure."""
+class Lengths(BaseModel):
+    """Tokens of a run's pairs: means of prompts and of responses, and the longest pair's prompt and both responses."""
 
     model_config = ConfigDict(frozen=True)
 
-    weights: int
-    gradients: int
-    optimizer: int
-    activations: int
-    reference: int
-
-    @property
-    def total(self) -> int:
-        """The most that is held at once."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.reference
+    prompt: float
+    response: float
+    longest: int
 
 
 class Estimate(BaseModel):
-    """What a run will take."""
+    """What a run will take; tokens are None where the lengths of its examples are not known.
+
+    `tokens` are those of the sequences, the prompt counted with each response; `tokens_computed` those that each pass
+    over the examples computes.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,62 +47,99 @@ class Estimate(BaseModel):
     trainable: int
     memory: Memory
     memory_total: int
+    gradient_checkpointing: bool
     steps: int
     examples_seen: int
+    tokens: int | None
+    tokens_computed: int | None
     checkpoint_bytes: int
 
 
-def estimate(spec: Spec, examples: int, device: str = "cpu") -> Estimate:
-    """The estimate for a spec with that many training examples.  Raises CheckpointRefused."""
-    facts = inspect(spec.checkpoint)
-    return estimate_parts(
-        facts,
-        examples=examples,
+@dataclass(frozen=True)
+class Settings:
+    """What of a spec decides how much a run takes."""
+
+    tuning: FullTuning | LoraTuning
+    batch: BatchSize
+    duration: Duration
+    precision: Precision
+    gradient_checkpointing: Checkpointing
+    with_reference: bool
+    reference: Path | None = None
+
+
+def settings_of(spec: Spec) -> Settings:
+    """Those of a whole spec."""
+    return Settings(
         tuning=spec.tuning,
         batch=spec.batch,
         duration=spec.duration,
         precision=spec.precision,
+        gradient_checkpointing=spec.gradient_checkpointing,
         with_reference=spec.objective.needs.reference != "none",
         reference=spec.reference,
-        device=device,
     )
+
+
+def estimate(
+    spec: Spec, examples: int, device: str = "cpu", lengths: Lengths | None = None, free: int | None = None
+) -> Estimate:
+    """The estimate for a spec with that many training examples.  Raises CheckpointRefused."""
+    return estimate_parts(inspect(spec.checkpoint), settings_of(spec), examples, device, lengths, free)
 
 
 def estimate_parts(
     facts: CheckpointFacts,
-    *,
+    settings: Settings,
     examples: int,
-    tuning: FullTuning | LoraTuning,
-    batch: BatchSize,
-    duration: Duration,
-    precision: str,
-    with_reference: bool,
-    reference: Path | None = None,
     device: str = "cpu",
+    lengths: Lengths | None = None,
+    free: int | None = None,
 ) -> Estimate:
-    """The same from the parts of a spec, for a form whose dataset is not frozen yet."""
-    lora = isinstance(tuning, LoraTuning)
+    """The same from a checkpoint's facts.
+
+    `free` are the bytes that the device has left: where gradient checkpointing is automatic, they decide on it.
+    """
+    tuning, batch = settings.tuning, settings.batch
     trainable = adapter_parameters(facts, tuning) if isinstance(tuning, LoraTuning) else facts.parameters
-    weights = facts.parameters * (2 if lora and precision == "bf16" else 4) + (4 * trainable if lora else 0)
-    steps = total_steps(duration, examples, batch.examples_per_step)
-    kept = 2 * 4 * examples if with_reference else 0
-    other = 4 * inspect(reference).parameters if reference is not None and with_reference else 0
-    memory = Memory(
-        weights=weights,
-        gradients=4 * trainable,
-        optimizer=8 * trainable,
-        activations=_activations(facts, batch, precision, device),
-        reference=kept + other,
+    steps = total_steps(settings.duration, examples, batch.examples_per_step)
+    seen = steps * batch.examples_per_step
+    shared = facts.model_type in ONE_MASK | MASK_BY_LAYER
+    work = Work(
+        tokens=_largest_pack(batch, device, lengths, shared=shared),
+        answers=_share_of_responses(lengths, shared=shared),
+        trainable=trainable,
+        lora=isinstance(tuning, LoraTuning),
+        precision=settings.precision,
+        device=device,
+        shared=shared,
     )
+    kept = 2 * 4 * examples if settings.with_reference else 0
+    other = inspect(settings.reference).parameters if settings.reference is not None and settings.with_reference else 0
+    reference = kept + other * footprint.weight_bytes(work)
+    memory, again = fitted(facts, work, settings.gradient_checkpointing, reference, free)
     return Estimate(
         parameters=facts.parameters,
         trainable=trainable,
         memory=memory,
         memory_total=memory.total,
+        gradient_checkpointing=again,
         steps=steps,
-        examples_seen=steps * batch.examples_per_step,
-        checkpoint_bytes=4 * trainable,
+        examples_seen=seen,
+        tokens=None if lengths is None else round(seen * RESPONSES * (lengths.prompt + lengths.response)),
+        tokens_computed=None if lengths is None else round(seen * _computed(lengths, shared=shared)),
+        checkpoint_bytes=trainable * footprint.trained_bytes(work),
     )
+
+
+def fitted(
+    facts: CheckpointFacts, work: Work, asked: Checkpointing, reference: int, free: int | None
+) -> tuple[Memory, bool]:
+    """The memory, and whether layers are computed again: as asked, or where it would not fit otherwise."""
+    keeping = footprint.memory(facts, work, reference, again=False)
+    if asked == "off" or (asked == "auto" and (free is None or keeping.total <= USABLE * free)):
+        return keeping, False
+    return footprint.memory(facts, work, reference, again=True), True
 
 
 def adapter_parameters(facts: CheckpointFacts, tuning: LoraTuning) -> int:
@@ -109,10 +152,20 @@ def adapter_parameters(facts: CheckpointFacts, tuning: LoraTuning) -> int:
     )
 
 
-def _activations(facts: CheckpointFacts, batch: BatchSize, precision: str, device: str) -> int:
-    auto = auto_tokens(device)
-    tokens = auto if batch.tokens_per_pack == "auto" else batch.tokens_per_pack
-    width = 2 if precision == "bf16" else 4
-    layers = tokens * facts.layers * facts.hidden * ACTIVATIONS_PER_LAYER * width
-    logits = min(tokens, chunk_rows(device, facts.vocabulary)) * facts.vocabulary * (width + 2 * 4)
-    return layers + logits
+def _computed(lengths: Lengths, *, shared: bool) -> float:
+    return (lengths.prompt if shared else RESPONSES * lengths.prompt) + RESPONSES * lengths.response
+
+
+def _largest_pack(batch: BatchSize, device: str, lengths: Lengths | None, *, shared: bool) -> int:
+    """Tokens of the largest pack: one pair may exceed what was asked for."""
+    tokens = auto_tokens(device) if batch.tokens_per_pack == "auto" else batch.tokens_per_pack
+    if lengths is None:
+        return tokens
+    each = _computed(lengths, shared=shared)
+    longest = lengths.longest * each / max(_computed(lengths, shared=True), 1.0)
+    return round(max(min(tokens, batch.examples_per_step * each), longest))
+
+
+def _share_of_responses(lengths: Lengths | None, *, shared: bool) -> float:
+    """Share of the computed tokens at which something is predicted; all of them where nothing is known."""
+    return 1.0 if lengths is None else RESPONSES * lengths.response / max(_computed(lengths, shared=shared), 1.0)

@@ -42,6 +42,7 @@ class CheckpointFacts:
     hidden: int
     vocabulary: int
     linear_shapes: tuple[tuple[str, int, int], ...]
+    model_type: str = ""  # what transformers calls the language model
 
 
 def inspect(folder: Path, *, template: bool = True) -> CheckpointFacts:
@@ -75,6 +76,7 @@ def inspect(folder: Path, *, template: bool = True) -> CheckpointFacts:
             for name, _, shape in whole
             if len(shape) == 2 and not _is_embedding(name)
         ),
+        model_type=str(text.get("model_type", config.get("model_type", ""))),
     )
 
 

@@ -88,7 +88,7 @@ def _digest(path: Path) -> str:
 def _forget(folder: Path) -> None:
     """Remove what no run has used for a while, and what killed ones have left half-written."""
     now = time.time()
-    for path in (*folder.glob(SHARDS), *folder.glob(f"*{PARTIAL}")):
+    for path in (*folder.glob(SHARDS), *folder.glob("*.json"), *folder.glob(f"*{PARTIAL}")):
         with suppress(FileNotFoundError):  # another run is forgetting it
             if now - path.stat().st_mtime > FORGOTTEN_SECONDS:
                 path.unlink()

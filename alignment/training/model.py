@@ -127,7 +127,9 @@ def _quiet_peft() -> Iterator[None]:
         yield
 
 
-def add_adapters(model: PreTrainedModel, tuning: LoraTuning, base: Path) -> PreTrainedModel:
+def add_adapters(
+    model: PreTrainedModel, tuning: LoraTuning, base: Path, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
     """The model with untrained adapters beside its frozen weights; their config names `base` as what they adapt."""
     from peft import LoraConfig, get_peft_model
 
@@ -149,7 +151,7 @@ def add_adapters(model: PreTrainedModel, tuning: LoraTuning, base: Path) -> PreT
         ) from error
     for parameter in adapted.parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.float()
+            parameter.data = parameter.data.to(dtype)
     return cast("PreTrainedModel", adapted)
 
 

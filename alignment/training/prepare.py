@@ -65,6 +65,12 @@ def require_supported(spec: Spec) -> None:
             "Choose another objective.",
             "objective.name",
         )
+    if spec.precision == "pure_bf16" and spec.parallel == "fsdp":
+        raise BadSpec(
+            "The masters of pure_bf16 weights are not sharded over devices.",
+            "Choose bf16: fsdp shards its fp32 weights.",
+            "precision",
+        )
     if needs.coupled:
         _require_no_dropout(spec, "This objective")
 
@@ -101,8 +107,8 @@ def prepare(
     told = states.told if states else None
     facts = folders.inspect(spec.checkpoint)
     RENDERER.start()  # it loads while this process loads its libraries
-    from alignment.training import resume, state
-    from alignment.training.model import load_tokenizer
+    from alignment.training import budget, resume, room, state
+    from alignment.training.model import dropout_off, load_tokenizer
     from alignment.training.reference import compute as reference_of
     from alignment.training.rows import checked
 
@@ -117,17 +123,22 @@ def prepare(
     _look_at_experts(spec, learner, model, events)
     _tell_devices(learner.scoring.ranks, events)
     check = learner.scoring.ranks.check(stop)
-    if spec.precision == "bf16" and learner.scoring.device.type == "cpu":
+    if spec.precision != "fp32" and learner.scoring.device.type == "cpu":
         events.log("bf16 is slower than fp32 on most CPUs", "warning", field="precision")
-    scoring = resume.settle(spec, learner.scoring, told)
-    learner = replace(learner, scoring=resume.settle(spec, checked(scoring, examples.train, events, check), told))
-    origin = resume.origin(spec, learner.scoring, examples)
-    if states and told:
-        resumed, reference = resume.bring_back(states, told, origin, learner, model, examples, events)
-        if told.progress.total_steps != steps:
-            raise state.misfit()
-        return Prepared(tokenizer, model, learner, examples, steps, reference, origin, resumed)
-    reference = reference_of(spec, learner.scoring, tokenizer, examples, used, events, check)
+    with dropout_off(model):  # what is found on disk draws no numbers, and what is computed must not either
+        scoring = resume.settle(spec, learner.scoring, told)
+        scoring = resume.settle(spec, checked(scoring, examples.train, events, check), told)
+        room.make(spec, facts, scoring, examples, events)
+        begun = told is not None
+        scoring = budget.choose(spec, facts, scoring, examples.train, steps, events, check, begun=begun)
+        learner = replace(learner, scoring=scoring)
+        origin = resume.origin(spec, scoring, examples)
+        if states and told:
+            resumed, reference = resume.bring_back(states, told, origin, learner, model, examples, events)
+            if told.progress.total_steps != steps:
+                raise state.misfit()
+            return Prepared(tokenizer, model, learner, examples, steps, reference, origin, resumed)
+        reference = reference_of(spec, scoring, tokenizer, examples, used, events, check)
     return Prepared(tokenizer, model, learner, examples, steps, reference, origin, None)
 
 
@@ -215,6 +226,7 @@ def build(
     import torch
     from transformers import get_scheduler, set_seed
 
+    from alignment.training import precision
     from alignment.training.model import add_adapters, load_model, train_only_adapter_dropout
     from alignment.training.ranks import alone, wants_shards, wrap
     from alignment.training.rows import arrange
@@ -222,23 +234,22 @@ def build(
     from alignment.training.step import Learner, Scoring
 
     set_seed(spec.seed)
-    lora = isinstance(spec.tuning, LoraTuning)
-    half = lora and spec.precision == "bf16"  # frozen weights need no more
-    model = load_model(spec.checkpoint, torch.bfloat16 if half else torch.float32)
+    model = load_model(spec.checkpoint, precision.of_weights(spec))
     if isinstance(spec.tuning, LoraTuning):
-        model = add_adapters(model, spec.tuning, spec.checkpoint)
+        model = add_adapters(model, spec.tuning, spec.checkpoint, precision.of_adapters(spec))
         train_only_adapter_dropout(model)
     ranks = ranks or alone()
     if ranks.size > 1:
         torch.manual_seed(spec.seed + ranks.rank)  # adapters begin alike on all ranks, and dropout differs
-        shard = wants_shards(model, ranks.device) if spec.parallel == "auto" else spec.parallel == "fsdp"
+        shardable = spec.precision != "pure_bf16" and wants_shards(model, ranks.device)
+        shard = shardable if spec.parallel == "auto" else spec.parallel == "fsdp"
         ranks = replace(ranks, sharded=ranks.told(shard))
     rows = arrange(model, ranks.device)
     scorer = Scorer(model, spec.precision)
     wrapped = wrap(ranks, scorer)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     chosen = spec.optimizer
-    optimizer = torch.optim.AdamW(parameters, lr=chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True)
+    optimizer = precision.optimizer(spec, parameters)
     schedule = get_scheduler(SCHEDULES[chosen.schedule], optimizer, int(chosen.warmup_ratio * steps), steps)
     asked = spec.batch.tokens_per_pack
     tokens = auto_tokens(ranks.device.type) if asked == "auto" else asked

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignment.training import kept
+from alignment.training import kept, precision
 from alignment.training.encode import Encoded, Examples
 from alignment.training.errors import CheckpointRefused
 from alignment.training.events import Events
@@ -89,8 +89,7 @@ def _file(spec: Spec, scoring: Scoring, events: Events) -> kept.Kept | None:
     if not kept.usable(folder):
         events.log("the reference's log-probabilities are not kept: their folder cannot be written", "warning")
         return None
-    weights = str(next(scoring.scorer.model.parameters()).dtype) if spec.reference is None else "torch.float32"
-    source = spec.reference or spec.checkpoint
+    source, weights = spec.reference or spec.checkpoint, str(precision.of_weights(spec))
     name = kept.identity(source, precision=spec.precision, weights_as=weights, device=scoring.device.type)
     return kept.Kept(folder, name)
 
@@ -169,7 +168,7 @@ def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedToke
             "Choose a reference of the same family.",
             "reference",
         )
-    model = load_model(folder)
+    model = load_model(folder, precision.of_weights(spec))
     model.requires_grad_(False)
     rows = arrange(model, scoring.device)
     scorer = Scorer(model, spec.precision)

@@ -59,7 +59,6 @@ def checked(
         path=path,
         why=rows.why,
         largest_difference=difference,
-        tokens_per_pack=scoring.tokens,
     )
     return replace(scoring, structure=rows)
 

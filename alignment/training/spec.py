@@ -123,8 +123,18 @@ class Keep(Part):
 
 
 Precision = Annotated[
-    Literal["fp32", "bf16"],
-    Field(description="Arithmetic of the forward pass; bf16 suits GPUs, and is slow on most CPUs."),
+    Literal["fp32", "bf16", "pure_bf16"],
+    Field(
+        description="Arithmetic; bf16 suits GPUs, and is slow on most CPUs. Trained weights stay fp32 under bf16;"
+        " pure_bf16 keeps them in bf16, with fp32 masters split off, which takes less memory."
+    ),
+]
+Checkpointing = Annotated[
+    Literal["auto", "on", "off"],
+    Field(
+        description="Compute each layer again in the backward pass instead of keeping what it needs: less memory, about"
+        " a third more time, the same gradients. Auto does so when the memory estimate does not fit."
+    ),
 ]
 
 
@@ -180,6 +190,7 @@ class Spec(Part):
     length: Length = Length()
     duration: Duration = Duration(epochs=1)
     precision: Precision = "fp32"
+    gradient_checkpointing: Checkpointing = "auto"
     evaluate: Evaluate = Evaluate()
     keep: Keep = Keep()
     devices: Devices = 1

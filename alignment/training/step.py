@@ -17,6 +17,7 @@ from alignment.training import layout, measures, routing
 from alignment.training.batches import packs
 from alignment.training.encode import Encoded
 from alignment.training.finite import require_finite
+from alignment.training.precision import clip
 from alignment.training.ranks import Ranks, turns
 from alignment.training.scorer import Scorer, Scores
 from alignment.training.structure import Structure
@@ -210,7 +211,7 @@ class Learner:
         """
         self.optimizer.zero_grad(set_to_none=True)
         found = self.backward(examples, reference, state, check)
-        norm = self.scoring.ranks.whole(nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
+        norm = self.scoring.ranks.whole(clip(self.parameters, self.max_grad_norm))
         *means, grad_norm = torch.cat([found.mean(dim=0), norm.detach().float().reshape(1)]).tolist()
         values = measures.named(means)
         require_finite(state.step + 1, found, values["loss"], grad_norm, examples)

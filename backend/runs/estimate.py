@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 from statistics import median
 
-import psutil
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alignment.training.errors import BadSpec
 from alignment.training.estimate import estimate
+from alignment.training.machine import free_memory
 from alignment.training.prepare import require_supported
 from alignment.training.schedule import total_steps
 from alignment.training.spec import Spec
@@ -38,7 +38,8 @@ def unsupported(whole: Spec) -> list[tuple[str | None, str]]:
 def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examples: int) -> EstimateOut:
     """The whole estimate of a run that could be launched.  Raises CheckpointRefused."""
     device = "cuda" if NVIDIA.exists() else "cpu"
-    found = estimate(whole, examples, device)
+    available = free_memory() if device == "cpu" else None
+    found = estimate(whole, examples, device, free=None if available is None else available - PROGRAM_BYTES)
     parts = found.memory.model_dump() | {"program": PROGRAM_BYTES}
     memory = [MemoryPart(name=name, bytes=size) for name, size in parts.items() if size]
     kept = body.keep.last + (2 if body.keep.best else 1)  # the best one too, and the one that is being written
@@ -46,7 +47,7 @@ def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examp
     return EstimateOut(
         memory=memory,
         memory_bytes=sum(part.bytes for part in memory),
-        available_bytes=psutil.virtual_memory().available if device == "cpu" else None,
+        available_bytes=available,
         device=device,
         parameters=found.parameters,
         trainable=found.trainable,
@@ -54,6 +55,7 @@ def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examp
         free_disk_bytes=shutil.disk_usage(get_settings().data).free,
         examples=examples,
         steps=found.steps,
+        gradient_checkpointing=found.gradient_checkpointing,
         seconds=seconds(session, body, checkpoint, found.steps),
     )
 

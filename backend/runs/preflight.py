@@ -175,7 +175,7 @@ def _about_room(taken: EstimateOut) -> Iterator[Finding]:
             field="batch.tokens_per_pack",
             detail=f"About {taken.memory_bytes / 2**30:,.1f} GiB are needed, and"
             f" {taken.available_bytes / 2**30:,.1f} GiB are free.",
-            remedy="Use LoRA, lower batch.tokens_per_pack, or choose a smaller checkpoint.",
+            remedy="Use LoRA or pure_bf16, lower batch.tokens_per_pack, or choose a smaller checkpoint.",
         )
     if taken.disk_bytes > taken.free_disk_bytes:
         yield Finding(

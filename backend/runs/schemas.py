@@ -12,6 +12,7 @@ from alignment.objectives import ObjectiveSpec
 from alignment.parts import Part
 from alignment.training.spec import (
     BatchSize,
+    Checkpointing,
     Devices,
     Duration,
     Evaluate,
@@ -74,6 +75,7 @@ class RunIn(Part):
     length: Length = Length()
     duration: Duration = Duration(epochs=1)
     precision: Precision = "fp32"
+    gradient_checkpointing: Checkpointing = "auto"
     evaluate: Evaluate = Evaluate()
     keep: Keep = Keep()
     devices: Devices = 1
@@ -136,6 +138,7 @@ class EstimateOut(BaseModel):
     free_disk_bytes: int
     examples: int
     steps: int
+    gradient_checkpointing: bool = Field(description="Whether layers would be computed again to save memory.")
     seconds: tuple[float, float] | None
 
 

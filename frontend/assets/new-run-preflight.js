@@ -98,5 +98,6 @@ function memory(estimate) {
   const color = (index) => ({ background: colorAt(index) });
   return h("div", h("h3", `Memory: ${words}`),
     h("div.pl-memory", { role: "img", "aria-label": `Memory: ${words}` }, estimate.memory.map((part, index) => h("i", { style: { ...color(index), width: `${(100 * part.bytes) / whole}%` }, title: `${PARTS[part.name] || part.name}: ${bytes(part.bytes)}` }))),
+    estimate.gradient_checkpointing && h("p.pl-muted", "With gradient checkpointing: layers are computed again in the backward pass, which takes about a third more time."),
     h("ul.pl-memory-key", estimate.memory.map((part, index) => h("li", h("i", { style: color(index) }), `${PARTS[part.name] || part.name} ${bytes(part.bytes)}`))));
 }

@@ -17,7 +17,7 @@ import { stylesheet } from "./stylesheet.js";
 
 const FIRST = ["tuning", "optimizer", "batch"];
 const MANY = ["devices", "parallel"];
-const REST = ["length", "evaluate", "keep", "precision", "seed", "trackers"];
+const REST = ["length", "evaluate", "keep", "precision", "gradient_checkpointing", "seed", "trackers"];
 
 export async function mount(element) {
   await stylesheet("runs.css");
@@ -205,7 +205,7 @@ class LaunchForm {
     this.many = make(MANY);
     this.duration = new Duration(this.schema.$defs.Duration, values.duration, () => this.changed());
     this.presetButtons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.preset)));
-    fill(this.trainingPlace, this.duration.element, this.first.element, h("details", h("summary", "Lengths, evaluation, checkpoints to keep, precision, devices, seed, trackers"), this.rest.element, this.many.element));
+    fill(this.trainingPlace, this.duration.element, this.first.element, h("details", h("summary", "Lengths, evaluation, checkpoints to keep, precision and memory, devices, seed, trackers"), this.rest.element, this.many.element));
     this.showMany();
   }
 

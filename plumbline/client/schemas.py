@@ -687,6 +687,7 @@ class EstimateOut(Answer):
     free_disk_bytes: int
     examples: int
     steps: int
+    gradient_checkpointing: bool = Field(description="Whether layers would be computed again to save memory.")
     seconds: tuple[float, float] | None
 
 

@@ -33,7 +33,7 @@ PLAIN: dict[str, Any] = {
         ({"length": {"cut_prompt": "middle"}}, "length.cut_prompt", "'left' or 'right'"),
         ({"duration": {"epochs": 1, "steps": 2}}, "duration", "and not both"),
         ({"duration": {}}, "duration", "either epochs or steps"),
-        ({"precision": "fp16"}, "precision", "'fp32' or 'bf16'"),
+        ({"precision": "fp16"}, "precision", "'bf16' or 'pure_bf16'"),
         ({"kind": "sft"}, "kind", "cannot be trained yet"),
         ({"kind": "reward_model"}, "kind", "cannot be trained yet"),
         ({"kind": "preferense"}, "kind", "did you mean 'preference'"),

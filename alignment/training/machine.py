@@ -1,0 +1,54 @@
+"""How much memory the device of a run has left."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from torch import device
+
+GROUP = Path("/sys/fs/cgroup")
+PROCESSORS = Path("/proc/cpuinfo")
+
+
+def free_bytes(chosen: device) -> int:
+    """Bytes that a run may still take: of the accelerator, or of the machine and the container that it runs in."""
+    import torch
+
+    if chosen.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(chosen)
+        return free + torch.cuda.memory_reserved(chosen) - torch.cuda.memory_allocated(chosen)
+    return free_memory()
+
+
+def free_memory(group: Path = GROUP) -> int:
+    """Bytes of memory that this machine can give without swapping, as far as the container's limit allows."""
+    free: int = psutil.virtual_memory().available
+    try:
+        most = (group / "memory.max").read_text().strip()
+        limit = free if most == "max" else int(most)
+        used = int((group / "memory.current").read_text())
+        told = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        caches = int(told["inactive_file"])  # given back when they are needed
+    except (OSError, ValueError, KeyError):  # no control group of version 2: no limit that we know
+        return free
+    return free if most == "max" else max(0, min(free, limit - used + caches))
+
+
+def processor(chosen: device) -> str:
+    """The model of what computes: the accelerator's name, or the processor's with its number of cores."""
+    import torch
+
+    if chosen.type == "cuda":
+        return str(torch.cuda.get_device_name(chosen))
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", PROCESSORS.read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    return f"{found.group(1) if found else platform.machine()}, {os.cpu_count()} cores"

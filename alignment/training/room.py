@@ -1,0 +1,93 @@
+"""Whether a run fits the memory of its device, decided once the model is loaded and its examples are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from alignment.training import footprint, recompute
+from alignment.training.errors import BadSpec
+from alignment.training.estimate import USABLE, adapter_parameters
+from alignment.training.footprint import Memory, Work
+from alignment.training.machine import free_bytes
+from alignment.training.spec import LoraTuning, Spec
+
+if TYPE_CHECKING:
+    from alignment.training.encode import Encoded, Examples
+    from alignment.training.events import Events
+    from alignment.training.folder import CheckpointFacts
+    from alignment.training.ranks import Ranks
+    from alignment.training.step import Scoring
+
+GIB = 2**30
+
+
+def make(spec: Spec, facts: CheckpointFacts, scoring: Scoring, examples: Examples, events: Events) -> None:
+    """Switch gradient checkpointing on where it is asked for, or where the run would not fit without; and say so.
+
+    Raises BadSpec when it is asked for and the model's layers cannot be computed again.
+    """
+    work = work_of(spec, facts, scoring, examples.train)
+    memory = footprint.memory(facts, work, 0, again=False)
+    ranks, free = scoring.ranks, _free(scoring.ranks)
+    fits = not ranks.any(to_come(memory, ranks) > USABLE * free)
+    wanted = spec.gradient_checkpointing == "on" or (spec.gradient_checkpointing == "auto" and not fits)
+    able = bool(recompute.layers(scoring.scorer))
+    if spec.gradient_checkpointing == "on" and not able:
+        raise BadSpec(
+            f"The layers of {facts.architecture} cannot be computed again.",
+            "Set it to off, and lower batch.tokens_per_pack to save memory.",
+            "gradient_checkpointing",
+        )
+    on = wanted and able
+    if on:
+        recompute.switch_on(scoring.scorer)
+        memory = footprint.memory(facts, work, 0, again=True)
+    needed = to_come(memory, ranks)
+    why = "as asked" if spec.gradient_checkpointing != "auto" else "it would not fit without" if on else "it fits"
+    events.log(
+        f"gradient checkpointing is {'on' if on else 'off'}, {why}: about {needed / GIB:.2f} GiB more are needed,"
+        f" and {free / GIB:.2f} GiB are free",
+        "info" if needed <= USABLE * free else "warning",
+        gradient_checkpointing=on,
+        needed_bytes=needed,
+        memory=memory.model_dump(exclude={"reference"}),
+        free_bytes=free,
+    )
+
+
+def fits(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence[Encoded], tokens: int) -> bool:
+    """Whether packs of so many tokens would fit, with layers computed again or not as it has been decided."""
+    again = any(layer.gradient_checkpointing for layer in recompute.layers(scoring.scorer))
+    work = work_of(spec, facts, replace(scoring, tokens=tokens), some)
+    return to_come(footprint.memory(facts, work, 0, again=again), scoring.ranks) <= USABLE * _free(scoring.ranks)
+
+
+def _free(ranks: Ranks) -> int:
+    """Bytes that are left to each process."""
+    return free_bytes(ranks.device) // (ranks.size if ranks.device.type == "cpu" else 1)
+
+
+def work_of(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence[Encoded]) -> Work:
+    """What the run does with its model, in the largest of its packs."""
+    shared = scoring.structure.shared
+    sizes = [one.shared_tokens if shared else len(one.responses) * one.longest for one in some]
+    predicted = sum(len(answer) for one in some for answer in one.responses)
+    lora = isinstance(spec.tuning, LoraTuning)
+    step = round(spec.batch.examples_per_step * sum(sizes) / len(sizes))
+    return Work(
+        tokens=max(min(scoring.tokens, step), *sizes),
+        answers=predicted / sum(sizes),
+        trainable=adapter_parameters(facts, spec.tuning) if isinstance(spec.tuning, LoraTuning) else facts.parameters,
+        lora=lora,
+        precision=spec.precision,
+        device=scoring.device.type,
+        shared=shared,
+    )
+
+
+def to_come(memory: Memory, ranks: Ranks) -> int:
+    """Bytes of one device that are not taken yet when the model is loaded and nothing has been trained."""
+    shares = ranks.size if ranks.sharded else 1
+    return memory.activations + (memory.gradients + memory.optimizer) // shares
