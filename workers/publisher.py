@@ -42,6 +42,10 @@ class Publisher(Written):
         self._seen = 0
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="publisher")
 
+    def begin_at(self, offset: int) -> None:
+        """Look only at what is told from this byte on: the rest is stored."""
+        self._seen = offset
+
     def ready(self, run: Run, event: dict[str, Any]) -> bool:
         key = self.key(run, event.get("path") or f"checkpoints/{event.get('step')}")
         if key is None:

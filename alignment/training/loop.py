@@ -138,7 +138,7 @@ class _Loop:
         summary.checkpoint = self.checkpoints.saved[-1].path if self.checkpoints.saved else None
         self._seconds, self.pending = progress.seconds, not progress.looked_back
         deque(islice(self._order, progress.examples), maxlen=0)
-        self._events.emit("resumed", step=summary.step, total_steps=summary.total_steps)
+        self._events.emit("resumed", step=summary.step, total_steps=summary.total_steps, evaluates=self.pending)
         if self.pending:
             self.look_back()
 

@@ -183,6 +183,9 @@ class Sent:
         step = PurePosixPath(str(path)).name
         return arrivals.key_of(run.id, int(step)) if step.isascii() and step.isdigit() and len(step) <= 10 else None
 
+    def everywhere(self, run: Run) -> bool:  # noqa: ARG002
+        return False
+
     def gone(self, run: Run, key: str) -> bool:  # noqa: ARG002
         return True
 

@@ -18,6 +18,7 @@ BY_EXIT_CODE = {
     71: ("out_of_memory", "The machine ran out of memory.", "Lower batch.tokens_per_pack, or use LoRA."),
     74: ("disk_full", "The disk is full.", "Free some space, then launch the run again."),
 }
+LAST_WORDS = ("done", "error")
 KILLED = (
     "killed",
     "The training process was killed by the system ({signal}). Most often this means that memory ran out.",
@@ -72,6 +73,7 @@ def conclude(session: Session, run: Run, exit_code: int | None, *, otherwise: Ca
     run.eta_seconds = None
     if last is not None and last.kind == "done" and not last.payload.get("cancelled"):
         work.finish(run, State.succeeded)
+        run.state_step = run.state_host = None
     elif last is not None and last.kind == "error":
         _fail(run, _from_event(last.payload))
     elif run.stop_requested:
@@ -113,12 +115,13 @@ def _filled(cause: tuple[str, str, str], run: Run) -> Cause:
 
 
 def _last(session: Session, run: Run) -> RunEvent | None:
-    return session.scalars(
+    found = session.scalars(
         select(RunEvent)
-        .where(RunEvent.run_id == run.id, RunEvent.kind.in_(("done", "error")))
+        .where(RunEvent.run_id == run.id, RunEvent.kind.in_((*LAST_WORDS, "continued", "resumed")))
         .order_by(RunEvent.id.desc())
         .limit(1)
     ).first()
+    return found if found is not None and found.kind in LAST_WORDS else None  # it has said nothing since it went on
 
 
 def _from_event(payload: dict[str, Any]) -> Cause:

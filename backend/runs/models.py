@@ -24,7 +24,9 @@ class Run(Work, ProjectRow, Base):
 
     `spec` is what training is told, without paths; `failure` is the code of the cause when it failed. `reporter` is
     what the program that trains elsewhere says of itself. `device` is the name of what it trains on ("cpu", or the
-    accelerator's), told by the trainer.
+    accelerator's), told by the trainer. `state_step` is the step from which the run can be continued, `state_host` the
+    machine that alone has what that takes (null: it lies where every machine finds it); `rewound_at` is the byte of the
+    last event that took back what was told of later steps.
     """
 
     __tablename__ = "runs"
@@ -42,6 +44,9 @@ class Run(Work, ProjectRow, Base):
     events_offset: Mapped[int] = mapped_column(BigInteger, default=0)
     eta_seconds: Mapped[float | None] = mapped_column(Double)
     failure: Mapped[str | None]
+    state_step: Mapped[int | None]
+    state_host: Mapped[str | None]
+    rewound_at: Mapped[int | None] = mapped_column(BigInteger)
     place: Mapped[Place] = mapped_column(
         Enum(Place, native_enum=False, length=16, create_constraint=False), default=Place.worker
     )

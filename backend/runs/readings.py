@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, func, literal, or_, select, true, union_all
+from sqlalchemy import Double, Row, Select, case, cast, delete, func, literal, or_, select, true, union_all
 from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on, insert
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from backend.runs.schemas import MetricsOut, Series
 BITS = 3
 LEVELS = 7  # buckets of up to 2^21 steps
 ROWS_AT_ONCE = 2000
+COLUMNS = ("run_id", "level", "name", "bucket", "n", "mean", "min", "max")
 TINIEST, LARGEST = 1e-290, 1e290
 
 
@@ -88,15 +89,60 @@ def _roll_up(session: Session, run_id: uuid.UUID, added: Iterable[Row[str, int, 
         )
 
 
+def forget(session: Session, run_id: uuid.UUID, step: int) -> None:
+    """Remove what is known of steps after `step`, from the ladder too: each level is summed up anew from the one below
+    where its bucket reached beyond the step."""
+    session.execute(delete(Metric).where(Metric.run_id == run_id, Metric.step > step))
+    for level in range(1, LEVELS + 1):
+        bucket = (step + 1) >> BITS * level
+        mine = MetricRollup.run_id == run_id, MetricRollup.level == level
+        session.execute(delete(MetricRollup).where(*mine, MetricRollup.bucket >= bucket))
+        session.execute(insert(MetricRollup).from_select(COLUMNS, _summed(run_id, level, bucket)))
+
+
+def _summed(run_id: uuid.UUID, level: int, bucket: int) -> Select[Any]:
+    """One bucket of every metric, from the values or buckets that it holds."""
+    each: Any
+    if level == 1:
+        value: Any = func.greatest(func.least(Metric.value, LARGEST), -LARGEST)
+        value = case((func.abs(Metric.value) < TINIEST, 0.0), else_=value)
+        each = select(
+            Metric.name, literal(1).label("n"), *(value.label(name) for name in ("mean", "min", "max"))
+        ).where(Metric.run_id == run_id, Metric.step >= bucket << BITS, Metric.value.is_not(None))
+    else:
+        each = select(MetricRollup.name, MetricRollup.n, MetricRollup.mean, MetricRollup.min, MetricRollup.max).where(
+            MetricRollup.run_id == run_id, MetricRollup.level == level - 1, MetricRollup.bucket >= bucket << BITS
+        )
+    parts = each.subquery().c
+    n = func.sum(parts.n)
+    # Divided before they are added up, so that no sum overflows where its mean does not.
+    whole = select(parts.name, n.label("n")).group_by(parts.name).subquery().c
+    mean = func.sum(parts.mean * (parts.n / cast(whole.n, Double)))
+    fields = (literal(run_id), literal(level), parts.name, literal(bucket), n, mean)
+    return (
+        select(*fields, func.min(parts.min), func.max(parts.max))
+        .join(whole.name.table, whole.name == parts.name)
+        .group_by(parts.name)
+    )
+
+
 def read(
-    session: Session, run_id: uuid.UUID, cursor: int, *, after: int | None, names: Sequence[str] | None, points: int
+    session: Session,
+    run_id: uuid.UUID,
+    cursor: int,
+    *,
+    after: int | None,
+    names: Sequence[str] | None,
+    points: int,
+    rewound: int | None = None,
 ) -> MetricsOut:
     """What arrived between `after` and `cursor`, at most about `points` per name.
 
     With `after` the answer continues what the caller has; when too much has arrived since, or nothing was given, it
-    is the whole history from the level of the ladder that fits, marked `whole`.
+    is the whole history from the level of the ladder that fits, marked `whole`; so it is when the run was taken back,
+    at the byte `rewound`, since the caller asked.
     """
-    if after is not None:
+    if after is not None and (rewound is None or after > rewound):
         longest = _longest(session, run_id, names, after, cursor)
         if longest <= points:
             return MetricsOut(cursor=cursor, whole=False, level=0, series=_raw(session, run_id, names, after, cursor))

@@ -9,7 +9,7 @@ from pydantic import StringConstraints
 from backend.audit import service as audit
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
 from backend.paging import Cursor, Limit, Page
-from backend.runs import devices, preflight, readings, service, views
+from backend.runs import devices, preflight, readings, resuming, service, views
 from backend.runs.convert import ConvertIn, ConvertOut, convert
 from backend.runs.model_presets import for_models
 from backend.runs.models import Run
@@ -20,6 +20,7 @@ from backend.runs.schemas import (
     FormOut,
     MetricsOut,
     PreflightOut,
+    ResumeIn,
     RunDetail,
     RunIn,
     RunOut,
@@ -97,7 +98,9 @@ def get_metrics(
 ) -> MetricsOut:
     """Metrics that arrived since the cursor `after`; without it, all of them in at most about `points` a name."""
     run = service.find(session, project, run_id)
-    return readings.read(session, run.id, run.events_offset, after=after, names=names, points=points)
+    return readings.read(
+        session, run.id, run.events_offset, after=after, names=names, points=points, rewound=run.rewound_at
+    )
 
 
 @router.get("/runs/{run_id}/events")
@@ -120,4 +123,12 @@ def cancel(run_id: uuid.UUID, user: Researcher, project: ProjectDep, session: Se
     """Stop a run; what it has saved is kept."""
     run = service.cancel(session, project, run_id)
     audit.record(session, user, project.id, "cancel", "run", run.id, {"name": run.name})
+    return RunOut.model_validate(run)
+
+
+@router.post("/runs/{run_id}/resume", status_code=202)
+def resume(run_id: uuid.UUID, body: ResumeIn, user: Researcher, project: ProjectDep, session: SessionDep) -> RunOut:
+    """Let a run that failed, was cancelled or was lost go on after the last step that it saved."""
+    run = resuming.resume(session, project, run_id, body)
+    audit.record(session, user, project.id, "resume", "run", run.id, {"name": run.name, "step": run.state_step})
     return RunOut.model_validate(run)

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -110,6 +110,14 @@ class RunIn(Part):
         return self.model_dump(mode="json", exclude=BESIDE_THE_SPEC)
 
 
+class ResumeIn(Part):
+    """What may change when a run goes on."""
+
+    tokens_per_pack: Literal["auto"] | Annotated[int, Field(ge=16, le=16_777_216)] | None = Field(
+        None, description="Most tokens computed at once from now on, for a run that ran out of memory."
+    )
+
+
 class Finding(BaseModel):
     """Something wrong or doubtful about a run that is not launched yet."""
 
@@ -175,6 +183,8 @@ class RunOut(Out):
     device: str | None
     devices: int
     reporter: dict[str, Any] | None
+    state_step: int | None = Field(description="Step after which a run that was stopped can go on; null when it can't.")
+    state_host: str | None = Field(description="The only machine that can continue it; null when every worker can.")
 
 
 class RunRow(RunOut):

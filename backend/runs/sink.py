@@ -14,7 +14,8 @@ from backend import storage
 from backend.checkpoints import folder as folders
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
-from backend.runs.models import Run, RunEvent
+from backend.runs import resuming
+from backend.runs.models import Place, Run, RunEvent
 from backend.runs.readings import Reading, record
 
 log = structlog.get_logger()
@@ -68,6 +69,9 @@ class Products(Protocol):
     def gone(self, run: Run, key: str) -> bool:
         """Whether its run has really removed the checkpoint."""
 
+    def everywhere(self, run: Run) -> bool:
+        """Whether what the run writes lies where every machine finds it."""
+
     def facts(self, run: Run, key: str) -> folders.Facts:
         """What the checkpoint holds.  Raises Unfit."""
 
@@ -93,6 +97,10 @@ def store(session: Session, run: Run, lines: Iterable[Line], products: Products,
             _note(session, run, "log", None, {"level": "warning", "message": "An unreadable event was left out."})
         elif line.event.get("type") == "checkpoint" and not products.ready(run, line.event):
             break
+        elif line.event.get("type") == "resumed":
+            record(session, run.id, readings)
+            readings.clear()
+            _take_back(session, run, line)
         else:
             _take(session, run, products, line, readings, pace)
         run.events_offset = line.end
@@ -123,6 +131,9 @@ class Written:
     def gone(self, run: Run, key: str) -> bool:
         return not self.place(run, key).exists()
 
+    def everywhere(self, run: Run) -> bool:
+        return storage.get_storage().in_place(self.folder, f"runs/{run.id}")
+
     def facts(self, run: Run, key: str) -> folders.Facts:
         return folders.read_own(self.place(run, key))
 
@@ -151,6 +162,10 @@ def _take(
             if pace is not None and time is not None:
                 pace.see(step, time)
         return
+    if kind == "state":
+        if step is not None and run.place is Place.worker:
+            resuming.saved(run, step, everywhere=products.everywhere(run))
+        return
     if kind == "checkpoint" and step is not None:
         event["checkpoint_id"] = _product(session, run, products, step, event)
     if kind == "log" and isinstance(event.get("device"), str):
@@ -161,6 +176,14 @@ def _take(
         if key is not None and products.gone(run, key):
             checkpoints.forget_product(session, run.id, key)
     _note(session, run, kind, step, event)
+
+
+def _take_back(session: Session, run: Run, line: Line) -> None:
+    """A run goes on after a step: what was told of later ones is told again."""
+    event = line.event or {}
+    step = _step(event.get("step")) or 0
+    resuming.rewind(session, run, step, line.start, evaluates=event.get("evaluates") is True)
+    _note(session, run, "resumed", step, {"step": step})
 
 
 def _product(session: Session, run: Run, products: Products, step: int, event: dict[str, Any]) -> str | None:

@@ -40,6 +40,8 @@ const WORDS = {
   checkpoint: ({ step, payload }) => (payload.unfit ? { level: "warning", text: `checkpoint of step ${step} left out: ${payload.unfit}` } : { level: "info", text: `saved a checkpoint at step ${step}` }),
   alarm: ({ payload }) => ({ level: "warning", text: String(payload.message ?? payload.seen ?? "alarm") }),
   error: ({ payload }) => ({ level: "error", text: [payload.title, payload.detail].filter(Boolean).join(": ") }),
+  continued: ({ step }) => ({ level: "info", text: `asked to go on from step ${step}` }),
+  resumed: ({ step }) => ({ level: "info", text: step ? `going on after step ${step}` : "beginning anew" }),
   done: ({ payload }) => ({ level: "info", text: payload.cancelled ? "ended early, as asked" : "done" }),
 };
 

@@ -117,7 +117,8 @@ class RunPage {
     const stopping = run.state === "stopping" || run.stop_requested;
     actions(
       moving(run) ? button(stopping ? "Stopping…" : "Cancel run", () => this.cancel(), { disabled: stopping ? "It saves its last step and ends." : null }) : null,
-      button("Launch again", () => location.assign(`/new-run?from=${run.id}`), { kind: moving(run) ? "" : "primary", title: "Opens the form with this run's settings" }),
+      resumable(run) ? button(`Continue from step ${count(run.state_step)}`, () => this.resume(), { kind: "primary", title: "Goes on after the last step that was saved, as if it had not stopped" }) : null,
+      button("Launch again", () => location.assign(`/new-run?from=${run.id}`), { kind: moving(run) || resumable(run) ? "" : "primary", title: "Opens the form with this run's settings" }),
     );
     const time = worked(run);
     fill(this.head,
@@ -159,8 +160,19 @@ class RunPage {
       h("details.pl-run-yaml", h("summary", "As YAML, for the command line"), h("div.pl-row.end", copy), h("pre.pl-run-words", run.yaml)));
   }
 
+  async resume() {
+    try {
+      this.run = { ...this.run, ...(await post(`/runs/${this.run.id}/resume`, {}, { key: newKey() })) };
+      this.draw();
+      this.polling.stop?.();
+      this.polling = live((signal) => this.refresh(signal), CALM);
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
   async cancel() {
-    if (this.run.state !== "queued" && !(await confirm("Cancel this run?", "Its last step is saved as a checkpoint, and the run ends. It cannot be continued.", "Cancel run"))) return;
+    if (this.run.state !== "queued" && !(await confirm("Cancel this run?", "Its last step is saved as a checkpoint, and the run ends. It can be continued from there.", "Cancel run"))) return;
     try {
       this.run = { ...this.run, ...(await post(`/runs/${this.run.id}/cancel`, undefined, { key: newKey() })) };
       this.draw();
@@ -170,6 +182,8 @@ class RunPage {
     }
   }
 }
+
+const resumable = (run) => run.place === "worker" && run.state_step !== null && ["failed", "cancelled", "lost"].includes(run.state);
 
 // The snapshots that it trains on; of several, the share of the draws that comes from each.
 // "gpu-1, 4 × NVIDIA H200"

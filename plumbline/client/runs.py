@@ -82,6 +82,13 @@ class Runs(Noun):
         """Stop a run; what it has saved is kept."""
         return self._line.post(f"/runs/{id_of(run)}/cancel", RunOut)
 
+    def resume(self, run: Ref, *, tokens_per_pack: int | str | None = None) -> RunOut:
+        """Let a run that failed, was cancelled or was lost go on after the last step that it saved.
+
+        After it ran out of memory, with smaller packs.
+        """
+        return self._line.post(f"/runs/{id_of(run)}/resume", RunOut, {"tokens_per_pack": tokens_per_pack})
+
     def events(
         self, run: Ref, *, after: Ref = BEGINNING, kinds: Sequence[str] | None = None, follow: bool = True
     ) -> Iterator[EventOut]:

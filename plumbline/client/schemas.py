@@ -568,6 +568,8 @@ class RunOut(Answer):
     device: str | None
     devices: int
     reporter: dict[str, Any] | None
+    state_step: int | None = Field(description="Step after which a run that was stopped can go on; null when it can't.")
+    state_host: str | None = Field(description="The only machine that can continue it; null when every worker can.")
 
 
 class RunRow(Answer):
@@ -596,6 +598,8 @@ class RunRow(Answer):
     device: str | None
     devices: int
     reporter: dict[str, Any] | None
+    state_step: int | None = Field(description="Step after which a run that was stopped can go on; null when it can't.")
+    state_host: str | None = Field(description="The only machine that can continue it; null when every worker can.")
     position: int | None = Field(description="Place in the queue, from 1; null when it is not waiting.")
     checkpoint: str
     checkpoint_toy: bool
@@ -643,6 +647,8 @@ class RunDetail(Answer):
     device: str | None
     devices: int
     reporter: dict[str, Any] | None
+    state_step: int | None = Field(description="Step after which a run that was stopped can go on; null when it can't.")
+    state_host: str | None = Field(description="The only machine that can continue it; null when every worker can.")
     position: int | None = Field(description="Place in the queue, from 1; null when it is not waiting.")
     checkpoint: str
     checkpoint_toy: bool

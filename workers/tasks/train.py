@@ -12,12 +12,12 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from alignment.training import kept
+from alignment.training import kept, whole
 from backend import storage, trace
 from backend import work as queued
 from backend.db import transaction
 from backend.errors import AppError
-from backend.runs import ending, service
+from backend.runs import ending, resuming, service
 from backend.runs.devices import fitting, here
 from backend.runs.ending import Cause
 from backend.runs.models import Place, Run, RunEvent
@@ -55,7 +55,8 @@ def work() -> None:
     """Claim and train queued runs, one after another, until none is left or the worker is told to stop."""
     while not shutdown.asked():
         with transaction() as session:
-            run = queued.claim(session, Run, Run.place == Place.worker, fitting(here()))
+            able = (fitting(here()), resuming.reachable())
+            run = queued.claim(session, Run, Run.place == Place.worker, *able)
             run_id = run.id if run else None
         if run_id is None:
             return
@@ -67,7 +68,7 @@ def train(run_id: uuid.UUID) -> None:
     folder = run_folder(run_id)
     try:
         with storage.using() as use, Publisher(folder) as products:
-            problem = _prepare(run_id, folder, use)
+            problem = _prepare(run_id, folder, use, products)
             if problem is not None:
                 _end_unwatched(run_id, problem)
                 return
@@ -92,17 +93,26 @@ def run_folder(run_id: uuid.UUID) -> Path:
     return get_settings().runs.absolute() / str(run_id)
 
 
-def _prepare(run_id: uuid.UUID, folder: Path, use: storage.Use) -> Cause | None:
-    """Bring data and weights to this machine and write spec.json into a new folder; the cause when that cannot be."""
+def _prepare(run_id: uuid.UUID, folder: Path, use: storage.Use, products: Publisher) -> Cause | None:
+    """Bring data and weights to this machine and write spec.json into a new folder, or into that of a run that goes on;
+    the cause when that cannot be."""
     with transaction() as session:
-        materials = service.materials(session, session.get_one(Run, run_id))
+        run = session.get_one(Run, run_id)
+        materials, step = service.materials(session, run), run.state_step
+        products.begin_at(run.events_offset)
+    if step is not None and not (folder / "state" / str(step)).is_dir():
+        return Cause(
+            "state",
+            f"What it takes to go on from step {step} is not on this machine any more.",
+            "Launch the run again, or start one from its last checkpoint.",
+        )
     try:
         with beating(Run, run_id):
             spec = materials.fetched(use).model_dump_json(indent=2)
-        if folder.exists():  # an earlier claim died before it started a process
+        if step is None and folder.exists():  # an earlier claim died before it started a process
             shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        (folder / "spec.json").write_text(spec, encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        whole.replace(folder / "spec.json", spec.encode())
     except AppError as error:
         log.warning("run not prepared", cause=error.detail)
         return Cause("storage", error.detail, error.remedy or "Look at the storage, then launch the run again.")
@@ -155,7 +165,7 @@ def _pulse(run_id: uuid.UUID, folder: Path, group: int, pace: Pace, products: Pu
     with transaction() as session:
         run = queued.beat(session, Run, run_id)
         run.process_group = group
-        if run.state in queued.ENDED:  # swept while this worker was asleep: somebody has been told that it ended
+        if not queued.ours(run):  # swept while this worker was asleep: somebody has been told that it ended
             return False, True
         again = drain(session, run, folder, pace, products)
         return again, run.stop_requested
@@ -171,6 +181,8 @@ def _conclude(run_id: uuid.UUID, folder: Path, code: int | None, cause: Cause | 
                 pass
             with transaction() as session:
                 run = session.get_one(Run, run_id, with_for_update=True)
+                if not queued.ours(run):  # it was swept, and may be going on elsewhere
+                    return
                 if products.trouble is not None:
                     ending.fail(run, products.trouble)
                 ending.conclude(session, run, code, otherwise=ending.stopped(run) if cause else None)
@@ -189,7 +201,7 @@ def _drain_once(run_id: uuid.UUID, folder: Path, products: Publisher) -> bool:
     """Store what there is; whether there may be more."""
     with transaction() as session:
         run = queued.beat(session, Run, run_id)
-        again = drain(session, run, folder, None, products)
+        again = queued.ours(run) and drain(session, run, folder, None, products)
     if products.look():
         time.sleep(WAITING_SECONDS)
         return True
