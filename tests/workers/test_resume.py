@@ -73,10 +73,13 @@ def test_a_killed_run_goes_on_from_its_page(
     run = queue_run(**SHORT)
     process = worker()
     limit = time.monotonic() + 120
-    while (now := row(run)).done < 23:
-        assert time.monotonic() < limit, (now.state, now.done, now.reason)
-        time.sleep(0.02)
-    os.killpg(now.process_group or 0, signal.SIGKILL)
+    events = train.run_folder(run.id) / "events.jsonl"
+    while not (events.exists() and b'"type": "state"' in events.read_bytes()):
+        assert time.monotonic() < limit, row(run).reason
+        time.sleep(0.005)
+    group = row(run).process_group
+    assert group
+    os.killpg(group, signal.SIGKILL)
     assert process.wait(60) == 0
     ended = row(run)
     assert (ended.state, ended.failure) == (State.failed, "killed")
