@@ -91,7 +91,7 @@ def run_folder(folder: Path, listener: Listener | None = None, stop: Stop | None
                 if place is None or not report(place.rank, failure):
                     events.emit("error", **failure.event())
                 raise failure from error
-            if not summary.cancelled:
+            if first and not summary.cancelled:
                 shutil.rmtree(folder / FOLDER, ignore_errors=True)  # nothing is left to continue
             return summary
     except OSError as error:

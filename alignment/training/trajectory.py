@@ -143,7 +143,7 @@ def take(
     tokenizer = load_tokenizer(model)
     examples = list(_examples(data, tokenizer, settings.max_length, check))
     batches = list(islice(order(len(examples), settings.examples_per_step, settings.seed), settings.steps))
-    with Events(Path(os.devnull), say) as events:
+    with Events(Path(os.devnull), say, alone=False) as events:
         events.log(f"{len(examples)} pairs", pairs=len(examples))
         learner, _ = build(spec, tokenizer, settings.steps)
         wanted = sorted({index for batch in batches for index in batch})

@@ -55,7 +55,7 @@ def test_a_spec_becomes_a_checkpoint(spec: Path, tmp_path: Path) -> None:
     assert "rewards/accuracies" in done.output
     again = CliRunner().invoke(app, ["train", str(spec), "--out", str(out)])
     assert again.exit_code == 64
-    assert "not an empty folder" in " ".join(again.output.split())
+    assert "a run that has come to its end" in " ".join(again.output.split())
 
 
 def test_a_wrong_spec_is_told_with_its_exit_code(tmp_path: Path) -> None:

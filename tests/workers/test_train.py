@@ -62,3 +62,18 @@ def test_run_to_checkpoint(queue_run: QueueRun) -> None:
     assert sorted(steps) == [1, 2, 3, 4]
     assert {"log", "sample", "checkpoint", "done"} <= kinds
     assert set(rolled) == {4}
+
+
+@pytest.mark.slow
+def test_a_run_on_two_devices(queue_run: QueueRun) -> None:
+    """The worker trains it as any other: its checkpoints are stored, and the row says on how many devices."""
+    run = queue_run(devices=2)
+
+    train.work()
+
+    run = again(run)
+    assert (run.state, run.reason) == (State.succeeded, None)
+    assert (run.done, run.devices) == (4, 2)
+    with transaction() as session:
+        made = session.scalars(select(Checkpoint.step).where(Checkpoint.run_id == run.id)).all()
+    assert sorted(step for step in made if step) == [2, 4]

@@ -27,7 +27,7 @@ class Job(NamedTuple):
 
     id: uuid.UUID
     prompt: list[dict[str, Any]]
-    sampling: Sampling
+    samplings: dict[Side, Sampling]  # drawn apart: two checkpoints that are nearly alike do not say the same
     sides: dict[Side, Checkpoint]
 
 
@@ -40,7 +40,10 @@ def work() -> None:
                 return
             found = contestants.named(session, [match.checkpoint_a, match.checkpoint_b])
             sides: dict[Side, Checkpoint] = {"a": found[match.checkpoint_a], "b": found[match.checkpoint_b]}
-            job = Job(match.id, match.prompt, Sampling(**match.sampling, seed=match.seed), sides)
+            samplings: dict[Side, Sampling] = {
+                side: Sampling(**match.sampling, seed=2 * match.seed + number) for number, side in enumerate(sides)
+            }
+            job = Job(match.id, match.prompt, samplings, sides)
         _answer(job)
 
 
@@ -73,7 +76,7 @@ def _stream(job: Job) -> dict[Side, Response]:
     watch = Watch(lambda: _alive(job.id))
     watch()
     going: dict[Side, PyGenerator[str, None, Response]] = {
-        side: SHELF.get(checkpoint, watch).stream(job.prompt, job.sampling, stop=watch, cut=False)
+        side: SHELF.get(checkpoint, watch).stream(job.prompt, job.samplings[side], stop=watch, cut=False)
         for side, checkpoint in job.sides.items()
     }
     answers: dict[Side, Response] = {}
