@@ -6,7 +6,7 @@ Importing this package does not import torch.
 from typing import Annotated
 
 from alignment.objectives.batch import Batch, Role, Tokens, TokenValue
-from alignment.objectives.objective import Needs, Objective, Paper, State
+from alignment.objectives.objective import Needs, Objective, Paper, Range, Relative, State
 from alignment.parts import Choice, find_parts
 
 CATALOGUE = find_parts(__name__, Objective)
@@ -21,6 +21,8 @@ __all__ = [
     "Objective",
     "ObjectiveSpec",
     "Paper",
+    "Range",
+    "Relative",
     "Role",
     "State",
     "TokenValue",

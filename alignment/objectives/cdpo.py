@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -12,6 +13,8 @@ from alignment.objectives.objective import (
     Needs,
     Objective,
     Paper,
+    Range,
+    Relative,
     State,
     log_sigmoid,
 )
@@ -46,6 +49,18 @@ class CDPO(Objective):
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE
+    fixes: ClassVar[str] = (
+        "Labels that are wrong now and then: beyond the margin that fits the flip rate a pair pushes back, so no "
+        "pair is pushed without end."
+    )
+    costs: ClassVar[str] = (
+        "The flip rate has to be guessed and is the same for every pair; right labels are held back with wrong ones."
+    )
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "beta": Range(0.01, 0.5, "as for DPO"),
+        "eps": Range(0.0, 0.3, "the note draws 0.1 to 0.3"),
+    }
+    relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "Equals DPO at epsilon = 0.", at={"eps": 0.0}),)
 
     beta: float = Field(
         0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -12,6 +13,8 @@ from alignment.objectives.objective import (
     Needs,
     Objective,
     Paper,
+    Range,
+    Relative,
     State,
     log_sigmoid,
 )
@@ -45,6 +48,23 @@ class DPO(Objective):
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE
+    fixes: ClassVar[str] = (
+        "Learns from preferences without a reward model and without sampling: one supervised loss with the optimum "
+        "that reinforcement learning under a KL penalty would have."
+    )
+    costs: ClassVar[str] = (
+        "The push fades but never ends, so sure or wrong labels are overfitted; both log-probabilities may fall "
+        "while their difference grows; a second model is kept to measure against."
+    )
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "beta": Range(0.01, 0.5, "0.1 as a rule and 0.5 for summaries in the paper; later work on chat settles on 0.01")
+    }
+    relatives: ClassVar[tuple[Relative, ...]] = (
+        Relative("cdpo", "DPO is cDPO without label smoothing; cDPO's margin has a finite optimum."),
+        Relative("ipo_avg", "IPO replaces the logistic loss by the distance to a margin that is enough."),
+        Relative("simpo", "SimPO compares averages per token and needs no reference model."),
+    )
+    logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
     beta: float = Field(
         0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from alignment.objectives.objective import PAIRED_WITH_REFERENCE, Fidelity, Needs, Objective, Paper, State
+from alignment.objectives.objective import (
+    PAIRED_WITH_REFERENCE,
+    Fidelity,
+    Needs,
+    Objective,
+    Paper,
+    Range,
+    Relative,
+    State,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +47,20 @@ class IPO(Objective):
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE
+    fixes: ClassVar[str] = (
+        "Overfitting where labels are nearly deterministic: a pair that has reached its target is left alone, and one "
+        "beyond it is pulled back."
+    )
+    costs: ClassVar[str] = (
+        "Every pair gets the same target, however clear it is; the pull of a badly ranked pair grows without bound, "
+        "so outliers weigh much; tau is on a scale of its own."
+    )
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "tau": Range(0.01, 1.0, "0.1 in current trainers; on sums, as in the paper's toy study, 0.1 to 1")
+    }
+    relatives: ClassVar[tuple[Relative, ...]] = (
+        Relative("dpo", "The same preferences with a logistic loss, which asks for an ever larger margin."),
+    )
 
     tau: float = Field(
         0.1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from alignment.objectives.batch import Role, TokenValue
@@ -43,6 +45,27 @@ class Paper(NamedTuple):
     url: str = ""
 
 
+class Range(NamedTuple):
+    """What the paper (or its released code) used of one hyperparameter: from `low` to `high`, and where in `words`."""
+
+    low: float
+    high: float
+    words: str = ""
+
+
+class Relative(NamedTuple):
+    """How an objective relates to another of the catalogue, in a sentence about both.
+
+    With `at` the sentence is an equation: with these hyperparameters, and every other that both have at the same
+    value, the losses are equal on every batch of pairs; `theirs` are hyperparameters of the other one alone.
+    """
+
+    name: str
+    words: str
+    at: Mapping[str, Any] | None = None
+    theirs: Mapping[str, Any] = MappingProxyType({})
+
+
 class State(NamedTuple):
     """What an objective may read beside the batch: the optimizer steps already taken."""
 
@@ -50,7 +73,11 @@ class State(NamedTuple):
 
 
 class Objective(NamedPart):
-    """A loss over a batch of log-probabilities. Its fields are its hyperparameters."""
+    """A loss over a batch of log-probabilities. Its fields are its hyperparameters.
+
+    Its theory card is drawn from its schema and from what follows: `fixes` and `costs` are sentences, `ranges` is by
+    field, `logic` is its symbolic form (LaTeX) as Richardson et al. write it, arXiv 2412.17696, where they do.
+    """
 
     title: ClassVar[str]
     family: ClassVar[str]
@@ -58,6 +85,11 @@ class Objective(NamedPart):
     paper: ClassVar[Paper]
     fidelity: ClassVar[Fidelity]
     needs: ClassVar[Needs]
+    fixes: ClassVar[str] = ""
+    costs: ClassVar[str] = ""
+    ranges: ClassVar[Mapping[str, Range]] = MappingProxyType({})
+    relatives: ClassVar[tuple[Relative, ...]] = ()
+    logic: ClassVar[str] = ""
 
     def loss(self, batch: Batch, state: State) -> Tensor:
         """The loss of each example, (examples,); one number, the batch's mean, when `needs.coupled`."""
@@ -87,6 +119,14 @@ class Objective(NamedPart):
                 "tokens": sorted(needs.tokens),
                 "coupled": needs.coupled,
             },
+            "fixes": cls.fixes,
+            "costs": cls.costs,
+            "ranges": {field: published._asdict() for field, published in cls.ranges.items()},
+            "relatives": [
+                {"name": one.name, "words": one.words, "at": None if one.at is None else dict(one.at)}
+                for one in cls.relatives
+            ],
+            "logic": cls.logic,
             "schema": cls.model_json_schema(),
         }
 

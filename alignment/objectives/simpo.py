@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from alignment.objectives.objective import PAIRED, Fidelity, Needs, Objective, Paper, State, log_sigmoid
+from alignment.objectives.objective import (
+    PAIRED,
+    Fidelity,
+    Needs,
+    Objective,
+    Paper,
+    Range,
+    Relative,
+    State,
+    log_sigmoid,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +47,23 @@ class SimPO(Objective):
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = PAIRED
+    fixes: ClassVar[str] = (
+        "The mismatch between what is trained and how text is generated: it compares average log-probabilities, so "
+        "length earns nothing, and needs no reference model, which saves its memory and time."
+    )
+    costs: ClassVar[str] = (
+        "Nothing holds the model near where it started: too high a learning rate or beta ruins it; two values and the "
+        "learning rate have to be searched."
+    )
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "beta": Range(2.0, 10.0, "2 to 2.5, and 10 for instruction-tuned models"),
+        "gamma": Range(0.3, 5.0, "gamma / beta between 0 and 1, 0.5 to start with"),
+    }
+    relatives: ClassVar[tuple[Relative, ...]] = (
+        Relative(
+            "dpo", "Without margin, and where both responses have n tokens, DPO with a constant reference and beta / n."
+        ),
+    )
 
     beta: float = Field(2.0, gt=0, le=100, title="Beta", description="Scale of the reward per token.")
     gamma: float = Field(

@@ -21,6 +21,22 @@ class PaperOut(BaseModel):
     url: str
 
 
+class RangeOut(BaseModel):
+    """What the paper used of one hyperparameter."""
+
+    low: float
+    high: float
+    words: str
+
+
+class RelativeOut(BaseModel):
+    """Another objective of the catalogue; with `at` set to these hyperparameters the two losses are equal."""
+
+    name: str
+    words: str
+    at: dict[str, Any] | None
+
+
 class ObjectiveOut(BaseModel):
     """An objective for people and forms; `schema` is the JSON schema of its hyperparameters."""
 
@@ -34,6 +50,11 @@ class ObjectiveOut(BaseModel):
     paper: PaperOut
     fidelity: str
     needs: dict[str, Any]
+    fixes: str = Field(description="What it repairs; empty where nobody has written it.")
+    costs: str
+    ranges: dict[str, RangeOut] = Field(description="By hyperparameter.")
+    relatives: list[RelativeOut]
+    logic: str = Field(description="Symbolic form in LaTeX; empty where none is known.")
     json_schema: dict[str, Any] = Field(alias="schema")
 
 

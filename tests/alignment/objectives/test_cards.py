@@ -1,0 +1,59 @@
+"""The theory card of every objective: what the paper used lies within the bounds, and stated equalities hold."""
+
+import pytest
+import torch
+
+from alignment.objectives import CATALOGUE, Batch, Relative, Role, State
+
+NAMES = list(CATALOGUE)
+EQUATIONS = [(name, one) for name in NAMES for one in CATALOGUE[name].relatives if one.at is not None]
+
+
+def pairs(*, reference: bool) -> Batch:
+    """Four pairs of unequal lengths, on both sides of no preference."""
+    logps = torch.tensor([-40.0, -55, -31, -30, -80, -20, -12, -64], dtype=torch.float64)
+    measured = torch.tensor([-44.0, -51, -30, -30, -70, -26, -12.5, -40], dtype=torch.float64)
+    return Batch(
+        logps=logps,
+        lengths=torch.tensor([12.0, 31, 9, 9, 40, 7, 5, 33], dtype=torch.float64),
+        example=torch.tensor([0, 0, 1, 1, 2, 2, 3, 3]),
+        role=torch.tensor([int(Role.CHOSEN), int(Role.REJECTED)] * 4),
+        reference=measured if reference else None,
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_paper_used_can_be_chosen(name: str) -> None:
+    """Ranges are of hyperparameters that exist, in order, and both ends are accepted."""
+    objective = CATALOGUE[name]
+
+    for field, published in objective.ranges.items():
+        assert published.low <= published.high
+        for value in (published.low, published.high):
+            chosen = objective.model_validate({field: value})
+            assert getattr(chosen, field) == value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cards_are_sentences_about_objectives_that_exist(name: str) -> None:
+    """Relatives are others of the catalogue; what is written of an objective ends as a sentence does."""
+    objective = CATALOGUE[name]
+
+    assert {one.name for one in objective.relatives} <= set(CATALOGUE) - {name}
+    for words in (objective.fixes, objective.costs, *(one.words for one in objective.relatives)):
+        assert words == words.strip()
+        assert not words or words.endswith(".")
+    assert bool(objective.fixes) == bool(objective.costs)
+
+
+@pytest.mark.parametrize(("name", "relative"), EQUATIONS, ids=[f"{name}-{one.name}" for name, one in EQUATIONS])
+def test_a_stated_equality_holds(name: str, relative: Relative) -> None:
+    """“Equals X at …” is true: with those hyperparameters both losses are the same on every pair."""
+    assert relative.at is not None
+    ours = CATALOGUE[name].model_validate(dict(relative.at))
+    other = CATALOGUE[relative.name]
+    shared = {field: getattr(ours, field) for field in set(type(ours).model_fields) & set(other.model_fields)}
+    theirs = other.model_validate({**shared, **relative.theirs})
+
+    expected = theirs.loss(pairs(reference=theirs.needs.reference != "none"), State())
+    torch.testing.assert_close(ours.loss(pairs(reference=ours.needs.reference != "none"), State()), expected)
