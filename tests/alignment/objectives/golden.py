@@ -1,0 +1,62 @@
+"""The independently computed values of every objective: how one of their cases becomes a batch, by its scope."""
+
+import json
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from alignment.objectives import Batch
+from tests.alignment.objectives.cases import pair_batch
+
+FILE = Path(__file__).parents[3].parent / "shared" / "golden" / "objectives.json"
+
+
+class Reading(NamedTuple):
+    """One case: what the objective sees, what the gradient is taken of, and the gradient it should be, flat."""
+
+    batch: Batch
+    leaves: list[torch.Tensor]
+    slopes: list[float]
+
+
+@cache
+def _loaded() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(FILE.read_text())
+    return loaded
+
+
+def contents() -> dict[str, Any]:
+    """The golden file, or a skipped test on a machine that lacks it."""
+    if not FILE.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{FILE} is missing")
+        pytest.skip("the golden file is not on this machine")
+    return _loaded()
+
+
+def golden_id(name: str) -> str | None:
+    """The id under which the golden file has an objective, by itself or as the alias of another."""
+    ids: str | None = contents()["aliases"].get(name, name)
+    return ids if ids in contents()["objectives"] else None
+
+
+def pair(case: dict[str, Any], dtype: Any) -> Reading:
+    """A chosen and a rejected response by their sums, lengths and reference."""
+    given = case["inputs"]
+    batch = pair_batch(
+        given["logp_w"],
+        given["logp_l"],
+        reference=(given["ref_w"], given["ref_l"]),
+        lengths=(given["len_w"], given["len_l"]),
+        dtype=dtype,
+    )
+    return Reading(batch, [batch.logps], [case["grad"]["logp_w"], case["grad"]["logp_l"]])
+
+
+READERS: dict[str, Callable[[dict[str, Any], Any], Reading]] = {"pair": pair}
+"""By the scope of the golden file; one more entry lets the objectives of one more scope be compared."""

@@ -1,0 +1,72 @@
+"""What every objective of the catalogue keeps, unasked: finite at the extremes, right at the start, blind to order."""
+
+import itertools
+
+import pytest
+import torch
+
+from alignment.objectives import CATALOGUE, Batch, State
+from tests.alignment.objectives.cases import NAMES, PAIR_NAMES, batch_of, evaluated, layout, make
+
+EXTREMES = (0.0, 1e-6, -1e-6, 1e2, -1e2, 1e4, -1e4)
+FAR = (-30.0, -1e4, -2e4)
+"""Log-probabilities of the reference: the policy of a far one may be certain (0), and that of a near one is at most."""
+
+UNMOVED: dict[str, str] = {}
+"""Objectives of pairs that do not push both sides apart where the policy equals the reference, and why."""
+
+
+@pytest.mark.parametrize("start", FAR)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_objective_is_finite_at_the_extremes(name: str, start: float) -> None:
+    """Log-ratios up to 1e4, in single precision, give a finite loss and gradient, never NaN or infinity."""
+    objective = make(name)
+    ratios = [ratio for ratio in EXTREMES if start + ratio <= 0]
+    rows = list(itertools.product(ratios, repeat=len(layout(objective.needs))))
+
+    loss, gradient = evaluated(objective, batch_of(objective.needs, rows, start=start, dtype=torch.float32))
+
+    assert loss.isfinite().all()
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [name for name in PAIR_NAMES if name not in UNMOVED])
+def test_every_objective_pushes_chosen_up_and_rejected_down_at_the_start(name: str) -> None:
+    """Where the policy equals the reference, the gradient raises the chosen response and lowers the rejected one."""
+    objective = make(name)
+
+    _, gradient = evaluated(objective, batch_of(objective.needs, [(0.0, 0.0)]))
+
+    chosen, rejected = gradient.tolist()
+    assert chosen < 0 < rejected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_objective_treats_examples_independently_of_their_order(name: str) -> None:
+    """Losses come in the order of the examples, however the responses lie in the batch."""
+    objective = make(name)
+    width = len(layout(objective.needs))
+    ratios = [1.0, -2.0, 3.0, -3.0, 1.5, 0.5, -0.25, 2.5, -1.0][: 3 * width]
+    batch = batch_of(objective.needs, [ratios[at : at + width] for at in range(0, 3 * width, width)])
+    order = torch.arange(3 * width).view(3, width).flip(0).T.flatten()
+    shuffled = Batch(
+        logps=batch.logps[order],
+        lengths=batch.lengths[order],
+        example=batch.example[order],
+        role=batch.role[order],
+        reference=None if batch.reference is None else batch.reference[order],
+    )
+
+    loss = objective.loss(batch, State())
+    assert loss.shape == (() if objective.needs.coupled else (3,))
+    torch.testing.assert_close(objective.loss(shuffled, State()), loss)
+    torch.testing.assert_close(objective.rewards(shuffled), objective.rewards(batch)[order])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if CATALOGUE[name].needs.reference != "none"])
+def test_rewards_are_zero_where_policy_and_reference_agree(name: str) -> None:
+    """An untrained policy earns exactly no implicit reward."""
+    objective = make(name)
+    batch = batch_of(objective.needs, [[0.0] * len(layout(objective.needs))] * 2, dtype=torch.float32)
+
+    assert set(objective.rewards(batch).tolist()) == {0.0}
