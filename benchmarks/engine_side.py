@@ -123,10 +123,10 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
 
 def _encoded(rows: Sequence[Ids]) -> "list[Encoded]":
     from alignment.objectives.batch import Role
-    from alignment.training.data import Pair
+    from alignment.training.data import Example
     from alignment.training.encode import Encoded
 
-    pair = Pair("", "train", [], {}, {})
+    pair = Example("", "train", [], ({}, {}))
     roles = (Role.CHOSEN, Role.REJECTED) if len(rows[0]) == 3 else (Role.CANDIDATE,) * (len(rows[0]) - 1)
     return [Encoded(pair, row[0], tuple(row[1:]), roles) for row in rows]
 

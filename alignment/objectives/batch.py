@@ -22,6 +22,8 @@ class Role(IntEnum):
     CANDIDATE = 2
     DESIRABLE = 3
     UNDESIRABLE = 4
+    RETAIN = 5  # a single answer that a model is to keep while it forgets others
+    MISMATCHED = 6  # the answer of another example, which says how far the policy has moved
 
 
 class TokenValue(StrEnum):

@@ -1,17 +1,21 @@
-"""The examples of a run: pairs from snapshot folders or data files, each in its split."""
+"""The examples of a run, from snapshot folders or data files, each in its split."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from alignment.formats import FileRefused, RowError, snapshot
 from alignment.formats import read as read_file
+from alignment.formats.canonical import Split as AnySplit
+from alignment.formats.facts import training_facts
 from alignment.formats.preference import Policy, decide
 from alignment.formats.split import split_of
-from alignment.formats.writing import NOUNS
+from alignment.objectives import feeding
+from alignment.objectives.batch import Role
 from alignment.training.errors import BadData
 from alignment.training.spec import Source
 
@@ -20,30 +24,65 @@ Message = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A prompt with the better and the worse response, as messages; `source` is the place of its source in the spec."""
+class Example:
+    """A prompt and its responses, as messages, with what each is to the objective.
+
+    `facts` are those of the snapshot (`alignment.formats.facts`), in the order of `responses`; `source` is the place
+    of its source in the spec.
+    """
 
     id: str
     split: Split
     prompt: list[Message]
-    chosen: Message
-    rejected: Message
+    responses: tuple[Message, ...]
+    roles: tuple[Role, ...] = (Role.CHOSEN, Role.REJECTED)
+    facts: Mapping[str, Any] = field(default_factory=dict)
     source: int = 0
 
 
-def read(sources: Sequence[Source]) -> Iterator[Pair]:
-    """The training and validation pairs of every source, in order; test examples never leave this function.
+@dataclass(frozen=True)
+class Wanted:
+    """What an objective takes: responses in these roles; `apart` makes each side of a pair an example of its own."""
 
-    Raises BadData naming the file and the row.
+    title: str
+    roles: frozenset[Role]
+    apart: bool = False
+
+    def fed(self, kind: str) -> frozenset[Role]:
+        """The roles that data of a kind fill.  Raises BadData when there are none."""
+        refusal = feeding.refused(self.title, self.roles, kind, apart=self.apart)
+        if refusal is not None:
+            raise BadData(*refusal)
+        return feeding.fed(self.roles, kind, apart=self.apart)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of a snapshot or a file, whatever its split; of a pair the chosen response is the first."""
+
+    id: str
+    split: AnySplit
+    kind: str
+    prompt: Sequence[Mapping[str, Any]]
+    responses: Sequence[Mapping[str, Any]]
+    facts: Mapping[str, Any]
+
+
+def read(sources: Sequence[Source], wanted: Wanted, left_out: Counter[str] | None = None) -> Iterator[Example]:
+    """The training and validation examples of every source, in order; test examples never leave this function.
+
+    `left_out` counts examples in whose roles the objective has no use.  Raises BadData naming the file and the row.
     """
+    counts: Counter[str] = Counter() if left_out is None else left_out
     for index, source in enumerate(sources):
         field = f"snapshots.{index}.path"
         if not source.path.exists():
             raise BadData(f"{source.path} does not exist.", "Name a snapshot folder or a data file.", field)
-        pairs = _from_snapshot(source.path) if source.format is None else _from_file(source.path, source.format)
+        rows = _from_snapshot(source.path, wanted) if source.format is None else _from_file(source.path, source.format)
         try:
-            for pair in pairs:
-                yield replace(pair, source=index) if index else pair
+            for row in rows:
+                if row.split != "test":
+                    yield from _examples(row, row.split, wanted, index, counts)
         except FileRefused as refused:
             raise BadData(refused.reason, refused.remedy, field) from refused
         except BadData as error:
@@ -51,38 +90,72 @@ def read(sources: Sequence[Source]) -> Iterator[Pair]:
             raise
 
 
-def _from_snapshot(folder: Path) -> Iterator[Pair]:
+def _examples(row: _Row, split: Split, wanted: Wanted, source: int, left_out: Counter[str]) -> Iterator[Example]:
+    """What a row becomes: one example, or one for each side of a pair that is taken apart."""
+    taken = wanted.fed(row.kind)
+    prompt, responses = [dict(turn) for turn in row.prompt], [dict(answer) for answer in row.responses]
+    good = feeding.wanted(taken)
+    if row.kind == "paired" and wanted.apart:
+        parts = [(f"{row.id}/chosen", responses[:1], good), (f"{row.id}/rejected", responses[1:], Role.UNDESIRABLE)]
+    elif row.kind == "paired":
+        yield Example(row.id, split, prompt, tuple(responses), (Role.CHOSEN, Role.REJECTED), row.facts, source)
+        return
+    elif row.kind == "ranked":
+        roles = (Role.CANDIDATE,) * len(responses)
+        yield Example(row.id, split, prompt, tuple(responses), roles, row.facts, source)
+        return
+    else:
+        parts = [(row.id, responses, good if row.facts.get("desirable", True) else Role.UNDESIRABLE)]
+    facts = {} if row.kind == "paired" else row.facts
+    for id, some, role in parts:
+        if role is None or role not in taken:
+            left_out["role_left_out"] += 1
+        else:
+            yield Example(id, split, prompt, tuple(some), (role,), facts, source)
+
+
+RESPONSES = {"paired": (2, 2), "ranked": (2, 1_000), "unpaired": (1, 1), "demonstrations": (1, 1)}
+"""How many responses an example of a kind has, at least and at most."""
+
+
+def _from_snapshot(folder: Path, wanted: Wanted) -> Iterator[_Row]:
     if folder.is_file():
         raise BadData(f"{folder.name} is a file.", "Name its format beside its path, or name a snapshot folder.")
     kind = snapshot.manifest(folder).kind
-    if kind != "paired":
-        raise BadData(f"The snapshot holds {kind} data.", "A preference run needs a snapshot of pairs.")
+    wanted.fed(kind)
+    least, most = RESPONSES[kind]
     for number, example in enumerate(snapshot.read(folder), start=1):
-        if example.split == "test":
-            continue
-        if len(example.responses) != 2:
-            count = len(example.responses)
-            raise BadData(f"Example {number} has {count} responses.", "Each example needs chosen and rejected.")
-        chosen, rejected = (dict(response) for response in example.responses)
-        prompt = [dict(message) for message in example.prompt]
-        yield Pair(example.id, example.split, prompt, chosen, rejected)
+        count = len(example.responses)
+        if not least <= count <= most:
+            raise BadData(f"Example {number} of the {kind} snapshot has {count} responses.", "Make the snapshot again.")
+        _require_facts(kind, example.facts, f"Example {number}")
+        yield _Row(example.id, example.split, kind, example.prompt, example.responses, example.facts)
 
 
-def _from_file(path: Path, format: str) -> Iterator[Pair]:
-    """Labelled pairs of a data file; each prompt's split is fixed by its hash, as in an import."""
+def _from_file(path: Path, format: str) -> Iterator[_Row]:
+    """Decided items of a data file; each prompt's split is fixed by its hash, as in an import."""
     policy = Policy()
     for item in read_file(path, format):
         if isinstance(item, RowError):
             raise BadData(
                 f"{path.name}, line {item.line}, {item.field}: {item.reason}", "Correct the line, or remove it."
             )
-        if item.kind != "paired" or item.has_media:
-            held = NOUNS[item.kind] if item.kind != "paired" else "pictures, sound, video or files"
-            raise BadData(f"{path.name}, line {item.line} holds {held}.", "A preference run needs pairs of texts.")
+        where = f"{path.name}, line {item.line}"
+        if item.has_media:
+            raise BadData(f"{where} holds pictures, sound, video or files.", "Training needs texts.")
+        responses, facts = item.responses, training_facts(item.facts)
+        if item.kind == "paired":
+            decision = decide(item, policy)
+            if isinstance(decision, str):
+                continue
+            responses, facts = decision.responses, decision.facts
+        _require_facts(item.kind, facts, where)
         split = split_of("", item.prompt_hash)
-        decision = decide(item, policy)
-        if split == "test" or isinstance(decision, str):
-            continue
-        chosen, rejected = (dict(response) for response in decision.responses)
-        prompt = [dict(message) for message in item.prompt]
-        yield Pair(item.id or str(item.line), split, prompt, chosen, rejected)
+        yield _Row(item.id or str(item.line), split, item.kind, item.prompt, responses, facts)
+
+
+def _require_facts(kind: str, facts: Mapping[str, Any], where: str) -> None:
+    if kind == "unpaired" and "desirable" not in facts:
+        raise BadData(f"{where} does not say whether its answer is wanted.", "Give it the fact “desirable”.")
+    if kind == "ranked" and "ranks" not in facts and "scores" not in facts:
+        raise BadData(f"{where} has neither ranks nor scores.", "Give its answers one of them.")

@@ -1,16 +1,16 @@
-"""Pairs as token ids: the chat template applied once, prompt and response kept apart, long texts cut as stated."""
+"""Examples as token ids: the chat template applied once, prompt and response kept apart, long texts cut as stated."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from alignment import chat
 from alignment.objectives.batch import Role
-from alignment.training.data import Pair, Split
+from alignment.training.data import Example, Split
 from alignment.training.errors import BadData, template_held
 from alignment.training.spec import Length
 from alignment.turns import holds
@@ -25,10 +25,10 @@ AT_ONCE = 512
 class Encoded:
     """An example ready to compute: the prompt and its responses as token ids, their ends included."""
 
-    pair: Pair
+    example: Example
     prompt: list[int]
     responses: tuple[list[int], ...]
-    roles: tuple[Role, ...] = (Role.CHOSEN, Role.REJECTED)
+    roles: tuple[Role, ...] = (Role.CHOSEN, Role.REJECTED)  # of the example, then those that were formed
 
     @property
     def longest(self) -> int:
@@ -56,12 +56,12 @@ class Examples:
 
     def sizes(self, sources: int) -> list[int]:
         """Training examples of each of so many sources, in whose order they lie."""
-        counts = Counter(example.pair.source for example in self.train)
+        counts = Counter(encoded.example.source for encoded in self.train)
         return [counts[source] for source in range(sources)]
 
     @property
     def dropped(self) -> int:
-        """Pairs that are in no split because nothing can be learned from them."""
+        """Examples that are in no split because nothing can be learned from them."""
         return self.counts["same_dropped"] + self.counts["empty_dropped"]
 
     def of(self, split: Split) -> list[Encoded]:
@@ -70,79 +70,93 @@ class Examples:
 
 
 class Encoder:
-    """Turns pairs into token ids for one tokenizer, one context length, and one rule for cutting."""
+    """Turns examples into token ids for one tokenizer, one context length, and one rule for cutting.
+
+    With `mismatched`, each example has the answer of another one as well.
+    """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, ending: chat.Ending, length: Length, context: int | None
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        ending: chat.Ending,
+        length: Length,
+        context: int | None,
+        *,
+        mismatched: bool = False,
     ) -> None:
         self._tokenizer = tokenizer
         self._ending = ending
         self._length = length
         self._context = context
+        self._mismatched = mismatched
         first = tokenizer("x")["input_ids"][:1]
         self._bos = first[0] if first == [tokenizer.bos_token_id] else None
 
-    def encode(self, pairs: Iterable[Pair], check: Callable[[], None]) -> Examples:
-        """Every pair that is left once both sides are cut.
+    def encode(self, given: Iterable[Example], check: Callable[[], None]) -> Examples:
+        """Every example that is left once its responses are cut.
 
-        A pair with a side that says nothing, or whose sides are then equal, is counted and dropped. Raises BadData
-        naming the first example that cannot be trained on, TemplateHeld.
+        One with a response that says nothing, or whose responses are then all equal, is counted and dropped. Raises
+        BadData naming the first example that cannot be trained on, TemplateHeld.
         """
         examples = Examples()
-        source = iter(pairs)
+        source = iter(given)
         while some := list(islice(source, AT_ONCE)):
             check()
             for encoded in self._some(some, examples.counts):
-                if encoded.responses[0] == encoded.responses[1]:
+                first, *others = encoded.responses
+                if others and all(answer == first for answer in others):
                     examples.counts["same_dropped"] += 1
                 else:
-                    examples.of(encoded.pair.split).append(encoded)
+                    examples.of(encoded.example.split).append(encoded)
+        if self._mismatched:
+            examples.train = list(mismatched(examples.train, self._context))
+            examples.validation = list(mismatched(examples.validation, self._context))
         return examples
 
-    def _some(self, pairs: list[Pair], counts: Counter[str]) -> Iterable[Encoded]:
-        turns = self._render(pairs)
+    def _some(self, examples: list[Example], counts: Counter[str]) -> Iterable[Encoded]:
+        turns = self._render(examples)
         prompts = chat.encode(self._tokenizer, [turn.prompt for turn in turns])
         sides = [(turn.prompt, self._ending.text(text)) for turn in turns for text in turn.responses]
-        ids = chat.encode_responses(self._tokenizer, sides)
-        for pair, turn, prompt, *whole in zip(pairs, turns, prompts, ids[::2], ids[1::2], strict=True):
+        ids = iter(chat.encode_responses(self._tokenizer, sides))
+        for example, turn, prompt in zip(examples, turns, prompts, strict=True):
+            whole = list(islice(ids, len(example.responses)))
             if not prompt:
-                raise BadData(f"Example {pair.id}: the prompt is empty once rendered.", "Remove the example.")
+                raise BadData(f"Example {example.id}: the prompt is empty once rendered.", "Remove the example.")
             responses = [self._ending.ids(answer) for answer in whole]
             counts["without_bos"] += self._bos not in (None, prompt[0])
-            self._notice(pair, turn, whole, responses, counts)
-            encoded = self._cut(pair, prompt, responses, counts)
-            counts["pairs"] += 1
+            self._notice(example, turn, whole, responses, counts)
+            encoded = self._cut(example, prompt, responses, counts)
+            counts["examples"] += 1
+            counts["responses"] += len(responses)
             if any(set(answer) <= self._ending.tokens for answer in encoded.responses):
                 counts["empty_dropped"] += 1
             else:
                 yield encoded
 
-    def _render(self, pairs: list[Pair]) -> list[chat.Turn]:
+    def _render(self, examples: list[Example]) -> list[chat.Turn]:
         try:
-            return chat.render(
-                self._tokenizer, [chat.Dialogue(one.prompt, (one.chosen, one.rejected)) for one in pairs]
-            )
+            return chat.render(self._tokenizer, [chat.Dialogue(one.prompt, one.responses) for one in examples])
         except chat.TemplateStopped as error:
-            raise template_held(f"Example {pairs[error.index].id}: {error.reason}.") from error
+            raise template_held(f"Example {examples[error.index].id}: {error.reason}.") from error
         except chat.Unrenderable as error:
             raise BadData(
-                f"Example {pairs[error.index].id}: {error.reason}.",
+                f"Example {examples[error.index].id}: {error.reason}.",
                 "Remove or change the example, or give the checkpoint another chat template.",
             ) from error
 
     def _notice(
-        self, pair: Pair, turn: chat.Turn, whole: list[list[int]], ended: list[list[int]], counts: Counter[str]
+        self, example: Example, turn: chat.Turn, whole: list[list[int]], ended: list[list[int]], counts: Counter[str]
     ) -> None:
         """Count what the template leaves out without a word, and responses that go on after an end of their own."""
-        first = pair.prompt[0]
+        first = example.prompt[0]
         if first["role"] == "system" and not holds(turn.prompt, chat.text_of(first["content"])):
             counts["systems_left_out"] += 1
-        for answer, text in zip((pair.chosen, pair.rejected), turn.responses, strict=True):
+        for answer, text in zip(example.responses, turn.responses, strict=True):
             counts["reasonings_left_out"] += not holds(text, answer.get("reasoning") or "")
         for before, after in zip(whole, ended, strict=True):
             counts["ended_early"] += len(before) - len(after) > self._ending.trailing
 
-    def _cut(self, pair: Pair, prompt: list[int], responses: list[list[int]], counts: Counter[str]) -> Encoded:
+    def _cut(self, example: Example, prompt: list[int], responses: list[list[int]], counts: Counter[str]) -> Encoded:
         """Responses lose their end, then the prompt the side that the spec names, until both fit the context.
 
         In a short context the prompt keeps up to half of it before the responses are cut for its sake.
@@ -156,11 +170,33 @@ class Encoder:
             kept = min(len(prompt), most_prompt, self._context // 2)
             most_response = min(most_response, self._context - kept)
         counts["responses_cut"] += sum(len(answer) > most_response for answer in responses)
-        chosen, rejected = (answer[:most_response] for answer in responses)
+        kept_responses = tuple(answer[:most_response] for answer in responses)
         if self._context is not None:
-            most_prompt = min(most_prompt, self._context - max(len(chosen), len(rejected)))
+            most_prompt = min(most_prompt, self._context - max(map(len, kept_responses)))
         if len(prompt) > most_prompt:
             counts["prompts_cut"] += 1
             left = length.cut_prompt == "left"
             prompt = chat.shortened(self._tokenizer, prompt, most_prompt) if left else prompt[:most_prompt]
-        return Encoded(pair, prompt, (chosen, rejected))
+        return Encoded(example, prompt, kept_responses, example.roles)
+
+
+def mismatched(examples: Sequence[Encoded], context: int | None) -> Iterator[Encoded]:
+    """Each example with the answer of the next one that has another prompt, the first following the last.
+
+    The partner stays the same in every epoch and run, so that what the reference thinks of it is computed once. An
+    example has none where all have one prompt.
+    """
+    following: list[int | None] = [None] * len(examples)
+    partner: int | None = None
+    for place in [*range(len(examples) - 1, -1, -1)] * 2:
+        after = (place + 1) % len(examples)
+        if examples[after].prompt != examples[place].prompt:
+            partner = after
+        following[place] = partner
+    for example, place in zip(examples, following, strict=True):
+        if place is None:
+            yield example
+            continue
+        room = None if context is None else context - len(example.prompt)
+        answer = examples[place].responses[0][:room]
+        yield replace(example, responses=(*example.responses, answer), roles=(*example.roles, Role.MISMATCHED))

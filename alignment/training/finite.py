@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from alignment.training.errors import NonFiniteLoss
-from alignment.training.measures import METRICS
+from alignment.training.measures import COLUMNS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from alignment.training.encode import Encoded
 
 FEW, MOST = 8, 1000  # examples that are named: in a sentence, and in the event
-LOSS = [METRICS.index("loss")]
-LOGPS = [METRICS.index("logps/chosen"), METRICS.index("logps/rejected")]
+LOSS, LOGPS = COLUMNS.index("loss"), COLUMNS.index("logps")
 
 
 def require_finite(step: int, rows: Tensor, loss: float, grad_norm: float, examples: Sequence[Encoded]) -> None:
@@ -27,7 +26,7 @@ def require_finite(step: int, rows: Tensor, loss: float, grad_norm: float, examp
     if math.isfinite(loss) and math.isfinite(grad_norm):
         return
     broken = _broken(rows, LOGPS) or _broken(rows, LOSS)
-    ids = [examples[index].pair.id for index in broken or range(len(examples))][:MOST]
+    ids = [examples[index].example.id for index in broken or range(len(examples))][:MOST]
     what = "loss" if not math.isfinite(loss) else "gradient"
     whose = f"At fault are {len(broken)} of its" if broken else "No example's own loss is at fault; the step took these"
     raise NonFiniteLoss(
@@ -39,6 +38,6 @@ def require_finite(step: int, rows: Tensor, loss: float, grad_norm: float, examp
     )
 
 
-def _broken(rows: Tensor, columns: list[int]) -> list[int]:
-    found: list[int] = (~rows[:, columns].isfinite()).any(dim=1).nonzero().flatten().tolist()
+def _broken(rows: Tensor, column: int) -> list[int]:
+    found: list[int] = (~rows[:, column].isfinite()).nonzero().flatten().tolist()
     return found

@@ -240,18 +240,18 @@ class _Loop:
         most = min(spec.length.max_response_tokens, SAMPLE_TOKENS)
         sampling = Sampling(temperature=0, max_new_tokens=most, seed=spec.seed)
         model, ranks = self._prepared.model, self._ranks
-        prompts = [example.pair.prompt for example in shown]
+        prompts = [encoded.example.prompt for encoded in shown]
         with dropout_off(model), ranks.gathered(self._prepared.learner.scoring.scorer):
             generator = Generator.of(model, self._prepared.tokenizer)
             responses = generator.generate(prompts, sampling, stop=lambda: ranks.any(self._stop.asked))
         self._check()
-        for example, response in zip(shown, responses, strict=True):
+        for encoded, response in zip(shown, responses, strict=True):
             self._events.emit(
                 "sample",
                 step=step,
                 split=split,
-                example=example.pair.id,
-                prompt=example.pair.prompt,
+                example=encoded.example.id,
+                prompt=encoded.example.prompt,
                 response=response.text,
                 finish=response.finish,
                 tokens=response.tokens,

@@ -5,16 +5,19 @@ What is cheap to refuse is refused first: the spec, the folders and the data bef
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from alignment.objectives import feeding
+from alignment.objectives.batch import Role
 from alignment.rendering import RENDERER
 from alignment.training import folder as folders
 from alignment.training import mixture
 from alignment.training.batches import auto_tokens
-from alignment.training.data import read
+from alignment.training.data import Wanted, read
 from alignment.training.encode import Encoder, Examples
 from alignment.training.errors import BadData, BadSpec, TooFewExamples
 from alignment.training.events import Events
@@ -54,7 +57,7 @@ def require_supported(spec: Spec) -> None:
     """Raise BadSpec when the objective needs something that this loop does not supply."""
     needs = spec.objective.needs
     beyond = [
-        *(role.name.lower() for role in needs.roles if role.name not in ("CHOSEN", "REJECTED")),
+        *(role.name.lower() for role in needs.roles - feeding.NAMES.keys()),
         *(f"reference {needs.reference}" for _ in range(needs.reference not in ("none", "sequence"))),
         *needs.facts,
         *needs.third,
@@ -70,6 +73,12 @@ def require_supported(spec: Spec) -> None:
             "The masters of pure_bf16 weights are not sharded over devices.",
             "Choose bf16: fsdp shards its fp32 weights.",
             "precision",
+        )
+    if Role.MISMATCHED in needs.roles and spec.batch.examples_per_step < 2:
+        raise BadSpec(
+            f"{spec.objective.title} estimates from the whole batch how far the policy has moved.",
+            "Take at least 2.",
+            "batch.examples_per_step",
         )
     if needs.coupled:
         _require_no_dropout(spec, "This objective")
@@ -182,13 +191,13 @@ def _look_at_mixture(spec: Spec, examples: Examples, events: Events) -> None:
     for place, size in enumerate(sizes):
         if not size:
             raise BadData(
-                f"{spec.snapshots[place].path.name} holds no training pairs, so it cannot have a share of the draws.",
+                f"{spec.snapshots[place].path.name} has no training examples, so it cannot have a share of the draws.",
                 "Leave it out, or name one that holds some.",
                 f"snapshots.{place}.path",
             )
     shares = [round(share, 4) for share in mixture.shares(weights)]
-    told = ", ".join(f"{share:.1%} from {size} pairs" for share, size in zip(shares, sizes, strict=True))
-    events.log(f"the mixture draws {told}", shares=shares, pairs=sizes)
+    told = ", ".join(f"{share:.1%} from {size} examples" for share, size in zip(shares, sizes, strict=True))
+    events.log(f"the mixture draws {told}", shares=shares, examples=sizes)
 
 
 def load_examples(
@@ -199,11 +208,15 @@ def load_examples(
     from alignment.training.model import load_generation_config
 
     ending = chat.ending(tokenizer, load_generation_config(spec.checkpoint))
-    encoder = Encoder(tokenizer, ending, spec.length, context)
-    examples = encoder.encode(read(spec.snapshots), stop.check)
+    roles, left_out = spec.objective.needs.roles, Counter[str]()
+    encoder = Encoder(tokenizer, ending, spec.length, context, mismatched=Role.MISMATCHED in roles)
+    wanted = Wanted(spec.objective.title, roles)
+    examples = encoder.encode(read(spec.snapshots, wanted, left_out), stop.check)
+    examples.counts.update(left_out)
+    _require_roles(spec, examples)
     _look_at_mixture(spec, examples, events)
     events.log(
-        f"{len(examples.train)} training and {len(examples.validation)} validation pairs",
+        f"{len(examples.train)} training and {len(examples.validation)} validation examples",
         train=len(examples.train),
         validation=len(examples.validation),
     )
@@ -211,12 +224,21 @@ def load_examples(
         events.log(remark.message, remark.level, **remark.numbers)
     if len(examples.train) < spec.batch.examples_per_step:
         raise TooFewExamples(
-            f"There are {len(examples.train)} training pairs, and one step takes {spec.batch.examples_per_step} "
-            f"({len(examples.validation)} pairs are held out for validation, {examples.dropped} were dropped).",
-            "Label more pairs, or lower batch.examples_per_step.",
+            f"There are {len(examples.train)} training examples, and one step takes {spec.batch.examples_per_step} "
+            f"({len(examples.validation)} are held out for validation, {examples.dropped} were dropped).",
+            "Add more, or lower batch.examples_per_step.",
             "batch.examples_per_step",
         )
     return examples
+
+
+def _require_roles(spec: Spec, examples: Examples) -> None:
+    """Raise BadData when the training examples lack a role that the objective learns from."""
+    objective = spec.objective
+    found = {role for encoded in examples.train for role in encoded.roles}
+    refusal = feeding.lacking(objective.title, objective.needs.roles, found) if examples.train else None
+    if refusal is not None:
+        raise BadData(*refusal, "snapshots")
 
 
 def build(

@@ -9,8 +9,9 @@ from alignment.training.encode import Examples
 from alignment.training.spec import Length
 
 DROPPED = {
-    "same_dropped": "pairs were dropped: chosen and rejected are the same",
-    "empty_dropped": "pairs were dropped: a response says nothing once it is rendered and cut",
+    "same_dropped": "examples were dropped: their responses are the same",
+    "role_left_out": "examples were left out: the objective has no use for such answers",
+    "empty_dropped": "examples were dropped: a response says nothing once it is rendered and cut",
 }
 LOST = {
     "systems_left_out": "prompts have a system message, which the chat template leaves out",
@@ -32,8 +33,8 @@ def remarks(examples: Examples, length: Length) -> Iterator[Remark]:
     counts = examples.counts
     if counts["prompts_cut"] or counts["responses_cut"]:
         yield Remark(
-            f"{counts['prompts_cut']} of {counts['pairs']} prompts were cut on the {length.cut_prompt}, "
-            f"{counts['responses_cut']} of {2 * counts['pairs']} responses on the right, which so have no end",
+            f"{counts['prompts_cut']} of {counts['examples']} prompts were cut on the {length.cut_prompt}, "
+            f"{counts['responses_cut']} of {counts['responses']} responses on the right, which so have no end",
             {**{name: counts[name] for name in ("prompts_cut", "responses_cut")}, "side": length.cut_prompt},
         )
     for name, sentence in {**DROPPED, **LOST}.items():

@@ -22,7 +22,7 @@ from alignment import chat
 from alignment.objectives import ObjectiveSpec, State
 from alignment.objectives.dpo import DPO
 from alignment.parts import Part
-from alignment.training.data import Pair
+from alignment.training.data import Example
 from alignment.training.encode import Encoded
 from alignment.training.errors import BadData, BadSpec, TooFewExamples, bad_spec
 from alignment.training.events import Events
@@ -211,9 +211,9 @@ def _examples(
         raise TooFewExamples(f"{data.name} holds no pair that fits {most} tokens.", "Name other data.")
 
 
-def _encoded(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, most: int) -> Iterable[Encoded]:
+def _encoded(pairs: Sequence[Example], tokenizer: PreTrainedTokenizerBase, most: int) -> Iterable[Encoded]:
     try:
-        turns = chat.render(tokenizer, [chat.Dialogue(one.prompt, (one.chosen, one.rejected)) for one in pairs])
+        turns = chat.render(tokenizer, [chat.Dialogue(one.prompt, one.responses) for one in pairs])
     except chat.Unrenderable as error:
         raise BadData(f"{pairs[error.index].id}: {error.reason}.", "Remove it, or name another model.") from error
     texts = [text for turn in turns for text in (turn.prompt, *(turn.prompt + answer for answer in turn.responses))]
@@ -223,7 +223,7 @@ def _encoded(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, most: in
             yield Encoded(pair, prompt, tuple(whole[len(prompt) : most] for whole in (chosen, rejected)))
 
 
-def _pairs(data: Path) -> Iterator[Pair]:
+def _pairs(data: Path) -> Iterator[Example]:
     """Lines of `chosen` and `rejected` messages, with `prompt` or with what both begin with as the prompt."""
     try:
         with data.open(encoding="utf-8") as file:
@@ -234,7 +234,7 @@ def _pairs(data: Path) -> Iterator[Pair]:
         raise BadData(f"{data.name} cannot be read as UTF-8 text.", "Name a file of JSON lines.") from None
 
 
-def _pair(where: str, line: str) -> Pair:
+def _pair(where: str, line: str) -> Example:
     refused = BadData(f"{where} holds no pair of dialogues with one answer each.", "Correct it, or remove it.")
     try:
         row = json.loads(line)
@@ -249,7 +249,7 @@ def _pair(where: str, line: str) -> Pair:
     messages = [*prompt, *chosen, *rejected]
     if not (prompt and len(chosen) == len(rejected) == 1) or not all(_is_message(one) for one in messages):
         raise refused
-    return Pair(where, "train", prompt, chosen[0], rejected[0])
+    return Example(where, "train", prompt, (chosen[0], rejected[0]))
 
 
 def _is_message(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from alignment import chat
-from alignment.training.data import Pair
+from alignment.training.data import Example
 from alignment.training.encode import Encoded, Encoder, Examples
 from alignment.training.spec import Length
 from tests.alignment.chat_tokenizers import trained
@@ -57,7 +57,7 @@ def encode(
 ) -> Examples:
     ids = [tokenizer.convert_tokens_to_ids(token) for token in stops]
     ending = chat.ending(tokenizer, SimpleNamespace(eos_token_id=ids))
-    pair = Pair("p", "train", prompt, chosen, rejected)
+    pair = Example("p", "train", prompt, (chosen, rejected))
     return Encoder(tokenizer, ending, Length(**length), None).encode([pair], lambda: None)
 
 

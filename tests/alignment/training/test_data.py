@@ -11,7 +11,8 @@ import pytest
 
 from alignment import chat
 from alignment.formats import snapshot
-from alignment.training.data import Pair, read
+from alignment.objectives import feeding
+from alignment.training.data import Example, Wanted, read
 from alignment.training.encode import Encoder, Examples
 from alignment.training.errors import BadData, CheckpointRefused, TemplateHeld
 from alignment.training.events import began
@@ -21,22 +22,23 @@ from alignment.training.spec import Length, Source
 from tests.alignment.training.conftest import MakeSnapshot, examples
 
 Encode = Callable[..., Examples]
+PAIRS = Wanted("DPO", feeding.PAIR)
 
 
 def nothing() -> None:
     pass
 
 
-def pair(prompt: str, chosen: str, rejected: str) -> Pair:
+def pair(prompt: str, chosen: str, rejected: str) -> Example:
     better, worse = ({"role": "assistant", "content": text} for text in (chosen, rejected))
-    return Pair("p", "train", [{"role": "user", "content": prompt}], better, worse)
+    return Example("p", "train", [{"role": "user", "content": prompt}], (better, worse))
 
 
 @pytest.fixture
 def encode(base: Path) -> Encode:
     tokenizer = load_tokenizer(base)
 
-    def run(*pairs: Pair, context: int | None = None, **length: Any) -> Examples:
+    def run(*pairs: Example, context: int | None = None, **length: Any) -> Examples:
         return Encoder(tokenizer, chat.ending(tokenizer), Length(**length), context).encode(pairs, nothing)
 
     return run
@@ -49,11 +51,11 @@ def test_a_snapshot_gives_its_training_and_validation_examples_and_never_its_tes
     rows = examples(6, 2)
     rows[-1].split = "test"
 
-    pairs = list(read([Source(path=make_snapshot(rows))]))
+    pairs = list(read([Source(path=make_snapshot(rows))], PAIRS))
 
     assert sorted(pair.split for pair in pairs) == ["train"] * 5 + ["validation"] * 2
     assert rows[-1].id not in {pair.id for pair in pairs}
-    assert all(pair.chosen["content"].startswith("thank you") for pair in pairs)
+    assert all(pair.responses[0]["content"].startswith("thank you") for pair in pairs)
 
 
 def test_a_data_file_is_read_by_its_format(tmp_path: Path) -> None:
@@ -61,10 +63,10 @@ def test_a_data_file_is_read_by_its_format(tmp_path: Path) -> None:
     rows = [{"prompt": f"ask {index}", "chosen": "yes", "rejected": "no"} for index in range(200)]
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
-    pairs = list(read([Source(path=tmp_path / "pairs.jsonl", format="trl")]))
+    pairs = list(read([Source(path=tmp_path / "pairs.jsonl", format="trl")], PAIRS))
 
     assert 150 < sum(pair.split == "train" for pair in pairs) < len(pairs) < 200
-    assert pairs[0].chosen["content"].strip() == "yes"
+    assert pairs[0].responses[0]["content"].strip() == "yes"
 
 
 @pytest.mark.parametrize("name", ["missing", "file", "empty-folder"])
@@ -74,7 +76,7 @@ def test_a_source_that_is_no_snapshot_is_refused_at_its_field(tmp_path: Path, na
     (tmp_path / "empty-folder").mkdir()
 
     with pytest.raises(BadData) as refused:
-        list(read([Source(path=tmp_path / name)]))
+        list(read([Source(path=tmp_path / name)], PAIRS))
 
     assert refused.value.field == "snapshots.0.path"
     assert refused.value.exit_code == 65
@@ -85,7 +87,7 @@ def test_a_bad_line_of_a_data_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "pairs.jsonl").write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n{"prompt": "a", "cho')
 
     with pytest.raises(BadData, match=r"pairs\.jsonl, line 2"):
-        list(read([Source(path=tmp_path / "pairs.jsonl", format="trl")]))
+        list(read([Source(path=tmp_path / "pairs.jsonl", format="trl")], PAIRS))
 
 
 def test_a_snapshot_of_another_kind_is_refused(tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_a_snapshot_of_another_kind_is_refused(tmp_path: Path) -> None:
     made = snapshot.write(tmp_path, rows, kind="prompts", policy={}, dataset={})
 
     with pytest.raises(BadData, match="prompts"):
-        list(read([Source(path=tmp_path / made.hash)]))
+        list(read([Source(path=tmp_path / made.hash)], PAIRS))
 
 
 def test_both_responses_follow_the_same_prompt_and_end_with_one_end_token(encode: Encode, base: Path) -> None:
@@ -163,7 +165,7 @@ def test_a_template_that_hides_what_was_answered_is_refused_by_the_example(base:
 def test_a_message_that_is_not_text_is_refused(base: Path) -> None:
     """Images are refused by name, not dropped."""
     encoder = Encoder(load_tokenizer(base), chat.Ending(frozenset({1}), 1), Length(), None)
-    image = Pair("p", "train", [{"role": "user", "content": [{"type": "image", "blob": "0"}]}], {}, {})
+    image = Example("p", "train", [{"role": "user", "content": [{"type": "image", "blob": "0"}]}], ({}, {}))
 
     with pytest.raises(BadData, match="only text"):
         encoder.encode([image], nothing)

@@ -74,7 +74,7 @@ def test_a_run_mixes_two_snapshots(make_spec: MakeSpec, make_snapshot: MakeSnaps
 
     events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
     mixed = next(event for event in events if "shares" in event)
-    assert (mixed["shares"], mixed["pairs"]) == ([0.25, 0.75], [12, 6])
+    assert (mixed["shares"], mixed["examples"]) == ([0.25, 0.75], [12, 6])
     assert max(event.get("step", 0) for event in events) == 18 // 4
 
 

@@ -387,7 +387,7 @@ def test_examples_that_break_the_loss_are_named(
 
     def third(self: Learner, some: Any, *rest: Any) -> Any:
         if rest[1].step == 2:
-            bad["id"], bad["ids"] = some[1].pair.id, some[1].responses[0]
+            bad["id"], bad["ids"] = some[1].example.id, some[1].responses[0]
             broken[0] = True
         return update(self, some, *rest)
 

@@ -12,7 +12,7 @@ from alignment.objectives import Batch, Objective
 from alignment.objectives.batch import Role
 from alignment.objectives.dpo import DPO
 from alignment.training import measures, routing, structure
-from alignment.training.data import Pair
+from alignment.training.data import Example
 from alignment.training.encode import Encoded
 from alignment.training.ranks import Ranks
 from alignment.training.rows import arrange
@@ -35,7 +35,7 @@ BUDGETS = (16, 120, 100_000)
 def pairs() -> list[Encoded]:
     """Pairs of very different lengths: padding, and prompts that are shared, would show if they were miscounted."""
     rng = random.Random(3)
-    pair = Pair("0", "train", [], {}, {})
+    pair = Example("0", "train", [], ({}, {}))
 
     def ids(longest: int) -> list[int]:
         return [rng.randrange(3, VOCABULARY) for _ in range(rng.randint(1, longest))]

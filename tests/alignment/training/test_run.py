@@ -186,7 +186,7 @@ def test_too_few_examples_are_refused_with_both_numbers(make_spec: MakeSpec, tmp
     last = events_of(tmp_path / "out")[-1]
     assert (last["type"], last["code"], last["exit_code"]) == ("error", "too_few_examples", 65)
     assert last["field"] == "batch.examples_per_step"
-    assert "12 training pairs" in refused.value.detail
+    assert "12 training examples" in refused.value.detail
     assert "64" in refused.value.detail
 
 

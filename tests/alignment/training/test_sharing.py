@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from alignment.objectives.batch import Role
 from alignment.objectives.dpo import DPO
 from alignment.training import attention, layout, structure
-from alignment.training.data import Pair
+from alignment.training.data import Example
 from alignment.training.encode import Encoded
 from alignment.training.events import Events
 from alignment.training.model import add_adapters
@@ -120,7 +120,7 @@ def build(kind: str, parts: dict[str, Any]) -> PreTrainedModel:
 def examples(responses: tuple[int, ...] = (2, 2, 1, 3, 2), longest: int = 30) -> list[Encoded]:
     """Examples of many lengths, past every window; two of them have the shortest texts there are."""
     rng = random.Random(5)
-    pair = Pair("0", "train", [], {}, {})
+    pair = Example("0", "train", [], ({}, {}))
 
     def ids(count: int) -> list[int]:
         return [rng.randrange(3, VOCABULARY) for _ in range(count)]

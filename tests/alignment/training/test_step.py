@@ -15,7 +15,7 @@ from alignment.objectives import Batch, Needs, Objective, State, TokenValue
 from alignment.objectives.objective import PAIR
 from alignment.training import Spec, measures
 from alignment.training.batches import order, packs
-from alignment.training.data import Pair
+from alignment.training.data import Example
 from alignment.training.encode import Encoded
 from alignment.training.errors import NonFiniteLoss
 from alignment.training.model import load_tokenizer
@@ -37,7 +37,7 @@ def encoded(count: int, seed: int = 0) -> list[Encoded]:
         return [rng.randint(10, 250) for _ in range(rng.randint(low, high))]
 
     return [
-        Encoded(Pair(str(index), "train", [], message, message), ids(1, 12), (ids(1, 30), ids(1, 30)))
+        Encoded(Example(str(index), "train", [], (message, message)), ids(1, 12), (ids(1, 30), ids(1, 30)))
         for index in range(count)
     ]
 

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from alignment.training import throughput
-from alignment.training.data import Pair
+from alignment.training.data import Example
 from alignment.training.encode import Encoded
 from tests.alignment.training.test_sharing import EXPERTS, VOCABULARY, build
 
@@ -50,7 +50,7 @@ def test_frozen_weights_have_no_gradient_of_their_own() -> None:
 
 def test_sharing_a_prompt_saves_what_it_costs() -> None:
     """A prompt of 4 and responses of 2 and 3: once, or with each of them."""
-    one = Encoded(Pair("0", "train", [], {}, {}), [5] * 4, ([6] * 2, [7] * 3), ())
+    one = Encoded(Example("0", "train", [], ({}, {})), [5] * 4, ([6] * 2, [7] * 3), ())
     work = throughput.Work(token=1, position=100, pair=10_000)
 
     assert work.of([one], shared=True) == 9 + 500 + 10_000 * (10 + 3 + 8 + 6 + 12)

@@ -20,7 +20,7 @@ from alignment.objectives.objective import PAIR
 from alignment.sampling import Sampling
 from alignment.training import Spec
 from alignment.training.checkpoint import Checkpoints
-from alignment.training.data import Pair
+from alignment.training.data import Example
 from alignment.training.encode import Encoded
 from alignment.training.launch import seat
 from alignment.training.model import load_tokenizer
@@ -62,7 +62,7 @@ def encoded(count: int) -> list[Encoded]:
         return [rng.randint(10, 250) for _ in range(rng.randint(low, high))]
 
     return [
-        Encoded(Pair(str(index), "train", [], message, message), ids(1, 12), (ids(1, 30), ids(1, 30)))
+        Encoded(Example(str(index), "train", [], (message, message)), ids(1, 12), (ids(1, 30), ids(1, 30)))
         for index in range(count)
     ]
 
