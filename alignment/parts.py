@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -101,12 +101,22 @@ def find_parts(package: str, base: type[P]) -> Mapping[str, type[P]]:
 
 
 class Choice(Generic[P]):
-    """One part out of a catalogue, by its name. `Annotated[Base, Choice(…)]` validates so, and publishes a `oneOf`."""
+    """One part out of a catalogue, by its name. `Annotated[Base, Choice(…)]` validates so, and publishes a `oneOf`.
 
-    def __init__(self, base: type[P], catalogue: Mapping[str, type[P]], written: str) -> None:
+    A part that is made of others of its own catalogue gives a function that finds the catalogue once it is known; its
+    schema then names them, since each of them might hold all of them again.
+    """
+
+    def __init__(
+        self, base: type[P], catalogue: Mapping[str, type[P]] | Callable[[], Mapping[str, type[P]]], written: str
+    ) -> None:
         """`written` says how one is written, for whoever gives no name."""
-        self._base, self._catalogue, self._written = base, catalogue, written
+        self._base, self._given, self._written = base, catalogue, written
         self._what = base.__name__.lower()
+
+    @property
+    def _catalogue(self) -> Mapping[str, type[P]]:
+        return self._given() if callable(self._given) else self._given
 
     def resolve(self, value: Any) -> P:
         """The part that `{name, …fields}` describes; unknown names and keys name the nearest known one."""
@@ -126,6 +136,9 @@ class Choice(Generic[P]):
         return core_schema.no_info_plain_validator_function(self.resolve, serialization=serialization)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        if callable(self._given):
+            named = {"name": {"type": "string", "enum": list(self._catalogue)}}
+            return {"type": "object", "properties": named, "required": ["name"], "title": self._base.__name__}
         choices = []
         for name, part in self._catalogue.items():
             own = part.model_json_schema()

@@ -23,7 +23,7 @@ from benchmarks.engine_work import Ids
 
 if TYPE_CHECKING:
     from alignment.training.encode import Encoded
-    from alignment.training.step import Learner
+    from alignment.training.step import Learner, Updated
 
 LEARNING_RATE = 1e-5
 BETA = 0.1
@@ -71,7 +71,6 @@ def peak_mib() -> float:
 def ours(folder: Path, side: Side) -> Measured:
     """Our loop as a run drives it: rows, reference, steps; the checks before a run are not timed."""
 
-    from alignment.objectives import State
     from alignment.training.step import sequence_logps
 
     learner, loaded = _learner(folder, side)
@@ -84,10 +83,11 @@ def ours(folder: Path, side: Side) -> Measured:
     known = [*warm, *sequence_logps(learner.scoring, examples[size:], _nothing)]
     seconds = 0.0 if side["cached"] else time.perf_counter() - began
     losses, norms = [], []
+    state = learner.scoring.begun(0)
     for step in range(side["steps"]):
         chosen = slice(step * size, step * size + size)
         began = time.perf_counter()
-        values = step_of(examples[chosen], known[chosen], State(step), _nothing)
+        values, state = step_of(examples[chosen], known[chosen], state, _nothing)
         seconds += time.perf_counter() - began if step else 0.0
         losses.append(values["loss"])
         norms.append(values["grad_norm"])
@@ -131,12 +131,14 @@ def _encoded(rows: Sequence[Ids]) -> "list[Encoded]":
     return [Encoded(pair, row[0], tuple(row[1:]), roles) for row in rows]
 
 
-def _listwise(learner: "Learner") -> Callable[..., dict[str, float]]:
+def _listwise(learner: "Learner") -> "Callable[..., Updated]":
     """A step on lists: the mean of DPO's loss over every two responses of each list."""
     import torch
     from torch.nn.functional import logsigmoid
 
-    def step(examples: Any, reference: Any, *_: Any) -> dict[str, float]:
+    from alignment.training.step import Updated
+
+    def step(examples: Any, reference: Any, state: Any, _: Any) -> Updated:
         learner.optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for pack in learner.scoring.packs(examples):
@@ -149,7 +151,7 @@ def _listwise(learner: "Learner") -> Callable[..., dict[str, float]]:
             total += losses.detach().sum().item() / len(examples)
         norm = torch.nn.utils.clip_grad_norm_(learner.parameters, learner.max_grad_norm)
         learner.optimizer.step()
-        return {"loss": total, "grad_norm": norm.item()}
+        return Updated({"loss": total, "grad_norm": norm.item()}, state)
 
     return step
 

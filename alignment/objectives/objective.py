@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 from alignment.objectives.batch import Role, TokenValue
 from alignment.parts import NamedPart
@@ -19,7 +19,11 @@ ReferenceNeed = Literal["none", "sequence", "tokens", "distribution"]
 
 
 class Needs(NamedTuple):
-    """What the loop must supply for an objective, and whether its loss couples the whole optimizer batch."""
+    """What the loop must supply for an objective, and how much of the optimizer batch its loss must see.
+
+    `coupled`: the loss is a function of the whole batch.  `state`: something moves between steps, see `State`.
+    `least`: fewest examples of a batch that the loss is defined for.
+    """
 
     roles: frozenset[Role]
     reference: ReferenceNeed = "none"
@@ -27,6 +31,18 @@ class Needs(NamedTuple):
     third: frozenset[str] = frozenset()
     tokens: frozenset[TokenValue] = frozenset()
     coupled: bool = False
+    state: bool = False
+    least: int = 1
+
+    def joined(self, other: Needs) -> Needs:
+        """What serves both: every set joined, the richer reference, whatever either asks of the batch."""
+        return Needs(*(_joined(own, its) for own, its in zip(self, other, strict=True)))
+
+
+def _joined(own: Any, its: Any) -> Any:
+    if isinstance(own, frozenset):
+        return own | its
+    return max(own, its, key=get_args(ReferenceNeed).index) if isinstance(own, str) else max(own, its)
 
 
 PAIR: frozenset[Role] = frozenset({Role.CHOSEN, Role.REJECTED})
@@ -67,14 +83,24 @@ class Relative(NamedTuple):
 
 
 class State(NamedTuple):
-    """What an objective may read beside the batch: the optimizer steps already taken."""
+    """What an objective may read beside the batch.
 
-    step: int = 0
+    `values` is what moves between steps, by name, as this step found it: running means, reliabilities, all float64 and
+    saved with the run.  `moved` is the same once the whole optimizer batch, which the loss is of, has moved it; the
+    next step finds it as its `values`.  Outside training nothing moves, and both are the same.
+    """
+
+    step: int = 0  # optimizer steps already taken
+    seed: int = 0  # of the run: whoever draws does so by seed and step, so that a resumed run draws alike
+    training: bool = False
+    values: Mapping[str, Tensor] = MappingProxyType({})
+    moved: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Objective(NamedPart):
     """A loss over a batch of log-probabilities. Its fields are its hyperparameters.
 
+    `needs` of the class holds for every instance; an instance made of other objectives needs what they do, too.
     Its theory card is drawn from its schema and from what follows: `fixes` and `costs` are sentences, `ranges` is by
     field, `logic` is its symbolic form (LaTeX) as Richardson et al. write it, arXiv 2412.17696, where they do.
     """
@@ -99,6 +125,17 @@ class Objective(NamedPart):
         """The implicit reward of each response, (S,), on the scale that the loss compares."""
         raise NotImplementedError
 
+    def start(self) -> dict[str, Tensor]:
+        """What `State.values` are before the first step, where `needs.state`; float64, any shape."""
+        return {}
+
+    def move(self, batch: Batch, state: State) -> dict[str, Tensor]:  # noqa: ARG002
+        """What `state.values` become by a whole optimizer batch; called once a step, before the loss, without gradient.
+
+        Their shapes may grow, their names may not change.
+        """
+        return {}
+
     @classmethod
     def describe(cls) -> dict[str, Any]:
         """What the API and the form show of this objective, as plain JSON."""
@@ -118,6 +155,8 @@ class Objective(NamedPart):
                 "third": sorted(needs.third),
                 "tokens": sorted(needs.tokens),
                 "coupled": needs.coupled,
+                "state": needs.state,
+                "least": needs.least,
             },
             "fixes": cls.fixes,
             "costs": cls.costs,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from alignment.training.failures import is_disk_full, require_room
 from alignment.training.state import FOLDER, Held, Progress, States, misfit
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from alignment.training.events import Events
     from alignment.training.prepare import Prepared
     from alignment.training.spec import Spec
@@ -32,6 +36,7 @@ class Keeper:
         self._step = 0  # of the newest state
         self._moving = False  # whether a step has begun to change the weights
         self._randomness = randomness.capture()
+        self.values: Mapping[str, Tensor] = {}  # of the objective's state after the last whole step
         prepared.learner.optimizer.register_step_pre_hook(self._move)
 
     def begin(self) -> Progress | None:
@@ -52,13 +57,14 @@ class Keeper:
             randomness.restore(self._randomness)
         except (ValueError, IndexError, TypeError, RuntimeError) as error:
             raise misfit() from error
+        self.values = self._prepared.learner.scoring.placed(resumed.values)
         self._states.read()
         self._step = progress.step
         return progress
 
-    def whole(self) -> None:
-        """A step is whole: the run could go on from here."""
-        self._randomness = randomness.capture()
+    def whole(self, values: Mapping[str, Tensor]) -> None:
+        """A step is whole, and has left these values of the objective's state: the run could go on from here."""
+        self._randomness, self.values = randomness.capture(), values
         self._moving = False
 
     def save(self, progress: Progress) -> None:
@@ -66,7 +72,8 @@ class Keeper:
         if not self._wanted or self._step == progress.step:
             return
         generators = self._ranks.each(self._randomness)
-        place = self._states.save(self._held, self._prepared.origin, progress, generators, writes=self._ranks.first)
+        held = replace(self._held, values=self.values)
+        place = self._states.save(held, self._prepared.origin, progress, generators, writes=self._ranks.first)
         self._step = progress.step
         self._events.emit("state", step=progress.step, path=str(place))
         if self._ranks.first:

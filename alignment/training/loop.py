@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from alignment.generation import Generator
-from alignment.objectives import State
 from alignment.sampling import Sampling
 from alignment.training.checkpoint import Checkpoints, Kind, Saved
 from alignment.training.events import Events, finite
@@ -123,6 +122,7 @@ class _Loop:
         self.summary = Summary(total_steps=prepared.total_steps)
         self.pending = False
         self._seconds, self._started = 0.0, time.monotonic()
+        self._state = prepared.learner.scoring.begun(spec.seed)
         self._keeper = Keeper(spec, prepared, out, events)
         if not prepared.examples.validation:
             events.log("no validation examples: nothing is evaluated, and the last checkpoint counts", "warning")
@@ -137,6 +137,7 @@ class _Loop:
         summary.metrics = dict(progress.metrics)
         summary.checkpoint = self.checkpoints.saved[-1].path if self.checkpoints.saved else None
         self._seconds, self.pending = progress.seconds, not progress.looked_back
+        self._state = self._state._replace(step=progress.step, values=self._keeper.values)
         deque(islice(self._order, progress.examples), maxlen=0)
         self._events.emit("resumed", step=summary.step, total_steps=summary.total_steps, evaluates=self.pending)
         if self.pending:
@@ -151,7 +152,7 @@ class _Loop:
         examples = [prepared.examples.train[index] for index in indices]
         reference = None if prepared.reference is None else prepared.reference.of(indices)
         try:
-            values = prepared.learner.update(examples, reference, State(step - 1), self._check)
+            values, self._state = prepared.learner.update(examples, reference, self._state, self._check)
         except (MemoryError, RuntimeError, OSError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -159,7 +160,7 @@ class _Loop:
         seconds = time.monotonic() - began
         tokens = sum(example.tokens for example in examples)
         values |= self._meter.values(examples, seconds)
-        self._keeper.whole()
+        self._keeper.whole(self._state.values)
         self.summary.step = step
         self.summary.examples += size
         self.summary.tokens += tokens
@@ -179,7 +180,7 @@ class _Loop:
             reference = None if prepared.reference is None else prepared.reference.validation
             scoring = prepared.learner.scoring
             with dropout_off(prepared.model):
-                metrics = evaluate(scoring, prepared.examples.validation, reference, State(step), self._check)
+                metrics = evaluate(scoring, prepared.examples.validation, reference, self._state, self._check)
             self._tell(step, metrics, examples=0, tokens=0, seconds=time.monotonic() - began)
             metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
         self._sample(step)

@@ -35,6 +35,7 @@ class Resumed:
 
     progress: Progress
     randomness: list[Randomness]
+    values: dict[str, Tensor]  # of the objective's state
 
 
 def find(folder: Path, spec: Spec) -> States:
@@ -127,17 +128,19 @@ def bring_back(
         events.log(f"the run began with {', '.join(changed)}: it goes on, but not to the last bit alike", "warning")
     place = states.folder / str(told.progress.step)
     learner.scoring.ranks.reshard(learner.scoring.scorer)
-    reference, generators = state.fill(place, told, state.Held.of(model, learner, {}))
+    rest = state.fill(place, told, state.Held.of(model, learner, {}))
+    if rest.values.keys() != learner.scoring.objective.start().keys():
+        raise state.misfit()
     step = told.progress.step
     schedule = learner.schedule.state_dict()
     learner.schedule.load_state_dict({**schedule, "last_epoch": step, "_step_count": step + 1, "_last_lr": told.rates})
     ranks = [
         Randomness.of(
-            plain, [found for (rank, _), found in sorted(generators.items(), key=lambda one: one[0]) if rank == place]
+            plain, [found for (rank, _), found in sorted(rest.random.items(), key=lambda one: one[0]) if rank == place]
         )
         for place, plain in enumerate(told.generators)
     ]
-    return Resumed(told.progress, ranks), _reference(reference, examples)
+    return Resumed(told.progress, ranks, rest.values), _reference(rest.reference, examples)
 
 
 def _reference(held: dict[str, Tensor], examples: Examples) -> Reference | None:

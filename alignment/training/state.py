@@ -1,8 +1,9 @@
 """What it takes to continue a run as if it had never stopped: saved whole beside the checkpoints, the newest kept.
 
 A state is a folder `state/<step>/` with `state.json` and safetensors files: trained weights, what the optimizer
-remembers of each, where the random number generators stand, what the reference thinks, and how far the run is.  It is
-written before the evaluation and the checkpoint of its step, so that no checkpoint is ever newer than the state.
+remembers of each, where the random number generators stand, what the reference thinks, what moves in the objective
+between steps, and how far the run is.  It is written before the evaluation and the checkpoint of its step, so that no
+checkpoint is ever newer than the state.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -93,6 +95,7 @@ class Held:
     parameters: Mapping[str, nn.Parameter]
     optimizer: Optimizer
     reference: Mapping[str, Tensor]
+    values: Mapping[str, Tensor] = MappingProxyType({})  # of the objective's state
 
     @classmethod
     def of(cls, model: nn.Module, learner: Learner, reference: Mapping[str, Tensor]) -> Held:
@@ -208,20 +211,26 @@ def _named(
             yield f"random/{rank}.{place}", state
     for name, part in held.reference.items():
         yield f"reference/{name}", part
+    for name, value in held.values.items():
+        yield f"objective/{name}", value
 
 
-Random = dict[tuple[int, int], "Tensor"]  # by rank and generator
+class Rest(NamedTuple):
+    """What a state has beside weights and the optimizer's memory, by name; generators by rank and place."""
+
+    reference: dict[str, Tensor]
+    random: dict[tuple[int, int], Tensor]
+    values: dict[str, Tensor]
 
 
-def fill(place: Path, told: Told, held: Held) -> tuple[dict[str, Tensor], Random]:
-    """Put a state's weights and optimizer memory into their places; what the reference thought, and the generators.
+def fill(place: Path, told: Told, held: Held) -> Rest:
+    """Put a state's weights and optimizer memory into their places; the rest of the state.
 
     Raises StateRefused when they do not fit; then the model is not to be trained.
     """
     parameters, names, optimizer = held.parameters, held.names(), held.optimizer
     memory: dict[str, dict[str, Any]] = {name: {} for name in parameters}
-    reference: dict[str, Tensor] = {}
-    random: Random = {}
+    rest = Rest({}, {}, {})
     seen = set()
     for key, tensor in tensors.load(place, told.files):
         kind, _, name = key.partition("/")
@@ -234,9 +243,11 @@ def fill(place: Path, told: Told, held: Held) -> tuple[dict[str, Tensor], Random
             )
         elif kind == "random" and GENERATOR.fullmatch(name) and tensor.dtype.itemsize == 1 and tensor.dim() == 1:
             rank, _, generator = name.partition(".")
-            random[int(rank), int(generator)] = tensor
+            rest.random[int(rank), int(generator)] = tensor
         elif kind == "reference":
-            reference[name] = tensor
+            rest.reference[name] = tensor
+        elif kind == "objective" and tensor.is_floating_point() and bool(tensor.isfinite().all()):
+            rest.values[name] = tensor
         else:
             raise misfit()
     for name, value in told.numbers.items():
@@ -251,7 +262,7 @@ def fill(place: Path, told: Told, held: Held) -> tuple[dict[str, Tensor], Random
         group["lr"] = rate
     state = {place: memory[name] for place, name in names.items()}
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-    return reference, random
+    return rest
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ The gradient is that of the whole optimizer batch, however it is divided into pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +25,13 @@ from alignment.training.structure import Structure
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
+
+
+class Updated(NamedTuple):
+    """What a step leaves behind beside moved weights: its metrics, and the state that the next step finds."""
+
+    metrics: dict[str, float]
+    state: State
 
 
 class Asked(NamedTuple):
@@ -125,6 +132,22 @@ class Scoring:
         aux = None if scores.routed is None else routing.loss(scores.routed, self.scorer.choices)
         return measures.rows(self.objective, batch, losses, scores, aux)
 
+    def begun(self, seed: int) -> State:
+        """The objective's state before the first step."""
+        return State(seed=seed, values=self.placed(self.objective.start()))
+
+    def placed(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Values of a state, where this rank computes."""
+        dtype = torch.float32 if self.device.type == "mps" else torch.float64  # which has no more
+        return {name: value.to(self.device, dtype) for name, value in values.items()}
+
+    @torch.no_grad()
+    def moved(self, batch: Batch, state: State) -> State:
+        """The state once a whole optimizer batch has moved it; its `values` are still those that the step found."""
+        if not self.objective.needs.state:
+            return state
+        return state._replace(moved=self.placed(self.objective.move(batch, state)))
+
     def losses(self, batch: Batch, scores: Scores, state: State, examples: int) -> Tensor:
         """The loss of each of so many examples, (examples,), any router loss of the whole batch added to it."""
         losses = self.objective.loss(batch, state).expand(examples)
@@ -184,7 +207,8 @@ def evaluate(
     state: State,
     check: Callable[[], None],
 ) -> dict[str, float]:
-    """The mean of every metric over the examples, named `eval/…`."""
+    """The mean of every metric over the examples, named `eval/…`; the objective's state stays as it is."""
+    state = state._replace(training=False, moved=state.values)
     scores = _measured(scoring, examples, check, scoring.asked)
     batch = scoring.batch(scores, examples, reference)
     losses = scoring.losses(batch, scores, state, len(examples))
@@ -204,13 +228,13 @@ class Learner:
 
     def update(
         self, examples: Sequence[Encoded], reference: Sequence[Tensor] | None, state: State, check: Callable[[], None]
-    ) -> dict[str, float]:
-        """Move the weights by one optimizer step and return the batch's metrics.
+    ) -> Updated:
+        """Move the weights by one optimizer step.
 
         Raises NonFiniteLoss before the weights are touched; whatever `check` raises leaves them untouched too.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        found = self.backward(examples, reference, state, check)
+        found, state = self.backward(examples, reference, state._replace(training=True), check)
         norm = self.scoring.ranks.whole(clip(self.parameters, self.max_grad_norm))
         *means, grad_norm = torch.cat([found.mean(dim=0), norm.detach().float().reshape(1)]).tolist()
         values = measures.named(means)
@@ -218,17 +242,20 @@ class Learner:
         rate = self.schedule.get_last_lr()[0]
         self.optimizer.step()
         self.schedule.step()
-        return {**values, "grad_norm": grad_norm, "learning_rate": float(rate)}
+        state = State(state.step + 1, state.seed, values=state.moved)
+        return Updated({**values, "grad_norm": grad_norm, "learning_rate": float(rate)}, state)
 
     def backward(
         self, examples: Sequence[Encoded], reference: Sequence[Tensor] | None, state: State, check: Callable[[], None]
-    ) -> Tensor:
-        """Add the gradient of the mean loss to the parameters; one row of measures per example."""
+    ) -> tuple[Tensor, State]:
+        """Add the gradient of the mean loss to the parameters; one row of measures per example, and the moved state."""
         scoring = self.scoring
         groups = scoring.packs(examples)
-        whole = scoring.objective.needs.coupled or scoring.routes
+        needs = scoring.objective.needs
+        whole = needs.coupled or needs.state or scoring.routes
         if whole and (len(groups) > 1 or scoring.ranks.size > 1):
             return self._twice(examples, groups, reference, state, check)
+        groups = [sorted(pack) for pack in groups] if whole else groups  # as many packs of them would be seen
         rows = torch.zeros(len(examples), measures.columns(routed=scoring.routes), device=scoring.device)
         for pack in turns(scoring.wrapped, groups):
             check()
@@ -238,10 +265,11 @@ class Learner:
             some = [examples[index] for index in pack]
             scores = scoring.scores(some, scoring.asked)
             batch = scoring.batch(scores, some, _of(reference, pack))
+            state = scoring.moved(batch, state)
             losses = scoring.losses(batch, scores, state, len(some))
             torch.autograd.backward(losses.sum() / len(examples) * scoring.ranks.size)
             rows[pack] = scoring.measures(batch, losses, scores)
-        return scoring.ranks.total(rows)
+        return scoring.ranks.total(rows), state
 
     def _twice(
         self,
@@ -250,7 +278,7 @@ class Learner:
         reference: Sequence[Tensor] | None,
         state: State,
         check: Callable[[], None],
-    ) -> Tensor:
+    ) -> tuple[Tensor, State]:
         """Score all packs without a graph, ask what each value is worth to the loss, then weight each pack by it."""
         scoring, wanted = self.scoring, self.scoring.objective.needs.tokens
         found = _measured(scoring, examples, check, scoring.asked)
@@ -260,6 +288,7 @@ class Learner:
         tokens = found.tokens | dict(zip(sorted(wanted), leaves[1:], strict=False))
         found = found._replace(logps=leaves[0], tokens=tokens, routed=leaves[-1] if routed else None)
         batch = scoring.batch(found, examples, reference)
+        state = scoring.moved(batch, state)
         losses = scoring.losses(batch, found, state, len(examples))
         slopes = torch.autograd.grad(losses.mean() * scoring.ranks.size, leaves, materialize_grads=True)
         worth = [_split(slope, examples, tokens=place > 0) for place, slope in enumerate(slopes[: 1 + len(wanted)])]
@@ -275,7 +304,7 @@ class Learner:
                 values, weights = [*values, again.routed], [*weights, slopes[-1]]
             terms = [(value * weight).sum() for value, weight in zip(values, weights, strict=True)]
             torch.autograd.backward(torch.stack(terms).sum())
-        return scoring.measures(batch, losses, found)
+        return scoring.measures(batch, losses, found), state
 
 
 def _of(reference: Sequence[Tensor] | None, indices: Sequence[int]) -> list[Tensor] | None:

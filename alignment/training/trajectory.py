@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError
 
 from alignment import chat
-from alignment.objectives import ObjectiveSpec, State
+from alignment.objectives import ObjectiveSpec
 from alignment.objectives.dpo import DPO
 from alignment.parts import Part
 from alignment.training.data import Example
@@ -151,9 +151,10 @@ def take(
         learner = replace(learner, scoring=checked(learner.scoring, some, events, check))
         logps = dict(zip(wanted, sequence_logps(learner.scoring, some, check), strict=True))
         recorded = {one.step: one for one in trajectory.steps}
+        state = learner.scoring.begun(settings.seed)
         for number, batch in enumerate(batches, start=1):
             reference = [logps[index] for index in batch]
-            values = learner.update([examples[index] for index in batch], reference, State(number - 1), check)
+            values, state = learner.update([examples[index] for index in batch], reference, state, check)
             yield _beside(number, values, recorded.get(number), trajectory.tolerance)
 
 

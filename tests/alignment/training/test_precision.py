@@ -104,7 +104,7 @@ def test_reduced_precision_follows_fp32(make_spec: MakeSpec, precision: str, tun
     told = []
     for learner in (exact, narrow):
         reference = [torch.zeros(2) for _ in examples]
-        told.append([learner.update(examples, reference, STATE, nothing) for _ in range(5)])
+        told.append([learner.update(examples, reference, STATE, nothing).metrics for _ in range(5)])
 
     for one, other in zip(*told, strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=0.02, abs=0.02)

@@ -84,7 +84,7 @@ def ended_at(folder: Path, place: str, at: int, number: int, stop: Stop | None =
         come_by("state written" if "state" in path.parts else "checkpoint written")
         sync(path)
 
-    def passed_back(*arguments: Any) -> torch.Tensor:
+    def passed_back(*arguments: Any) -> Any:
         found = backward(*arguments)
         come_by("step")
         return found

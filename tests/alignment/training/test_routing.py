@@ -93,7 +93,7 @@ def test_the_router_loss_is_that_of_the_whole_batch(name: str, objective: Object
         for tokens in BUDGETS:
             one = learner(model, tokens, rows, objective)
             model.zero_grad()
-            told = measures.named(one.backward(some, reference, STATE, nothing).mean(0).tolist())
+            told = measures.named(one.backward(some, reference, STATE, nothing)[0].mean(0).tolist())
             torch.testing.assert_close(flat(model), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
             assert told["loss"] == pytest.approx(loss.item(), rel=1e-5)
             assert told["aux_loss"] == pytest.approx(float(aux), rel=1e-5)
@@ -109,7 +109,7 @@ def test_a_model_without_experts_has_no_router_loss() -> None:
     """Its metrics do not name one, and its batch is scored once."""
     model = build("llama", {})
     one = learner(model, 100, arrange(model, CPU), DPO())
-    told = measures.named(one.backward(pairs(), [torch.zeros(2)] * 5, STATE, nothing).mean(0).tolist())
+    told = measures.named(one.backward(pairs(), [torch.zeros(2)] * 5, STATE, nothing)[0].mean(0).tolist())
 
     assert one.scoring.scorer.router_weight == 0
     assert "aux_loss" not in told

@@ -82,12 +82,14 @@ def train(case: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
     examples = encoded(sum(STEPS) + 5)
     before = sequence_logps(scoring, examples, nothing)
     steps, packs, start = [], [], 0
-    for step, size in enumerate(STEPS):
+    state = scoring.begun(spec.seed)
+    for size in STEPS:
         some = slice(start, start + size)
-        steps.append(learner.update(examples[some], before[some], State(step), nothing))
+        told, state = learner.update(examples[some], before[some], state, nothing)
+        steps.append(told)
         packs.append([len(pack) for pack in scoring.packs(examples[some])])
         start += size
-    measured = evaluate(scoring, examples[start:], before[start:], State(len(STEPS)), nothing)
+    measured = evaluate(scoring, examples[start:], before[start:], state, nothing)
     with scoring.ranks.gathered(scoring.scorer):
         sampling = Sampling(temperature=0, max_new_tokens=6)
         said = [response.text for response in Generator.of(model, tokenizer).generate(PROMPTS, sampling)]

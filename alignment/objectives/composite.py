@@ -1,0 +1,117 @@
+"""Objectives that are made of others: what they need and remember is what their parts do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
+
+from pydantic import ModelWrapValidatorHandler, model_validator
+from pydantic_core import PydanticCustomError
+
+from alignment.objectives.objective import Needs, Objective, State
+from alignment.parts import Choice, NamedPart
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignment.objectives.batch import Batch
+
+DEEPEST = 4
+"""Levels of objectives within objectives, the outermost included."""
+
+
+def _catalogue() -> Mapping[str, type[Objective]]:
+    from alignment.objectives import CATALOGUE  # which holds the classes that ask for it here
+
+    return CATALOGUE
+
+
+Inner = Annotated[Objective, Choice(Objective, _catalogue, "an objective is written {name: dpo, …}")]
+"""An objective as a field of another one."""
+
+
+class _Joined:
+    """`needs` of an instance: its own class's and those of its parts, joined."""
+
+    def __init__(self, own: Needs) -> None:
+        self._own = own
+
+    def __get__(self, instance: Composite | None, owner: type[Composite]) -> Needs:
+        parts = () if instance is None else instance.parts().values()
+        return reduce(Needs.joined, (part.needs for part in parts), self._own)
+
+
+def joined(own: Needs) -> Needs:
+    """The `needs` of a composite that itself needs this much: on an instance those of its parts join it."""
+    return cast("Needs", _Joined(own))
+
+
+class Composite(Objective):
+    """An objective made of others; `parts` names each by the path of its field.
+
+    Its class says what it needs by itself as `needs = joined(…)`.  What a part keeps between steps is kept under the
+    part's path.
+    """
+
+    def parts(self) -> dict[str, Objective]:
+        """The objectives that this one is made of, by the path of their field."""
+        raise NotImplementedError
+
+    def start(self) -> dict[str, Tensor]:
+        """What each part starts with, under its path."""
+        return {f"{path}/{name}": value for path, part in self.parts().items() for name, value in part.start().items()}
+
+    def move(self, batch: Batch, state: State) -> dict[str, Tensor]:
+        """Each part moves what is its own."""
+        return {
+            f"{path}/{name}": value
+            for path, part in self.parts().items()
+            for name, value in part.move(batch, within(state, path)).items()
+        }
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _not_too_deep(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if _levels(value) > DEEPEST:
+            message = "objectives may stand within objectives {most} levels deep, this one included"
+            raise PydanticCustomError("too_deep", message, {"most": DEEPEST})
+        return handler(value)
+
+
+def within(state: State, path: str) -> State:
+    """The state as the part at this path sees it."""
+    start = f"{path}/"
+
+    def own(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name.removeprefix(start): value for name, value in values.items() if name.startswith(start)}
+
+    return state._replace(values=own(state.values), moved=own(state.moved))
+
+
+def _levels(value: Any) -> int:
+    """How many objectives stand within each other in what is given as one, at most one more than may."""
+    deepest, open_ = 0, [(value, 1)]
+    while open_ and deepest <= DEEPEST:
+        found, level = open_.pop()
+        deepest = max(deepest, level)
+        open_ += [(inner, level + 1) for inner in _inner(found)]
+    return deepest
+
+
+def _inner(value: Any) -> Iterator[Any]:
+    """The objectives in the fields of one, in the fields of its terms, or of one that is built already."""
+    if isinstance(value, Composite):
+        yield from value.parts().values()
+        return
+    fields = value.values() if isinstance(value, dict) else ()
+    for field in fields:
+        for one in field if isinstance(field, list | tuple) else [field]:
+            yield from _named(one)
+
+
+def _named(value: Any) -> Iterator[Any]:
+    if isinstance(value, NamedPart) or (isinstance(value, dict) and "name" in value):
+        yield value
+    elif isinstance(value, dict):
+        yield from (one for one in value.values() if isinstance(one, dict | NamedPart))
