@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import torch
@@ -95,7 +94,7 @@ class Held:
     parameters: Mapping[str, nn.Parameter]
     optimizer: Optimizer
     reference: Mapping[str, Tensor]
-    values: Mapping[str, Tensor] = MappingProxyType({})  # of the objective's state
+    values: Mapping[str, Tensor] = field(default_factory=dict)  # of the objective's state
 
     @classmethod
     def of(cls, model: nn.Module, learner: Learner, reference: Mapping[str, Tensor]) -> Held:
