@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from alignment.objectives import CATALOGUE
-
 
 class NotConverted(ValueError):
     """The configuration asks for something that is not done here: `reason` names it, `remedy` says what to do."""
@@ -232,17 +230,28 @@ def precision(book: Book) -> str:
     return "bf16" if book.take("bf16", "precision") is True else "fp32"
 
 
-def objective(loss: str, beta: float, smoothing: float, gamma: float, *, key: str) -> dict[str, Any]:
+SMOOTHED: Final = ("sigmoid", "robust", "exo_pair")
+"""Losses of other trainers that label smoothing belongs to."""
+
+
+def objective(loss: str, beta: float, smoothing: float, gamma: float, *, key: str, tau: float = 0.05) -> dict[str, Any]:
     """The objective of a loss by its name in other trainers.  Raises NotConverted naming one that is not done here."""
-    if smoothing and loss != "sigmoid":
+    if smoothing and loss not in SMOOTHED:
         raise NotConverted(f"Label smoothing with the loss {loss!r} is not one objective here.", "Set it to 0.")
-    if loss == "sigmoid":
-        return {"name": "cdpo", "beta": beta, "eps": smoothing} if smoothing else {"name": "dpo", "beta": beta}
-    if loss == "ipo":
-        return {"name": "ipo_avg", "tau": beta}
-    if loss == "simpo":
-        return {"name": "simpo", "beta": beta, "gamma": gamma}
-    if loss in CATALOGUE and "beta" in CATALOGUE[loss].model_fields:
-        return {"name": loss, "beta": beta}
-    known = "sigmoid, ipo, simpo" + "".join(f", {name}" for name in CATALOGUE if name not in ("dpo", "cdpo", "simpo"))
-    raise NotConverted(f"{key} {loss[:40]!r} is not an objective here.", f"Use one of {known}.")
+    eps = {"eps": smoothing} if smoothing else {}
+    found: dict[str, dict[str, Any]] = {
+        "sigmoid": {"name": "cdpo" if smoothing else "dpo", "beta": beta, **eps},
+        "robust": {"name": "rdpo", "beta": beta, "eps": smoothing},
+        "exo_pair": {"name": "exo_pair", "beta": beta, **eps},
+        "ipo": {"name": "ipo_avg", "tau": beta},
+        "hinge": {"name": "rso_hinge_norm", "gamma": beta},
+        "sigmoid_norm": {"name": "ln_dpo", "beta": beta},
+        "bco_pair": {"name": "bco_pair", "beta": beta, "shift": "none"},
+        "discopop": {"name": "discopop", "beta": beta, "tau": tau},
+        "simpo": {"name": "simpo", "beta": beta, "gamma": gamma},
+        "orpo": {"name": "orpo", "lam": beta},
+        **{name: {"name": name, "beta": beta} for name in ("nca_pair", "apo_zero", "apo_down", "sppo_hard")},
+    }
+    if loss not in found:
+        raise NotConverted(f"{key} {loss[:40]!r} is not an objective here.", f"Use one of {', '.join(found)}.")
+    return found[loss]

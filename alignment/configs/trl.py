@@ -25,6 +25,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "max_prompt_length": 512,
     "label_smoothing": 0.0,
     "simpo_gamma": 0.5,
+    "discopop_tau": 0.05,
     "cpo_alpha": 1.0,
     "seed": 42,
     "lora_r": 16,
@@ -54,7 +55,7 @@ def convert(given: Given, devices: int) -> Converted:
     _refuse_others(given)
     book = Book(TOOL, given.values, DEFAULTS)
     found = book.found
-    recipe: dict[str, Any] = {"objective": _objective(book), "tuning": _tuning(book)}
+    recipe: dict[str, Any] = {"objective": _objective(book, cpo=_is_cpo(given)), "tuning": _tuning(book)}
     recipe["duration"] = parts.duration(book)
     recipe["optimizer"] = parts.optimizer(book)
     recipe["optimizer"]["warmup_ratio"] = parts.warmup(book, recipe["duration"].get("steps"))
@@ -76,17 +77,25 @@ def convert(given: Given, devices: int) -> Converted:
 
 def _refuse_others(given: Given) -> None:
     """Raise NotConverted for the trainers that have no objective of pairs."""
-    words = given.program.replace("/", " ").replace(".py", " ").replace("_trainer", " ").split()
-    named = next((word for word in words if word in _OTHERS), None)
+    named = next((word for word in _words(given) if word in _OTHERS), None)
     marked = next((trainer for key, trainer in _MARKS.items() if key in given.values), None)
     if named or marked:
         raise NotConverted(
             f"This is a configuration of {(named or marked or '').upper()}, which is not trained here.",
-            "Plumbline trains on pairs: DPO, IPO, cDPO or SimPO.",
+            "What is converted is a configuration of DPO or CPO, with most of their losses.",
         )
 
 
-def _objective(book: Book) -> dict[str, Any]:
+def _words(given: Given) -> list[str]:
+    return given.program.replace("/", " ").replace(".py", " ").replace("_trainer", " ").split()
+
+
+def _is_cpo(given: Given) -> bool:
+    """Whether it is a configuration of the trainer without a reference."""
+    return "cpo" in _words(given) or bool({"cpo_alpha", "simpo_gamma"} & set(given.values))
+
+
+def _objective(book: Book, *, cpo: bool) -> dict[str, Any]:
     loss = book.take("loss_type", "objective.name") or "sigmoid"
     if isinstance(loss, list):
         if len(loss) != 1:
@@ -97,12 +106,27 @@ def _objective(book: Book) -> dict[str, Any]:
     beta = book.number("beta", "objective.beta")
     smoothing = book.number("label_smoothing", None)
     gamma = book.number("simpo_gamma", "objective.gamma" if loss == "simpo" else None)
-    alpha = book.number("cpo_alpha", None)
-    if loss == "simpo" and alpha != 0:
-        raise NotConverted(
-            f"cpo_alpha is {alpha:g}: CPO-SimPO adds a likelihood loss, which is not done here.", "Set cpo_alpha: 0.0."
-        )
-    return parts.objective(str(loss), beta, smoothing, gamma, key="loss_type")
+    if cpo or loss == "simpo":
+        return _of_cpo(book, str(loss), beta, smoothing, gamma)
+    if loss == "sppo_hard":
+        book.note("objective.name", "sppo_hard", "TRL leaves out its factor 1/2: the same step has twice the gradient.")
+    tau = book.number("discopop_tau", "objective.tau" if loss == "discopop" else None)
+    return parts.objective(str(loss), beta, smoothing, gamma, key="loss_type", tau=tau)
+
+
+def _of_cpo(book: Book, loss: str, beta: float, smoothing: float, gamma: float) -> dict[str, Any]:
+    """The objective of a CPOConfig.  Raises NotConverted."""
+    if loss not in ("sigmoid", "simpo") or smoothing:
+        what = f"loss_type {loss[:40]!r}" + (" with label smoothing" if smoothing else "")
+        raise NotConverted(f"{what} of CPOConfig is not an objective here.", "Use sigmoid or simpo, without smoothing.")
+    alpha = book.number("cpo_alpha", "objective.alpha")
+    if loss == "sigmoid":
+        return {"name": "cpo", "beta": beta, "alpha": alpha, "nll": "batch"}
+    if not alpha:
+        return {"name": "simpo", "beta": beta, "gamma": gamma}
+    why = "The likelihood is each chosen response's mean per token; TRL takes the mean over the tokens of a pass."
+    book.note("objective.name", "cpo_simpo", why)
+    return {"name": "cpo_simpo", "beta": beta, "gamma": gamma, "alpha": alpha}
 
 
 def _tuning(book: Book) -> dict[str, Any]:

@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from alignment.objectives.objective import (
-    PAIRED_WITH_REFERENCE,
-    Fidelity,
-    Needs,
-    Objective,
-    Paper,
-    Range,
-    Relative,
-    State,
-    log_sigmoid,
-)
+from alignment.objectives.objective import Fidelity, Paper, Range, Relative, State, log_sigmoid
+from alignment.objectives.pairs import MARGIN, WithReference, strength
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,20 +16,16 @@ if TYPE_CHECKING:
     from alignment.objectives.batch import Batch
 
 
-class CDPO(Objective):
+class CDPO(WithReference):
     """DPO for labels that are wrong with probability eps: the margin has a finite optimum, log((1-eps)/eps)/beta.
 
     Mitchell 2023, "A note on DPO with noisy preferences", equation 3; equals (1-eps) DPO + eps DPO with the
-    sides swapped.
+    sides swapped. At policy == reference the loss is log 2.
     """
 
     name: ClassVar[str] = "cdpo"
     title: ClassVar[str] = "cDPO"
-    family: ClassVar[str] = "Pairs with a reference"
-    formula: ClassVar[str] = (
-        r"-(1-\epsilon)\log\sigma(\beta h)-\epsilon\log\sigma(-\beta h),\quad "
-        r"h=\log\frac{\pi(y_w)}{\pi_{\mathrm{ref}}(y_w)}-\log\frac{\pi(y_l)}{\pi_{\mathrm{ref}}(y_l)}"
-    )
+    formula: ClassVar[str] = r"-(1-\epsilon)\log\sigma(\beta h)-\epsilon\log\sigma(-\beta h),\quad " + MARGIN
     paper: ClassVar[Paper] = Paper(
         "A note on DPO with noisy preferences and relationship to IPO",
         "Mitchell",
@@ -48,7 +35,6 @@ class CDPO(Objective):
         url="https://ericmitchell.ai/cdpo.pdf",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE
     fixes: ClassVar[str] = (
         "Labels that are wrong now and then: beyond the margin that fits the flip rate a pair pushes back, so no "
         "pair is pushed without end."
@@ -62,9 +48,7 @@ class CDPO(Objective):
     }
     relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "Equals DPO at epsilon = 0.", at={"eps": 0.0}),)
 
-    beta: float = Field(
-        0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."
-    )
+    beta: float = strength(0.1)
     eps: float = Field(
         0.1, ge=0, lt=0.5, title="Epsilon", description="Probability that a label is wrong; 0 gives DPO."
     )
@@ -73,7 +57,3 @@ class CDPO(Objective):
         """-(1-eps) log sigmoid(beta h) - eps log sigmoid(-beta h), (examples,)."""
         z = self.beta * batch.pairs().margin
         return -(1 - self.eps) * log_sigmoid(z) - self.eps * log_sigmoid(-z)
-
-    def rewards(self, batch: Batch) -> Tensor:
-        """beta * log(policy / reference), (S,)."""
-        return self.beta * batch.singles().ratios

@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
-
-from alignment.objectives.objective import (
-    PAIRED_WITH_REFERENCE,
-    Fidelity,
-    Needs,
-    Objective,
-    Paper,
-    Range,
-    Relative,
-    State,
-    log_sigmoid,
-)
+from alignment.objectives.objective import Fidelity, Paper, Range, Relative, State, log_sigmoid
+from alignment.objectives.pairs import WithReference, strength
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,16 +14,15 @@ if TYPE_CHECKING:
     from alignment.objectives.batch import Batch
 
 
-class DPO(Objective):
+class DPO(WithReference):
     """Fits the implicit reward beta * log(policy / reference) to the preferences by logistic regression.
 
-    Rafailov et al. 2023, arXiv 2305.18290, equation 7. Only the margin is trained: both log-probabilities
-    may fall as long as the chosen one falls less.
+    Rafailov et al. 2023, arXiv 2305.18290, equation 7. At policy == reference the loss is log 2. Only the
+    margin is trained: both log-probabilities may fall as long as the chosen one falls less.
     """
 
     name: ClassVar[str] = "dpo"
     title: ClassVar[str] = "DPO"
-    family: ClassVar[str] = "Pairs with a reference"
     formula: ClassVar[str] = (
         r"-\log\sigma\!\left(\beta\left[\log\frac{\pi(y_w)}{\pi_{\mathrm{ref}}(y_w)}"
         r"-\log\frac{\pi(y_l)}{\pi_{\mathrm{ref}}(y_l)}\right]\right)"
@@ -47,7 +35,6 @@ class DPO(Objective):
         "7",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE
     fixes: ClassVar[str] = (
         "Learns from preferences without a reward model and without sampling: one supervised loss with the optimum "
         "that reinforcement learning under a KL penalty would have."
@@ -66,14 +53,8 @@ class DPO(Objective):
     )
     logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
-    beta: float = Field(
-        0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."
-    )
+    beta: float = strength(0.1)
 
     def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
         """-log sigmoid(beta h), (examples,)."""
         return -log_sigmoid(self.beta * batch.pairs().margin)
-
-    def rewards(self, batch: Batch) -> Tensor:
-        """beta * log(policy / reference), (S,)."""
-        return self.beta * batch.singles().ratios

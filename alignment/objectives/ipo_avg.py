@@ -28,7 +28,8 @@ class IPO(Objective):
     """Squared distance of the per-token margin to the finite target 1/(2 tau): stops pushing once it is reached.
 
     Azar et al. 2023, arXiv 2310.12036, equation 17, with each response's log-ratio divided by its number of
-    tokens, as the authors say their experiments did. tau is therefore on a per-token scale.
+    tokens, as the authors say their experiments did. tau is therefore on a per-token scale. At policy ==
+    reference the loss is 1/(4 tau^2).
     """
 
     name: ClassVar[str] = "ipo_avg"
@@ -64,7 +65,7 @@ class IPO(Objective):
 
     tau: float = Field(
         0.1,
-        gt=0,
+        ge=1e-6,
         le=100,
         title="Tau",
         description="Strength of the pull towards the reference; the margin per token aims at 1/(2 tau).",

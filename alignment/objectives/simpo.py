@@ -29,7 +29,7 @@ class SimPO(Objective):
     """Compares average log-probabilities per token, without a reference, and asks for a margin of gamma.
 
     Meng et al. 2024, arXiv 2405.14734, equation 6. gamma is the margin itself, not its ratio to beta; the
-    learning rate decides more than either.
+    learning rate decides more than either. Where both averages are equal the loss is -log sigmoid(-gamma).
     """
 
     name: ClassVar[str] = "simpo"

@@ -45,7 +45,8 @@ def draw(name: str, parameters: str) -> CurveOut:
         role=torch.cat([torch.full_like(index, int(Role.CHOSEN)), torch.full_like(index, int(Role.REJECTED))]),
         reference=None if objective.needs.reference == "none" else torch.cat([start, start]),
     )
-    loss = objective.loss(batch, State())
+    values = objective.start()
+    loss = objective.loss(batch, State(values=values, moved=values))
     (gradient,) = torch.autograd.grad(loss.sum(), margin)
     return CurveOut(
         margin=margin.detach().tolist(), loss=loss.detach().tolist(), gradient=gradient.tolist(), tokens=TOKENS

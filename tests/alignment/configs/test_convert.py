@@ -124,16 +124,46 @@ def test_label_smoothing_is_conservative_dpo() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "objective"),
+    [
+        ("loss_type: robust\nlabel_smoothing: 0.2", {"name": "rdpo", "beta": 0.1, "eps": 0.2}),
+        ("loss_type: exo_pair\nlabel_smoothing: 0.01", {"name": "exo_pair", "beta": 0.1, "eps": 0.01}),
+        ("loss_type: hinge\nbeta: 0.05", {"name": "rso_hinge_norm", "gamma": 0.05}),
+        ("loss_type: sigmoid_norm\nbeta: 5", {"name": "ln_dpo", "beta": 5.0}),
+        ("loss_type: bco_pair", {"name": "bco_pair", "beta": 0.1, "shift": "none"}),
+        ("loss_type: discopop\ndiscopop_tau: 0.1", {"name": "discopop", "beta": 0.1, "tau": 0.1}),
+        ("loss_type: apo_down", {"name": "apo_down", "beta": 0.1}),
+        ("trl cpo --beta 0.2", {"name": "cpo", "beta": 0.2, "alpha": 1.0, "nll": "batch"}),
+        ("loss_type: simpo\ncpo_alpha: 0.0", {"name": "simpo", "beta": 0.1, "gamma": 0.5}),
+        ("loss_type: simpo", {"name": "cpo_simpo", "beta": 0.1, "gamma": 0.5, "alpha": 1.0}),
+        ("stage: dpo\npref_loss: orpo\npref_beta: 0.2", {"name": "orpo", "lam": 0.2}),
+    ],
+)
+def test_losses_of_other_trainers_are_objectives_here(text: str, objective: dict[str, Any]) -> None:
+    """A loss becomes the objective that computes the same, under the name it has here."""
+    assert spec(convert(text)).objective.model_dump() == objective
+
+
+def test_a_loss_that_is_not_quite_the_same_is_told() -> None:
+    """Where TRL's loss is another multiple or another mean, the answer says so."""
+    for text in ("loss_type: sppo_hard", "loss_type: simpo"):
+        told = [one["why"] for one in convert(text).differs if one["field"] == "objective.name"]
+        assert any("TRL" in why for why in told)
+
+
+@pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("loss_type: exo_pair", "exo_pair"),
+        ("loss_type: aot", "aot"),
+        ("loss_type: ipo\nlabel_smoothing: 0.1", "smoothing"),
+        ("trl cpo --loss_type hinge", "hinge"),
+        ("cpo_alpha: 1.0\nlabel_smoothing: 0.1", "smoothing"),
         ("loss_type: [sigmoid, sft]", "sft"),
-        ("loss_type: simpo", "cpo_alpha"),
         ("rpo_alpha: 1.0", "rpo_alpha"),
         ("trl kto --beta 0.1", "KTO"),
         ("desirable_weight: 1.0", "KTO"),
         ("stage: sft\ntemplate: llama3", "sft"),
-        ("stage: dpo\npref_loss: orpo", "orpo"),
+        ("stage: dpo\npref_loss: kto_pair", "kto_pair"),
         ("stage: dpo\npref_ftx: 0.5", "pref_ftx"),
         ("stage: dpo\nfinetuning_type: freeze", "freeze"),
         ("optim: adafactor", "adafactor"),

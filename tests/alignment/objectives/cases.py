@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel
@@ -78,8 +78,40 @@ def pair_batch(
     )
 
 
-def evaluated(objective: Objective, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss as the objective gives it, and the gradient of its sum, (S,)."""
-    loss = objective.loss(batch, State())
+class Pair(NamedTuple):
+    """Summed log-probabilities of a chosen and a rejected response, the reference's, and their numbers of tokens."""
+
+    chosen: float
+    rejected: float
+    chosen_reference: float
+    rejected_reference: float
+    chosen_tokens: float = 12.0
+    rejected_tokens: float = 31.0
+
+
+def pairs_batch(pairs: Iterable[Pair], *, reference: bool = True) -> Batch:
+    """Several pairs, in double precision."""
+    rows = torch.tensor(list(pairs), dtype=torch.float64).view(-1, 3, 2)
+    return Batch(
+        logps=rows[:, 0].flatten().clone().requires_grad_(),
+        lengths=rows[:, 2].flatten(),
+        example=torch.arange(len(rows)).repeat_interleave(2),
+        role=torch.tensor([int(Role.CHOSEN), int(Role.REJECTED)]).repeat(len(rows)),
+        reference=rows[:, 1].flatten() if reference else None,
+    )
+
+
+def begun(objective: Objective, batch: Batch, before: State | None = None) -> State:
+    """The state in which a step of training sees its batch: the first, or the one after `before`."""
+    state = State(training=True, values=objective.start())
+    if before is not None:
+        state = state._replace(step=before.step + 1, values=before.moved)
+    with torch.no_grad():
+        return state._replace(moved=objective.move(batch, state)) if objective.needs.state else state
+
+
+def evaluated(objective: Objective, batch: Batch, state: State | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss as the objective gives it, at the first step unless told, and the gradient of its sum, (S,)."""
+    loss = objective.loss(batch, begun(objective, batch) if state is None else state)
     (gradient,) = torch.autograd.grad(loss.sum(), batch.logps)
     return loss.detach(), gradient

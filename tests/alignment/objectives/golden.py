@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from alignment.objectives import Batch
+from alignment.objectives import Batch, State
 from tests.alignment.objectives.cases import pair_batch
 
 FILE = Path(__file__).parents[3].parent / "shared" / "golden" / "objectives.json"
@@ -22,6 +22,7 @@ class Reading(NamedTuple):
     batch: Batch
     leaves: list[torch.Tensor]
     slopes: list[float]
+    state: State = State()
 
 
 @cache
@@ -45,6 +46,16 @@ def golden_id(name: str) -> str | None:
     return ids if ids in contents()["objectives"] else None
 
 
+RENAMED: dict[str, dict[str, str]] = {"rso_sigmoid_norm": {"beta": "gamma"}}
+"""Hyperparameters of aliases that have another name than those of what they are equal to."""
+
+
+def parameters(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    """A case's hyperparameters, as the objective of that name calls them."""
+    renamed = RENAMED.get(name, {})
+    return {renamed.get(field, field): value for field, value in case["params"].items()}
+
+
 def pair(case: dict[str, Any], dtype: Any) -> Reading:
     """A chosen and a rejected response by their sums, lengths and reference."""
     given = case["inputs"]
@@ -55,7 +66,15 @@ def pair(case: dict[str, Any], dtype: Any) -> Reading:
         lengths=(given["len_w"], given["len_l"]),
         dtype=dtype,
     )
-    return Reading(batch, [batch.logps], [case["grad"]["logp_w"], case["grad"]["logp_l"]])
+    return Reading(batch, [batch.logps], [case["grad"]["logp_w"], case["grad"]["logp_l"]], _state(given))
+
+
+def _state(given: dict[str, Any]) -> State:
+    """What has moved between steps, where a case says so: BCO's threshold is the mean of the rewards seen."""
+    if "delta" not in given:
+        return State()
+    seen = {"sum": given["delta"], "count": 1.0}
+    return State(moved={name: torch.tensor(value, dtype=torch.float64) for name, value in seen.items()})
 
 
 READERS: dict[str, Callable[[dict[str, Any], Any], Reading]] = {"pair": pair}

@@ -1,0 +1,67 @@
+"""What objectives of pairs share: the reward against a reference, its strength, and likelihoods of chosen responses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
+
+from pydantic import Field
+
+from alignment.objectives.objective import PAIRED_WITH_REFERENCE, Needs, Objective
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignment.objectives.batch import Batch, Responses
+
+WITH_REFERENCE: Final = "Pairs with a reference"
+WITHOUT_REFERENCE: Final = "Pairs without a reference"
+
+RATIO: Final = r"d(y)=\log\frac{\pi(y)}{\pi_{\mathrm{ref}}(y)}"
+MARGIN: Final = r"h=\log\frac{\pi(y_w)}{\pi_{\mathrm{ref}}(y_w)}-\log\frac{\pi(y_l)}{\pi_{\mathrm{ref}}(y_l)}"
+"""How formulas say what d and h are."""
+
+
+def strength(default: float) -> Any:
+    """The field beta of an objective that is measured against a reference."""
+    return Field(default, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model.")
+
+
+class WithReference(Objective):
+    """Objectives whose implicit reward is beta * log(policy / reference), 0 where the two agree."""
+
+    family: ClassVar[str] = WITH_REFERENCE
+    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE
+
+    beta: float = strength(0.1)
+
+    def rewards(self, batch: Batch) -> Tensor:
+        """beta * log(policy / reference), (S,)."""
+        return self.beta * batch.singles().ratios
+
+
+Likelihood = Literal["sum", "mean", "batch"]
+
+
+def negative_log_likelihood(chosen: Responses, of: Likelihood) -> Tensor:
+    """-log policy of each chosen response, (examples,): its sum, its mean over tokens, or its share of the batch's.
+
+    The mean of the shares is the mean over all tokens of the batch's chosen responses.
+    """
+    if of == "sum":
+        return -chosen.logps
+    return -chosen.averages if of == "mean" else -chosen.logps / chosen.lengths.mean()
+
+
+class _Varying:
+    """`needs` that differ where a field of the instance has a value; the class's own are those of other instances."""
+
+    def __init__(self, own: Needs, field: str, value: str, there: Needs) -> None:
+        self._own, self._field, self._value, self._there = own, field, value, there
+
+    def __get__(self, instance: Any, owner: type[Objective]) -> Needs:
+        return self._there if getattr(instance, self._field, None) == self._value else self._own
+
+
+def varying(own: Needs, field: str, value: str, there: Needs) -> Needs:
+    """The `needs` of an objective: its own, and others on instances whose field has that value."""
+    return cast("Needs", _Varying(own, field, value, there))
