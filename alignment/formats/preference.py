@@ -13,6 +13,7 @@ from alignment.formats.facts import PER_RESPONSE, training_facts
 
 LeftOut = Literal["unlabelled", "tie", "both_bad", "skipped", "too_few_votes", "media"]
 Sources = Literal["people_first", "people", "imports", "judges"]
+Unit = Literal["pair", "label"]
 Verdict = Literal["first", "second", "tie", "both_bad"]
 
 _LEVELS: Final = {"people": ("person", "vote"), "imports": ("import",), "judges": ("judge",)}
@@ -34,6 +35,11 @@ class Policy(BaseModel):
         description="Whose labels count: people's, and imported ones only where no person judged; or one kind alone.",
     )
     min_votes: int = Field(1, ge=1, le=100, description="People (or judges) who must have judged a pair.")
+    unit: Unit = Field(
+        "pair",
+        description="What becomes an example: a pair, as the majority has it; or each label by itself with who gave it,"
+        " for objectives that learn how far to trust whom.",
+    )
 
 
 class Decision(NamedTuple):
@@ -59,7 +65,34 @@ def decide(item: Item, policy: Policy) -> Decision | LeftOut:
         return "tie"
     if leaders[0] == "both_bad":
         return "both_bad"
-    first = leaders[0] == "first"
+    return _decision(item, labels, leaders[0] == "first")
+
+
+def decisions(item: Item, policy: Policy) -> list[Decision] | LeftOut:
+    """What the labels make of a pair: one decision by the majority, or one of each label that prefers a side.
+
+    Of the latter each has the fact `annotator`, where that is known.
+    """
+    if policy.unit == "pair":
+        decision = decide(item, policy)
+        return decision if isinstance(decision, str) else [decision]
+    labels = _that_count(item.labels, policy)
+    if not labels:
+        return "skipped" if item.labels else "unlabelled"
+    if len(labels) < policy.min_votes:
+        return "too_few_votes"
+    verdicts = [_verdict(label) for label in labels]
+    judged = list(zip(labels, verdicts, strict=True))
+    sided = [_of_one(item, label, said == "first") for label, said in judged if said in ("first", "second")]
+    return sided or ("tie" if "tie" in verdicts else "both_bad")
+
+
+def _of_one(item: Item, label: LabelFacts, first: bool) -> Decision:
+    decision = _decision(item, [label], first)
+    return decision._replace(facts=decision.facts | {"annotator": label.annotator}) if label.annotator else decision
+
+
+def _decision(item: Item, labels: Sequence[LabelFacts], first: bool) -> Decision:
     facts = training_facts(item.facts)
     voted = not _is_bare_import(labels)
     if voted:  # what the file said of its own choice gives way to what was voted here

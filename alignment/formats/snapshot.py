@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -207,12 +207,18 @@ def manifest(folder: Path) -> Manifest:
 
 def read(folder: Path, split: Split | None = None) -> Iterator[Example]:
     """The examples in training order, of one split or all, in constant memory.  Raises FileRefused."""
+    for row in _rows(folder, lambda _: True):
+        if split is None or row["split"] == split:
+            yield _example(row)
+
+
+def _rows(folder: Path, wanted: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
+    """The wanted columns of every row."""
     try:
         with pq.ParquetFile(folder / EXAMPLES, pre_buffer=False) as file:
-            for batch in file.iter_batches(batch_size=BATCH):
-                for row in batch.to_pylist():
-                    if split is None or row["split"] == split:
-                        yield _example(row)
+            columns = list(filter(wanted, file.schema_arrow.names))
+            for batch in file.iter_batches(batch_size=BATCH, columns=columns):
+                yield from batch.to_pylist()
     except (pa.ArrowException, OSError, KeyError):
         raise FileRefused(f"{EXAMPLES} of {folder.name} is missing or damaged.", "Make the snapshot again.") from None
 
@@ -223,12 +229,23 @@ def _example(row: dict[str, Any]) -> Example:
         split=cast(Split, row.pop("split")),
         prompt=orjson.loads(row.pop("prompt")),
         responses=[orjson.loads(answer) for answer in row.pop("responses")],
-        facts={
-            name: orjson.loads(value) if name in _JSON_FACTS else value
-            for name, value in row.items()
-            if value is not None
-        },
+        facts=_facts(row),
     )
+
+
+def _facts(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: orjson.loads(value) if name in _JSON_FACTS else value for name, value in row.items() if value is not None
+    }
+
+
+def read_facts(folder: Path, names: Collection[str]) -> Iterator[Example]:
+    """The same examples without their texts, and with these facts only: what is not asked for is not read.
+
+    Raises FileRefused.
+    """
+    for row in _rows(folder, lambda name: name in ("id", "split", *names)):
+        yield Example(row.pop("id"), cast(Split, row.pop("split")), [], [], _facts(row))
 
 
 def verify(folder: Path) -> bool:

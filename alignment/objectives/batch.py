@@ -24,6 +24,11 @@ class Role(IntEnum):
     UNDESIRABLE = 4
     RETAIN = 5  # a single answer that a model is to keep while it forgets others
     MISMATCHED = 6  # the answer of another example, which says how far the policy has moved
+    RATIONALE = 7  # why the chosen response is better, told after a prompt of its own
+    REFERENCE_SAMPLE = 8  # drawn from the reference for this prompt
+    POLICY_SAMPLE = 9  # drawn from the policy as it is now
+    EMPTY_CHOSEN = 10  # as chosen and rejected, of a pair that was answered without a trace of reasoning
+    EMPTY_REJECTED = 11
 
 
 class TokenValue(StrEnum):
@@ -132,9 +137,13 @@ class Batch:
 
     def pairs(self) -> Pairs:
         """Chosen and rejected side by side, in the order of the examples."""
-        chosen, rejected = self._of(Role.CHOSEN), self._of(Role.REJECTED)
+        return self.paired(Role.CHOSEN, Role.REJECTED)
+
+    def paired(self, better: Role, worse: Role) -> Pairs:
+        """The responses of two roles side by side, in the order of the examples."""
+        chosen, rejected = self.of(better), self.of(worse)
         if chosen.example.shape != rejected.example.shape or bool((chosen.example != rejected.example).any()):
-            raise UnpairedExample("every example of a paired batch needs one chosen and one rejected response")
+            raise UnpairedExample(f"every example needs one {better.name} and one {worse.name} response")
         return Pairs(chosen, rejected)
 
     def singles(self) -> Responses:
@@ -156,7 +165,8 @@ class Batch:
         reference = None if self.reference is None else padded(self.reference)
         return Lists(padded(self.logps), padded(self.lengths), reference, mask)
 
-    def _of(self, role: Role) -> Responses:
+    def of(self, role: Role) -> Responses:
+        """The responses of one role, in the order of the examples."""
         index = (self.role == int(role)).nonzero().flatten()
         index = index[self.example[index].argsort(stable=True)]
         reference = None if self.reference is None else self.reference[index]

@@ -58,6 +58,10 @@ class Composite(Objective):
         """The objectives that this one is made of, by the path of their field."""
         raise NotImplementedError
 
+    def objection(self, facts: Mapping[str, tuple[float, ...]]) -> str | None:
+        """The first objection that a part has."""
+        return next(filter(None, (part.objection(facts) for part in self.parts().values())), None)
+
     def start(self) -> dict[str, Tensor]:
         """What each part starts with, under its path."""
         return {f"{path}/{name}": value for path, part in self.parts().items() for name, value in part.start().items()}

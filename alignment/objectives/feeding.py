@@ -19,6 +19,14 @@ NAMES: Final[Mapping[Role, str]] = {
     Role.RETAIN: "answers to be retained",
     Role.MISMATCHED: "answers to other prompts",
 }
+UNFED: Final[Mapping[Role, str]] = {
+    Role.RATIONALE: "rationales after prompts of their own",
+    Role.REFERENCE_SAMPLE: "samples of the reference",
+    Role.POLICY_SAMPLE: "samples of the policy as it is at each step",
+    Role.EMPTY_CHOSEN: "chosen answers without a trace of reasoning",
+    Role.EMPTY_REJECTED: "rejected answers without a trace of reasoning",
+}
+"""Roles that no data fill yet, in words: objectives that need them are refused."""
 PAIR: Final[frozenset[Role]] = frozenset({Role.CHOSEN, Role.REJECTED})
 KINDS: Final[Mapping[str, str]] = {
     "paired": "pairs",

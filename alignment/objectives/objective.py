@@ -22,17 +22,19 @@ class Needs(NamedTuple):
     """What the loop must supply for an objective, and how much of the optimizer batch its loss must see.
 
     `coupled`: the loss is a function of the whole batch.  `state`: something moves between steps, see `State`.
-    `least`: fewest examples of a batch that the loss is defined for.
+    `least`: fewest examples of a batch that the loss is defined for.  `goals`: each pair is given twice, its prompt
+    asking for the score of either response, whose response then is the chosen one.
     """
 
     roles: frozenset[Role]
     reference: ReferenceNeed = "none"
-    facts: frozenset[str] = frozenset()
+    facts: frozenset[str] = frozenset()  # names of `alignment.objectives.facts`
     third: frozenset[str] = frozenset()
     tokens: frozenset[TokenValue] = frozenset()
     coupled: bool = False
     state: bool = False
     least: int = 1
+    goals: bool = False
 
     def joined(self, other: Needs) -> Needs:
         """What serves both: every set joined, the richer reference, whatever either asks of the batch."""
@@ -51,7 +53,10 @@ PAIRED_WITH_REFERENCE = Needs(PAIR, reference="sequence")
 
 
 class Paper(NamedTuple):
-    """Where an objective was published; `arxiv` is empty for a note outside arXiv, which `url` then names."""
+    """Where an objective was published; `arxiv` is empty for a note outside arXiv, which `url` then names.
+
+    `equation` is empty where the paper's own number is not known.
+    """
 
     title: str
     authors: str
@@ -136,6 +141,13 @@ class Objective(NamedPart):
         """
         return {}
 
+    def objection(self, facts: Mapping[str, tuple[float, ...]]) -> str | None:  # noqa: ARG002
+        """Why an example with these facts cannot be learned from, in words that follow its name; None where it can.
+
+        `facts` are those of `needs.facts`, one value for each response in its order: of a pair, the chosen one first.
+        """
+        return None
+
     @classmethod
     def describe(cls) -> dict[str, Any]:
         """What the API and the form show of this objective, as plain JSON."""
@@ -157,6 +169,7 @@ class Objective(NamedPart):
                 "coupled": needs.coupled,
                 "state": needs.state,
                 "least": needs.least,
+                "goals": needs.goals,
             },
             "fixes": cls.fixes,
             "costs": cls.costs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from alignment.formats.preference import Policy, decide
 from alignment.formats.split import split_of
 from alignment.objectives import feeding
 from alignment.objectives.batch import Role
+from alignment.objectives.facts import Reader, Unfit
+from alignment.training import goals
 from alignment.training.errors import BadData
 from alignment.training.spec import Source
 
@@ -27,8 +29,9 @@ Message = dict[str, Any]
 class Example:
     """A prompt and its responses, as messages, with what each is to the objective.
 
-    `facts` are those of the snapshot (`alignment.formats.facts`), in the order of `responses`; `source` is the place
-    of its source in the spec.
+    `facts` are those of the data (`alignment.formats.facts`), in the order of `responses`; once `read`, `values` are
+    those of them that the objective asks for (`alignment.objectives.facts`), one for each response, and `facts` are let
+    go. `source` is the place of its source in the spec.
     """
 
     id: str
@@ -38,15 +41,21 @@ class Example:
     roles: tuple[Role, ...] = (Role.CHOSEN, Role.REJECTED)
     facts: Mapping[str, Any] = field(default_factory=dict)
     source: int = 0
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an objective takes: responses in these roles; `apart` makes each side of a pair an example of its own."""
+    """What an objective takes: responses in these roles, and of each the facts that `reader` finds.
+
+    `apart` makes each side of a pair an example of its own; `goals` gives each pair twice, see `goals.aimed`.
+    """
 
     title: str
     roles: frozenset[Role]
     apart: bool = False
+    reader: Reader | None = None
+    goals: bool = False
 
     def fed(self, kind: str) -> frozenset[Role]:
         """The roles that data of a kind fill.  Raises BadData when there are none."""
@@ -54,6 +63,15 @@ class Wanted:
         if refusal is not None:
             raise BadData(*refusal)
         return feeding.fed(self.roles, kind, apart=self.apart)
+
+    def values(self, example: Example) -> dict[str, tuple[float, ...]]:
+        """What the objective asks of an example.  Raises BadData naming what it lacks."""
+        if self.reader is None:
+            return {}
+        try:
+            return self.reader.read(example.facts, len(example.responses))
+        except Unfit as unfit:
+            raise BadData(f"Example {example.id} {unfit.detail}.", unfit.remedy) from unfit
 
 
 @dataclass(frozen=True)
@@ -82,7 +100,9 @@ def read(sources: Sequence[Source], wanted: Wanted, left_out: Counter[str] | Non
         try:
             for row in rows:
                 if row.split != "test":
-                    yield from _examples(row, row.split, wanted, index, counts)
+                    for example in _examples(row, row.split, wanted, index, counts):
+                        told = replace(example, facts={}, values=wanted.values(example))
+                        yield from goals.aimed(told, counts) if wanted.goals else (told,)
         except FileRefused as refused:
             raise BadData(refused.reason, refused.remedy, field) from refused
         except BadData as error:

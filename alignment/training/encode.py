@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,11 @@ class Encoded:
     prompt: list[int]
     responses: tuple[list[int], ...]
     roles: tuple[Role, ...] = (Role.CHOSEN, Role.REJECTED)  # of the example, then those that were formed
+
+    def values(self, fact: str) -> tuple[float, ...]:
+        """The value of a fact for each response; NaN for those that were formed and not given."""
+        given = self.example.values[fact]
+        return given + (math.nan,) * (len(self.responses) - len(given))
 
     @property
     def longest(self) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from alignment.objectives import feeding
 from alignment.objectives.batch import Role
+from alignment.objectives.facts import Reader, find
 from alignment.rendering import RENDERER
 from alignment.training import folder as folders
 from alignment.training import mixture
@@ -57,9 +58,9 @@ def require_supported(spec: Spec) -> None:
     """Raise BadSpec when the objective needs something that this loop does not supply."""
     needs = spec.objective.needs
     beyond = [
-        *(role.name.lower() for role in needs.roles - feeding.NAMES.keys()),
+        *(words for role, words in feeding.UNFED.items() if role in needs.roles),
         *(f"reference {needs.reference}" for _ in range(needs.reference not in ("none", "sequence"))),
-        *needs.facts,
+        *(name for name in sorted(needs.facts) if find(name) is None),
         *needs.third,
     ]
     if beyond:
@@ -208,9 +209,9 @@ def load_examples(
     from alignment.training.model import load_generation_config
 
     ending = chat.ending(tokenizer, load_generation_config(spec.checkpoint))
-    roles, left_out = spec.objective.needs.roles, Counter[str]()
-    encoder = Encoder(tokenizer, ending, spec.length, context, mismatched=Role.MISMATCHED in roles)
-    wanted = Wanted(spec.objective.title, roles)
+    needs, left_out = spec.objective.needs, Counter[str]()
+    encoder = Encoder(tokenizer, ending, spec.length, context, mismatched=Role.MISMATCHED in needs.roles)
+    wanted = Wanted(spec.objective.title, needs.roles, reader=Reader(spec.objective), goals=needs.goals)
     examples = encoder.encode(read(spec.snapshots, wanted, left_out), stop.check)
     examples.counts.update(left_out)
     _require_roles(spec, examples)

@@ -79,6 +79,8 @@ def _data(examples: Examples) -> str:
     digest = hashlib.sha256(f"{len(examples.train)} {len(examples.validation)}".encode())
     for example in (*examples.train, *examples.validation):
         digest.update(kept.key(example))
+        if values := example.example.values:
+            digest.update(repr(sorted(values.items())).encode())
     return digest.hexdigest()
 
 

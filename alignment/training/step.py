@@ -125,7 +125,11 @@ class Scoring:
         flat = None if reference is None else torch.cat(list(reference)).to(self.device)
         wanted = self.objective.needs.tokens
         tokens = Tokens(scores.response, {name: scores.tokens[name] for name in wanted}) if wanted else None
-        return Batch(scores.logps, scores.lengths, numbers, roles, flat, tokens=tokens)
+        facts = {
+            name: torch.tensor([value for example in examples for value in example.values(name)], device=self.device)
+            for name in sorted(self.objective.needs.facts)
+        }
+        return Batch(scores.logps, scores.lengths, numbers, roles, flat, facts, tokens)
 
     def measures(self, batch: Batch, losses: Tensor, scores: Scores) -> Tensor:
         """One row per example, detached: see `measures.named`.  Scores with routing are those of a whole batch."""

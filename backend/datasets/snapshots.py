@@ -1,10 +1,12 @@
 """Freezing a dataset: its decided pairs as a content-hashed folder that runs train on."""
 
 import errno
+import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from sqlalchemy import Row, select
@@ -12,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from alignment.formats import snapshot
-from alignment.formats.preference import Decision, Policy, decide
+from alignment.formats.preference import Decision, Policy, decisions
 from alignment.formats.writing import UNDECIDED
 from backend import paging, storage
 from backend.datasets import reading
@@ -83,14 +85,25 @@ def _examples(
     left_out: Counter[str],
     used: list[uuid.UUID],
 ) -> Iterator[snapshot.Example]:
-    """The decided pairs; counts those left out, and notes the labels behind the others."""
+    """What the decided pairs become; counts those left out, and notes the labels behind the others."""
     for item, split, labels in reading.walk(session, dataset.id, watermark):
-        decision = "media" if item.has_media else decide(item, policy)
-        if not isinstance(decision, Decision):
-            left_out[decision] += 1
+        decided = "media" if item.has_media else decisions(item, policy)
+        if isinstance(decided, str):
+            left_out[decided] += 1
             continue
         used.extend(labels)
-        yield snapshot.Example(item.id or "", split, item.prompt, decision.responses, decision.facts)
+        for place, decision in enumerate(decided):
+            id = f"{item.id}/{place}" if policy.unit == "label" else item.id or ""
+            yield snapshot.Example(id, split, item.prompt, decision.responses, _unnamed(decision, dataset, policy))
+
+
+def _unnamed(decision: Decision, dataset: Dataset, policy: Policy) -> dict[str, Any]:
+    """The facts, with a word in the place of who judged that is the same in all of the dataset and names nobody."""
+    who = decision.facts.get("annotator")
+    if who is None or policy.unit == "pair":  # then it is what a file says of the whole pair
+        return decision.facts
+    word = hashlib.blake2b(str(who).encode(), key=dataset.id.bytes, digest_size=6).hexdigest()
+    return decision.facts | {"annotator": word}
 
 
 def _nothing(dataset: Dataset, left_out: Counter[str]) -> NothingToTrainOn:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from alignment.objectives import CATALOGUE, Batch, Objective, Role, State
+from alignment.objectives.facts import find
 from alignment.objectives.objective import PAIR
 from backend.errors import Conflict, Invalid, NotFound
 
@@ -30,7 +31,9 @@ class CurveOut(BaseModel):
 def draw(name: str, parameters: str) -> CurveOut:
     """The curve of objective `name` under `parameters` (a JSON object of hyperparameters)."""
     objective = _objective(name, parameters)
-    if objective.needs.roles != PAIR or objective.needs.coupled or objective.needs.tokens:
+    needs = objective.needs
+    facts = {name: find(name) for name in needs.facts}
+    if needs.roles != PAIR or needs.coupled or needs.tokens or None in facts.values():
         raise NoCurve(f"{name} is no function of one pair's margin.", remedy="Read its formula instead.")
     import torch  # 1.6 s the first time; only this plot needs it in the web process
 
@@ -43,7 +46,12 @@ def draw(name: str, parameters: str) -> CurveOut:
         lengths=torch.full((2 * POINTS,), float(TOKENS), dtype=torch.float64),
         example=torch.cat([index, index]),
         role=torch.cat([torch.full_like(index, int(Role.CHOSEN)), torch.full_like(index, int(Role.REJECTED))]),
-        reference=None if objective.needs.reference == "none" else torch.cat([start, start]),
+        reference=None if needs.reference == "none" else torch.cat([start, start]),
+        facts={
+            name: torch.tensor(fact.usual, dtype=torch.float64).repeat_interleave(POINTS)
+            for name, fact in facts.items()
+            if fact is not None
+        },
     )
     values = objective.start()
     loss = objective.loss(batch, State(values=values, moved=values))

@@ -32,7 +32,7 @@ def of_snapshot(snapshot: Snapshot) -> Pairs:
 
 
 def of_dataset(session: Session, dataset: Dataset, policy: Policy) -> Pairs:
-    """About how many pairs a freeze would decide: those with a newest label that prefers one side."""
+    """About how many examples a freeze would make: pairs with a newest label that prefers one side, or such labels."""
     who = judgements.annotator()
     newest = (
         select(Item.split, Label.item_id, Label.value)
@@ -45,13 +45,12 @@ def of_dataset(session: Session, dataset: Dataset, policy: Policy) -> Pairs:
         newest = newest.where(Label.source.in_(SOURCES[policy.sources]))
     found = newest.subquery()
     decided = (
-        select(found.c.split, found.c.item_id)
+        select(found.c.split, found.c.item_id, func.count().label("labels"))
         .where(found.c.value["strength"].as_float() != 0)
         .group_by(found.c.split, found.c.item_id)
         .having(func.count() >= policy.min_votes)
         .subquery()
     )
-    splits: dict[str, int] = dict(
-        session.execute(select(decided.c.split, func.count()).group_by(decided.c.split)).all()
-    )
-    return Pairs(splits.get("train", 0), splits.get("validation", 0), exact=False)
+    counted = func.sum(decided.c.labels) if policy.unit == "label" else func.count()
+    splits: dict[str, int] = dict(session.execute(select(decided.c.split, counted).group_by(decided.c.split)).all())
+    return Pairs(int(splits.get("train", 0)), int(splits.get("validation", 0)), exact=False)

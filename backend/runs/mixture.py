@@ -14,6 +14,7 @@ from backend.datasets.kinds import PURPOSES, instead
 from backend.datasets.models import Dataset, Kind, Snapshot
 from backend.errors import Invalid
 from backend.projects.models import Project
+from backend.runs import suited
 from backend.runs.models import RunSnapshot
 from backend.runs.schemas import MixedOut, RunIn
 from backend.settings import Settings
@@ -31,7 +32,10 @@ class Part(NamedTuple):
 
 
 def freeze(session: Session, project: Project, body: RunIn, settings: Settings) -> list[Part]:
-    """The snapshots of a run's data, datasets frozen.  Raises NotFound, UnsuitedData, NothingToTrainOn, NoSpace."""
+    """The snapshots of a run's data, datasets frozen.
+
+    Raises NotFound, UnsuitedData, UnfitExample, NothingToTrainOn, NoSpace.
+    """
     if body.mixture is not None and body.where == "report":
         raise UnsuitedData(
             "A run that is trained elsewhere takes one snapshot.", field="mixture", remedy="Choose one dataset."
@@ -46,6 +50,7 @@ def freeze(session: Session, project: Project, body: RunIn, settings: Settings) 
             snapshot = snapshots.freeze(session, dataset, body.policy, settings.snapshots)
         refuse_unsuited(snapshot.kind, field)
         refuse_empty(snapshot.counts.get("train", 0), part.weight, field)
+        suited.refuse_snapshot(snapshot, body.objective, field)
         if any(other.snapshot.hash == snapshot.hash for other in parts):
             raise UnsuitedData("These data are in the mixture already.", field=field, remedy="Name each of them once.")
         parts.append(Part(snapshot, part.weight))

@@ -15,11 +15,12 @@ from backend.datasets import service as datasets
 from backend.datasets import snapshots
 from backend.errors import AppError
 from backend.projects.models import Project
-from backend.runs import counts, devices, estimate, mixture, service, spec
+from backend.runs import counts, devices, estimate, mixture, service, spec, suited
 from backend.runs.schemas import EstimateOut, Finding, Ingredient, PreflightOut, RunIn
 from backend.settings import get_settings
 
 FEW_PAIRS = 50
+FEW_LOOKED_AT = 1_000  # examples whose facts are looked at: a form asks at every change, and a launch looks at all
 HIGH_RATE = {"full": 1e-4, "lora": 5e-3}
 SMALL_MODEL = 50_000_000  # below this, high learning rates are usual
 SNAPSHOT_TO_BE = "snapshots/made-at-launch"
@@ -106,17 +107,20 @@ class _Check:
                 return None, []
             found.append(pairs)
             places.append((place, part.weight))
-        train, validation = sum(one.train for one in found), sum(one.validation for one in found)
+        train = suited.examples(self.body.objective, sum(one.train for one in found))
+        validation = sum(one.validation for one in found)
         return counts.Pairs(train, validation, exact=all(one.exact for one in found)), places
 
     def _part(self, field: str, part: Ingredient) -> tuple[counts.Pairs, str]:
         if part.snapshot_id is not None:
             snapshot = snapshots.find(self.session, self.project, part.snapshot_id)
             mixture.refuse_unsuited(snapshot.kind, field)
+            suited.refuse_snapshot(snapshot, self.body.objective, field, FEW_LOOKED_AT)
             return counts.of_snapshot(snapshot), storage.shown(snapshot.path)
         assert part.dataset_id is not None  # noqa: S101  (an ingredient has exactly one of the two)
         dataset = datasets.find(self.session, self.project, part.dataset_id)
         mixture.refuse_unsuited(dataset.kind, field)
+        suited.refuse_dataset(self.session, dataset, self.body, field, FEW_LOOKED_AT)
         return counts.of_dataset(self.session, dataset, self.body.policy), SNAPSHOT_TO_BE
 
     def _look_at_data(self, pairs: counts.Pairs) -> None:

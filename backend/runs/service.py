@@ -15,7 +15,7 @@ from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Invalid, NotFound
 from backend.projects.models import Project
-from backend.runs import devices, estimate, mixture, spec
+from backend.runs import devices, estimate, mixture, spec, suited
 from backend.runs.models import Place, Run, RunEvent
 from backend.runs.schemas import RunIn
 from backend.settings import Settings
@@ -34,13 +34,16 @@ class TooManySteps(Invalid):
 def launch(session: Session, project: Project, user: User, body: RunIn, settings: Settings) -> Run:
     """A queued run on a frozen snapshot; a worker is rung after the commit. Nothing is kept when it is refused.
 
-    Raises NotFound, WeightsGone, UnsuitedData, NothingToTrainOn, TooManyDevices, TooFewExamples, TooManySteps, NoSpace.
+    Raises NotFound, WeightsGone, UnsupportedRun, UnsuitedData, UnfitExample, NothingToTrainOn, TooManyDevices,
+    TooFewExamples, TooManySteps, NoSpace.
     """
     base = usable(session, project, body.checkpoint_id, "checkpoint_id")
     if body.reference_id is not None:
         usable(session, project, body.reference_id, "reference_id")
+    suited.refuse_unsupported(body)
     parts = mixture.freeze(session, project, body, settings)
-    examples = sum(part.snapshot.counts.get("train", 0) for part in parts)
+    pairs = sum(part.snapshot.counts.get("train", 0) for part in parts)
+    examples = suited.examples(body.objective, pairs)
     if body.devices > 1:
         devices.refuse_too_many(body, devices.largest(settings.redis_url))
     refuse_unfitting(examples, body, body.ingredients()[0][0])

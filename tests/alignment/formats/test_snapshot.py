@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alignment.formats import FileRefused, Item, LabelFacts, snapshot
-from alignment.formats.preference import Decision, Policy, decide
+from alignment.formats.preference import Decision, Policy, decide, decisions
 from alignment.formats.snapshot import EmptySnapshot, Example
 from alignment.formats.split import split_of
 
@@ -66,6 +66,26 @@ def test_whose_labels_count() -> None:
     assert chosen == {"people_first": "b", "people": "b", "imports": "a", "judges": "a"}
     assert decide(mixed, Policy(min_votes=2)) == "too_few_votes"
     assert decide(item(LabelFacts({"strength": 1})), Policy(sources="people")) == "skipped"
+
+
+def test_each_label_by_itself() -> None:
+    """With the label as unit every judgement that prefers a side becomes an example, with who gave it."""
+    ann, bob, eve = (LabelFacts({"strength": s}, "person", who) for s, who in ((2, "ann"), (-1, "bob"), (0, "eve")))
+    unit = Policy(unit="label")
+
+    found = decisions(item(ann, bob, eve, scores=[4.0, 1.0]), unit)
+
+    assert found == [
+        Decision([A, B], {"scores": [4.0, 1.0], "votes": 1, "margin": 2.0, "annotator": "ann"}),  # type: ignore[list-item]
+        Decision([B, A], {"scores": [1.0, 4.0], "votes": 1, "margin": 1.0, "annotator": "bob"}),  # type: ignore[list-item]
+    ]
+    assert decisions(item(LabelFacts({"strength": 1}), annotator="file"), unit) == [
+        Decision([A, B], {"annotator": "file"})  # type: ignore[list-item]
+    ]
+    assert decisions(item(eve), unit) == "tie"
+    assert decisions(item(), unit) == "unlabelled"
+    assert decisions(item(ann), Policy(unit="label", min_votes=2)) == "too_few_votes"
+    assert decisions(item(ann, bob), PEOPLE) == decide(item(ann, bob), PEOPLE) == "tie"
 
 
 def examples(count: int, order: random.Random | None = None) -> list[Example]:

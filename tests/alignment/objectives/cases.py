@@ -1,13 +1,15 @@
 """Batches and objectives that the tests of objectives share: any objective of the catalogue, fed what it needs."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel
 
 from alignment.objectives import CATALOGUE, Batch, Needs, Objective, ObjectiveSpec, Role, State
+from alignment.objectives.facts import find
 from alignment.objectives.objective import PAIR
 
 NAMES = list(CATALOGUE)
@@ -57,7 +59,19 @@ def batch_of(
         example=torch.arange(count).repeat_interleave(width),
         role=torch.tensor([int(role) for role in roles]).repeat(count),
         reference=None if needs.reference == "none" else reference,
+        facts={name: torch.cat([usual(name, roles, dtype)] * count) for name in needs.facts},
     )
+
+
+HEADS = {"degree_logits": ([1.0, 0.2, -0.3, 0.0], [-0.5, 0.1, 0.4, 0.9])}
+"""What heads on a model tell of a chosen and of a rejected response, for objectives that train one."""
+
+
+def usual(name: str, roles: Sequence[Role], dtype: Any = torch.float64) -> torch.Tensor:
+    """What the responses of one example might have as a fact; a list begins with its best."""
+    fact = find(name)
+    better, worse = HEADS[name] if fact is None else fact.usual
+    return torch.tensor([worse if role is Role.REJECTED else better for role in roles], dtype=dtype)
 
 
 def pair_batch(
@@ -66,15 +80,17 @@ def pair_batch(
     *,
     reference: tuple[float, float] | None,
     lengths: tuple[float, float] = (12.0, 31.0),
+    facts: Mapping[str, Sequence[Any]] = MappingProxyType({}),
     dtype: Any = torch.float64,
 ) -> Batch:
-    """One pair by its summed log-probabilities."""
+    """One pair by its summed log-probabilities, with facts of both responses."""
     return Batch(
         logps=torch.tensor([chosen, rejected], dtype=dtype, requires_grad=True),
         lengths=torch.tensor(lengths, dtype=dtype),
         example=torch.tensor([0, 0]),
         role=torch.tensor([int(Role.CHOSEN), int(Role.REJECTED)]),
         reference=None if reference is None else torch.tensor(reference, dtype=dtype),
+        facts={name: torch.tensor(values, dtype=dtype) for name, values in facts.items()},
     )
 
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from alignment.objectives import Batch, State
-from tests.alignment.objectives.cases import pair_batch
+from alignment.objectives import CATALOGUE, Batch, State
+from tests.alignment.objectives import told
+from tests.alignment.objectives.cases import NAMES, pair_batch
 
 FILE = Path(__file__).parents[3].parent / "shared" / "golden" / "objectives.json"
 
@@ -79,3 +80,6 @@ def _state(given: dict[str, Any]) -> State:
 
 READERS: dict[str, Callable[[dict[str, Any], Any], Reading]] = {"pair": pair}
 """By the scope of the golden file; one more entry lets the objectives of one more scope be compared."""
+
+ALONE = [name for name in NAMES if not told.tells(CATALOGUE[name].needs)]
+"""Objectives that read nothing of a pair but log-probabilities; the others are compared in test_golden_told.py."""

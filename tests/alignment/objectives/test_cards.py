@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from alignment.objectives import CATALOGUE, Batch, Relative, Role, State
+from alignment.objectives.facts import FACTS
 
 NAMES = list(CATALOGUE)
 EQUATIONS = [(name, one) for name in NAMES for one in CATALOGUE[name].relatives if one.at is not None]
@@ -19,6 +20,8 @@ def pairs(*, reference: bool) -> Batch:
         example=torch.tensor([0, 0, 1, 1, 2, 2, 3, 3]),
         role=torch.tensor([int(Role.CHOSEN), int(Role.REJECTED)] * 4),
         reference=measured if reference else None,
+        facts={name: torch.tensor(known.usual, dtype=torch.float64).repeat(4) for name, known in FACTS.items()}
+        | {"aspect:helpfulness": torch.tensor([0.4, 0.1] * 4, dtype=torch.float64)},
     )
 
 

@@ -73,7 +73,7 @@ def test_every_objective_treats_examples_independently_of_their_order(name: str)
     """Losses come in the order of the examples, however the responses lie in the batch."""
     objective = make(name)
     width = len(layout(objective.needs))
-    ratios = [1.0, -2.0, 3.0, -3.0, 1.5, 0.5, -0.25, 2.5, -1.0][: 3 * width]
+    ratios = [1.0, -2.0, 3.0, -3.0, 1.5, 0.5, -0.25, 2.5, -1.0, 0.75, -0.5, 2.0][: 3 * width]
     batch = batch_of(objective.needs, [ratios[at : at + width] for at in range(0, 3 * width, width)])
     order = torch.arange(3 * width).view(3, width).flip(0).T.flatten()
     shuffled = Batch(
@@ -82,6 +82,7 @@ def test_every_objective_treats_examples_independently_of_their_order(name: str)
         example=batch.example[order],
         role=batch.role[order],
         reference=None if batch.reference is None else batch.reference[order],
+        facts={fact: values[order] for fact, values in batch.facts.items()},
     )
 
     loss = objective.loss(batch, begun(objective, batch))

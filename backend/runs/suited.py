@@ -1,0 +1,90 @@
+"""Whether an objective can learn from data: what it asks of every example is there, and is what its paper allows."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from sqlalchemy.orm import Session
+
+from alignment.formats import FileRefused, snapshot
+from alignment.formats.facts import PER_RESPONSE
+from alignment.formats.preference import decisions
+from alignment.objectives import Objective
+from alignment.objectives.facts import COLUMNS, Reader, Unfit, find
+from alignment.training.errors import BadSpec
+from alignment.training.prepare import require_supported
+from backend import storage
+from backend.datasets import reading
+from backend.datasets.models import Dataset, Kind, Snapshot
+from backend.errors import Invalid
+from backend.runs import spec
+from backend.runs.schemas import RunIn
+
+SIZES = {Kind.paired: 2, Kind.unpaired: 1, Kind.demonstrations: 1}
+
+
+class UnsupportedRun(Invalid):
+    title = "This cannot be trained"
+
+
+class UnfitExample(Invalid):
+    title = "The data do not fit the objective"
+
+
+def refuse_unsupported(body: RunIn) -> None:
+    """Raise UnsupportedRun when the objective needs something that training does not supply."""
+    whole = spec.with_paths(body.recipe(), "checkpoint", None, [("snapshot", None)])
+    try:
+        require_supported(whole)
+    except BadSpec as error:
+        raise UnsupportedRun(error.detail, field=error.field, remedy=error.remedy) from error
+
+
+def refuse_snapshot(found: Snapshot, objective: Objective, field: str, most: int | None = None) -> None:
+    """Raise UnfitExample naming the first example that lacks what the objective asks for, of all or of the first ones.
+
+    Raises StorageTrouble, FileRefused.
+    """
+    if not _asks(objective):
+        return
+    with storage.using() as use:
+        try:
+            examples = snapshot.read_facts(use(found.path), COLUMNS)
+            _refuse(islice(examples, most), SIZES.get(found.kind), objective, field)
+        except FileRefused as refused:
+            raise UnfitExample(refused.reason, field=field, remedy=refused.remedy) from refused
+
+
+def refuse_dataset(session: Session, dataset: Dataset, body: RunIn, field: str, most: int) -> None:
+    """The same of the pairs that freezing the dataset would decide, among its first items."""
+    if _asks(body.objective):
+        _refuse(_decided(session, dataset, body, most), SIZES.get(dataset.kind), body.objective, field)
+
+
+def examples(objective: Objective, pairs: int) -> int:
+    """How many examples training makes of so many pairs."""
+    return pairs * (2 if objective.needs.goals else 1)
+
+
+def _decided(session: Session, dataset: Dataset, body: RunIn, most: int) -> Iterator[snapshot.Example]:
+    for item, split, _ in islice(reading.walk(session, dataset.id), most):
+        decided = "media" if item.has_media else decisions(item, body.policy)
+        if not isinstance(decided, str):
+            yield from (snapshot.Example(item.id or "", split, [], [], one.facts) for one in decided)
+
+
+def _asks(objective: Objective) -> bool:
+    """Whether the objective asks for facts that data can hold; any other one is refused by its name."""
+    names = objective.needs.facts
+    return bool(names) and all(find(name) is not None for name in names)
+
+
+def _refuse(examples: Iterable[snapshot.Example], size: int | None, objective: Objective, field: str) -> None:
+    reader = Reader(objective)
+    for example in examples:
+        if example.split == "test":
+            continue
+        each = next((len(example.facts[name]) for name in PER_RESPONSE if name in example.facts), 0)
+        try:
+            reader.read(example.facts, size or each)
+        except Unfit as unfit:
+            raise UnfitExample(f"Example {example.id} {unfit.detail}.", field=field, remedy=unfit.remedy) from unfit
