@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from alignment.objectives.objective import (
     PAIRED_WITH_REFERENCE,
@@ -32,7 +31,7 @@ class SPODegree(Objective):
     """Adds to DPO the cross-entropy of a head that tells how much key content each response has lost.
 
     Li et al. 2024, arXiv 2409.17791; reconstructed, as the released repository holds no code.  `degree_logits` are the
-    head's, (S, degrees), with their gradients.  Where policy and reference agree, the loss is log 2 plus gamma times
+    head's, (S, 4), with their gradients.  Where policy and reference agree, the loss is log 2 plus gamma times
     both cross-entropies.
     """
 
@@ -64,17 +63,11 @@ class SPODegree(Objective):
     )
     gamma: float = Field(0.1, ge=0, le=100, title="Gamma", description="How much the degrees count; 0 gives DPO.")
     deg_w: int = Field(
-        0, ge=0, le=63, title="Degree of chosen", description="How much was taken out of the chosen response."
+        0, ge=0, le=3, title="Degree of chosen", description="How much was taken out of the chosen response."
     )
     deg_l: int = Field(
-        3, ge=0, le=63, title="Degree of rejected", description="How much was taken out of the rejected response."
+        3, ge=0, le=3, title="Degree of rejected", description="How much was taken out of the rejected response."
     )
-
-    @model_validator(mode="after")
-    def _degrees_differ(self) -> Self:
-        if self.deg_w == self.deg_l:
-            raise PydanticCustomError("degrees", "deg_w and deg_l are the same, so there is no degree to tell")
-        return self
 
     def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
         """-log sigmoid(beta h) + gamma times the cross-entropies of both degrees, (examples,)."""
