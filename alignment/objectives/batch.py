@@ -43,6 +43,10 @@ class TokenValue(StrEnum):
     MEAN_LOGIT = "mean_logit"  # of the vocabulary; without gradient
 
 
+NOTHING = -1e30
+"""What stands for minus infinity in a softmax, so that no gradient becomes NaN."""
+
+
 class MissingReference(ValueError):
     """An objective read reference log-probabilities that its `needs` did not ask for."""
 
@@ -76,7 +80,12 @@ class Responses:
     lengths: Tensor
     reference: Tensor | None
     example: Tensor
+    role: Tensor
     facts: Mapping[str, Tensor]
+
+    def are(self, role: Role) -> Tensor:
+        """Which of them are in a role, (N,)."""
+        return self.role == int(role)
 
     @property
     def ratios(self) -> Tensor:
@@ -117,6 +126,28 @@ class Lists:
     lengths: Tensor
     reference: Tensor | None
     mask: Tensor
+    facts: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def ratios(self) -> Tensor:
+        """log policy - log reference, (examples, K)."""
+        if self.reference is None:
+            raise MissingReference("this objective declares no reference, but reads log-ratios")
+        return self.logps - self.reference
+
+    def log_shares(self, values: Tensor) -> Tensor:
+        """Log-softmax of values over each list, (examples, K); 0 where the list has no response."""
+        shares = values.masked_fill(~self.mask, NOTHING).log_softmax(dim=1)
+        return shares.masked_fill(~self.mask, 0.0)
+
+    def shares(self, values: Tensor) -> Tensor:
+        """Softmax of values over each list, (examples, K)."""
+        return values.masked_fill(~self.mask, NOTHING).softmax(dim=1)
+
+    def above(self, values: Tensor) -> Tensor:
+        """Where the value of the first of two responses exceeds the second's, (examples, K, K)."""
+        both = self.mask[:, :, None] & self.mask[:, None, :]
+        return (values[:, :, None] > values[:, None, :]) & both
 
 
 @dataclass(frozen=True)
@@ -148,7 +179,7 @@ class Batch:
 
     def singles(self) -> Responses:
         """Every response by itself, in the order given."""
-        return Responses(self.logps, self.lengths, self.reference, self.example, self.facts)
+        return Responses(self.logps, self.lengths, self.reference, self.example, self.role, self.facts)
 
     def lists(self) -> Lists:
         """The responses of each example as one padded row; within a row in the order given."""
@@ -163,12 +194,19 @@ class Batch:
 
         mask = padded(self.lengths.new_ones(len(order))) > 0
         reference = None if self.reference is None else padded(self.reference)
-        return Lists(padded(self.logps), padded(self.lengths), reference, mask)
+        facts = {name: padded(values) for name, values in self.facts.items()}
+        return Lists(padded(self.logps), padded(self.lengths), reference, mask, facts)
 
-    def of(self, role: Role) -> Responses:
-        """The responses of one role, in the order of the examples."""
-        index = (self.role == int(role)).nonzero().flatten()
+    def of(self, *roles: Role) -> Responses:
+        """The responses in some roles, in the order of the examples."""
+        wanted = sum((self.role == int(role) for role in roles), self.role < 0)
+        index = wanted.nonzero().flatten()
         index = index[self.example[index].argsort(stable=True)]
         reference = None if self.reference is None else self.reference[index]
         facts = {name: values[index] for name, values in self.facts.items()}
-        return Responses(self.logps[index], self.lengths[index], reference, self.example[index], facts)
+        role = self.role[index]
+        return Responses(self.logps[index], self.lengths[index], reference, self.example[index], role, facts)
+
+    def added(self, values: Tensor, responses: Responses) -> Tensor:
+        """The values of some responses added up over each example, (examples,)."""
+        return values.new_zeros(len(self.example.bincount())).index_add(0, responses.example, values)

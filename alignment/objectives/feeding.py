@@ -80,8 +80,8 @@ def refused(title: str, roles: frozenset[Role], kind: str, *, apart: bool = Fals
     usable = " or ".join(KINDS[one] for one in kinds(roles))
     remedy = f"Choose {usable}, or another objective."
     if kind == "paired" and fed(roles, kind, apart=True):
-        remedy = f"Choose {usable}, or take the sides of pairs apart."
-    return Refusal(f"{title} learns from {_listed(roles)}, and these data are {KINDS[kind]}.", remedy)
+        remedy = f"Choose {usable}, or take the sides of pairs apart (pairs: apart)."
+    return Refusal(f"{title} learns from {_listed(roles)}, and these data are {KINDS.get(kind, kind)}.", remedy)
 
 
 def lacking(title: str, roles: frozenset[Role], found: Iterable[Role]) -> Refusal | None:

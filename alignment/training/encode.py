@@ -37,6 +37,13 @@ class Encoded:
         return given + (math.nan,) * (len(self.responses) - len(given))
 
     @property
+    def learned(self) -> Encoded:
+        """The example without its mismatched response, which has no gradient and is the last."""
+        if Role.MISMATCHED not in self.roles:
+            return self
+        return replace(self, responses=self.responses[:-1], roles=self.roles[:-1])
+
+    @property
     def longest(self) -> int:
         """Tokens of the longest sequence: the prompt and a response."""
         return len(self.prompt) + max(map(len, self.responses))

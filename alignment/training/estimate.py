@@ -21,17 +21,19 @@ from alignment.training.structure import MASK_BY_LAYER, ONE_MASK
 USABLE = 0.9  # of the free memory: estimates are not exact
 ERROR = 0.25
 """Share of the truth by which the total was wrong at most over the runs of `benchmarks/estimates.py`, rounded up."""
-RESPONSES = 2
+PAIR = 2
 
 
 class Lengths(BaseModel):
-    """Tokens of a run's pairs: means of prompts and of responses, and the longest pair's prompt and both responses."""
+    """Tokens of a run's examples: means of prompts and of responses, and all of the longest example; and how many
+    responses an example has."""
 
     model_config = ConfigDict(frozen=True)
 
     prompt: float
     response: float
     longest: int
+    responses: float = PAIR
 
 
 class Estimate(BaseModel):
@@ -114,7 +116,7 @@ def estimate_parts(
         device=device,
         shared=shared,
     )
-    kept = 2 * 4 * examples if settings.with_reference else 0
+    kept = round((PAIR if lengths is None else lengths.responses) * 4 * examples) if settings.with_reference else 0
     other = inspect(settings.reference).parameters if settings.reference is not None and settings.with_reference else 0
     reference = kept + other * footprint.weight_bytes(work)
     memory, again = fitted(facts, work, settings.gradient_checkpointing, reference, free)
@@ -126,7 +128,7 @@ def estimate_parts(
         gradient_checkpointing=again,
         steps=steps,
         examples_seen=seen,
-        tokens=None if lengths is None else round(seen * RESPONSES * (lengths.prompt + lengths.response)),
+        tokens=None if lengths is None else round(seen * lengths.responses * (lengths.prompt + lengths.response)),
         tokens_computed=None if lengths is None else round(seen * _computed(lengths, shared=shared)),
         checkpoint_bytes=trainable * footprint.trained_bytes(work),
     )
@@ -153,11 +155,11 @@ def adapter_parameters(facts: CheckpointFacts, tuning: LoraTuning) -> int:
 
 
 def _computed(lengths: Lengths, *, shared: bool) -> float:
-    return (lengths.prompt if shared else RESPONSES * lengths.prompt) + RESPONSES * lengths.response
+    return (1 if shared else lengths.responses) * lengths.prompt + lengths.responses * lengths.response
 
 
 def _largest_pack(batch: BatchSize, device: str, lengths: Lengths | None, *, shared: bool) -> int:
-    """Tokens of the largest pack: one pair may exceed what was asked for."""
+    """Tokens of the largest pack: one example may exceed what was asked for."""
     tokens = auto_tokens(device) if batch.tokens_per_pack == "auto" else batch.tokens_per_pack
     if lengths is None:
         return tokens
@@ -168,4 +170,6 @@ def _largest_pack(batch: BatchSize, device: str, lengths: Lengths | None, *, sha
 
 def _share_of_responses(lengths: Lengths | None, *, shared: bool) -> float:
     """Share of the computed tokens at which something is predicted; all of them where nothing is known."""
-    return 1.0 if lengths is None else RESPONSES * lengths.response / max(_computed(lengths, shared=shared), 1.0)
+    return (
+        1.0 if lengths is None else lengths.responses * lengths.response / max(_computed(lengths, shared=shared), 1.0)
+    )

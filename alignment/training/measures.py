@@ -6,7 +6,8 @@ unwanted ones, and of each list the worst.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,17 +34,15 @@ MEASURED = frozenset({TokenValue.ENTROPY, TokenValue.TOP1, TokenValue.MEAN_LOGIT
 """What the metrics ask about each token: little more than the log-probabilities cost by themselves."""
 CHOSEN, REJECTED = (Role.CHOSEN, Role.DESIRABLE, Role.RETAIN), (Role.REJECTED, Role.UNDESIRABLE)
 _SIDE = ("number", "rewards", "logps", "tokens", "logits", "top1")
-COLUMNS = (
-    "loss",
+SUMMED = (
     "logps",  # of all responses
     "tokens",  # of all responses that are the example's own
     "entropy",
     *(f"{name}/{side}" for side in ("chosen", "rejected") for name in _SIDE),
-    "ordered",  # what could be ordered rightly, and what was
-    "right",
     "mismatched",
     "moved",  # log-ratios of mismatched responses
 )
+COLUMNS = ("loss", *SUMMED, "ordered", "right")
 """What a row holds, summed over the responses of its example; then any router loss."""
 
 
@@ -51,48 +50,62 @@ COLUMNS = (
 def rows(objective: Objective, batch: Batch, losses: Tensor, scores: Scores, aux: Tensor | None) -> Tensor:
     """One row per example: COLUMNS, any router loss."""
     count, rewards = len(losses), objective.rewards(batch)
+    listed = Role.CANDIDATE in objective.needs.roles
     entropy, top1, logits = (scores.sums(name) for name in (TokenValue.ENTROPY, TokenValue.TOP1, TokenValue.MEAN_LOGIT))
-    own = (batch.role != int(Role.MISMATCHED)).to(rewards.dtype)
-    chosen, rejected = (side.to(rewards.dtype) for side in _sides(batch))
+    formed = (batch.role == int(Role.MISMATCHED)).to(rewards.dtype)
+    chosen, rejected = (side.to(rewards.dtype) for side in _sides(batch, count, listed=listed))
     each = torch.stack([torch.ones_like(rewards), rewards, batch.logps, scores.lengths, logits, top1])
     ratios = torch.zeros_like(rewards) if batch.reference is None else batch.logps - batch.reference
-    values = torch.cat(
-        [
-            torch.stack([batch.logps, scores.lengths * own, entropy * own]),
-            each * chosen,
-            each * rejected,
-            torch.stack([1 - own, ratios * (1 - own)]),
-        ]
-    )
-    sums = values.new_zeros(len(values), count).index_add(1, batch.example, values)
-    ordered, right = _ordered(batch, rewards, chosen, rejected, sums)
-    columns = [losses, *sums[:-2], ordered, right, *sums[-2:]]
+    whole = torch.stack([batch.logps, scores.lengths * (1 - formed), entropy * (1 - formed)])
+    signs = ((rewards > 0) * chosen + (rewards < 0) * rejected)[None]
+    values = torch.cat([whole, each * chosen, each * rejected, torch.stack([formed, ratios * formed]), signs])
+    *sums, signs = values.new_zeros(len(values), count).index_add(1, batch.example, values)
+    judged = _ordered_lists(batch, rewards) if listed else _ordered(dict(zip(SUMMED, sums, strict=True)), signs)
+    columns = [losses, *sums, *judged]
     if aux is not None:
         columns.append(aux.expand(count))
     return torch.stack([column.detach().float() for column in columns], dim=1)
 
 
-def _sides(batch: Batch) -> tuple[Tensor, Tensor]:
+def _labels(batch: Batch) -> Tensor:
+    """How good data say each candidate is, (S,); more is better."""
+    return -batch.facts["rank"] if "rank" in batch.facts else batch.facts["score"]
+
+
+def _sides(batch: Batch, count: int, *, listed: bool) -> tuple[Tensor, Tensor]:
     """Which responses are on the chosen side, and which on the rejected one, (S,)."""
     chosen, rejected = (
         torch.stack([batch.role == int(role) for role in side]).any(dim=0) for side in (CHOSEN, REJECTED)
     )
+    if listed:
+        labels, one = _labels(batch), batch.role == int(Role.CANDIDATE)
+        best, worst = (
+            labels.new_zeros(count).scatter_reduce(0, batch.example, labels, which, include_self=False)[batch.example]
+            for which in ("amax", "amin")
+        )
+        chosen, rejected = (
+            chosen | (one & (labels == best)),
+            rejected | (one & (labels == worst) & (best > worst)),
+        )
     return chosen, rejected
 
 
-def _ordered(batch: Batch, rewards: Tensor, chosen: Tensor, rejected: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of each example could be ordered rightly, and how much rewards order so, (examples,).
+def _ordered_lists(batch: Batch, rewards: Tensor) -> tuple[Tensor, Tensor]:
+    """How many pairs of each list are in an order, and how many of them rewards order alike, (examples,)."""
+    lists = replace(batch, logps=rewards, facts={"label": _labels(batch)}).lists()
+    above = lists.above(lists.facts["label"])
+    return above.sum(dim=(1, 2)), (above & lists.above(lists.logps)).sum(dim=(1, 2))
+
+
+def _ordered(sums: Mapping[str, Tensor], signs: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of each example could be ordered rightly, and how much of it rewards order so, (examples,).
 
     A pair is right where chosen earns more than rejected; a single response where its reward has the sign of its label.
     """
-    count = sums.shape[1]
-    side = 3
-    both = (sums[side] > 0) & (sums[side + len(_SIDE)] > 0)
-    margin = sums[side + 1] - sums[side + 1 + len(_SIDE)]
-    signs = ((rewards > 0) * chosen + (rewards < 0) * rejected).to(rewards.dtype)
-    single = rewards.new_zeros(count).index_add(0, batch.example, signs)
-    total = sums[side] + sums[side + len(_SIDE)]
-    return torch.where(both, torch.ones_like(total), total), torch.where(both, (margin > 0).to(total.dtype), single)
+    chosen, rejected = sums["number/chosen"], sums["number/rejected"]
+    both = (chosen > 0) & (rejected > 0)
+    margin = sums["rewards/chosen"] - sums["rewards/rejected"]
+    return (chosen + rejected).where(~both, 1.0), signs.where(~both, (margin > 0).to(signs.dtype))
 
 
 def columns(*, routed: bool) -> int:

@@ -157,6 +157,13 @@ Parallel = Annotated[
         " optimizer (fsdp: slower, for models that do not fit otherwise); auto takes ddp where it fits."
     ),
 ]
+Pairs = Annotated[
+    Literal["together", "apart"],
+    Field(
+        description="Apart, each side of a pair is an example of its own for what learns from single answers: the"
+        " chosen one wanted, the rejected one unwanted. SFT learns the chosen ones."
+    ),
+]
 TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 
 
@@ -196,6 +203,7 @@ class Spec(Part):
     devices: Devices = 1
     parallel: Parallel = "auto"
     seed: Seed = 0
+    pairs: Pairs = "together"
     trackers: Trackers = []
 
     @field_validator("kind", mode="before")

@@ -199,8 +199,16 @@ def _measured(
 
 def _split(flat: Tensor, examples: Sequence[Encoded], *, tokens: bool = False) -> list[Tensor]:
     """The values of each example's responses, or of all their tokens."""
-    sizes = [sum(map(len, example.responses)) if tokens else len(example.responses) for example in examples]
-    return list(torch.split(flat, sizes))
+    return list(torch.split(flat, _sizes(examples, tokens=tokens)))
+
+
+def _sizes(examples: Sequence[Encoded], *, tokens: bool) -> list[int]:
+    return [sum(map(len, example.responses)) if tokens else len(example.responses) for example in examples]
+
+
+def _kept(parts: Sequence[Tensor], examples: Sequence[Encoded], *, tokens: bool) -> list[Tensor]:
+    """Of each example's values those of the responses that it still has, which are the first."""
+    return [part[:size] for part, size in zip(parts, _sizes(examples, tokens=tokens), strict=True)]
 
 
 @torch.no_grad()
@@ -296,6 +304,10 @@ class Learner:
         losses = scoring.losses(batch, found, state, len(examples))
         slopes = torch.autograd.grad(losses.mean() * scoring.ranks.size, leaves, materialize_grads=True)
         worth = [_split(slope, examples, tokens=place > 0) for place, slope in enumerate(slopes[: 1 + len(wanted)])]
+        if not scoring.routes:  # routing is of all tokens
+            learned = [example.learned for example in examples]
+            worth = [_kept(parts, learned, tokens=place > 0) for place, parts in enumerate(worth)]
+            examples = learned
         for pack in turns(scoring.wrapped, groups):
             check()
             if not pack:

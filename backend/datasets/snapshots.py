@@ -1,4 +1,4 @@
-"""Freezing a dataset: its decided pairs as a content-hashed folder that runs train on."""
+"""Freezing a dataset: what training can use of it as a content-hashed folder that runs train on."""
 
 import errno
 import hashlib
@@ -14,11 +14,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from alignment.formats import snapshot
+from alignment.formats.facts import training_facts
 from alignment.formats.preference import Decision, Policy, decisions
 from alignment.formats.writing import UNDECIDED
 from backend import paging, storage
 from backend.datasets import reading
-from backend.datasets.kinds import PURPOSES, instead
+from backend.datasets.kinds import PURPOSES
 from backend.datasets.models import Dataset, Kind, Snapshot, SnapshotLabel
 from backend.errors import Invalid, NoSpace, NotFound
 from backend.labels.models import Label
@@ -30,16 +31,17 @@ class NothingToTrainOn(Invalid):
 
 
 def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Snapshot:
-    """The snapshot of the dataset's decided pairs as they are now; the one that is there already when nothing changed.
+    """The snapshot of the dataset as it is now, of pairs the decided ones; the one that is there already when nothing
+    changed.
 
     `root` is the folder where it is written before it is stored.  Raises NothingToTrainOn with the reason, NoSpace when
     the disk is full, StorageTrouble.
     """
-    if dataset.kind is not Kind.paired:
+    if dataset.kind is Kind.prompts:
         raise NothingToTrainOn(
             f"“{dataset.name}” holds {PURPOSES[dataset.kind]}",
             field="dataset_id",
-            remedy=instead(dataset.kind),
+            remedy="Choose data with answers.",
         )
     watermark = session.scalar(
         select(Label.id)
@@ -48,13 +50,19 @@ def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Sn
         .limit(1)
     )
     left_out: Counter[str] = Counter()
+    wanted: Counter[str] = Counter()
     used: list[uuid.UUID] = []
+    found = (
+        _decided(session, dataset, policy, watermark, left_out, used)
+        if dataset.kind is Kind.paired
+        else _whole(session, dataset, left_out, wanted)
+    )
     try:
         manifest = snapshot.write(
             root,
-            _examples(session, dataset, policy, watermark, left_out, used),
+            found,
             kind=dataset.kind.value,
-            policy=policy.model_dump(),
+            policy=policy.model_dump() if dataset.kind is Kind.paired else {},
             dataset={"id": str(dataset.id), "name": dataset.name},
             label_watermark=str(watermark) if watermark else None,
         )
@@ -68,16 +76,19 @@ def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Sn
         ) from None
     if not manifest.counts.get("train"):
         raise NothingToTrainOn(
-            f"All {sum(manifest.counts.values())} decided pairs of “{dataset.name}” fall into the validation and test"
+            f"All {sum(manifest.counts.values())} usable items of “{dataset.name}” fall into the validation and test"
             " splits.",
             field="dataset_id",
-            remedy="Label more pairs: nine prompts in ten belong to the training split.",
+            remedy="Add more, or label more pairs: nine prompts in ten belong to the training split.",
         )
     key = storage.put(root / manifest.hash, f"snapshots/{manifest.hash}", move=True)
-    return _recorded(session, dataset, manifest, watermark, key, left_out, used)
+    counts = {**manifest.counts, "left_out": dict(left_out)}
+    if dataset.kind is Kind.unpaired:
+        counts["desirable"] = dict(wanted)
+    return _recorded(session, dataset, manifest, watermark, key, counts, used)
 
 
-def _examples(
+def _decided(
     session: Session,
     dataset: Dataset,
     policy: Policy,
@@ -106,12 +117,30 @@ def _unnamed(decision: Decision, dataset: Dataset, policy: Policy) -> dict[str, 
     return decision.facts | {"annotator": word}
 
 
+def _whole(
+    session: Session, dataset: Dataset, left_out: Counter[str], wanted: Counter[str]
+) -> Iterator[snapshot.Example]:
+    """Every item, with its facts; counts those left out, and the wanted ones of each split."""
+    for item, split, _ in reading.walk(session, dataset.id):
+        facts = training_facts(item.facts)
+        if item.has_media:
+            left_out["media"] += 1
+        elif dataset.kind is Kind.ranked and not {"ranks", "scores"} & facts.keys():
+            left_out["unranked"] += 1
+        else:
+            wanted[split] += bool(facts.get("desirable"))
+            yield snapshot.Example(item.id or "", split, item.prompt, item.responses, facts)
+
+
 def _nothing(dataset: Dataset, left_out: Counter[str]) -> NothingToTrainOn:
     total = left_out.total()
     if not total:
-        detail, remedy = f"“{dataset.name}” is empty.", "Import pairs into a dataset first."
+        detail, remedy = f"“{dataset.name}” is empty.", "Import data into a dataset first."
     elif left_out["unlabelled"] == total:
         detail, remedy = f"No labelled pair yet in “{dataset.name}” ({total:,} wait).", "Label some first."
+    elif dataset.kind is not Kind.paired:
+        detail = f"Nothing in “{dataset.name}” is text alone, in an order where it needs one."
+        remedy = "Give its answers ranks or scores, or choose other data."
     else:
         parts = ", ".join(f"{count:,} {UNDECIDED[why]}" for why, count in left_out.most_common())
         detail = f"No pair of “{dataset.name}” is decided: {parts}."
@@ -125,7 +154,7 @@ def _recorded(
     manifest: snapshot.Manifest,
     watermark: uuid.UUID | None,
     key: str,
-    left_out: Counter[str],
+    counts: dict[str, Any],
     used: Sequence[uuid.UUID],
 ) -> Snapshot:
     same = select(Snapshot).where(Snapshot.dataset_id == dataset.id, Snapshot.hash == manifest.hash)
@@ -141,7 +170,7 @@ def _recorded(
             kind=dataset.kind,
             policy=manifest.policy,
             label_watermark=watermark,
-            counts={**manifest.counts, "left_out": dict(left_out)},
+            counts=counts,
             path=key,
         )
         .on_conflict_do_nothing(index_elements=[Snapshot.dataset_id, Snapshot.hash])

@@ -1,15 +1,17 @@
-"""How many pairs a run will train on, before anything is frozen."""
+"""How many examples a run will train on, and what they are to its objective, before anything is frozen."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from alignment.formats.preference import Policy
+from alignment.objectives import Role, feeding
 from backend.datasets import judgements
-from backend.datasets.models import Dataset, Item, Snapshot
+from backend.datasets.models import Dataset, Item, Kind, Snapshot
 from backend.labels.models import Label, LabelSource
+from backend.runs.schemas import RunIn
 
 SOURCES = {
     "people": (LabelSource.person, LabelSource.vote),
@@ -18,21 +20,57 @@ SOURCES = {
 }
 
 
-class Pairs(NamedTuple):
-    """Decided pairs of two splits; `exact` is false where votes may still outweigh each other."""
+class Examples(NamedTuple):
+    """Examples of two splits that a run takes, and the roles that the training ones fill.
+
+    `exact` is false where votes may still outweigh each other, or something may be left out.
+    """
 
     train: int
     validation: int
     exact: bool
+    roles: frozenset[Role]
 
 
-def of_snapshot(snapshot: Snapshot) -> Pairs:
-    """The pairs of a frozen snapshot."""
-    return Pairs(snapshot.counts.get("train", 0), snapshot.counts.get("validation", 0), exact=True)
+def of_snapshot(snapshot: Snapshot, body: RunIn) -> Examples:
+    """What a run takes of a frozen snapshot."""
+    return _taken(snapshot.kind, snapshot.counts, snapshot.counts.get("desirable", {}), body, exact=True)
 
 
-def of_dataset(session: Session, dataset: Dataset, policy: Policy) -> Pairs:
-    """About how many examples a freeze would make: pairs with a newest label that prefers one side, or such labels."""
+def of_dataset(session: Session, dataset: Dataset, body: RunIn) -> Examples:
+    """About what it would take of a dataset: of pairs those with a newest label that prefers one side."""
+    if dataset.kind is Kind.paired:
+        return _taken(dataset.kind, _decided(session, dataset, body.policy), {}, body, exact=False)
+    wanted: dict[str, int] = {}
+    if dataset.kind is Kind.unpaired:
+        query = (
+            select(Item.split, func.count())
+            .where(Item.dataset_id == dataset.id, Item.facts["desirable"].as_boolean())
+            .group_by(Item.split)
+        )
+        wanted = dict(session.execute(query).all())
+    return _taken(dataset.kind, dataset.splits, wanted, body, exact=False)
+
+
+def _taken(kind: Kind, splits: dict[str, Any], wanted: dict[str, int], body: RunIn, *, exact: bool) -> Examples:
+    """What an objective takes of so many items in each split, of which so many are wanted answers."""
+    times = 2 if body.objective.needs.goals else 1  # each pair is seen twice, see `alignment.training.goals`
+    roles = feeding.fed(body.objective.needs.roles, kind.value, apart=body.pairs == "apart")
+    found = set(roles)
+    counts = {split: times * splits.get(split, 0) for split in ("train", "validation")}
+    if kind is Kind.paired and body.pairs == "apart":
+        counts = {split: count * len(roles) for split, count in counts.items()}
+    elif kind is Kind.unpaired:
+        good, bad = feeding.wanted(roles), Role.UNDESIRABLE
+        each = {
+            split: {good: wanted.get(split, 0), bad: count - wanted.get(split, 0)} for split, count in counts.items()
+        }
+        counts = {split: sum(parts[role] for role in parts if role in roles) for split, parts in each.items()}
+        found = {role for role in roles if each["train"][role]}
+    return Examples(counts["train"], counts["validation"], exact, frozenset(found if counts["train"] else ()))
+
+
+def _decided(session: Session, dataset: Dataset, policy: Policy) -> dict[str, int]:
     who = judgements.annotator()
     newest = (
         select(Item.split, Label.item_id, Label.value)
@@ -52,5 +90,5 @@ def of_dataset(session: Session, dataset: Dataset, policy: Policy) -> Pairs:
         .subquery()
     )
     counted = func.sum(decided.c.labels) if policy.unit == "label" else func.count()
-    splits: dict[str, int] = dict(session.execute(select(decided.c.split, counted).group_by(decided.c.split)).all())
-    return Pairs(int(splits.get("train", 0)), int(splits.get("validation", 0)), exact=False)
+    found_splits = session.execute(select(decided.c.split, counted).group_by(decided.c.split)).all()
+    return {split: int(count) for split, count in found_splits}

@@ -7,14 +7,15 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from alignment.objectives import Role, feeding
 from alignment.training.mixture import shares, weights_of
 from backend.datasets import service as datasets
 from backend.datasets import snapshots
-from backend.datasets.kinds import PURPOSES, instead
+from backend.datasets.kinds import PURPOSES
 from backend.datasets.models import Dataset, Kind, Snapshot
 from backend.errors import Invalid
 from backend.projects.models import Project
-from backend.runs import suited
+from backend.runs import counts, suited
 from backend.runs.models import RunSnapshot
 from backend.runs.schemas import MixedOut, RunIn
 from backend.settings import Settings
@@ -44,12 +45,13 @@ def freeze(session: Session, project: Project, body: RunIn, settings: Settings) 
     for field, part in body.ingredients():
         if part.snapshot_id is not None:
             snapshot = snapshots.find(session, project, part.snapshot_id)
+            refuse_unsuited(snapshot.kind, body, field)
         else:
             assert part.dataset_id is not None  # noqa: S101  (an ingredient has exactly one of the two)
             dataset = datasets.find(session, project, part.dataset_id)
+            refuse_unsuited(dataset.kind, body, field)
             snapshot = snapshots.freeze(session, dataset, body.policy, settings.snapshots)
-        refuse_unsuited(snapshot.kind, field)
-        refuse_empty(snapshot.counts.get("train", 0), part.weight, field)
+        refuse_empty(counts.of_snapshot(snapshot, body).train, part.weight, field)
         suited.refuse_snapshot(snapshot, body.objective, field)
         if any(other.snapshot.hash == snapshot.hash for other in parts):
             raise UnsuitedData("These data are in the mixture already.", field=field, remedy="Name each of them once.")
@@ -57,16 +59,31 @@ def freeze(session: Session, project: Project, body: RunIn, settings: Settings) 
     return parts
 
 
-def refuse_unsuited(kind: Kind, field: str) -> None:
-    """Raise UnsuitedData for anything but pairs, saying what such data is for."""
-    if kind is not Kind.paired:
-        raise UnsuitedData(f"It holds {PURPOSES[kind]}", field=field, remedy=instead(kind))
+def refuse_unsuited(kind: Kind, body: RunIn, field: str) -> None:
+    """Raise UnsuitedData where the objective can use nothing of data of a kind, saying what such data is for."""
+    objective, apart = body.objective, body.pairs == "apart"
+    refusal = feeding.refused(objective.title, objective.needs.roles, kind.value, apart=apart)
+    if refusal is None:
+        return
+    if kind is Kind.paired and apart:
+        raise UnsuitedData(refusal.detail, field="pairs", remedy=refusal.remedy)
+    raise UnsuitedData(f"It holds {PURPOSES[kind]} {refusal.detail}", field=field, remedy=refusal.remedy)
+
+
+def together(found: Sequence[counts.Examples], body: RunIn, field: str) -> counts.Examples:
+    """What a run takes of all parts.  Raises UnsuitedData where they lack what the objective learns from."""
+    roles = frozenset[Role]().union(*(one.roles for one in found))
+    train, validation = sum(one.train for one in found), sum(one.validation for one in found)
+    refusal = feeding.lacking(body.objective.title, body.objective.needs.roles, roles) if train else None
+    if refusal is not None:
+        raise UnsuitedData(refusal.detail, field=field, remedy=refusal.remedy)
+    return counts.Examples(train, validation, all(one.exact for one in found), roles)
 
 
 def refuse_empty(train: int, weight: float | None, field: str) -> None:
     """Raise UnsuitedData where a share of the draws would have to come from nothing."""
     if weight is not None and not train:
-        raise UnsuitedData("It holds no training pairs to draw.", field=field, remedy="Leave it out, or label more.")
+        raise UnsuitedData("It holds no training examples to draw.", field=field, remedy="Leave it out, or add more.")
 
 
 def keep(session: Session, run_id: uuid.UUID, parts: Sequence[Part]) -> None:

@@ -19,7 +19,7 @@ from backend.runs import counts, devices, estimate, mixture, service, spec, suit
 from backend.runs.schemas import EstimateOut, Finding, Ingredient, PreflightOut, RunIn
 from backend.settings import get_settings
 
-FEW_PAIRS = 50
+FEW_EXAMPLES = 50
 FEW_LOOKED_AT = 1_000  # examples whose facts are looked at: a form asks at every change, and a launch looks at all
 HIGH_RATE = {"full": 1e-4, "lora": 5e-3}
 SMALL_MODEL = 50_000_000  # below this, high learning rates are usual
@@ -58,18 +58,18 @@ class _Check:
     def result(self) -> PreflightOut:
         base = self._usable(self.body.checkpoint_id, "checkpoint_id")
         reference = self._usable(self.body.reference_id, "reference_id") if self.body.reference_id else None
-        pairs, data = self._data()
-        if pairs is not None:
-            self._look_at_data(pairs)
+        examples, data = self._data()
+        if examples is not None:
+            self._look_at_data(examples)
         if self.body.devices > 1 and self.body.where == "worker":
             self._look_at_devices()
-        if base is None or pairs is None:
+        if base is None or examples is None:
             return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=None, yaml=None)
         told = storage.shown(reference.path) if reference else None
         whole = spec.with_paths(self.body.recipe(), storage.shown(base.path), told, data)
         self.errors += [Finding(field=field, detail=detail) for field, detail in estimate.unsupported(whole)]
         self.warnings += self._doubts(base)
-        taken = self._estimate(base, reference, whole, pairs.train)
+        taken = self._estimate(base, reference, whole, examples.train)
         return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=taken, yaml=spec.to_yaml(whole))
 
     def _estimate(
@@ -94,46 +94,48 @@ class _Check:
             self._refuse(error, field)
             return None
 
-    def _data(self) -> tuple[counts.Pairs | None, list[tuple[str, float | None]]]:
-        """The pairs of all parts together, and where each will lie."""
-        found: list[counts.Pairs] = []
+    def _data(self) -> tuple[counts.Examples | None, list[tuple[str, float | None]]]:
+        """The examples of all parts together, and where each will lie."""
+        found: list[counts.Examples] = []
         places: list[tuple[str, float | None]] = []
         for field, part in self.body.ingredients():
             try:
-                pairs, place = self._part(field, part)
-                mixture.refuse_empty(pairs.train, part.weight, field)
+                examples, place = self._part(field, part)
+                mixture.refuse_empty(examples.train, part.weight, field)
             except AppError as error:
                 self._refuse(error, field)
                 return None, []
-            found.append(pairs)
+            found.append(examples)
             places.append((place, part.weight))
-        train = suited.examples(self.body.objective, sum(one.train for one in found))
-        validation = sum(one.validation for one in found)
-        return counts.Pairs(train, validation, exact=all(one.exact for one in found)), places
+        try:
+            return mixture.together(found, self.body, self.body.ingredients()[0][0]), places
+        except AppError as error:
+            self._refuse(error, "dataset_id")
+            return None, []
 
-    def _part(self, field: str, part: Ingredient) -> tuple[counts.Pairs, str]:
+    def _part(self, field: str, part: Ingredient) -> tuple[counts.Examples, str]:
         if part.snapshot_id is not None:
             snapshot = snapshots.find(self.session, self.project, part.snapshot_id)
-            mixture.refuse_unsuited(snapshot.kind, field)
+            mixture.refuse_unsuited(snapshot.kind, self.body, field)
             suited.refuse_snapshot(snapshot, self.body.objective, field, FEW_LOOKED_AT)
-            return counts.of_snapshot(snapshot), storage.shown(snapshot.path)
+            return counts.of_snapshot(snapshot, self.body), storage.shown(snapshot.path)
         assert part.dataset_id is not None  # noqa: S101  (an ingredient has exactly one of the two)
         dataset = datasets.find(self.session, self.project, part.dataset_id)
-        mixture.refuse_unsuited(dataset.kind, field)
+        mixture.refuse_unsuited(dataset.kind, self.body, field)
         suited.refuse_dataset(self.session, dataset, self.body, field, FEW_LOOKED_AT)
-        return counts.of_dataset(self.session, dataset, self.body.policy), SNAPSHOT_TO_BE
+        return counts.of_dataset(self.session, dataset, self.body), SNAPSHOT_TO_BE
 
-    def _look_at_data(self, pairs: counts.Pairs) -> None:
+    def _look_at_data(self, examples: counts.Examples) -> None:
         field = self.body.ingredients()[0][0]
         try:
-            service.refuse_unfitting(pairs.train, self.body, field)
+            service.refuse_unfitting(examples.train, self.body, field)
         except AppError as error:
             self._refuse(error, field)
             return
-        if pairs.train < FEW_PAIRS:
-            self._doubt(field, f"Only {pairs.train} training pairs: what is learned will hardly carry over.")
-        if not pairs.validation:
-            self._doubt(field, "No pair is in the validation split: nothing is evaluated while it trains.")
+        if examples.train < FEW_EXAMPLES:
+            self._doubt(field, f"Only {examples.train} training examples: what is learned will hardly carry over.")
+        if not examples.validation:
+            self._doubt(field, "No example is in the validation split: nothing is evaluated while it trains.")
 
     def _look_at_devices(self) -> None:
         machine = devices.largest(get_settings().redis_url)

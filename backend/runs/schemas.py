@@ -20,6 +20,7 @@ from alignment.training.spec import (
     Keep,
     Length,
     Optimizer,
+    Pairs,
     Parallel,
     Precision,
     Seed,
@@ -81,6 +82,7 @@ class RunIn(Part):
     devices: Devices = 1
     parallel: Parallel = "auto"
     seed: Seed = 0
+    pairs: Pairs = "together"
     trackers: Trackers = []
 
     @field_validator("mixture", mode="after")

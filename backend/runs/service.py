@@ -15,7 +15,7 @@ from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Invalid, NotFound
 from backend.projects.models import Project
-from backend.runs import devices, estimate, mixture, spec, suited
+from backend.runs import counts, devices, estimate, mixture, spec, suited
 from backend.runs.models import Place, Run, RunEvent
 from backend.runs.schemas import RunIn
 from backend.settings import Settings
@@ -42,11 +42,11 @@ def launch(session: Session, project: Project, user: User, body: RunIn, settings
         usable(session, project, body.reference_id, "reference_id")
     suited.refuse_unsupported(body)
     parts = mixture.freeze(session, project, body, settings)
-    pairs = sum(part.snapshot.counts.get("train", 0) for part in parts)
-    examples = suited.examples(body.objective, pairs)
+    field = body.ingredients()[0][0]
+    examples = mixture.together([counts.of_snapshot(part.snapshot, body) for part in parts], body, field).train
     if body.devices > 1:
         devices.refuse_too_many(body, devices.largest(settings.redis_url))
-    refuse_unfitting(examples, body, body.ingredients()[0][0])
+    refuse_unfitting(examples, body, field)
     run = Run(
         project_id=project.id,
         name=body.name,
@@ -85,13 +85,13 @@ def refuse_unfitting(examples: int, body: RunIn, field: str) -> None:
     wanted = body.batch.examples_per_step
     if examples < wanted:
         raise TooFewExamples(
-            f"There are {examples} training pairs, and one step takes {wanted}.",
+            f"There are {examples} training examples, and one step takes {wanted}.",
             field=field,
-            remedy=f"Lower batch.examples_per_step to {max(examples, 1)} or less, or label more pairs.",
+            remedy=f"Lower batch.examples_per_step to {max(examples, 1)} or less, or add more data.",
         )
     if estimate.steps(body, examples) > MOST_STEPS:
         raise TooManySteps(
-            f"{body.duration.epochs:g} epochs of {examples:,} pairs are more than {MOST_STEPS:,} steps.",
+            f"{body.duration.epochs:g} epochs of {examples:,} examples are more than {MOST_STEPS:,} steps.",
             field="duration.epochs",
             remedy="Take fewer epochs, or a larger batch.examples_per_step.",
         )

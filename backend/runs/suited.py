@@ -6,7 +6,7 @@ from itertools import islice
 from sqlalchemy.orm import Session
 
 from alignment.formats import FileRefused, snapshot
-from alignment.formats.facts import PER_RESPONSE
+from alignment.formats.facts import PER_RESPONSE, training_facts
 from alignment.formats.preference import decisions
 from alignment.objectives import Objective
 from alignment.objectives.facts import COLUMNS, Reader, Unfit, find
@@ -60,13 +60,11 @@ def refuse_dataset(session: Session, dataset: Dataset, body: RunIn, field: str, 
         _refuse(_decided(session, dataset, body, most), SIZES.get(dataset.kind), body.objective, field)
 
 
-def examples(objective: Objective, pairs: int) -> int:
-    """How many examples training makes of so many pairs."""
-    return pairs * (2 if objective.needs.goals else 1)
-
-
 def _decided(session: Session, dataset: Dataset, body: RunIn, most: int) -> Iterator[snapshot.Example]:
     for item, split, _ in islice(reading.walk(session, dataset.id), most):
+        if dataset.kind is not Kind.paired and not item.has_media:
+            yield snapshot.Example(item.id or "", split, [], [], training_facts(item.facts))
+            continue
         decided = "media" if item.has_media else decisions(item, body.policy)
         if not isinstance(decided, str):
             yield from (snapshot.Example(item.id or "", split, [], [], one.facts) for one in decided)

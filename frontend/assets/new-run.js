@@ -17,7 +17,7 @@ import { stylesheet } from "./stylesheet.js";
 
 const FIRST = ["tuning", "optimizer", "batch"];
 const MANY = ["devices", "parallel"];
-const REST = ["length", "evaluate", "keep", "precision", "gradient_checkpointing", "seed", "trackers"];
+const REST = ["length", "evaluate", "keep", "precision", "gradient_checkpointing", "seed", "pairs", "trackers"];
 
 export async function mount(element) {
   await stylesheet("runs.css");
@@ -43,7 +43,7 @@ async function materials() {
   const snapshot = frozen ? await get(`/snapshots/${encodeURIComponent(frozen)}`) : null;
   const weights = registered.filter((one) => one.available && !one.endpoint);
   const wanting = weights.filter((one) => one.chat_template === "missing");
-  return { form, objectives, from, snapshot, wanting, checkpoints: weights.filter((one) => !wanting.includes(one)), datasets: datasets.filter((one) => one.kind === "paired") };
+  return { form, objectives, from, snapshot, wanting, checkpoints: weights.filter((one) => !wanting.includes(one)), datasets: datasets.filter((one) => one.kind !== "prompts") };
 }
 
 async function everything(path) {

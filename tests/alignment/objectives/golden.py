@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from alignment.objectives import CATALOGUE, Batch, State
+from alignment.objectives import CATALOGUE, Batch, Role, State
 from tests.alignment.objectives import told
 from tests.alignment.objectives.cases import NAMES, pair_batch
 
@@ -78,7 +78,38 @@ def _state(given: dict[str, Any]) -> State:
     return State(moved={name: torch.tensor(value, dtype=torch.float64) for name, value in seen.items()})
 
 
-READERS: dict[str, Callable[[dict[str, Any], Any], Reading]] = {"pair": pair}
+def single(case: dict[str, Any], dtype: Any) -> Reading:
+    """One answer, to be forgotten unless it is a demonstration; beside it one that is to be retained."""
+    given = case["inputs"]
+    role = Role.DESIRABLE if "divergence" in case["params"] else Role.UNDESIRABLE
+    names = [name for name in ("logp", "logp_retain") if name in given]
+    batch = Batch(
+        logps=torch.tensor([given[name] for name in names], dtype=dtype, requires_grad=True),
+        lengths=torch.tensor([given["len"], given.get("len_retain", 1)][: len(names)], dtype=dtype),
+        example=torch.arange(len(names)),
+        role=torch.tensor([int(role), int(Role.RETAIN)][: len(names)]),
+        reference=torch.tensor([given["ref"]] + [0.0] * (len(names) - 1), dtype=dtype),
+    )
+    return Reading(batch, [batch.logps], [case["grad"][name] for name in names])
+
+
+def ranked(case: dict[str, Any], dtype: Any) -> Reading:
+    """K responses to one prompt with labels, of which more is better."""
+    given = case["inputs"]
+    logps = torch.tensor(given["logp"], dtype=dtype, requires_grad=True)
+    labels = torch.tensor(given["label"], dtype=dtype)
+    batch = Batch(
+        logps=logps,
+        lengths=torch.ones_like(labels),
+        example=torch.zeros(len(labels), dtype=torch.long),
+        role=torch.full((len(labels),), int(Role.CANDIDATE)),
+        reference=torch.tensor(given["ref"], dtype=dtype),
+        facts={"score": labels, "rank": (labels[None] > labels[:, None]).sum(dim=1).to(dtype) + 1},
+    )
+    return Reading(batch, [logps], case["grad"]["logp"])
+
+
+READERS: dict[str, Callable[[dict[str, Any], Any], Reading]] = {"pair": pair, "unpaired": single, "list": ranked}
 """By the scope of the golden file; one more entry lets the objectives of one more scope be compared."""
 
 ALONE = [name for name in NAMES if not told.tells(CATALOGUE[name].needs)]

@@ -1,0 +1,105 @@
+"""Binary classifier optimization: single answers with a thumb, around a running mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from alignment.objectives.batch import Role
+from alignment.objectives.objective import (
+    Fidelity,
+    Needs,
+    Objective,
+    Paper,
+    Range,
+    Relative,
+    State,
+    log_sigmoid,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignment.objectives.batch import Batch
+
+
+class BCO(Objective):
+    """Trains the policy as a classifier of wanted and unwanted answers, whose threshold follows the rewards it gives.
+
+    Jung et al. 2024, arXiv 2404.04656, without its matching of underlying distributions: every unwanted
+    answer weighs the same. The threshold is the mean of all rewards seen so far, this optimizer batch included, without
+    gradient: over all answers (pooled, as in the authors' code), or the midpoint of both classes' means (as in the
+    paper); the two agree where classes are of equal size. Where policy equals reference the loss is log 2.
+    """
+
+    name: ClassVar[str] = "bco"
+    title: ClassVar[str] = "BCO"
+    family: ClassVar[str] = "Single answers"
+    formula: ClassVar[str] = (
+        r"-\log\sigma(\beta D-\delta)\ \text{wanted},\quad -\log\sigma(\delta-\beta D)\ \text{unwanted},\quad "
+        r"D=\log\frac{\pi(y)}{\pi_{\mathrm{ref}}(y)},\ \delta=\overline{\beta D}"
+    )
+    paper: ClassVar[Paper] = Paper(
+        "Binary Classifier Optimization for Large Language Model Alignment", "Jung et al.", 2024, "2404.04656", "BCO"
+    )
+    fidelity: ClassVar[Fidelity] = "authors_code"
+    needs: ClassVar[Needs] = Needs(frozenset({Role.DESIRABLE, Role.UNDESIRABLE}), reference="sequence", state=True)
+    fixes: ClassVar[str] = "Learns from thumbs alone, and goes on learning from answers that are far on the wrong side."
+    costs: ClassVar[str] = "The threshold remembers all rewards since the start, so it lags behind a fast policy."
+    ranges: ClassVar[Mapping[str, Range]] = {"beta": Range(0.01, 0.1, "0.01 in the authors' recipe")}
+    relatives: ClassVar[tuple[Relative, ...]] = (
+        Relative("kto", "KTO measures from the mean log-ratio of other prompts' answers, and saturates."),
+    )
+
+    beta: float = Field(
+        0.01, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."
+    )
+    shift: Literal["pooled", "midpoint"] = Field(
+        "pooled",
+        title="Threshold",
+        description="Mean of all rewards (pooled), or midpoint of the means of wanted and of unwanted answers.",
+    )
+
+    def start(self) -> dict[str, Tensor]:
+        """Nothing seen yet: the sums and the numbers of rewards of wanted and of unwanted answers, (2,) each."""
+        import torch
+
+        return {"sums": torch.zeros(2, dtype=torch.float64), "counts": torch.zeros(2, dtype=torch.float64)}
+
+    def move(self, batch: Batch, state: State) -> dict[str, Tensor]:
+        """The batch's rewards join those seen so far."""
+        own = batch.of(Role.DESIRABLE, Role.UNDESIRABLE)
+        rewards, wanted = (self.beta * own.ratios).double(), own.are(Role.DESIRABLE).double()
+        seen = rewards.new_ones(len(rewards))
+        return {
+            "sums": state.values["sums"] + _by_class(rewards, wanted),
+            "counts": state.values["counts"] + _by_class(seen, wanted),
+        }
+
+    def loss(self, batch: Batch, state: State) -> Tensor:
+        """-log sigmoid(beta D - delta) wanted, of the others -log sigmoid(delta - beta D), (examples,)."""
+        own = batch.of(Role.DESIRABLE, Role.UNDESIRABLE)
+        above = self.beta * own.ratios - self._threshold(state).to(own.ratios.dtype)
+        return batch.added(-log_sigmoid(above.where(own.are(Role.DESIRABLE), -above)), own)
+
+    def rewards(self, batch: Batch) -> Tensor:
+        """beta * log(policy / reference), (S,)."""
+        return self.beta * batch.singles().ratios
+
+    def _threshold(self, state: State) -> Tensor:
+        """delta, (); the pooled mean as long as only one class was seen."""
+        seen = state.moved or self.start()
+        sums, counts = seen["sums"], seen["counts"]
+        pooled = sums.sum() / counts.sum().clamp(min=1)
+        if self.shift == "pooled":
+            return pooled
+        return (sums / counts.clamp(min=1)).mean().where(counts.min() > 0, pooled)
+
+
+def _by_class(values: Tensor, wanted: Tensor) -> Tensor:
+    """The sum over wanted answers, then over unwanted ones, (2,)."""
+    found = values.new_zeros(2)
+    found[0], found[1] = (values * wanted).sum(), (values * (1 - wanted)).sum()
+    return found

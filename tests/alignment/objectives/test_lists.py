@@ -1,0 +1,200 @@
+"""Objectives of lists: what they are for two responses, where they rest, and that padding and ties change nothing."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from alignment.objectives import CATALOGUE, Batch, Role, State
+from tests.alignment.objectives.cases import evaluated, make, pair_batch
+
+LISTED = [name for name, objective in CATALOGUE.items() if Role.CANDIDATE in objective.needs.roles]
+DTYPE = torch.float64
+
+
+def lists(*rows: tuple[list[float], list[float]], lengths: float = 10.0) -> Batch:
+    """One list for each (log-ratios, labels); a better label is a better rank."""
+    ratios, labels = ([value for row in rows for value in row[part]] for part in (0, 1))
+    ranks = [1.0 + sum(other > label for other in row[1]) for row in rows for label in row[1]]
+    count = torch.tensor([len(row[0]) for row in rows])
+    reference = torch.full((len(ratios),), -40.0, dtype=DTYPE)
+    return Batch(
+        logps=(reference + torch.tensor(ratios, dtype=DTYPE)).requires_grad_(),
+        lengths=torch.full_like(reference, lengths),
+        example=torch.arange(len(rows)).repeat_interleave(count),
+        role=torch.full((len(ratios),), int(Role.CANDIDATE)),
+        reference=reference,
+        facts={"score": torch.tensor(labels, dtype=DTYPE), "rank": torch.tensor(ranks, dtype=DTYPE)},
+    )
+
+
+def dpo(beta: float) -> tuple[float, list[float]]:
+    loss, gradient = evaluated(
+        make("dpo", beta=beta), pair_batch(-38.0, -43.0, reference=(-40.0, -40.0), lengths=(10.0, 10.0))
+    )
+    return loss.item(), gradient.tolist()
+
+
+TWO = [
+    ("pl_dpo", {"beta": 0.3}, 1.0),
+    ("pairwise_logistic_all", {"beta": 0.3}, 1.0),
+    ("pairwise_logistic_all", {"beta": 0.3, "mean": True}, 1.0),
+    ("ranklist", {"beta": 0.3}, 1.0),
+    ("infonca", {"beta": 0.3, "alpha": 1e-3}, 1.0),
+    ("adpo_list_ce", {"tau": 1 / 0.3, "beta_r": 1e-3}, 1.0),
+    ("adpo_list_kl", {"tau": 1 / 0.3, "beta_r": 1e-3}, 1.0),
+    ("lipo_lambda", {"beta": 0.3}, 1 / math.log(2) - 1 / math.log(3)),
+]
+
+
+@pytest.mark.parametrize(("name", "fields", "factor"), TWO, ids=[f"{one[0]}-{place}" for place, one in enumerate(TWO)])
+def test_a_list_of_two_is_dpo(name: str, fields: dict[str, Any], factor: float) -> None:
+    """With two responses, labelled 1 and 0, value and gradient are DPO's, times a factor where the paper has one."""
+    value, slopes = dpo(0.3)
+
+    loss, gradient = evaluated(make(name, **fields), lists(([2.0, -3.0], [1.0, 0.0])))
+
+    assert loss.item() == pytest.approx(factor * value, rel=1e-9)
+    assert gradient.tolist() == pytest.approx([factor * slope for slope in slopes], rel=1e-9)
+
+
+def test_nca_of_two_with_all_the_weight_on_one_is_nca_of_a_pair() -> None:
+    """-log sigmoid(a) - (log sigmoid(-a) + log sigmoid(-b)) / 2."""
+    loss, _ = evaluated(make("nca_list", beta=0.3, alpha=1e-3), lists(([2.0, -3.0], [1.0, 0.0])))
+
+    soft = torch.nn.functional.softplus(torch.tensor([-0.6, 0.6, -0.9], dtype=DTYPE))
+    assert loss.item() == pytest.approx((soft[0] + 0.5 * soft[1] + 0.5 * soft[2]).item(), rel=1e-12)
+
+
+def test_exo_of_two_is_the_reverse_divergence_of_a_pair() -> None:
+    """With eps the share of the loser, S(z)[LS(z) - log(1-eps)] + S(-z)[LS(-z) - log eps]."""
+    loss, _ = evaluated(make("exo_rw", beta=0.3, beta_r=0.5), lists(([2.0, -3.0], [1.0, 0.0])))
+
+    z, eps = torch.tensor(1.5, dtype=DTYPE), 1 / (1 + math.exp(2.0))
+    ours, theirs = torch.stack([z.sigmoid(), (-z).sigmoid()]), torch.tensor([1 - eps, eps], dtype=DTYPE)
+    assert loss.item() == pytest.approx((ours * (ours / theirs).log()).sum().item(), rel=1e-12)
+
+
+AT_THE_START = [
+    ("pl_dpo", math.log(6)),
+    ("pairwise_logistic_all", 3 * math.log(2)),
+    ("ranklist", math.log(2)),
+    ("infonca", math.log(3)),
+    ("nca_list", 2 * math.log(2)),
+    ("adpo_list_ce", math.log(3)),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), AT_THE_START)
+def test_the_loss_where_policy_equals_reference_is_as_stated(name: str, value: float) -> None:
+    """Three responses in an order, an untrained policy: the value that the docstring tells."""
+    loss, _ = evaluated(make(name), lists(([0.0, 0.0, 0.0], [0.2, 0.9, 0.5])))
+
+    assert loss.item() == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_best_goes_up_and_the_worst_down_at_the_start(name: str) -> None:
+    """Where policy equals reference, the gradient raises the response that data put first and lowers the last."""
+    _, gradient = evaluated(make(name), lists(([0.0, 0.0, 0.0], [0.2, 0.9, 0.5])))
+
+    assert gradient[1] < 0 < gradient[0]
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_lists_of_several_lengths_are_what_each_is_alone(name: str) -> None:
+    """Padding changes neither value nor gradient, in whatever order the responses lie."""
+    rows = ([1.0, -2.0], [0.0, 1.0]), ([2.0, 0.5, -1.0, 4.0], [0.3, 0.9, 0.1, 0.5]), ([1.0, 2.0, 3.0], [0.9, 0.2, 0.4])
+    objective = make(name)
+
+    loss, gradient = evaluated(objective, lists(*rows))
+
+    each = [evaluated(objective, lists(row)) for row in rows]
+    torch.testing.assert_close(loss, torch.cat([value for value, _ in each]))
+    torch.testing.assert_close(gradient, torch.cat([slope for _, slope in each]))
+
+
+@pytest.mark.parametrize("name", ["pl_dpo", "pairwise_logistic_all", "lipo_lambda", "ranklist"])
+def test_a_list_without_an_order_teaches_nothing(name: str) -> None:
+    """Where all share a rank, the loss is 0 and moves nothing."""
+    loss, gradient = evaluated(make(name), lists(([1.0, -2.0, 3.0], [0.5, 0.5, 0.5])))
+
+    assert loss.item() == 0
+    assert gradient.tolist() == [0, 0, 0]
+
+
+def test_responses_that_share_a_rank_are_treated_alike() -> None:
+    """DPO-PL: the two seconds have one gradient, in whatever order they stand."""
+    _, gradient = evaluated(make("pl_dpo"), lists(([0.0, 1.0, 1.0, 0.5], [0.9, 0.5, 0.5, 0.1])))
+
+    assert gradient[1] == gradient[2]
+    assert gradient[0] < 0 < gradient[3]
+
+
+@pytest.mark.parametrize("name", ["adpo_list_ce", "adpo_list_kl", "infonca", "exo_rw", "pl_dpo"])
+def test_a_shift_of_all_log_ratios_changes_nothing(name: str) -> None:
+    """Only differences within a list count."""
+    one, other = ([1.0, -2.0, 3.0], [0.1, 0.9, 0.4]), ([8.0, 5.0, 10.0], [0.1, 0.9, 0.4])
+
+    torch.testing.assert_close(evaluated(make(name), lists(one)), evaluated(make(name), lists(other)))
+
+
+@pytest.mark.parametrize("name", ["adpo_list_kl", "exo_rw"])
+def test_divergences_rest_where_the_policy_agrees_with_the_scores(name: str) -> None:
+    """Rewards equal to scores over their temperature: value 0, gradient 0."""
+    ratios = {"adpo_list_kl": [2.0, 1.0, -1.0], "exo_rw": [20.0, 10.0, -10.0]}[name]
+
+    loss, gradient = evaluated(make(name), lists((ratios, [1.0, 0.5, -0.5])))
+
+    assert loss.item() == pytest.approx(0, abs=1e-12)
+    assert gradient.tolist() == pytest.approx([0, 0, 0], abs=1e-12)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_slopes_of_scores_far_apart_are_finite(name: str) -> None:
+    """Scores of any size and log-ratios up to 1e4 give numbers, in single precision."""
+    batch = lists(([1e4, -1e4, 0.0], [0.0, 30.0, -30.0]), ([1e-6, 0.0], [1e-6, 0.0]))
+    single = Batch(
+        batch.logps.detach().float().requires_grad_(),
+        batch.lengths.float(),
+        batch.example,
+        batch.role,
+        batch.reference.float() if batch.reference is not None else None,
+        {fact: values.float() for fact, values in batch.facts.items()},
+    )
+
+    loss, gradient = evaluated(make(name), single)
+
+    assert loss.isfinite().all()
+    assert gradient.isfinite().all()
+
+
+def test_lambda_weights_carry_no_gradient_and_follow_the_policy() -> None:
+    """The weight of a pair is that of the places that the policy gives it now."""
+    near, far = lists(([1.0, 0.0], [1.0, 0.0])), lists(([0.0, 1.0], [1.0, 0.0]))
+    weight = 1 / math.log(2) - 1 / math.log(3)
+
+    for batch, margin in ((near, 0.1), (far, -0.1)):
+        loss, gradient = evaluated(make("lipo_lambda", beta=0.1), batch)
+        assert loss.item() == pytest.approx(weight * math.log1p(math.exp(-margin)), rel=1e-12)
+        assert gradient[0].item() == pytest.approx(-0.1 * weight / (1 + math.exp(margin)), rel=1e-12)
+
+
+def test_weights_of_distances_beyond_a_list_add_nothing() -> None:
+    """RankList with more weights than there are distances is what it is without them."""
+    rows = ([1.0, -2.0, 0.5], [0.9, 0.1, 0.4])
+
+    few = make("ranklist", skip_weights=[1.0, 0.5]).loss(lists(rows), State())
+    many = make("ranklist", skip_weights=[1.0, 0.5, 7.0, 7.0]).loss(lists(rows), State())
+
+    torch.testing.assert_close(few, many)
+
+
+def test_a_score_whose_gain_has_no_meaning_is_refused() -> None:
+    """LiPO takes powers of two of scores: of 0 to 1, not of 0 to 100."""
+    objection = CATALOGUE["lipo_lambda"]().objection({"score": (0.0, 100.0)})
+
+    assert objection is not None
+    assert "scale them" in objection
+    assert CATALOGUE["lipo_lambda"]().objection({"score": (0.0, 4.0)}) is None
