@@ -100,6 +100,23 @@ def find_parts(package: str, base: type[P]) -> Mapping[str, type[P]]:
     return MappingProxyType(dict(sorted(found.items())))
 
 
+def plain_schema(part: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a part that holds no references, so that it can stand within another schema."""
+    schema = part.model_json_schema()
+    kept = schema.pop("$defs", {})
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        own = {key: plain(one) for key, one in value.items() if key != "$ref"}
+        return {**plain(kept[value["$ref"].rpartition("/")[2]]), **own} if "$ref" in value else own
+
+    found: dict[str, Any] = plain(schema)
+    return found
+
+
 class Choice(Generic[P]):
     """One part out of a catalogue, by its name. `Annotated[Base, Choice(…)]` validates so, and publishes a `oneOf`.
 
@@ -138,10 +155,11 @@ class Choice(Generic[P]):
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         if callable(self._given):
             named = {"name": {"type": "string", "enum": list(self._catalogue)}}
-            return {"type": "object", "properties": named, "required": ["name"], "title": self._base.__name__}
+            found = {"type": "object", "properties": named, "required": ["name"], "title": self._base.__name__}
+            return {**found, "x-part": self._what}
         choices = []
         for name, part in self._catalogue.items():
-            own = part.model_json_schema()
+            own = plain_schema(part)
             properties = {"name": {"const": name, "type": "string"}, **own["properties"]}
             choices.append({**own, "properties": properties, "required": ["name", *own.get("required", [])]})
         return {"oneOf": choices, "title": self._base.__name__}

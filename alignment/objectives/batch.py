@@ -88,11 +88,16 @@ class Responses:
         return self.role == int(role)
 
     @property
-    def ratios(self) -> Tensor:
-        """log policy - log reference, (N,)."""
+    def before(self) -> Tensor:
+        """log reference, (N,)."""
         if self.reference is None:
             raise MissingReference("this objective declares no reference, but reads log-ratios")
-        return self.logps - self.reference
+        return self.reference
+
+    @property
+    def ratios(self) -> Tensor:
+        """log policy - log reference, (N,)."""
+        return self.logps - self.before
 
     @property
     def averages(self) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
@@ -32,19 +32,22 @@ Inner = Annotated[Objective, Choice(Objective, _catalogue, "an objective is writ
 
 
 class _Joined:
-    """`needs` of an instance: its own class's and those of its parts, joined."""
+    """`needs` of an instance: what it needs by itself and what its parts do, joined."""
 
-    def __init__(self, own: Needs) -> None:
-        self._own = own
+    def __init__(self, own: Needs, more: Callable[[Any], Needs] | None) -> None:
+        self._own, self._more = own, more
 
     def __get__(self, instance: Composite | None, owner: type[Composite]) -> Needs:
-        parts = () if instance is None else instance.parts().values()
-        return reduce(Needs.joined, (part.needs for part in parts), self._own)
+        if instance is None:
+            return self._own
+        own = self._own if self._more is None else self._own.joined(self._more(instance))
+        return reduce(Needs.joined, (part.needs for part in instance.parts().values()), own)
 
 
-def joined(own: Needs) -> Needs:
-    """The `needs` of a composite that itself needs this much: on an instance those of its parts join it."""
-    return cast("Needs", _Joined(own))
+def joined(own: Needs, more: Callable[[Any], Needs] | None = None) -> Needs:
+    """The `needs` of a composite that by itself needs this much, and what `more` says of an instance by its fields: on
+    an instance those of its parts join them."""
+    return cast("Needs", _Joined(own, more))
 
 
 class Composite(Objective):
@@ -61,6 +64,11 @@ class Composite(Objective):
     def objection(self, facts: Mapping[str, tuple[float, ...]]) -> str | None:
         """The first objection that a part has."""
         return next(filter(None, (part.objection(facts) for part in self.parts().values())), None)
+
+    @classmethod
+    def usual_needs(cls) -> Needs:
+        """What an instance with the default parts needs."""
+        return cls().needs
 
     def start(self) -> dict[str, Tensor]:
         """What each part starts with, under its path."""
@@ -94,28 +102,29 @@ def within(state: State, path: str) -> State:
 
 
 def _levels(value: Any) -> int:
-    """How many objectives stand within each other in what is given as one, at most one more than may."""
-    deepest, open_ = 0, [(value, 1)]
-    while open_ and deepest <= DEEPEST:
-        found, level = open_.pop()
+    """How many objectives stand within each other in what is given as one; counting ends where they are too many."""
+    deepest, found = 0, [(value, 1)]
+    while found and deepest <= DEEPEST:
+        one, level = found.pop()
         deepest = max(deepest, level)
-        open_ += [(inner, level + 1) for inner in _inner(found)]
+        found += [(inner, level + 1) for inner in _inner(one)]
     return deepest
 
 
 def _inner(value: Any) -> Iterator[Any]:
-    """The objectives in the fields of one, in the fields of its terms, or of one that is built already."""
+    """The objectives in the fields of one, or in the fields of its terms; they need not be valid."""
     if isinstance(value, Composite):
         yield from value.parts().values()
-        return
-    fields = value.values() if isinstance(value, dict) else ()
-    for field in fields:
-        for one in field if isinstance(field, list | tuple) else [field]:
-            yield from _named(one)
-
-
-def _named(value: Any) -> Iterator[Any]:
-    if isinstance(value, NamedPart) or (isinstance(value, dict) and "name" in value):
-        yield value
     elif isinstance(value, dict):
-        yield from (one for one in value.values() if isinstance(one, dict | NamedPart))
+        for field in value.values():
+            for one in field if isinstance(field, list | tuple) else (field,):
+                yield from [one] if _is_objective(one) else _of_term(one)
+
+
+def _of_term(value: Any) -> Iterator[Any]:
+    fields = value.values() if isinstance(value, dict) else vars(value).values() if hasattr(value, "__dict__") else ()
+    return (one for one in fields if _is_objective(one))
+
+
+def _is_objective(value: Any) -> bool:
+    return isinstance(value, NamedPart) or (isinstance(value, dict) and "name" in value)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 from alignment.objectives.batch import Role, TokenValue
-from alignment.parts import NamedPart
+from alignment.parts import NamedPart, plain_schema
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -134,6 +134,11 @@ class Objective(NamedPart):
         """What `State.values` are before the first step, where `needs.state`; float64, any shape."""
         return {}
 
+    def begun(self, seed: int = 0) -> State:
+        """The state before the first step of a run with this seed."""
+        values = self.start()
+        return State(seed=seed, values=values, moved=values)
+
     def move(self, batch: Batch, state: State) -> dict[str, Tensor]:  # noqa: ARG002
         """What `state.values` become by a whole optimizer batch; called once a step, before the loss, without gradient.
 
@@ -149,9 +154,14 @@ class Objective(NamedPart):
         return None
 
     @classmethod
+    def usual_needs(cls) -> Needs:
+        """What an instance with the default fields needs."""
+        return cls.needs
+
+    @classmethod
     def describe(cls) -> dict[str, Any]:
         """What the API and the form show of this objective, as plain JSON."""
-        needs = cls.needs
+        needs = cls.usual_needs()
         return {
             "name": cls.name,
             "title": cls.title,
@@ -179,7 +189,7 @@ class Objective(NamedPart):
                 for one in cls.relatives
             ],
             "logic": cls.logic,
-            "schema": cls.model_json_schema(),
+            "schema": plain_schema(cls),
         }
 
 

@@ -81,8 +81,14 @@ def require_supported(spec: Spec) -> None:
             "Take at least 2.",
             "batch.examples_per_step",
         )
-    if needs.coupled:
+    if needs.coupled or needs.state:
         _require_no_dropout(spec, "This objective")
+    if spec.batch.examples_per_step < needs.least:
+        raise BadSpec(
+            f"{spec.objective.title} is defined for batches of {needs.least} examples or more.",
+            f"Take at least {needs.least}.",
+            "batch.examples_per_step",
+        )
 
 
 def _require_no_dropout(spec: Spec, what: str) -> None:

@@ -131,7 +131,8 @@ def bring_back(
     place = states.folder / str(told.progress.step)
     learner.scoring.ranks.reshard(learner.scoring.scorer)
     rest = state.fill(place, told, state.Held.of(model, learner, {}))
-    if rest.values.keys() != learner.scoring.objective.start().keys():
+    begun = learner.scoring.objective.start()
+    if {name: value.dim() for name, value in rest.values.items()} != {name: one.dim() for name, one in begun.items()}:
         raise state.misfit()
     step = told.progress.step
     schedule = learner.schedule.state_dict()

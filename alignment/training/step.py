@@ -138,7 +138,8 @@ class Scoring:
 
     def begun(self, seed: int) -> State:
         """The objective's state before the first step."""
-        return State(seed=seed, values=self.placed(self.objective.start()))
+        begun = self.objective.begun(seed)
+        return begun._replace(values=self.placed(begun.values), moved=self.placed(begun.moved))
 
     def placed(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Values of a state, where this rank computes."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from alignment.objectives import CATALOGUE, Batch, Objective, Role, State
+from alignment.objectives import CATALOGUE, Batch, Objective, Role
 from alignment.objectives.facts import find
 from alignment.objectives.objective import PAIR
 from backend.errors import Conflict, Invalid, NotFound
@@ -53,8 +53,7 @@ def draw(name: str, parameters: str) -> CurveOut:
             if fact is not None
         },
     )
-    values = objective.start()
-    loss = objective.loss(batch, State(values=values, moved=values))
+    loss = objective.loss(batch, objective.begun())
     (gradient,) = torch.autograd.grad(loss.sum(), margin)
     return CurveOut(
         margin=margin.detach().tolist(), loss=loss.detach().tolist(), gradient=gradient.tolist(), tokens=TOKENS

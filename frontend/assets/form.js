@@ -2,12 +2,15 @@
 
 import { fill, h, showError } from "./dom.js";
 
-// const form = schemaForm(schema, { values, skip: ["name"], onchange });
+// const form = schemaForm(schema, { values, skip: ["name"], onchange, parts: { objective: [{name, title, schema}] } });
 // place.append(form.element); form.value() -> the object; form.fail("beta", "must be above 0") -> true if shown
-// Fields: number, integer, boolean, string, choices, lists of words, nested objects, one-of by a named field, nullable.
-export function schemaForm(schema, { values = {}, skip = [], onchange = () => {} } = {}) {
-  return objectForm(schema, schema.$defs || {}, values, skip, onchange);
+// Fields: number, integer, boolean, string, choices, lists of words or of objects, nested objects, one-of by a named
+// field, parts of a catalogue (`x-part` names the catalogue, which `parts` holds), nullable.
+export function schemaForm(schema, { values = {}, skip = [], onchange = () => {}, parts = {} } = {}) {
+  return objectForm(schema, { ...schema.$defs, [PARTS]: parts }, values, skip, onchange);
 }
+
+const PARTS = Symbol("parts");
 
 function objectForm(schema, defs, values, skip, onchange) {
   const fields = new Map();
@@ -52,11 +55,13 @@ function makeField(name, property, defs, given, onchange) {
   const written = schema.title && !schema.properties && schema.title.toLowerCase() !== name.replaceAll("_", " ");
   const label = humane(written ? schema.title : name);
   if (schema.const !== undefined) return { element: null, value: () => schema.const, fail: () => false };
+  if (schema["x-part"]) return partOf(schema, defs, start, label, onchange);
   if (schema.oneOf || (schema.anyOf && schema.anyOf.some((option) => option.$ref))) return choiceOfForms(name, schema, defs, start, label, onchange);
   if (schema.properties) return group(schema, defs, start, label, onchange);
   if (schema.enum) return choice(schema, start, label, onchange);
   if (schema.type === "boolean") return toggle(schema, start, label, onchange);
   if (schema.type === "number" || schema.type === "integer") return numeric(schema, start, label, onchange);
+  if (schema.type === "array" && resolve(schema.items || {}, defs).properties) return list(schema, defs, start, label, onchange);
   if (schema.type === "array") return words(schema, start, label, onchange);
   if (schema.anyOf) return mixed(schema, start, label, onchange);
   return text(schema, start, label, onchange);
@@ -180,6 +185,58 @@ function group(schema, defs, start, label, onchange) {
   const inner = objectForm(schema, defs, start || {}, [], onchange);
   const element = h("fieldset.pl-fieldset", h("legend", label), schema.description && h("small.pl-help", schema.description), inner.element);
   return { element, value: inner.value, fail: inner.fail };
+}
+
+// One part of a catalogue: its name, and the fields that it has.
+function partOf(schema, defs, start, label, onchange) {
+  const known = (defs[PARTS][schema["x-part"]] || []).filter((one) => schema.properties.name.enum.includes(one.name));
+  const place = h("div");
+  let inner = null;
+  const select = h("select", known.map((one) => h("option", { value: one.name, selected: one.name === start?.name }, one.title)));
+  const made = wrap(label, select, schema);
+  const show = (values) => {
+    inner = objectForm(known.find((one) => one.name === select.value)?.schema || {}, defs, values, ["name"], onchange);
+    fill(place, inner.element);
+  };
+  select.addEventListener("change", () => { show({}); onchange(); });
+  show(start || {});
+  const fail = (rest, why) => {
+    if (!rest && !why) inner.clear();
+    return (rest && inner.fail(rest, why)) || made.fail("", why);
+  };
+  return { element: h("div.pl-stack.tight", made.element, place), value: () => ({ ...inner.value(), name: select.value }), fail };
+}
+
+// Several objects of one kind, each of which can be taken out, and a button that adds one more.
+function list(schema, defs, start, label, onchange) {
+  const item = resolve(schema.items, defs);
+  const place = h("div.pl-stack.tight");
+  const failure = h("small.pl-field-error", { role: "alert" });
+  let rows = [];
+  const more = h("button.pl-button", { type: "button", onclick: () => { add({}); onchange(); } }, "Add one");
+  const add = (values) => {
+    const inner = objectForm(item, defs, values, [], onchange);
+    const less = h("button.pl-button", { type: "button", onclick: () => { rows = rows.filter((one) => one !== row); row.element.remove(); count(); onchange(); } }, "Remove");
+    const row = { inner, less, element: h("fieldset.pl-fieldset", h("legend", humane(item.title || label)), inner.element, less) };
+    rows.push(row);
+    place.append(row.element);
+    count();
+  };
+  const count = () => {
+    more.disabled = schema.maxItems !== undefined && rows.length >= schema.maxItems;
+    for (const row of rows) row.less.disabled = rows.length <= (schema.minItems ?? 0);
+  };
+  for (const values of start || []) add(values);
+  count();
+  const element = h("div.pl-field", h("span", label), schema.description && h("small.pl-help", schema.description), place, more, failure);
+  const fail = (rest, why) => {
+    if (!rest && !why) rows.forEach((row) => row.inner.clear());
+    const [at, ...deeper] = String(rest).split(".");
+    if (rows[at]?.inner.fail(deeper.join("."), why)) return true;
+    failure.textContent = why;
+    return true;
+  };
+  return { element, value: () => rows.map((row) => row.inner.value()), fail };
 }
 
 function choiceOfForms(_name, schema, defs, start, label, onchange) {

@@ -153,7 +153,7 @@ class LaunchForm {
     const known = this.objectives.find((one) => one.name === values?.name) || this.objectives.find((one) => one.name === "dpo") || this.objectives[0];
     this.objective.value = known.name;
     this.title = known.title;
-    this.hyper = schemaForm(known.schema, { values: known.name === values?.name ? values : {}, skip: ["name"], onchange: () => this.changed() });
+    this.hyper = schemaForm(known.schema, { values: known.name === values?.name ? values : {}, skip: ["name"], onchange: () => this.changed(), parts: { objective: this.objectives } });
     const needs = known.needs.reference === "none" ? "no reference" : "reference model";
     fill(this.objectivePlace, h("div.pl-formula", formula(known.formula)), h("p.pl-muted", known.summary),
       h("div.pl-row", badge(needs), paper(known.paper)), this.hyper.element);

@@ -19,6 +19,7 @@ export async function mount(element) {
   element.append(page);
   await load(page, () => get("/objectives"), (answer) => {
     const objectives = Array.isArray(answer) ? answer : answer.items;
+    catalogue = objectives;
     const list = h("div.pl-stack");
     const show = (words) => {
       setParam("q", words);
@@ -76,13 +77,15 @@ function needs({ needs: need }) {
   return [...roles, reference, ...need.facts.map((fact) => `fact: ${fact}`), ...need.third.map((one) => `third model: ${one}`), ...need.tokens.map((one) => `per token: ${one}`), need.coupled ? "whole batch at once" : null].filter(Boolean);
 }
 
+let catalogue = [];
+
 function open(objective) {
   setParam("name", objective.name);
   plotly().catch(() => {}); // begins to load beside the curve; a failure is shown by the chart itself
   const shown = dialog(objective.title, () => {
     const plot = h("div.pl-plot", skeleton(5));
     const refusal = h("div");
-    const form = schemaForm(objective.schema, { onchange: () => later(() => curve(objective, form, plot, refusal)) });
+    const form = schemaForm(objective.schema, { onchange: () => later(() => curve(objective, form, plot, refusal)), parts: { objective: catalogue } });
     later(() => curve(objective, form, plot, refusal), 0);
     // Docstrings are broken at the width of the code; only blank lines are meant.
     const description = String(objective.schema.description || objective.summary).replace(/([^\n])\n(?!\n)/g, "$1 ");

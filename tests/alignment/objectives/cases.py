@@ -118,8 +118,8 @@ def pairs_batch(pairs: Iterable[Pair], *, reference: bool = True) -> Batch:
 
 
 def begun(objective: Objective, batch: Batch, before: State | None = None) -> State:
-    """The state in which a step of training sees its batch: the first, or the one after `before`."""
-    state = State(training=True, values=objective.start())
+    """The state once a batch has moved it, the first or the one after `before`; nothing is drawn, as in evaluations."""
+    state = objective.begun()
     if before is not None:
         state = state._replace(step=before.step + 1, values=before.moved)
     with torch.no_grad():

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,7 +109,33 @@ def ranked(case: dict[str, Any], dtype: Any) -> Reading:
     return Reading(batch, [logps], case["grad"]["logp"])
 
 
-READERS: dict[str, Callable[[dict[str, Any], Any], Reading]] = {"pair": pair, "unpaired": single, "list": ranked}
+def batch(case: dict[str, Any], dtype: Any) -> Reading:
+    """Several pairs as one optimizer batch; where the case leaves some out by a mask, those that are left."""
+    given = case["inputs"]
+    kept = torch.tensor(given.get("mask", [1.0] * len(given["logp_w"]))) > 0
+
+    def both(name: str, values: Mapping[str, Sequence[float]]) -> torch.Tensor:
+        sides = [torch.tensor(values[f"{name}_{side}"], dtype=dtype)[kept] for side in "wl"]
+        return torch.stack(sides, dim=1).flatten()
+
+    count = int(kept.sum())
+    found = Batch(
+        logps=both("logp", given).requires_grad_(),
+        lengths=both("len", given),
+        example=torch.arange(count).repeat_interleave(2),
+        role=torch.tensor([int(Role.CHOSEN), int(Role.REJECTED)]).repeat(count),
+        reference=both("ref", given),
+    )
+    moved = {"m0": torch.tensor(given["m0"], dtype=torch.float64)} if "m0" in given else {}
+    return Reading(found, [found.logps], both("logp", case["grad"]).tolist(), State(moved=moved))
+
+
+READERS: dict[str, Callable[[dict[str, Any], Any], Reading]] = {
+    "pair": pair,
+    "batch": batch,
+    "unpaired": single,
+    "list": ranked,
+}
 """By the scope of the golden file; one more entry lets the objectives of one more scope be compared."""
 
 ALONE = [name for name in NAMES if not told.tells(CATALOGUE[name].needs)]

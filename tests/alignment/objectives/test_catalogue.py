@@ -23,6 +23,8 @@ def bounded(field: dict[str, Any]) -> bool:
         return "maxItems" in field and bounded(field["items"])
     if field.get("type") == "string" and "enum" not in field:
         return "maxLength" in field
+    if field.get("type") == "object":
+        return all(map(bounded, field["properties"].values()))
     return field.get("type") in ("boolean", "null") or "enum" in field or "oneOf" in field or "const" in field
 
 

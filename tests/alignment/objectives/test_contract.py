@@ -16,6 +16,7 @@ FAR = (-30.0, -1e4, -2e4)
 
 UNMOVED: dict[str, str] = {
     "apo_down": "its two terms push the chosen response by as much up as down",
+    "nll": "it takes no notice of rejected responses",
     "discopop": "its optima lie beside no preference, and between them it lowers the margin",
 }
 """Objectives of pairs that do not push both sides apart where the policy equals the reference, and why."""

@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
+import yaml
 from sqlalchemy import func, select
 
 from alignment.training.spec import Spec
@@ -108,6 +109,12 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"objective": {"name": "dpo", "beta": -1}}, "objective.beta", "greater than 0"),
     ({"objective": {"name": "dpo", "beta": "inf"}}, "objective.beta", "finite"),
     ({"objective": {}}, "objective", "dpo"),
+    (
+        {"objective": {"name": "sum", "terms": [{"objective": {"name": "lcpo", "base": {"name": "dpo", "betta": 1}}}]}},
+        "objective.terms.0.objective.base.betta",
+        "did you mean 'beta'",
+    ),
+    ({"objective": {"name": "beta_dpo"}, "batch": {"examples_per_step": 1}}, "batch.examples_per_step", "batches of 2"),
     ({"optimizer": {"learning_rate": 7}}, "optimizer.learning_rate", "less than or equal to 1"),
     ({"optimizer": {"learnin_rate": 1}}, "optimizer.learnin_rate", "did you mean 'learning_rate'"),
     ({"tuning": {"kind": "lora", "rank": 0}}, "tuning", "greater than or equal to 1"),
@@ -235,6 +242,20 @@ def test_preflight(researcher: Client, body: Body, dataset: Dataset) -> None:
     assert "objective:\n  name: dpo" in told["yaml"]
     with transaction() as session:
         assert session.scalar(select(func.count()).select_from(Snapshot)) == 0
+
+
+def test_a_composed_objective(researcher: Client, body: Body) -> None:
+    """What stands within an objective is stored as it was written, with every field, and told in the YAML."""
+    within = [{"weight": 1.0, "objective": {"name": "dpo", "beta": 0.2}}, {"weight": 0.5, "objective": {"name": "nll"}}]
+    written = {"name": "sum", "terms": within}
+    told = researcher.post("/api/v1/runs/preflight", json=body(objective=written)).json()
+    run = researcher.post("/api/v1/runs", json=body(objective=written)).json()
+
+    assert told["errors"] == []
+    assert yaml.safe_load(told["yaml"])["objective"]["terms"][0] == within[0]
+    assert run["objective"] == "sum"
+    stored = researcher.get(f"/api/v1/runs/{run['id']}").json()["spec"]["objective"]
+    assert stored["terms"][1] == {"weight": 0.5, "objective": {"name": "nll", "per": "token"}}
 
 
 def test_preflight_doubts(researcher: Client, body: Body) -> None:

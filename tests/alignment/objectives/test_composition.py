@@ -1,0 +1,250 @@
+"""Objectives made of others: what they need, what they equal, how they are written, and what is refused."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from alignment.objectives import CATALOGUE, Batch, Needs, Objective, Role, State, TokenValue
+from alignment.objectives.objective import PAIR, log_sigmoid
+from tests.alignment.objectives.cases import Holder, make
+
+Numbers = tuple[list[float], list[float], list[float], list[int]]
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> Batch:
+    """One to five pairs of any log-probabilities and lengths, with facts."""
+    count = draw(st.integers(1, 5))
+
+    def numbers(low: float, high: float, size: int) -> torch.Tensor:
+        return torch.tensor(draw(st.lists(st.floats(low, high), min_size=size, max_size=size)), dtype=torch.float64)
+
+    whole = st.lists(st.integers(1, 60), min_size=2 * count, max_size=2 * count)
+    facts = {"weight": numbers(0, 5, count), "soft_label": numbers(0, 1, count), "margin": numbers(-3, 3, count)}
+    return Batch(
+        logps=numbers(-200, 0, 2 * count),
+        lengths=torch.tensor(draw(whole), dtype=torch.float64),
+        example=torch.arange(count).repeat_interleave(2),
+        role=torch.tensor([int(Role.CHOSEN), int(Role.REJECTED)]).repeat(count),
+        reference=numbers(-200, 0, 2 * count),
+        facts={name: values.repeat_interleave(2) for name, values in facts.items()},
+    )
+
+
+def loss(batch: Batch, name: str, **fields: Any) -> torch.Tensor:
+    return make(name, **fields).loss(batch, State())
+
+
+def of(batch: Batch, fact: str) -> torch.Tensor:
+    return batch.pairs().chosen.facts[fact]
+
+
+DPO: dict[str, Any] = {"name": "dpo", "beta": 0.1}
+
+
+@settings(max_examples=40, deadline=None)
+@given(pairs(), st.floats(0.001, 10))
+def test_a_sum_is_dpo_with_a_share_of_likelihood(batch: Batch, weight: float) -> None:
+    """DPO + weight * NLL is what the papers call RPO; weights count as they are."""
+    terms: list[dict[str, Any]] = [
+        {"objective": DPO},
+        {"weight": weight, "objective": {"name": "nll", "per": "response"}},
+    ]
+
+    expected = loss(batch, **DPO) - weight * batch.pairs().chosen.logps
+    torch.testing.assert_close(loss(batch, "sum", terms=terms), expected)
+    terms[1]["objective"] = {"name": "nll"}
+    torch.testing.assert_close(
+        loss(batch, "sum", terms=terms), loss(batch, **DPO) - weight * batch.pairs().chosen.averages
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(pairs(), st.floats(0, 0.49))
+def test_smoothed_dpo_is_cdpo(batch: Batch, eps: float) -> None:
+    """Label smoothing of DPO is cDPO, and the base itself at epsilon 0."""
+    torch.testing.assert_close(loss(batch, "smoothed", eps=eps, base=DPO), loss(batch, "cdpo", beta=0.1, eps=eps))
+    simpo: dict[str, Any] = {"name": "simpo", "gamma": 0.7}
+    torch.testing.assert_close(loss(batch, "smoothed", eps=0, base=simpo), loss(batch, **simpo))
+
+
+@settings(max_examples=40, deadline=None)
+@given(pairs())
+def test_length_normalization_divides_by_tokens(batch: Batch) -> None:
+    """DPO by token compares averages; what compares averages already is not changed."""
+    both = batch.pairs()
+    expected = -log_sigmoid(2 * (both.chosen.average_ratios - both.rejected.average_ratios))
+
+    torch.testing.assert_close(loss(batch, "length_normalized", base={"name": "dpo", "beta": 2.0}), expected)
+    for same in ("simpo", "ipo_avg"):
+        torch.testing.assert_close(loss(batch, "length_normalized", base={"name": same}), loss(batch, same))
+
+
+@settings(max_examples=40, deadline=None)
+@given(pairs(), st.floats(0.01, 2), st.floats(0, 20))
+def test_an_offset_asks_for_that_much_more(batch: Batch, beta: float, scale: float) -> None:
+    """The base's margin must exceed the constant and the data's margin; SimPO's gamma is such an offset."""
+    base = {"name": "dpo", "beta": beta}
+    expected = -log_sigmoid(beta * (batch.pairs().margin - 1.5 - scale * of(batch, "margin")))
+    torch.testing.assert_close(loss(batch, "offset", constant=1.5, scale=scale, base=base), expected)
+
+    inner = {"name": "offset", "constant": 0.25, "base": {"name": "simpo", "beta": 2, "gamma": 0}}
+    whole = loss(batch, "length_normalized", base=inner)
+    torch.testing.assert_close(whole, loss(batch, "simpo", beta=2, gamma=0.5))
+
+
+def test_rewards_are_the_bases_own() -> None:
+    """A sum tells the rewards of its first term; an offset does not change what a response earns."""
+    batch = Batch(
+        logps=torch.tensor([-4.0, -9.0]),
+        lengths=torch.tensor([2.0, 3.0]),
+        example=torch.tensor([0, 0]),
+        role=torch.tensor([0, 1]),
+        reference=torch.tensor([-5.0, -6.0]),
+    )
+    expected = torch.tensor([0.1, -0.3])
+
+    for objective in (
+        make("sum", terms=[{"objective": DPO}, {"objective": {"name": "nll"}}]),
+        make("smoothed", base=DPO),
+        make("offset", constant=3, base=DPO),
+    ):
+        torch.testing.assert_close(objective.rewards(batch), expected)
+    by_token = make("length_normalized", base=DPO).rewards(batch)
+    torch.testing.assert_close(by_token, expected / torch.tensor([2.0, 3.0]))
+
+
+def test_the_needs_of_a_composition_are_those_of_its_parts() -> None:
+    """An instance needs what its parts do, at any depth, and what it needs by itself; its class only the latter."""
+    terms = [
+        {"objective": {"name": "simpo"}},
+        {"objective": {"name": "offset", "scale": 1, "base": DPO}},
+        {"objective": {"name": "beta_dpo"}},
+    ]
+    objective = make("sum", terms=terms)
+
+    assert objective.needs == Needs(
+        PAIR, reference="sequence", facts=frozenset({"margin"}), coupled=True, state=True, least=2
+    )
+    assert CATALOGUE["sum"].needs == Needs(frozenset())
+    assert make("offset", base=DPO).needs.facts == frozenset()
+    assert make("offset", scale=2, base=DPO).needs.facts == {"margin"}
+    assert make("lcpo", annotators="each").needs.facts == {"annotator"}
+
+
+def test_the_richer_of_two_references_serves_both() -> None:
+    """Whoever wants sums finds them where somebody else wants tokens."""
+    one, other = Needs(PAIR, reference="sequence"), Needs(PAIR, reference="none", tokens=frozenset({TokenValue.LOGPS}))
+
+    assert one.joined(other) == other.joined(one) == Needs(PAIR, "sequence", tokens=frozenset({TokenValue.LOGPS}))
+    assert one.joined(Needs(PAIR, reference="distribution")).reference == "distribution"
+
+
+def test_a_term_that_couples_the_batch_makes_the_sum_one_number() -> None:
+    """A coupled term stays what it is, and the others join as their means."""
+    batch = Batch(
+        logps=torch.tensor([-4.0, -9.0, -3.0, -2.0]),
+        lengths=torch.tensor([2.0, 3.0, 5.0, 5.0]),
+        example=torch.tensor([0, 0, 1, 1]),
+        role=torch.tensor([0, 1, 0, 1]),
+        reference=torch.tensor([-5.0, -6.0, -5.0, -6.0]),
+    )
+    terms = [{"weight": 2, "objective": DPO}, {"weight": 3, "objective": {"name": "dr_dpo"}}]
+
+    expected = 2 * loss(batch, **DPO).mean() + 3 * loss(batch, "dr_dpo")
+    torch.testing.assert_close(loss(batch, "sum", terms=terms), expected)
+
+
+WRITTEN: list[dict[str, Any]] = [
+    {
+        "name": "sum",
+        "terms": [{"weight": 0.5, "objective": DPO}, {"weight": 1.0, "objective": {"name": "nll", "per": "token"}}],
+    },
+    {
+        "name": "lcpo",
+        "annotators": "each",
+        "eta0": 0.8,
+        "ema": 0.2,
+        "base": {"name": "simpo", "beta": 3.0, "gamma": 0.1},
+    },
+    {"name": "smoothed", "eps": 0.2, "base": {"name": "length_normalized", "base": {"name": "ipo_avg", "tau": 0.3}}},
+]
+
+
+@pytest.mark.parametrize("written", WRITTEN, ids=lambda written: written["name"])
+def test_a_composition_is_written_back_as_it_was(written: dict[str, Any]) -> None:
+    """What is stored names every part with all its fields, and gives the same objective again."""
+    objective = Holder.model_validate({"objective": written}).objective
+
+    stored = Holder(objective=objective).model_dump(mode="json")["objective"]
+    assert stored == written
+    assert Holder.model_validate_json(Holder(objective=objective).model_dump_json()).objective == objective
+
+
+def deep(levels: int) -> dict[str, Any]:
+    found: dict[str, Any] = DPO
+    for _ in range(levels):
+        found = {"name": "sum", "terms": [{"objective": found}]}
+    return found
+
+
+BASE = "objective.base"
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "words"),
+    [
+        ({"name": "sum", "terms": []}, "objective.terms", "at least 1"),
+        ({"name": "sum", "terms": [{}] * 9}, "objective.terms", "at most 8"),
+        ({"name": "sum", "terms": "dpo"}, "objective.terms", "valid list"),
+        ({"name": "sum", "terms": [{"objective": None}]}, "objective.terms.0.objective", "names:"),
+        ({"name": "sum", "terms": [{"objective": {"name": "dpoo"}}]}, "objective.terms.0.objective.name", "'dpo'"),
+        (
+            {"name": "sum", "terms": [{}, {"objective": {"name": "dpo", "bta": 1}}]},
+            "objective.terms.1.objective.bta",
+            "'beta'",
+        ),
+        ({"name": "sum", "terms": [{"wieght": 1}]}, "objective.terms.0.wieght", "'weight'"),
+        ({"name": "sum", "terms": [{"weight": 0}]}, "objective.terms.0.weight", "greater than 0"),
+        ({"name": "sum", "terms": [{"weight": float("inf")}]}, "objective.terms.0.weight", "finite"),
+        (deep(4), "objective", "4 levels deep"),
+        (deep(500), "objective", "4 levels deep"),
+        ({"name": "smoothed", "base": {"name": "smoothed", "base": deep(2)}}, "objective", "4 levels deep"),
+        ({"name": "smoothed", "base": {"name": "dr_dpo"}}, BASE, "no loss of each pair"),
+        ({"name": "smoothed", "base": {"name": "lcpo"}}, BASE, "keeps something between steps"),
+        ({"name": "smoothed", "base": {"name": "offset", "scale": 1}}, BASE, "margin"),
+        ({"name": "lcpo", "base": {"name": "beta_dpo"}}, BASE, "no loss of each pair"),
+        ({"name": "lcpo", "base": {"name": "dpo", "beta": -1}}, "objective.base.beta", "greater than 0"),
+        ({"name": "lcpo", "eta0": 1.0}, "objective.eta0", "less than 1"),
+        ({"name": "offset", "scale": -1}, "objective.scale", "greater than or equal to 0"),
+    ],
+)
+def test_a_bad_composition_is_refused_with_the_path_of_its_field(given: dict[str, Any], field: str, words: str) -> None:
+    """However deep the mistake is, the message says where, and what could stand there."""
+    with pytest.raises(ValidationError) as refused:
+        Holder.model_validate({"objective": given})
+
+    (error,) = refused.value.errors()
+    assert ".".join(map(str, error["loc"])) == field
+    assert words in error["msg"]
+
+
+def test_three_levels_within_the_outermost_are_allowed() -> None:
+    """The deepest composition that is allowed works."""
+    objective: Objective = Holder.model_validate({"objective": deep(3)}).objective
+
+    assert objective.needs.reference == "sequence"
+
+
+def test_the_schema_of_a_composition_holds_no_references() -> None:
+    """It can stand within another schema, and names what may stand in a field that holds an objective."""
+    schema = CATALOGUE["sum"].describe()["schema"]
+
+    assert "$ref" not in str(schema)
+    inner = schema["properties"]["terms"]["items"]["properties"]["objective"]
+    assert inner["x-part"] == "objective"
+    assert inner["properties"]["name"]["enum"] == list(CATALOGUE)
