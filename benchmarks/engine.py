@@ -4,8 +4,8 @@ python -m benchmarks.run engine      needs the extra `bench` and the public data
 
 A Llama of nine million parameters with random weights, DPO, fp32 unless said, 16 pairs in an optimizer step.  Every
 measurement is a process of its own; the sides take turns, round after round, and ratios are taken within a round.
-"TRL best" has the number of rows in a forward pass that was fastest in a search; "lean" leaves out the entropy that no
-option turns off.  Idle threads sleep on both sides.  `PLUMBLINE_BENCH_ROUNDS` sets how often.
+"TRL best" has the number of rows in a forward pass that was fastest in a search, ours the size of packs; "lean" leaves
+out the entropy that no option turns off.  Idle threads sleep on both sides.  `PLUMBLINE_BENCH_ROUNDS` sets how often.
 """
 
 import json
@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,7 +23,11 @@ from benchmarks.engine_side import Measured, Name, Side
 from benchmarks.engine_work import SHARED, Work, works
 from benchmarks.figure import Figure
 
-SEARCHED = (1, 2, 4)
+SEARCHED: Mapping[Name, Sequence[int]] = {
+    "trl": (1, 2, 4, 8, 16),
+    "plumbline": (256, 384, 512, 1024),
+    "plain": (512, 1024, 2048, 4096),
+}
 SHIPPED = 8
 EQUAL_EXAMPLES, EQUAL_STEPS = 4, 20
 PLAIN_GOAL, MEMORY_GOAL = 1.3, 0.5
@@ -34,7 +38,7 @@ class Rival(NamedTuple):
 
     name: str
     side: Name
-    rows: int = 0
+    size: int = 0
     lean: bool = False
 
 
@@ -69,7 +73,7 @@ def _same_steps(folder: Path) -> Iterable[Figure]:
 def _about(examples: int, steps: int, precision: Literal["fp32", "bf16"]) -> Side:
     return Side(
         side="plumbline",
-        rows=0,
+        size=0,
         lean=False,
         cached=False,
         precision=precision,
@@ -81,14 +85,17 @@ def _about(examples: int, steps: int, precision: Literal["fp32", "bf16"]) -> Sid
 
 def _figures(folder: Path, work: Work, rounds: int, precision: Literal["fp32", "bf16"] = "fp32") -> Iterable[Figure]:
     search = _about(work.examples, 2, precision)
-    best = min(SEARCHED, key=lambda rows: _run(folder, Rival("TRL", "trl", rows), search)["seconds"])
+    size = work.examples * work.pairs
+    best = _best(folder, search, "trl", lambda rows: size % rows == 0)
+    own = Rival("Plumbline", "plumbline", _best(folder, search, "plumbline"))
+    plain = _best(folder, search, "plain") if "plain" in work.rivals else 0
     known = {
-        "plain": Rival("plain", "plain"),
+        "plain": Rival("plain", "plain", plain),
         "TRL best": Rival("TRL best", "trl", best),
         "TRL best, lean": Rival("TRL best, lean", "trl", best, lean=True),
         "TRL as shipped": Rival("TRL as shipped", "trl", SHIPPED),
     }
-    rivals = [Rival("Plumbline", "plumbline"), *(known[name] for name in work.rivals)]
+    rivals = [own, *(known[name] for name in work.rivals)]
     if precision != "fp32":
         work = work._replace(name=f"{work.name}, {precision}")
     for cached in (False, True) if work.cached and precision == "fp32" else (False,):
@@ -98,14 +105,28 @@ def _figures(folder: Path, work: Work, rounds: int, precision: Literal["fp32", "
         for _ in range(rounds):
             for rival in taken:
                 seen[rival.name].append(_run(folder, rival, about))
-        yield from _speeds(work, seen, cached=cached, told=f"{rounds} rounds; TRL best: {best} pairs at once")
+        told = f"{rounds} rounds; at once: {best} pairs of TRL, {own.size} tokens of ours"
+        yield from _speeds(work, seen, cached=cached, told=told)
         if not cached and precision == "fp32":
             yield from _equal(work.name, seen["Plumbline"][0], seen["TRL best"][0])
             yield _memory(work.name, seen)
 
 
+def _best(folder: Path, about: Side, side: Name, fits: Callable[[int], bool] = lambda _: True) -> int:
+    """The size of a forward pass with which a side was fastest: TRL's in pairs, ours in tokens.
+
+    The search goes up until two sizes in a row were slower.
+    """
+    seconds: dict[int, float] = {}
+    for size in filter(fits, SEARCHED[side]):
+        seconds[size] = _run(folder, Rival(side, side, size), about)["seconds"]
+        if min(seconds, key=lambda one: seconds[one]) not in list(seconds)[-2:]:
+            break
+    return min(seconds, key=lambda one: seconds[one])
+
+
 def _run(folder: Path, rival: Rival, about: Side) -> Measured:
-    side: Side = {**about, "side": rival.side, "rows": rival.rows, "lean": rival.lean}
+    side: Side = {**about, "side": rival.side, "size": rival.size, "lean": rival.lean}
     command = [sys.executable, "-m", "benchmarks.engine_side", str(folder), json.dumps(side)]
     calm = os.environ | {"OMP_WAIT_POLICY": "passive"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=calm)
