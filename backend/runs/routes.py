@@ -15,12 +15,12 @@ from backend.runs.model_presets import for_models
 from backend.runs.models import Run
 from backend.runs.presets import PRESETS
 from backend.runs.schemas import (
+    ContinueIn,
     EventOut,
     EventsOut,
     FormOut,
     MetricsOut,
     PreflightOut,
-    ContinueIn,
     RunDetail,
     RunIn,
     RunOut,
