@@ -4,8 +4,9 @@ python -m benchmarks.run engine      needs the extra `bench` and the public data
 
 A Llama of nine million parameters with random weights, DPO, fp32 unless said, 16 pairs in an optimizer step.  Every
 measurement is a process of its own; the sides take turns, round after round, and ratios are taken within a round.
-"TRL best" has the number of rows in a forward pass that was fastest in a search, ours the size of packs; "lean" leaves
-out the entropy that no option turns off.  Idle threads sleep on both sides.  `PLUMBLINE_BENCH_ROUNDS` sets how often.
+"TRL best" has the number of pairs in a forward pass that was fastest of those that were tried, in all rounds together;
+"lean" leaves out the entropy that no option turns off.  Ours packs as it does by itself.  Idle threads sleep on both
+sides.  `PLUMBLINE_BENCH_ROUNDS` sets how often.
 """
 
 import json
@@ -14,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,11 +24,6 @@ from benchmarks.engine_side import Measured, Name, Side
 from benchmarks.engine_work import SHARED, Work, works
 from benchmarks.figure import Figure
 
-SEARCHED: Mapping[Name, Sequence[int]] = {
-    "trl": (1, 2, 4, 8, 16),
-    "plumbline": (256, 384, 512, 1024),
-    "plain": (512, 1024, 2048, 4096),
-}
 SHIPPED = 8
 EQUAL_EXAMPLES, EQUAL_STEPS = 4, 20
 PLAIN_GOAL, MEMORY_GOAL = 1.3, 0.5
@@ -57,7 +53,8 @@ def measure() -> Iterable[Figure]:
                 yield from _same_steps(folder)
             yield from _figures(folder, work, rounds)
             if place == 0:
-                yield from _figures(folder, work._replace(goals=(), rivals=("TRL best",)), 1, precision="bf16")
+                slow = work._replace(goals=(), tried=(1, 2), more=False, plain=False)
+                yield from _figures(folder, slow, 1, precision="bf16")
 
 
 def _same_steps(folder: Path) -> Iterable[Figure]:
@@ -84,45 +81,36 @@ def _about(examples: int, steps: int, precision: Literal["fp32", "bf16"]) -> Sid
 
 
 def _figures(folder: Path, work: Work, rounds: int, precision: Literal["fp32", "bf16"] = "fp32") -> Iterable[Figure]:
-    search = _about(work.examples, 2, precision)
-    size = work.examples * work.pairs
-    best = _best(folder, search, "trl", lambda rows: size % rows == 0)
-    own = Rival("Plumbline", "plumbline", _best(folder, search, "plumbline"))
-    plain = _best(folder, search, "plain") if "plain" in work.rivals else 0
-    known = {
-        "plain": Rival("plain", "plain", plain),
-        "TRL best": Rival("TRL best", "trl", best),
-        "TRL best, lean": Rival("TRL best, lean", "trl", best, lean=True),
-        "TRL as shipped": Rival("TRL as shipped", "trl", SHIPPED),
-    }
-    rivals = [own, *(known[name] for name in work.rivals)]
+    about = _about(work.examples, work.steps, precision)
     if precision != "fp32":
         work = work._replace(name=f"{work.name}, {precision}")
-    for cached in (False, True) if work.cached and precision == "fp32" else (False,):
-        taken = [rival for rival in rivals if not cached or rival.name in ("Plumbline", "TRL best")]
-        seen: dict[str, list[Measured]] = {rival.name: [] for rival in taken}
-        about: Side = {**_about(work.examples, work.steps, precision), "cached": cached}
-        for _ in range(rounds):
-            for rival in taken:
-                seen[rival.name].append(_run(folder, rival, about))
-        told = f"{rounds} rounds; at once: {best} pairs of TRL, {own.size} tokens of ours"
-        yield from _speeds(work, seen, cached=cached, told=told)
-        if not cached and precision == "fp32":
-            yield from _equal(work.name, seen["Plumbline"][0], seen["TRL best"][0])
-            yield _memory(work.name, seen)
+    ours = [Rival("Plumbline", "plumbline"), *([Rival("plain", "plain")] if work.plain else [])]
+    tried = [Rival(f"TRL, {rows} at once", "trl", rows) for rows in work.tried]
+    seen = _interleaved(folder, [*ours, *tried], about, rounds)
+    best = min(tried, key=lambda rival: statistics.median(one["seconds"] for one in seen[rival.name]))
+    told = f"{rounds} rounds; TRL best: {best.size} at once"
+    found = {rival.name: seen[rival.name] for rival in ours} | {"TRL best": seen[best.name]}
+    if SHIPPED in work.tried:
+        found["TRL as shipped"] = seen[f"TRL, {SHIPPED} at once"]
+    yield from _speeds(work, found, cached=False, told=told)
+    if precision == "fp32":
+        yield from _equal(work.name, found["Plumbline"][0], found["TRL best"][0])
+        yield _memory(work.name, found)
+    if work.more:
+        lean = [ours[0], Rival("TRL best, lean", "trl", best.size, lean=True)]
+        yield from _speeds(work, _interleaved(folder, lean, about, rounds), cached=False, told=told, own=False)
+        given = [ours[0], best._replace(name="TRL best")]
+        cached: Side = {**about, "cached": True}
+        yield from _speeds(work, _interleaved(folder, given, cached, rounds), cached=True, told=told)
 
 
-def _best(folder: Path, about: Side, side: Name, fits: Callable[[int], bool] = lambda _: True) -> int:
-    """The size of a forward pass with which a side was fastest: TRL's in pairs, ours in tokens.
-
-    The search goes up until two sizes in a row were slower.
-    """
-    seconds: dict[int, float] = {}
-    for size in filter(fits, SEARCHED[side]):
-        seconds[size] = _run(folder, Rival(side, side, size), about)["seconds"]
-        if min(seconds, key=lambda one: seconds[one]) not in list(seconds)[-2:]:
-            break
-    return min(seconds, key=lambda one: seconds[one])
+def _interleaved(folder: Path, rivals: Sequence[Rival], about: Side, rounds: int) -> dict[str, list[Measured]]:
+    """What came of every side by its name, one measurement in each round."""
+    seen: dict[str, list[Measured]] = {rival.name: [] for rival in rivals}
+    for _ in range(rounds):
+        for rival in rivals:
+            seen[rival.name].append(_run(folder, rival, about))
+    return seen
 
 
 def _run(folder: Path, rival: Rival, about: Side) -> Measured:
@@ -136,12 +124,16 @@ def _run(folder: Path, rival: Rival, about: Side) -> Measured:
     return found
 
 
-def _speeds(work: Work, seen: Mapping[str, Sequence[Measured]], *, cached: bool, told: str) -> Iterable[Figure]:
+def _speeds(
+    work: Work, seen: Mapping[str, Sequence[Measured]], *, cached: bool, told: str, own: bool = True
+) -> Iterable[Figure]:
     title = f"{work.name}, reference given" if cached else work.name
     count = work.examples * (work.steps - 1) * work.pairs
     timed = work.rows[work.examples : work.examples * work.steps]
     tokens = sum(len(answer) for row in timed for answer in row) + sum(len(row[0]) * (len(row) - 2) for row in timed)
     for name, measured in seen.items():
+        if name == "Plumbline" and not own:
+            continue
         rates = [count / one["seconds"] for one in measured]
         speed = tokens / statistics.median(one["seconds"] for one in measured)
         spread = f"{min(rates):.3g} to {max(rates):.3g}; {count} pairs, {told}"

@@ -37,7 +37,7 @@ class Side(TypedDict):
     """What to measure."""
 
     side: Name
-    size: int  # of one forward pass: pairs of TRL, tokens of ours; 0: the usual
+    size: int  # pairs in one forward pass of TRL; ours packs by tokens
     lean: bool  # TRL without the metrics that no option turns off
     cached: bool  # log-probabilities of the reference are given, and not part of the time
     precision: Literal["fp32", "bf16"]
@@ -114,7 +114,7 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
     rows = structure.plain("measured so") if side["side"] == "plain" else arrange(model, device)
     scorer = Scorer(model, side["precision"])
     objective = DPO(beta=BETA) if side["loss"] == "dpo" else IPO(tau=BETA)
-    scoring = Scoring(scorer, scorer, objective, rows, 0, side["size"] or auto_tokens("cpu"), Ranks(device))
+    scoring = Scoring(scorer, scorer, objective, rows, 0, auto_tokens("cpu"), Ranks(device))
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
