@@ -53,6 +53,7 @@ class Estimate(BaseModel):
     tokens: int | None
     tokens_computed: int | None
     checkpoint_bytes: int
+    state_bytes: int
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def estimate_parts(
         tokens=None if lengths is None else round(seen * RESPONSES * (lengths.prompt + lengths.response)),
         tokens_computed=None if lengths is None else round(seen * _computed(lengths, shared=shared)),
         checkpoint_bytes=trainable * footprint.trained_bytes(work),
+        state_bytes=footprint.state_bytes(trainable),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from alignment.generation import Generator
 from alignment.objectives import State
 from alignment.sampling import Sampling
+from alignment.training import recompute
 from alignment.training.checkpoint import Checkpoints, Kind, Saved
 from alignment.training.events import Events, finite
 from alignment.training.exhausted import out_of_memory
@@ -155,7 +156,9 @@ class _Loop:
         except (MemoryError, RuntimeError, OSError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise out_of_memory(self._spec, step, prepared.learner.scoring.tokens, examples) from error
+            scoring = prepared.learner.scoring
+            shared, again = scoring.structure.shared, recompute.is_on(scoring.scorer)
+            raise out_of_memory(self._spec, step, scoring.tokens, examples, shared=shared, again=again) from error
         seconds = time.monotonic() - began
         tokens = sum(example.tokens for example in examples)
         values |= self._meter.values(examples, seconds)
