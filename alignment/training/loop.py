@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from alignment.generation import Generator
+from alignment.generation.rows import room_for
 from alignment.objectives import State
 from alignment.sampling import Sampling
 from alignment.training import recompute
@@ -245,7 +246,9 @@ class _Loop:
         model, ranks = self._prepared.model, self._ranks
         prompts = [example.pair.prompt for example in shown]
         with dropout_off(model), ranks.gathered(self._prepared.learner.scoring.scorer):
-            generator = Generator.of(model, self._prepared.tokenizer)
+            room = room_for(model)
+            room = replace(room, tokens=min(ranks.each(room.tokens)))  # with less memory, one would take more turns
+            generator = Generator.of(model, self._prepared.tokenizer, room)
             responses = generator.generate(prompts, sampling, stop=lambda: ranks.any(self._stop.asked))
         self._check()
         for example, response in zip(shown, responses, strict=True):

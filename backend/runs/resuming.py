@@ -46,7 +46,7 @@ def _why_not(run: Run) -> str | None:
     if run.place is not Place.worker:
         return "This run is trained elsewhere: start the same command again there, and it goes on."
     if run.state_step is None:
-        return "Nothing to go on from was saved before it ended."
+        return "Nothing to go on from was saved before it ended, or a rule has removed it since."
     if run.state_host is None and not storage.get_storage().exists(key(run)):
         return f"The training state of step {run.state_step} is gone from the storage."
     return None
