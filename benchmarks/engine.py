@@ -1,6 +1,6 @@
 """The training engine against TRL: the same pairs in the same order, each side at its own best setting, on this CPU.
 
-python -m benchmarks.run engine      needs the extra `bench` and the public data beside the checkout
+python -m benchmarks.run engine engine_works      needs the extra `bench` and the public data beside the checkout
 
 A Llama of nine million parameters with random weights, DPO, fp32 unless said, 16 pairs in an optimizer step.  Every
 measurement is a process of its own; the sides take turns, round after round, and ratios are taken within a round.
@@ -15,8 +15,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -39,22 +41,37 @@ class Rival(NamedTuple):
 
 
 def measure() -> Iterable[Figure]:
-    """Figures of every work, as they are found."""
+    """Figures of short dialogues, in fp32 and bf16, and how equal both sides' steps are."""
+    with _prepared() as folder:
+        work = next(iter(works(folder)))
+        _write(folder, work)
+        yield from _same_steps(folder)
+        yield from _figures(folder, work)
+        slow = work._replace(name=f"{work.name}, bf16", goals=(), tried=(1, 2), more=False, plain=False)
+        yield from _figures(folder, slow, "bf16")
+
+
+def other_works() -> Iterable[Figure]:
+    """Figures of every other work."""
+    with _prepared() as folder:
+        for work in islice(works(folder), 1, None):
+            _write(folder, work)
+            yield from _figures(folder, work)
+
+
+@contextmanager
+def _prepared() -> Iterator[Path]:
+    """A folder to work in, once everything is there that it takes."""
     if not SHARED.is_dir():
         raise SystemExit("The public data is not beside this checkout; the engine's benchmark needs its pairs.")
     if find_spec("trl") is None:
         raise SystemExit("TRL is not installed: pip install -e '.[bench]'")
-    rounds = int(os.environ.get("PLUMBLINE_BENCH_ROUNDS", "5"))
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        for place, work in enumerate(works(folder)):
-            (folder / "rows.json").write_text(json.dumps(work.rows), encoding="utf-8")
-            if place == 0:
-                yield from _same_steps(folder)
-            yield from _figures(folder, work, rounds)
-            if place == 0:
-                slow = work._replace(goals=(), tried=(1, 2), more=False, plain=False)
-                yield from _figures(folder, slow, 1, precision="bf16")
+        yield Path(scratch)
+
+
+def _write(folder: Path, work: Work) -> None:
+    (folder / "rows.json").write_text(json.dumps(work.rows), encoding="utf-8")
 
 
 def _same_steps(folder: Path) -> Iterable[Figure]:
@@ -80,10 +97,9 @@ def _about(examples: int, steps: int, precision: Literal["fp32", "bf16"]) -> Sid
     )
 
 
-def _figures(folder: Path, work: Work, rounds: int, precision: Literal["fp32", "bf16"] = "fp32") -> Iterable[Figure]:
+def _figures(folder: Path, work: Work, precision: Literal["fp32", "bf16"] = "fp32") -> Iterable[Figure]:
     about = _about(work.examples, work.steps, precision)
-    if precision != "fp32":
-        work = work._replace(name=f"{work.name}, {precision}")
+    rounds = int(os.environ.get("PLUMBLINE_BENCH_ROUNDS", "5"))
     ours = [Rival("Plumbline", "plumbline"), *([Rival("plain", "plain")] if work.plain else [])]
     tried = [Rival(f"TRL, {rows} at once", "trl", rows) for rows in work.tried]
     seen = _interleaved(folder, [*ours, *tried], about, rounds)
