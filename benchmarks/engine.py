@@ -1,11 +1,12 @@
 """The training engine against TRL: the same pairs in the same order, each side at its own best setting, on this CPU.
 
-python -m benchmarks.run engine      needs the extra `bench` and the public data beside the checkout
+python -m benchmarks.run engine engine_works      needs the extra `bench` and the public data beside the checkout
 
 A Llama of nine million parameters with random weights, DPO, fp32 unless said, 16 pairs in an optimizer step.  Every
 measurement is a process of its own; the sides take turns, round after round, and ratios are taken within a round.
-"TRL best" has the number of rows in a forward pass that was fastest in a search; "lean" leaves out the entropy that no
-option turns off.  Idle threads sleep on both sides.  `PLUMBLINE_BENCH_ROUNDS` sets how often.
+"TRL best" has the number of pairs in a forward pass that was fastest of those that were tried, in all rounds together;
+"lean" leaves out the entropy that no option turns off.  Ours packs as it does by itself.  Idle threads sleep on both
+sides.  `PLUMBLINE_BENCH_ROUNDS` sets how often.
 """
 
 import json
@@ -14,8 +15,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,7 +26,6 @@ from benchmarks.engine_side import Measured, Name, Side
 from benchmarks.engine_work import SHARED, Work, works
 from benchmarks.figure import Figure
 
-SEARCHED = (1, 2, 4)
 SHIPPED = 8
 EQUAL_EXAMPLES, EQUAL_STEPS = 4, 20
 PLAIN_GOAL, MEMORY_GOAL = 1.3, 0.5
@@ -34,26 +36,42 @@ class Rival(NamedTuple):
 
     name: str
     side: Name
-    rows: int = 0
+    size: int = 0
     lean: bool = False
 
 
 def measure() -> Iterable[Figure]:
-    """Figures of every work, as they are found."""
+    """Figures of short dialogues, in fp32 and bf16, and how equal both sides' steps are."""
+    with _prepared() as folder:
+        work = next(iter(works(folder)))
+        _write(folder, work)
+        yield from _same_steps(folder)
+        yield from _figures(folder, work)
+        slow = work._replace(name=f"{work.name}, bf16", goals=(), tried=(1, 2), more=False, plain=False)
+        yield from _figures(folder, slow, "bf16")
+
+
+def other_works() -> Iterable[Figure]:
+    """Figures of every other work."""
+    with _prepared() as folder:
+        for work in islice(works(folder), 1, None):
+            _write(folder, work)
+            yield from _figures(folder, work)
+
+
+@contextmanager
+def _prepared() -> Iterator[Path]:
+    """A folder to work in, once everything is there that it takes."""
     if not SHARED.is_dir():
         raise SystemExit("The public data is not beside this checkout; the engine's benchmark needs its pairs.")
     if find_spec("trl") is None:
         raise SystemExit("TRL is not installed: pip install -e '.[bench]'")
-    rounds = int(os.environ.get("PLUMBLINE_BENCH_ROUNDS", "5"))
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        for place, work in enumerate(works(folder)):
-            (folder / "rows.json").write_text(json.dumps(work.rows), encoding="utf-8")
-            if place == 0:
-                yield from _same_steps(folder)
-            yield from _figures(folder, work, rounds)
-            if place == 0:
-                yield from _figures(folder, work._replace(goals=(), rivals=("TRL best",)), 1, precision="bf16")
+        yield Path(scratch)
+
+
+def _write(folder: Path, work: Work) -> None:
+    (folder / "rows.json").write_text(json.dumps(work.rows), encoding="utf-8")
 
 
 def _same_steps(folder: Path) -> Iterable[Figure]:
@@ -69,7 +87,7 @@ def _same_steps(folder: Path) -> Iterable[Figure]:
 def _about(examples: int, steps: int, precision: Literal["fp32", "bf16"]) -> Side:
     return Side(
         side="plumbline",
-        rows=0,
+        size=0,
         lean=False,
         cached=False,
         precision=precision,
@@ -79,33 +97,40 @@ def _about(examples: int, steps: int, precision: Literal["fp32", "bf16"]) -> Sid
     )
 
 
-def _figures(folder: Path, work: Work, rounds: int, precision: Literal["fp32", "bf16"] = "fp32") -> Iterable[Figure]:
-    search = _about(work.examples, 2, precision)
-    best = min(SEARCHED, key=lambda rows: _run(folder, Rival("TRL", "trl", rows), search)["seconds"])
-    known = {
-        "plain": Rival("plain", "plain"),
-        "TRL best": Rival("TRL best", "trl", best),
-        "TRL best, lean": Rival("TRL best, lean", "trl", best, lean=True),
-        "TRL as shipped": Rival("TRL as shipped", "trl", SHIPPED),
-    }
-    rivals = [Rival("Plumbline", "plumbline"), *(known[name] for name in work.rivals)]
-    if precision != "fp32":
-        work = work._replace(name=f"{work.name}, {precision}")
-    for cached in (False, True) if work.cached and precision == "fp32" else (False,):
-        taken = [rival for rival in rivals if not cached or rival.name in ("Plumbline", "TRL best")]
-        seen: dict[str, list[Measured]] = {rival.name: [] for rival in taken}
-        about: Side = {**_about(work.examples, work.steps, precision), "cached": cached}
-        for _ in range(rounds):
-            for rival in taken:
-                seen[rival.name].append(_run(folder, rival, about))
-        yield from _speeds(work, seen, cached=cached, told=f"{rounds} rounds; TRL best: {best} pairs at once")
-        if not cached and precision == "fp32":
-            yield from _equal(work.name, seen["Plumbline"][0], seen["TRL best"][0])
-            yield _memory(work.name, seen)
+def _figures(folder: Path, work: Work, precision: Literal["fp32", "bf16"] = "fp32") -> Iterable[Figure]:
+    about = _about(work.examples, work.steps, precision)
+    rounds = int(os.environ.get("PLUMBLINE_BENCH_ROUNDS", "5"))
+    ours = [Rival("Plumbline", "plumbline"), *([Rival("plain", "plain")] if work.plain else [])]
+    tried = [Rival(f"TRL, {rows} at once", "trl", rows) for rows in work.tried]
+    seen = _interleaved(folder, [*ours, *tried], about, rounds)
+    best = min(tried, key=lambda rival: statistics.median(one["seconds"] for one in seen[rival.name]))
+    told = f"{rounds} rounds; TRL best: {best.size} at once"
+    found = {rival.name: seen[rival.name] for rival in ours} | {"TRL best": seen[best.name]}
+    if SHIPPED in work.tried:
+        found["TRL as shipped"] = seen[f"TRL, {SHIPPED} at once"]
+    yield from _speeds(work, found, cached=False, told=told)
+    if precision == "fp32":
+        yield from _equal(work.name, found["Plumbline"][0], found["TRL best"][0])
+        yield _memory(work.name, found)
+    if work.more:
+        lean = [ours[0], Rival("TRL best, lean", "trl", best.size, lean=True)]
+        yield from _speeds(work, _interleaved(folder, lean, about, rounds), cached=False, told=told, own=False)
+        given = [ours[0], best._replace(name="TRL best")]
+        cached: Side = {**about, "cached": True}
+        yield from _speeds(work, _interleaved(folder, given, cached, rounds), cached=True, told=told)
+
+
+def _interleaved(folder: Path, rivals: Sequence[Rival], about: Side, rounds: int) -> dict[str, list[Measured]]:
+    """What came of every side by its name, one measurement in each round."""
+    seen: dict[str, list[Measured]] = {rival.name: [] for rival in rivals}
+    for _ in range(rounds):
+        for rival in rivals:
+            seen[rival.name].append(_run(folder, rival, about))
+    return seen
 
 
 def _run(folder: Path, rival: Rival, about: Side) -> Measured:
-    side: Side = {**about, "side": rival.side, "rows": rival.rows, "lean": rival.lean}
+    side: Side = {**about, "side": rival.side, "size": rival.size, "lean": rival.lean}
     command = [sys.executable, "-m", "benchmarks.engine_side", str(folder), json.dumps(side)]
     calm = os.environ | {"OMP_WAIT_POLICY": "passive"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=calm)
@@ -115,12 +140,16 @@ def _run(folder: Path, rival: Rival, about: Side) -> Measured:
     return found
 
 
-def _speeds(work: Work, seen: Mapping[str, Sequence[Measured]], *, cached: bool, told: str) -> Iterable[Figure]:
+def _speeds(
+    work: Work, seen: Mapping[str, Sequence[Measured]], *, cached: bool, told: str, own: bool = True
+) -> Iterable[Figure]:
     title = f"{work.name}, reference given" if cached else work.name
     count = work.examples * (work.steps - 1) * work.pairs
     timed = work.rows[work.examples : work.examples * work.steps]
     tokens = sum(len(answer) for row in timed for answer in row) + sum(len(row[0]) * (len(row) - 2) for row in timed)
     for name, measured in seen.items():
+        if name == "Plumbline" and not own:
+            continue
         rates = [count / one["seconds"] for one in measured]
         speed = tokens / statistics.median(one["seconds"] for one in measured)
         spread = f"{min(rates):.3g} to {max(rates):.3g}; {count} pairs, {told}"

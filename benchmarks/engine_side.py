@@ -37,7 +37,7 @@ class Side(TypedDict):
     """What to measure."""
 
     side: Name
-    rows: int  # pairs in one forward pass of TRL; ours packs by tokens
+    size: int  # pairs in one forward pass of TRL; ours packs by tokens
     lean: bool  # TRL without the metrics that no option turns off
     cached: bool  # log-probabilities of the reference are given, and not part of the time
     precision: Literal["fp32", "bf16"]
@@ -226,8 +226,8 @@ class Watch:
 def _options(side: Side, folder: Path, size: int) -> dict[str, Any]:
     return {
         "output_dir": str(folder / "trl"),
-        "per_device_train_batch_size": side["rows"],
-        "gradient_accumulation_steps": size // side["rows"],
+        "per_device_train_batch_size": side["size"],
+        "gradient_accumulation_steps": size // side["size"],
         "loss_type": ["sigmoid" if side["loss"] == "dpo" else "ipo"],
         "max_steps": side["steps"],
         "learning_rate": LEARNING_RATE,

@@ -19,7 +19,7 @@ import torch
 
 from alignment import chat
 from alignment.generation.plain import Plain
-from alignment.generation.rows import Finish, Row, room_for, together
+from alignment.generation.rows import Finish, Room, Row, room_for, together
 from alignment.generation.shared import Shared
 from alignment.sampling import Sampling
 from alignment.training import attention, structure
@@ -69,14 +69,18 @@ class Generator:
         self._take(model, load_tokenizer(source))
 
     @classmethod
-    def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Self:
-        """Answer with a model that is already loaded; it stays on its device and in its mode."""
+    def of(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, room: Room | None = None) -> Self:
+        """Answer with a model that is already loaded; it stays on its device and in its mode.
+
+        `room` is what may be computed at once where memory is not to be asked: processes that share a model must agree.
+        """
         self = cls.__new__(cls)
-        self._take(model, tokenizer)
+        self._take(model, tokenizer, room)
         return self
 
-    def _take(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def _take(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, room: Room | None = None) -> None:
         self._model = model
+        self._room = room
         self._tokenizer = tokenizer
         self._device = next(model.parameters()).device
         self._context = context_of(model.config.get_text_config().to_dict())
@@ -163,7 +167,7 @@ class Generator:
 
     def _advance(self, rows: list[Row], sampling: Sampling) -> Iterator[None]:
         """Give unfinished rows their next tokens, turn by turn, until all are finished."""
-        room = room_for(self._model)
+        room = self._room or room_for(self._model)
         path: Shared | Plain
         if self._structure.shared:
             path = Shared(self._model, self._structure, self._ends, sampling)

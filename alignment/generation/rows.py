@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import psutil
-import torch
+
+from alignment.training.machine import free_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,10 +80,9 @@ def together(rows: Sequence[Row], most: int) -> list[Asked]:
 def room_for(model: PreTrainedModel) -> Room:
     """How much of the free memory the keys and values of a model's rows may take."""
     device = next(model.parameters()).device
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0] // FREE_SHARE
-    else:
-        free = min(psutil.virtual_memory().available // FREE_SHARE, MOST_BYTES_CPU)
+    free = free_bytes(device) // FREE_SHARE
+    if device.type != "cuda":
+        free = min(free, MOST_BYTES_CPU)
     return Room(ROWS_AT_ONCE, free // _token_bytes(model))
 
 

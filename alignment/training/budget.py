@@ -65,10 +65,10 @@ def choose(
 
     A run that has `begun` goes on with the size that it has.
     """
-    if begun:
-        found = Found(scoring.tokens, "the size that the run began with", {})
-    elif spec.batch.tokens_per_pack != "auto":
+    if spec.batch.tokens_per_pack != "auto":
         found = Found(scoring.tokens, "as asked", {})
+    elif begun:
+        found = Found(scoring.tokens, "the size that the run has had", {})
     else:
         found = _found(spec, facts, scoring, examples, steps, check)
     tried = {str(tokens): round(rate, 1) for tokens, rate in found.rates.items()}

@@ -132,7 +132,10 @@ def retold(event: Mapping[str, Any]) -> TrainingError:
     for kind in kinds:
         kinds += kind.__subclasses__()
     kind = next((kind for kind in kinds if kind.code == event["code"]), Unexpected)
-    return kind(event["detail"], event["remedy"], event["field"])
+    error = kind(event["detail"], event["remedy"], event["field"])
+    if isinstance(error, NonFiniteLoss):
+        error.examples = list(event["examples"])
+    return error
 
 
 class Problem(BaseModel):

@@ -55,6 +55,7 @@ class Estimate(BaseModel):
     tokens: int | None
     tokens_computed: int | None
     checkpoint_bytes: int
+    state_bytes: int
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ def estimate_parts(
         tokens=None if lengths is None else round(seen * lengths.responses * (lengths.prompt + lengths.response)),
         tokens_computed=None if lengths is None else round(seen * _computed(lengths, shared=shared)),
         checkpoint_bytes=trainable * footprint.trained_bytes(work),
+        state_bytes=footprint.state_bytes(trainable),
     )
 
 

@@ -55,6 +55,11 @@ def weight_bytes(work: Work) -> int:
     return 2 if work.precision == "pure_bf16" or (work.lora and work.precision == "bf16") else 4
 
 
+def state_bytes(trained: int) -> int:
+    """Bytes of a training state with so many trained weights: float32 masters and two moments, in every precision."""
+    return 12 * trained
+
+
 def trained_bytes(work: Work) -> int:
     """Bytes of one weight that is trained."""
     return 2 if work.precision == "pure_bf16" else 4

@@ -1,7 +1,7 @@
 """Log-probabilities that a reference has given, kept on disk for every later run on the same sequences.
 
 A file holds what one reference thinks: its name is a hash of its weights and of all that decides its numbers (dtype,
-rows, device, versions); within it each example is found by a hash of its token ids, so that template, truncation and
+device, versions); within it each example is found by a hash of its token ids, so that template, truncation and
 snapshot need no names.  Files are read and replaced whole, under a lock, so that runs may share a folder.
 """
 

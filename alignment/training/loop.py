@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from alignment.generation import Generator
+from alignment.generation.rows import room_for
 from alignment.sampling import Sampling
+from alignment.training import recompute
 from alignment.training.checkpoint import Checkpoints, Kind, Saved
 from alignment.training.events import Events, finite
 from alignment.training.exhausted import out_of_memory
@@ -156,7 +158,9 @@ class _Loop:
         except (MemoryError, RuntimeError, OSError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise out_of_memory(self._spec, step, prepared.learner.scoring.tokens, examples) from error
+            scoring = prepared.learner.scoring
+            shared, again = scoring.structure.shared, recompute.is_on(scoring.scorer)
+            raise out_of_memory(self._spec, step, scoring.tokens, examples, shared=shared, again=again) from error
         seconds = time.monotonic() - began
         tokens = sum(example.tokens for example in examples)
         values |= self._meter.values(examples, seconds)
@@ -243,7 +247,9 @@ class _Loop:
         model, ranks = self._prepared.model, self._ranks
         prompts = [encoded.example.prompt for encoded in shown]
         with dropout_off(model), ranks.gathered(self._prepared.learner.scoring.scorer):
-            generator = Generator.of(model, self._prepared.tokenizer)
+            room = room_for(model)
+            room = replace(room, tokens=min(ranks.each(room.tokens)))  # with less memory, one would take more turns
+            generator = Generator.of(model, self._prepared.tokenizer, room)
             responses = generator.generate(prompts, sampling, stop=lambda: ranks.any(self._stop.asked))
         self._check()
         for encoded, response in zip(shown, responses, strict=True):

@@ -23,6 +23,11 @@ def layers(model: nn.Module) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
+def is_on(model: nn.Module) -> bool:
+    """Whether such layers are computed again in the backward pass."""
+    return any(layer.gradient_checkpointing for layer in layers(model))
+
+
 def switch_on(model: nn.Module) -> None:
     """Afterwards every such layer is computed again in the backward pass; what it computes stays the same.
 

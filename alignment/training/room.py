@@ -59,9 +59,9 @@ def make(spec: Spec, facts: CheckpointFacts, scoring: Scoring, examples: Example
 
 def fits(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence[Encoded], tokens: int) -> bool:
     """Whether packs of so many tokens would fit, with layers computed again or not as it has been decided."""
-    again = any(layer.gradient_checkpointing for layer in recompute.layers(scoring.scorer))
     work = work_of(spec, facts, replace(scoring, tokens=tokens), some)
-    return to_come(footprint.memory(facts, work, 0, again=again), scoring.ranks) <= USABLE * _free(scoring.ranks)
+    needed = footprint.memory(facts, work, 0, again=recompute.is_on(scoring.scorer))
+    return to_come(needed, scoring.ranks) <= USABLE * _free(scoring.ranks)
 
 
 def _free(ranks: Ranks) -> int:

@@ -117,7 +117,7 @@ class Keep(Part):
     )
     state: Literal["checkpoint", "never"] | Annotated[int, Field(ge=1, le=100_000_000)] = Field(
         "checkpoint",
-        description="When what it takes to continue the run is saved (about three times the trained weights): with "
+        description="When what it takes to continue the run is saved (12 bytes for each trained weight): with "
         "each checkpoint, every so many steps too, or never.",
     )
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from alignment.training import tensors, whole
+from alignment.training import footprint, tensors, whole
 from alignment.training.errors import StateRefused
 from alignment.training.failures import require_room
 from alignment.training.randomness import Generators, Randomness
@@ -35,7 +35,6 @@ FOLDER = "state"
 GENERATOR = re.compile(r"\d{1,4}\.\d{1,3}")
 STEP = re.compile(r"[1-9]\d{0,11}")
 LONGEST_JSON = 64 << 20
-COPIES = 3  # of the trained parameters in a state: the weights and two moments
 Whole = Annotated[int, Field(ge=0)]
 
 
@@ -117,8 +116,8 @@ class Held:
 
     def bytes(self) -> int:
         """About how much a state takes on disk."""
-        trained = sum(parameter.numel() * parameter.element_size() for parameter in self.parameters.values())
-        return COPIES * trained + sum(part.numel() * part.element_size() for part in self.reference.values())
+        trained = footprint.state_bytes(sum(parameter.numel() for parameter in self.parameters.values()))
+        return trained + sum(part.numel() * part.element_size() for part in self.reference.values())
 
 
 @dataclass
@@ -135,12 +134,13 @@ class States:
 
         `randomness` is that of each rank.  A rank that does not write gives its share of what is written.
         """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # each rank looks, so that none gathers what another has given up
+        require_room(self.folder, held.bytes(), "The training state", "set keep.state to never")
         if not writes:
             for _, tensor in _named(held, dict(held.remembered()), randomness):
                 tensors.gathered(tensor)
             return self.folder / str(progress.step)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        require_room(self.folder, held.bytes(), "The training state", "set keep.state to never")
         place = self.folder / str(progress.step)
         remembered = dict(held.remembered())
         with whole.written(place) as partial:

@@ -98,6 +98,13 @@ def of_failed_runs(session: Session, project_id: uuid.UUID, days: int) -> Sequen
     return session.scalars(free().where(Checkpoint.run_id.in_(ended)).order_by(Checkpoint.id)).all()
 
 
+def states_of_failed_runs(session: Session, project_id: uuid.UUID, days: int) -> Sequence[uuid.UUID]:
+    """Runs that failed or were cancelled so many days ago, and could be continued from the storage."""
+    ended = Run.project_id == project_id, Run.state.in_(GIVEN_UP), Run.finished_at < before(days)
+    there = Run.state_step.is_not(None), Run.state_host.is_(None)
+    return session.scalars(select(Run.id).where(*ended, *there).order_by(Run.id)).all()
+
+
 def old_exports(session: Session, project_id: uuid.UUID, days: int) -> Sequence[Export]:
     """Exports that ended so many days ago and are not being uploaded."""
     uploading = select(Push.id).where(Push.export_id == Export.id, Push.state.in_((State.queued, *ACTIVE))).exists()

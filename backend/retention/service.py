@@ -21,6 +21,8 @@ from backend.projects.models import Project
 from backend.retention import choosing
 from backend.retention.models import RetentionRules
 from backend.retention.schemas import GoesOut, RetentionPreviewOut, Rule, RulesIn, RulesOut
+from backend.runs import resuming
+from backend.runs.models import Run
 from backend.work import now
 
 log = structlog.get_logger()
@@ -152,6 +154,10 @@ def deeds(session: Session, due: Due) -> list[Deed]:
     rules, found = due.rules, list[Deed]()
     for rule, going in checkpoints(session, due.project_id, rules):
         found += [partial(remove_weights, checkpoint_id=one.id, rule=in_words(rule, rules)) for one in going]
+    if rules.failed_days is not None:
+        why = in_words("failed_days", rules)
+        states = choosing.states_of_failed_runs(session, due.project_id, rules.failed_days)
+        found += [partial(remove_state, run_id=run_id, rule=why) for run_id in states]
     if rules.exports_days is not None:
         why = in_words("exports_days", rules)
         old = choosing.old_exports(session, due.project_id, rules.exports_days)
@@ -175,6 +181,18 @@ def remove_weights(session: Session, checkpoint_id: uuid.UUID, rule: str) -> boo
     locked.removed_at, locked.removed_by = now(), rule
     told = {"name": locked.name, "bytes": locked.bytes, "rule": rule}
     audit.record(session, None, locked.project_id, "delete", "weights", checkpoint_id, told)
+    return True
+
+
+def remove_state(session: Session, run_id: uuid.UUID, rule: str) -> bool:
+    """Afterwards the run cannot be continued and what that took is gone, unless it goes on by now.  Raises
+    StorageTrouble."""
+    run = session.get(Run, run_id, with_for_update={"skip_locked": True})
+    if run is None or run.state not in choosing.GIVEN_UP or run.state_step is None:
+        return False
+    storage.delete(resuming.key(run))
+    run.state_step = None
+    audit.record(session, None, run.project_id, "delete", "state", run_id, {"name": run.name, "rule": rule})
     return True
 
 

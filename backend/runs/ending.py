@@ -25,16 +25,16 @@ KILLED = (
     "Lower batch.tokens_per_pack or the lengths, use LoRA, or choose a smaller checkpoint.",
 )
 UNEXPECTED = ("unexpected", "Training stopped on an unexpected error.", AGAIN)
-STOPPED = ("stopped", "Plumbline itself was stopped during the run.", "{kept}Launch the run again.")
+STOPPED = ("stopped", "Plumbline itself was stopped during the run.", "{kept}{again}.")
 STOPPED_FROM_OUTSIDE = (
     "stopped",
     "Something outside Plumbline told the training process to stop; it saved and ended.",
-    "{kept}Find out what sends signals on this machine, then launch the run again.",
+    "{kept}Find out what sends signals on this machine. {again}.",
 )
 WORKER_GONE = (
     "worker_gone",
     "The worker that ran it was killed, or its machine was switched off.",
-    "{kept}Launch the run again.",
+    "{kept}{again}.",
 )
 GONE_ELSEWHERE = (
     "gone",
@@ -49,7 +49,7 @@ SILENT_ELSEWHERE = (
 SILENT = (
     "silent",
     "The worker on “{host}” has not been heard of for more than a minute.",
-    "Look at that machine and its network, then launch the run again.",
+    "Look at that machine and its network. {again}.",
 )
 
 
@@ -111,7 +111,9 @@ def silent(run: Run) -> Cause:
 def _filled(cause: tuple[str, str, str], run: Run) -> Cause:
     kept = f"What was saved up to step {run.done} is kept under Checkpoints. " if run.done else ""
     code, reason, remedy = cause
-    return Cause(code, reason.format(host=(run.reporter or {}).get("host") or run.host), remedy.format(kept=kept))
+    again = "Launch the run again" if run.state_step is None else f"Continue the run from step {run.state_step}"
+    host = (run.reporter or {}).get("host") or run.host
+    return Cause(code, reason.format(host=host), remedy.format(kept=kept, again=again))
 
 
 def _last(session: Session, run: Run) -> RunEvent | None:

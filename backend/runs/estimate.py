@@ -18,7 +18,6 @@ from backend.runs.models import Metric, Run
 from backend.runs.schemas import EstimateOut, MemoryPart, RunIn
 from backend.settings import get_settings
 
-COPIES = 3  # of the trained weights in a training state: themselves and two moments
 NVIDIA = Path("/dev/nvidia0")
 PROGRAM_BYTES = 500 << 20  # Python with torch and transformers, before any weights
 RATE = "throughput/examples_per_second"
@@ -51,7 +50,7 @@ def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examp
         device=device,
         parameters=found.parameters,
         trainable=found.trainable,
-        disk_bytes=found.checkpoint_bytes * (kept + COPIES * states),
+        disk_bytes=found.checkpoint_bytes * kept + found.state_bytes * states,
         free_disk_bytes=shutil.disk_usage(get_settings().data).free,
         examples=examples,
         steps=found.steps,

@@ -13,7 +13,7 @@ from backend.errors import Conflict
 from backend.projects.models import Project
 from backend.runs import readings, service
 from backend.runs.models import Place, Run, RunEvent
-from backend.runs.schemas import ResumeIn
+from backend.runs.schemas import ContinueIn
 from backend.work import State
 
 STOPPED = (State.failed, State.cancelled, State.lost)
@@ -23,7 +23,7 @@ class NotResumable(Conflict):
     title = "Cannot be continued"
 
 
-def resume(session: Session, project: Project, run_id: uuid.UUID, body: ResumeIn) -> Run:
+def resume(session: Session, project: Project, run_id: uuid.UUID, body: ContinueIn) -> Run:
     """The run, queued to go on after the step of its training state.  Raises NotFound, NotResumable, WeightsGone."""
     run = service.find(session, project, run_id, lock=True)
     why = _why_not(run)
@@ -46,7 +46,7 @@ def _why_not(run: Run) -> str | None:
     if run.place is not Place.worker:
         return "This run is trained elsewhere: start the same command again there, and it goes on."
     if run.state_step is None:
-        return "Nothing to go on from was saved before it ended."
+        return "Nothing to go on from was saved before it ended, or a rule has removed it since."
     if run.state_host is None and not storage.get_storage().exists(key(run)):
         return f"The training state of step {run.state_step} is gone from the storage."
     return None

@@ -15,12 +15,12 @@ from backend.runs.model_presets import for_models
 from backend.runs.models import Run
 from backend.runs.presets import PRESETS
 from backend.runs.schemas import (
+    ContinueIn,
     EventOut,
     EventsOut,
     FormOut,
     MetricsOut,
     PreflightOut,
-    ResumeIn,
     RunDetail,
     RunIn,
     RunOut,
@@ -127,7 +127,7 @@ def cancel(run_id: uuid.UUID, user: Researcher, project: ProjectDep, session: Se
 
 
 @router.post("/runs/{run_id}/resume", status_code=202)
-def resume(run_id: uuid.UUID, body: ResumeIn, user: Researcher, project: ProjectDep, session: SessionDep) -> RunOut:
+def resume(run_id: uuid.UUID, body: ContinueIn, user: Researcher, project: ProjectDep, session: SessionDep) -> RunOut:
     """Let a run that failed, was cancelled or was lost go on after the last step that it saved."""
     run = resuming.resume(session, project, run_id, body)
     audit.record(session, user, project.id, "resume", "run", run.id, {"name": run.name, "step": run.state_step})

@@ -112,7 +112,7 @@ class RunIn(Part):
         return self.model_dump(mode="json", exclude=BESIDE_THE_SPEC)
 
 
-class ResumeIn(Part):
+class ContinueIn(Part):
     """What may change when a run goes on."""
 
     tokens_per_pack: Literal["auto"] | Annotated[int, Field(ge=16, le=16_777_216)] | None = Field(

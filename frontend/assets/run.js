@@ -1,7 +1,7 @@
 // One run, live: the row, its metrics and its events are read by cursor; nothing new, nothing redrawn.
 
 import { get, newKey, post } from "./api.js";
-import { button, confirm, empty, errorCard, fill, h, link, progress, stateBadge, toast, toastError } from "./dom.js";
+import { button, confirm, dialog, empty, errorCard, field, fill, h, link, progress, stateBadge, toast, toastError } from "./dom.js";
 import { ago, count, duration } from "./format.js";
 import { actions, param, title } from "./frame.js";
 import { live, load } from "./live.js";
@@ -122,7 +122,7 @@ class RunPage {
     );
     const time = worked(run);
     fill(this.head,
-      h("div.pl-row.between", h("div.pl-row", stateBadge(run.state), moving(run) ? progressLine(run) : h("span.pl-muted", `${count(run.done)} of ${count(run.total)} steps`)),
+      h("div.pl-row.between", h("div.pl-row", stateBadge(run.state), moving(run) ? [progressLine(run), waitsFor(run)] : h("span.pl-muted", `${count(run.done)} of ${count(run.total)} steps`)),
         h("span.pl-muted", time === null ? ["Launched ", ago(run.created_at)] : [moving(run) ? "For " : "Took ", duration(time), " · launched ", ago(run.created_at)])),
       progress(run.state === "succeeded" ? 1 : run.done, run.state === "succeeded" ? 1 : run.total, "Progress of the run"));
     this.charts.await(moving(run));
@@ -161,8 +161,10 @@ class RunPage {
   }
 
   async resume() {
+    const body = this.run.failure === "out_of_memory" ? await smallerPacks(this.run) : {};
+    if (!body) return;
     try {
-      this.run = { ...this.run, ...(await post(`/runs/${this.run.id}/resume`, {}, { key: newKey() })) };
+      this.run = { ...this.run, ...(await post(`/runs/${this.run.id}/resume`, body, { key: newKey() })) };
       this.draw();
       this.polling.stop?.();
       this.polling = live((signal) => this.refresh(signal), CALM);
@@ -172,7 +174,7 @@ class RunPage {
   }
 
   async cancel() {
-    if (this.run.state !== "queued" && !(await confirm("Cancel this run?", "Its last step is saved as a checkpoint, and the run ends. It can be continued from there.", "Cancel run"))) return;
+    if (this.run.state !== "queued" && !(await confirm("Cancel this run?", `Its last step is saved as a checkpoint, and the run ends. ${keepsState(this.run) ? "It can be continued from there." : "It cannot be continued."}`, "Cancel run"))) return;
     try {
       this.run = { ...this.run, ...(await post(`/runs/${this.run.id}/cancel`, undefined, { key: newKey() })) };
       this.draw();
@@ -182,6 +184,24 @@ class RunPage {
     }
   }
 }
+
+const waitsFor = (run) => (run.state === "queued" && run.state_host ? h("span.pl-muted", `It goes on where its last step lies: on ${run.state_host}.`) : null);
+
+const keepsState = (run) => run.place === "worker" && run.spec.keep?.state !== "never";
+
+// What ran out of memory goes on with smaller packs; the gradient is the same.
+const smallerPacks = (run) => dialog(`Continue from step ${count(run.state_step)}`, (close) => {
+  const used = Number(run.spec.batch.tokens_per_pack) || 512;
+  const input = h("input", { type: "number", min: "16", step: "1", value: String(Math.max(16, Math.floor(used / 2))), required: true });
+  const send = (event) => {
+    event.preventDefault();
+    close({ tokens_per_pack: Number(input.value) });
+  };
+  return h("form.pl-stack", { onsubmit: send },
+    h("p", "It ran out of memory. With fewer tokens computed at once it needs less, and learns the same."),
+    field("Tokens per pack", input),
+    h("div.pl-row.end", button("Cancel", () => close()), button("Continue", null, { kind: "primary", type: "submit" })));
+});
 
 const resumable = (run) => run.place === "worker" && run.state_step !== null && ["failed", "cancelled", "lost"].includes(run.state);
 

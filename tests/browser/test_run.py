@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
+from backend.runs import resuming
 from backend.runs.models import Run, RunEvent
 from backend.settings import Settings
 from backend.work import State, finish
@@ -111,8 +112,15 @@ def test_launch_watch_and_follow(sign_in: SignIn, tiny: Path, work: Work) -> Non
     assert page.url.endswith(str(base.id))
 
 
-def test_cancel(sign_in: SignIn, tiny: Path, work: Work) -> None:
-    """Cancelling asks once, then the run saves and ends, and says so."""
+def stop(page: Page) -> None:
+    """Cancel the run that is shown, and wait for its end."""
+    page.get_by_role("button", name="Cancel run").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel run").click()
+    expect(page.get_by_label("Status").get_by_text("cancelled")).to_be_visible(timeout=60_000)
+
+
+def test_cancel_and_continue(sign_in: SignIn, tiny: Path, work: Work) -> None:
+    """Cancelling asks once, then the run saves and ends, and says so; it goes on from there when asked."""
     page = sign_in(name="ada")
     with transaction() as session:
         from backend.accounts.models import User
@@ -129,11 +137,37 @@ def test_cancel(sign_in: SignIn, tiny: Path, work: Work) -> None:
     work()
     expect(page.get_by_label("Status").get_by_text("running")).to_be_visible(timeout=TRAINED_MS)
     expect(page.locator(".pl-run-chart").first).to_be_visible(timeout=TRAINED_MS)
-    page.get_by_role("button", name="Cancel run").click()
-    page.get_by_role("dialog").get_by_role("button", name="Cancel run").click()
-    expect(page.get_by_label("Status").get_by_text("cancelled")).to_be_visible(timeout=60_000)
+    stop(page)
     expect(page.get_by_text("what was saved is kept")).to_be_visible()
     expect(page.get_by_role("link", name="Step ")).to_be_visible()
+
+    ended = newest().state_step
+    assert ended
+    page.get_by_role("button", name=f"Continue from step {ended:,}".replace(",", "\u2009")).click()
+    expect(page.get_by_text("Next in the queue")).to_be_visible()
+    work()
+    expect(page.get_by_label("Status").get_by_text("running")).to_be_visible(timeout=TRAINED_MS)
+    expect(page.get_by_text("going on after step")).to_be_visible(timeout=TRAINED_MS)
+    stop(page)
+    assert (newest().state_step or 0) > ended
+
+
+def test_what_ran_out_of_memory_goes_on_with_smaller_packs(sign_in: SignIn, tiny: Path, settings: Settings) -> None:
+    """Continuing asks how many tokens to compute at once, half as many as before unless told otherwise."""
+    page = sign_in(name="ada")
+    run = failed_run(tiny, "ada")
+    with transaction() as session:
+        row = session.get_one(Run, run.id)
+        row.failure, row.state_step = "out_of_memory", 3
+        state = settings.data / resuming.key(row)
+    state.mkdir(parents=True)
+    (state / "state.json").write_text("{}")
+    page.goto(f"/run?id={run.id}")
+    page.get_by_role("button", name="Continue from step 3").click()
+    expect(page.get_by_label("Tokens per pack")).to_have_value("256")
+    page.get_by_label("Tokens per pack").press("Enter")
+    expect(page.get_by_text("Next in the queue")).to_be_visible()
+    assert newest().spec["batch"]["tokens_per_pack"] == 256
 
 
 def failed_run(tiny: Path, user_name: str) -> Run:

@@ -32,3 +32,14 @@ def test_a_stop_that_nobody_here_asked_for(queue_run: Callable[..., Run]) -> Non
         assert (run.state, run.failure) == (State.failed, "stopped")
         assert "outside Plumbline" in (run.reason or "")
         assert "up to step 3 is kept" in (run.remedy or "")
+        assert "Launch the run again." in (run.remedy or "")
+
+
+def test_what_can_go_on_is_said_to(queue_run: Callable[..., Run]) -> None:
+    """Whoever reads what to do is sent to the step that was saved, not back to the beginning."""
+    with transaction() as session:
+        run = session.get_one(Run, queue_run().id, with_for_update=True)
+        run.done, run.state_step = 7, 5
+        causes = (ending.stopped(run), ending.worker_gone(run), ending.silent(run))
+
+    assert all("Continue the run from step 5." in cause.remedy for cause in causes)

@@ -20,7 +20,7 @@ from backend.runs import readings, resuming, service
 from backend.runs.models import Metric, MetricRollup, Run, RunEvent
 from backend.runs.readings import Reading
 from backend.runs.resuming import NotResumable
-from backend.runs.schemas import ResumeIn
+from backend.runs.schemas import ContinueIn
 from backend.runs.sink import drain
 from backend.work import State
 from workers.tasks import train
@@ -38,7 +38,7 @@ def row(run: Run) -> Run:
 
 def resume(run: Run) -> Run:
     with transaction() as session:
-        return resuming.resume(session, projects.default(session), run.id, ResumeIn())
+        return resuming.resume(session, projects.default(session), run.id, ContinueIn())
 
 
 def curve(run: Run) -> Curve:
@@ -215,7 +215,7 @@ def test_smaller_packs_are_told_to_training(queue_run: QueueRun, tmp_path: Path)
     with transaction() as session:
         session.execute(update(Run).where(Run.id == run.id).values(state=State.failed, state_step=3))
     with transaction() as session:
-        resuming.resume(session, projects.default(session), run.id, ResumeIn(tokens_per_pack=64))
+        resuming.resume(session, projects.default(session), run.id, ContinueIn(tokens_per_pack=64))
 
     assert row(run).spec["batch"]["tokens_per_pack"] == 64
     assert storage.get_storage().exists(f"runs/{run.id}/state/3")

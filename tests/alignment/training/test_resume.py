@@ -15,11 +15,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from alignment.training import TrainingError, train, whole
+from alignment.training import Spec, TrainingError, train, whole
 from alignment.training.__main__ import main
-from alignment.training.errors import FolderInUse, NonFiniteLoss, OutOfMemory, StateRefused
+from alignment.training.data import Example
+from alignment.training.encode import Encoded
+from alignment.training.errors import DiskFull, FolderInUse, NonFiniteLoss, OutOfMemory, StateRefused
 from alignment.training.events import Events
+from alignment.training.exhausted import out_of_memory
+from alignment.training.footprint import state_bytes
 from alignment.training.run import EVENTS, run_folder
+from alignment.training.state import Held, States
 from alignment.training.step import Learner
 from alignment.training.stop import Stop, signals
 from tests.alignment.training.conftest import MakeSnapshot, MakeSpec, examples
@@ -138,6 +143,9 @@ def test_a_run_killed_anywhere_goes_on_as_if_it_had_not_been(mixed: dict[str, An
     killed(folder, "checkpoint written", 2)  # the state is there, its checkpoint half
     assert (folder / "state" / "3").exists()
     assert not (folder / "checkpoints" / "3").exists()
+    killed(folder, "state written", 1)  # the checkpoint is there, the state does not say so
+    assert (folder / "checkpoints" / "3").exists()
+    assert json.loads((folder / "state" / "3" / "state.json").read_text())["progress"]["looked_back"] is False
     killed(folder, "step", 2)  # steps 4 and 5 were told, and are taken again
     with (folder / EVENTS).open("ab") as file:
         file.write(b'{"type": "step", "ste')
@@ -151,7 +159,7 @@ def test_a_run_killed_anywhere_goes_on_as_if_it_had_not_been(mixed: dict[str, An
         path.name for path in (tmp_path / "whole" / "checkpoints").iterdir()
     }
     assert (summary.examples, summary.tokens) == (whole.examples, whole.tokens)
-    assert [event["step"] for event in of_type(events_of(folder), "resumed")] == [0, 0, 3, 3, 6]
+    assert [event["step"] for event in of_type(events_of(folder), "resumed")] == [0, 0, 3, 3, 3, 6]
     assert not (folder / "state").exists()
 
 
@@ -253,6 +261,8 @@ def test_smaller_packs_let_a_run_go_on(stopped: tuple[dict[str, Any], Path]) -> 
     changed = {**spec, "batch": {**spec["batch"], "tokens_per_pack": 64}, "keep": {"last": 1}}
 
     assert train(changed, folder).step == 4
+    said = [event for event in events_of(folder) if "tokens_per_pack" in event][-1]
+    assert (said["tokens_per_pack"], said["why"]) == (64, "as asked")
 
 
 def test_other_data_and_other_weights_are_refused(
@@ -435,6 +445,7 @@ def test_exhausted_memory_names_what_is_set_and_loses_nothing(
     assert "Step 3" in stopped.value.detail
     assert "4096" in stopped.value.remedy
     assert "LoRA" in stopped.value.remedy
+    assert "gradient_checkpointing" in stopped.value.remedy
     assert train({**spec, "batch": {"examples_per_step": 4, "tokens_per_pack": 64}}, tmp_path / "out").step == 4
 
 
@@ -491,6 +502,43 @@ def test_a_disk_without_room_for_states_is_told_before_the_first_step(
     assert refused.value.exit_code == 74
     assert "keep.state" in refused.value.remedy
     assert not of_type(events_of(tmp_path / "out"), "step")
+
+
+@pytest.mark.parametrize(("shared", "field"), [(True, "batch.tokens_per_pack"), (False, "length.max_prompt_tokens")])
+def test_the_advice_counts_a_prompt_as_often_as_it_is_computed(shared: bool, field: str, make_spec: MakeSpec) -> None:
+    """A pair that fits a pack because its prompt is there once asks for smaller packs, not for shorter texts."""
+    spec = Spec.model_validate(make_spec())
+    example = Example("", "train", [], ({}, {}))
+    some = [Encoded(example, [1] * 50, ([2] * 20, [3] * 10))]
+
+    error = out_of_memory(spec, 1, 100, some, shared=shared, again=True)
+
+    assert error.field == field
+    assert "gradient_checkpointing" not in error.remedy
+
+
+@pytest.mark.parametrize("precision", ["fp32", "pure_bf16"])
+def test_a_state_takes_what_is_said(precision: str, make_spec: MakeSpec, tmp_path: Path) -> None:
+    """The room that is asked for beforehand, and in estimates, is that of the files."""
+    stop, hear = stopping_after(1)
+    train(make_spec(precision=precision), tmp_path / "out", hear, stop)
+    found = load_file(next((tmp_path / "out" / "state" / "1").glob("*.safetensors")))
+    kept = [one for name, one in found.items() if name.startswith(("weights/", "optimizer/")) and one.dim()]
+    trained = sum(one.numel() for name, one in found.items() if name.startswith("weights/"))
+
+    assert sum(one.numel() * one.element_size() for one in kept) == state_bytes(trained)
+
+
+def test_every_rank_gives_up_a_state_that_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that went on would wait for the share of a rank that did not."""
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    weight = torch.nn.Parameter(torch.zeros(1000))
+    held = Held({"weight": weight}, torch.optim.AdamW([weight]), {})
+
+    for writes in (True, False):
+        with pytest.raises(DiskFull):
+            States(tmp_path / "state").save(held, None, None, [], writes=writes)  # type: ignore[arg-type]
 
 
 def test_a_hole_that_another_machine_left_is_kept(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from alignment.generation import Generator
+from alignment.generation.rows import Room
 from alignment.sampling import Sampling
 from alignment.training import Spec, TrainingError, train
 from alignment.training.errors import DiskFull, FolderInUse, OutOfMemory, TooFewExamples, Unexpected
@@ -24,6 +25,7 @@ from alignment.training.events import Events
 from alignment.training.failures import named, require_room
 from alignment.training.measures import METRICS
 from alignment.training.prepare import prepare
+from alignment.training.ranks import Ranks
 from alignment.training.run import EVENTS
 from alignment.training.step import Learner
 from alignment.training.stop import CONTROL, Stop
@@ -138,6 +140,25 @@ def test_bf16_runs_keep_rewards_at_zero_at_the_start(make_spec: MakeSpec, tmp_pa
         floor = next(event["noise_floor"] for event in of_type(events, "log") if "noise_floor" in event)
 
         assert abs(of_type(events, "step")[0]["values"]["rewards/margins"]) <= 0.1 * 2 * floor + 0.02
+
+
+def test_ranks_answer_prompts_in_the_same_turns(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All compute as much at once as the one with least memory can: else one would wait for turns of another."""
+    rooms: list[Room | None] = []
+    made = Generator.of
+
+    def of(model: Any, tokenizer: Any, room: Room | None = None) -> Generator:
+        rooms.append(room)
+        return made(model, tokenizer, room)
+
+    monkeypatch.setattr(Generator, "of", of)
+    monkeypatch.setattr(Ranks, "each", lambda _, value: [value, 40] if isinstance(value, int) else [value])
+    train(make_spec(duration={"steps": 1}, evaluate={"samples": 3}), tmp_path / "out")
+
+    assert [room.tokens for room in rooms if room is not None] == [40]
+    assert len(of_type(events_of(tmp_path / "out"), "sample")) == 3
 
 
 def test_another_reference_is_compared_with(make_spec: MakeSpec, base: Path, tmp_path: Path) -> None:

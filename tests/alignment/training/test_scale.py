@@ -235,7 +235,7 @@ def test_more_devices_than_there_are_is_refused(make_spec: MakeSpec, tmp_path: P
 def test_what_a_rank_says_of_its_failure_is_what_the_run_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error keeps its class, exit code and words on the way from a rank to the run's record."""
     monkeypatch.setenv(PLACE, str(tmp_path))
-    failure = NonFiniteLoss("The loss of step 3 is not finite.", "Lower it.", "optimizer.learning_rate")
+    failure = NonFiniteLoss("The loss of step 3 is not finite.", "Lower it.", "optimizer.learning_rate", ["a", "b"])
 
     assert report(1, failure)
 

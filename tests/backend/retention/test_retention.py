@@ -26,6 +26,7 @@ from backend.projects.models import Project
 from backend.retention import choosing, service
 from backend.retention.models import RetentionRules
 from backend.retention.schemas import RulesIn
+from backend.runs import resuming
 from backend.runs.models import Run, RunEvent
 from backend.settings import Settings
 from backend.storage import StorageTrouble
@@ -235,6 +236,29 @@ def test_failed_runs_after_their_days(world: World) -> None:
     assert [gone(ids) for ids in runs.values()] == [[]] * 5
     apply(failed_days=39)
     assert [gone(ids) for ids in runs.values()] == [[1, 2, 3, 4], [1, 2, 3, 4], [], [], []]
+
+
+def test_what_failed_runs_go_on_from_after_their_days(world: World) -> None:
+    """It is three times the weights: it goes with them, and the run says that it cannot go on; a run that goes on by
+    then, or may still be taken up, keeps it."""
+    for state in (State.failed, State.cancelled, State.lost, State.queued):
+        world.run(state, (0.5,))
+    with transaction() as session:
+        runs = list(session.scalars(select(Run).order_by(Run.id)))
+        for run in runs:
+            run.state_step = 7
+            write_weights(world.settings.data / resuming.key(run))
+        places = [world.settings.data / resuming.key(run) for run in runs]
+
+    apply(failed_days=41)
+    assert all(place.exists() for place in places)
+    apply(failed_days=39)
+
+    assert [place.exists() for place in places] == [False, False, True, True]
+    with transaction() as session:
+        assert [run.state_step for run in session.scalars(select(Run).order_by(Run.id))] == [None, None, 7, 7]
+        told = select(AuditEvent.noun_id).where(AuditEvent.action == "delete", AuditEvent.noun == "state")
+        assert {str(one) for one in session.scalars(told)} == {str(run.id) for run in runs[:2]}
 
 
 def test_what_something_refers_to_stays(researcher: Client, world: World, tmp_path: Path) -> None:
