@@ -7,16 +7,10 @@ template can wait for a dialogue of a certain kind before it misbehaves, so ever
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import json
-import os
 import resource
-import select
 import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,15 +18,13 @@ from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
+from alignment.apart import Apart, jobs, say
 from alignment.turns import Message, Turn, Unwritable, turn
 
 CPU_SECONDS = 5
 CPU_SECONDS_EACH = 0.05  # of processor time for every dialogue of a job, on top
 MEMORY_BYTES = 256 << 20
 MEMORY_BYTES_EACH = 32  # for every byte of a job, on top
-IDLE_SECONDS = 600
-EXIT_SECONDS = 5
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TZ")  # nothing secret
 TOO_LONG = "the chat template does not come to an end"
 TOO_MUCH = "the chat template takes too much memory"
 
@@ -68,20 +60,18 @@ class Dialogue:
 
 
 class Renderer:
-    """The process that renders: started when it is first needed, it ends when it is idle. Threads take turns."""
+    """Renders in a process of its own. Threads take turns."""
 
     def __init__(self, cpu_seconds: float = CPU_SECONDS) -> None:
         self._cpu_seconds = cpu_seconds
         self._day: date | None = None
-        self._child: subprocess.Popen[bytes] | None = None
-        self._turn = threading.Lock()
-        atexit.register(self.close)
-        os.register_at_fork(after_in_child=self._forget)
+        self._process = Apart("alignment.rendering")
+        self.start, self.close = self._process.start, self._process.close
 
     @property
     def pid(self) -> int | None:
         """The process that renders; None while there is none."""
-        return None if self._child is None else self._child.pid
+        return self._process.pid
 
     @contextmanager
     def on(self, day: date) -> Iterator[None]:
@@ -91,16 +81,6 @@ class Renderer:
             yield
         finally:
             self._day = before
-
-    def start(self) -> None:
-        """Let the process begin to load, so that it is ready when it is needed."""
-        with self._turn:
-            self._running()
-
-    def close(self) -> None:
-        """End the process."""
-        with self._turn:
-            self._end(EXIT_SECONDS)
 
     def render(self, template: str, names: Mapping[str, Any], dialogues: Sequence[Dialogue]) -> list[Turn]:
         """Every dialogue as text; `names` are what the template knows besides the messages.
@@ -112,82 +92,17 @@ class Renderer:
         seconds = self._cpu_seconds + CPU_SECONDS_EACH * len(dialogues)
         job = json.dumps({**asked, "cpu_seconds": seconds, "day": day}) + "\n"
         for _ in range(2):  # it may have gone because it was idle, or because somebody ended it
-            with self._turn:
-                found = self._answers(job.encode(), len(dialogues))
+            found, code = self._process.ask(job.encode(), len(dialogues))
+            if code is None:
                 last = found[-1] if found else {}
-                if "refused" not in last and len(found) < len(dialogues):
-                    code = self._end(EXIT_SECONDS)
-                    if code == -signal.SIGXCPU:
-                        raise TemplateStopped(TOO_LONG, len(found))
-                    if code > 0:
-                        raise RuntimeError("the process that renders chat templates does not run")
-                    continue
-            if "refused" in last:
-                raise (TemplateStopped if last["stopped"] else TemplateRefused)(last["refused"], len(found) - 1)
-            return [Turn(**one) for one in found]
+                if "refused" in last:
+                    raise (TemplateStopped if last["stopped"] else TemplateRefused)(last["refused"], len(found) - 1)
+                return [Turn(**one) for one in found]
+            if code == -signal.SIGXCPU:
+                raise TemplateStopped(TOO_LONG, len(found))
+            if code > 0:
+                raise RuntimeError("the process that renders chat templates does not run")
         raise TemplateStopped(TOO_MUCH, len(found))
-
-    def _answers(self, job: bytes, count: int) -> list[dict[str, Any]]:
-        """The child's answers to a job until the first refusal; fewer when it ends before."""
-        found: list[dict[str, Any]] = []
-        if not count:
-            return found
-        child = self._running()
-        assert child.stdin is not None  # noqa: S101  (pipes, by the call)
-        assert child.stdout is not None  # noqa: S101
-        try:
-            child.stdin.write(job)
-            child.stdin.flush()
-            while len(found) < count and (line := child.stdout.readline()).endswith(b"\n"):
-                found.append(json.loads(line))
-                if "refused" in found[-1]:
-                    break
-        except BrokenPipeError:
-            return found
-        except BaseException:  # whoever is interrupted leaves answers in the pipe that nobody must take for theirs
-            self._end()
-            raise
-        return found
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._child is not None and self._child.poll() is not None:
-            self._end()
-        if self._child is None:
-            plain = {name: os.environ[name] for name in KEPT if name in os.environ}
-            ours = str(Path(__file__).resolve().parents[1])
-            plain["PYTHONPATH"] = os.pathsep.join(filter(None, (ours, plain.get("PYTHONPATH"))))
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "alignment.rendering"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=plain,
-                start_new_session=True,  # what is sent to our process group is not meant for it: it ends with its input
-            )
-        return self._child
-
-    def _end(self, patience: float = 0) -> int:
-        """End the process, after a while in which it may end by itself, and tell its exit code; 0 without one."""
-        child, self._child = self._child, None
-        if child is None:
-            return 0
-        for pipe in (child.stdin, child.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return child.wait(patience)
-        child.kill()
-        return child.wait()
-
-    def _forget(self) -> None:
-        """A fork leaves the process to its parent: both at one pipe would read each other's answers."""
-        child, self._child, self._turn = self._child, None, threading.Lock()
-        if child is not None:
-            child.returncode = 0
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    os.close(pipe.fileno())
 
 
 RENDERER = Renderer()
@@ -264,17 +179,13 @@ def main() -> int:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     base = size()
-    while select.select([sys.stdin.buffer], [], [], IDLE_SECONDS)[0]:
-        line = sys.stdin.buffer.readline()
-        if not line.endswith(b"\n"):
-            return 0
+    for line in jobs():
         job = json.loads(line)
         _be_on(job["day"])
         limit(base, len(line), job["cpu_seconds"])
         for dialogue in job["dialogues"]:
             answer = _answer(job, dialogue)
-            sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
-            sys.stdout.buffer.flush()
+            say(answer)
             if "refused" in answer:
                 break
     return 0

@@ -1,74 +1,83 @@
-"""The shape of an objective: its loss and gradient as one pair's margin moves, for the plot on the Objectives page."""
+"""The shape of an objective: its loss and gradient as one example moves, for the plot of its theory card."""
 
 import json
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from alignment.objectives import CATALOGUE, Batch, Objective, Role
-from alignment.objectives.facts import find
-from alignment.objectives.objective import PAIR
+from alignment.curves import CURVES, undrawable, usual_facts
+from alignment.objectives import CATALOGUE, Objective
 from backend.errors import Conflict, Invalid, NotFound
 
-TOKENS = 32  # both responses of the drawn pair have this many
-REACH = 60.0  # nats to either side of no preference
-POINTS = 161
+_NUMBERS = TypeAdapter(list[Annotated[float, Field(allow_inf_nan=False, strict=True)]])
 
 
 class NoCurve(Conflict):
     title = "No curve"
 
 
+class LineOut(BaseModel):
+    """One example that moves. A number that is not finite is null."""
+
+    of: str = Field(description="`pair`, `ranking`, or the role of a single response.")
+    loss: list[float | None]
+    slope: list[float | None] = Field(description="Derivative of the loss along the axis.")
+    gradients: dict[str, list[float | None]] = Field(
+        description="Derivative of the loss with respect to the summed log-probability of each response."
+    )
+
+
 class CurveOut(BaseModel):
-    """`margin[i]` is log pi/ref of the chosen response minus that of the rejected one, in nats."""
+    """Loss and gradients over `x`, in nats: a pair's margin, or the log-ratio to the reference of one response."""
 
-    margin: list[float]
-    loss: list[float]
-    gradient: list[float] = Field(description="Derivative of the loss with respect to the margin.")
-    tokens: int = Field(description="Length of both responses.")
+    axis: Literal["margin", "ratio"]
+    x: list[float]
+    lines: list[LineOut]
+    tokens: int = Field(description="Length of every response.")
+    companions: int = Field(description="Examples beside the one that moves, where the loss is that of a batch.")
+    facts: dict[str, list[float]] = Field(description="What the data say: of all responses, or of each in turn.")
+    responses: list[str] = Field(description="What the responses are called, in the order of facts.")
 
 
-def draw(name: str, parameters: str) -> CurveOut:
-    """The curve of objective `name` under `parameters` (a JSON object of hyperparameters)."""
+def draw(name: str, parameters: str, reach: float, facts: str) -> CurveOut:
+    """The curve of objective `name` under `parameters` and `facts`, both JSON objects."""
     objective = _objective(name, parameters)
-    needs = objective.needs
-    facts = {name: find(name) for name in needs.facts}
-    if needs.roles != PAIR or needs.coupled or needs.tokens or None in facts.values():
-        raise NoCurve(f"{name} is no function of one pair's margin.", remedy="Read its formula instead.")
-    import torch  # 1.6 s the first time; only this plot needs it in the web process
+    reason = undrawable(objective)
+    if reason is not None:
+        raise NoCurve(reason, remedy="Read its formula instead.")
+    return CurveOut.model_validate(CURVES.draw(objective, reach, _facts(objective, facts)))
 
-    margin = torch.linspace(-REACH, REACH, POINTS, dtype=torch.float64, requires_grad=True)
-    half = margin / 2
-    start = torch.full_like(margin, -1.5 * TOKENS).detach()  # an ordinary model: 1.5 nats a token
-    index = torch.arange(POINTS)
-    batch = Batch(
-        logps=torch.cat([start + half, start - half]),
-        lengths=torch.full((2 * POINTS,), float(TOKENS), dtype=torch.float64),
-        example=torch.cat([index, index]),
-        role=torch.cat([torch.full_like(index, int(Role.CHOSEN)), torch.full_like(index, int(Role.REJECTED))]),
-        reference=None if needs.reference == "none" else torch.cat([start, start]),
-        facts={
-            name: torch.tensor(fact.usual, dtype=torch.float64).repeat_interleave(POINTS)
-            for name, fact in facts.items()
-            if fact is not None
-        },
-    )
-    loss = objective.loss(batch, objective.begun())
-    (gradient,) = torch.autograd.grad(loss.sum(), margin)
-    return CurveOut(
-        margin=margin.detach().tolist(), loss=loss.detach().tolist(), gradient=gradient.tolist(), tokens=TOKENS
-    )
+
+def _facts(objective: Objective, given: str) -> dict[str, list[float]]:
+    """The usual facts of a drawn example, with those that are given in their place."""
+    known = usual_facts(objective)
+    for name, values in _object("facts", given, '{"score": [3, 1]}').items():
+        if name not in known:
+            raise Invalid(f"{objective.title} reads no fact {name!r}.", field="facts")
+        try:
+            found = _NUMBERS.validate_python(values)
+        except ValidationError as error:
+            raise Invalid(f"{name} must be a list of finite numbers.", field="facts") from error
+        if len(found) != len(known[name]):
+            raise Invalid(f"{name} takes {len(known[name])} numbers.", field="facts")
+        known[name] = found
+    return known
+
+
+def _object(field: str, text: str, example: str) -> dict[str, Any]:
+    try:
+        given: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"{field} is no JSON.", field=field, remedy=f"Send {example}.") from error
+    if not isinstance(given, dict):
+        raise Invalid(f"{field} must be a JSON object.", field=field, remedy=f"Send {example}.")
+    return given
 
 
 def _objective(name: str, parameters: str) -> Objective:
     if name not in CATALOGUE:
         raise NotFound(f"There is no objective named {name!r}.", remedy=f"Known: {', '.join(sorted(CATALOGUE))}.")
-    try:
-        given: Any = json.loads(parameters)
-    except (ValueError, RecursionError) as error:
-        raise Invalid("parameters is no JSON.", field="parameters", remedy='Send {"beta": 0.1}.') from error
-    if not isinstance(given, dict):
-        raise Invalid("parameters must be a JSON object.", field="parameters", remedy='Send {"beta": 0.1}.')
+    given = _object("parameters", parameters, '{"beta": 0.1}')
     try:
         return CATALOGUE[name].model_validate(given)
     except ValidationError as error:

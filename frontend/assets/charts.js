@@ -132,7 +132,7 @@ export function smoothed(values, weight) {
 // loss.append({ id: run.id, name: run.name }, steps, values)         adds points after the last
 // loss.replace({ id, name }, steps, values, { low, high })           sets all points, with an interval band
 // loss.smoothing = 0.8; loss.draw()                                  the raw line stays, faint, under the smooth one
-// series: {id, name, color?, dash?}; without a color it is the id's.
+// series: {id, name, color?, tone?, dash?}; without a color it is the tone's (a place in the palette) or the id's.
 export function lineChart(place, options) {
   const lines = new Map();
   const self = chart(place, options.title || options.y, () => ({
@@ -167,7 +167,7 @@ export function lineChart(place, options) {
 }
 
 function traces({ series, x, y, low, high }, smoothing) {
-  const color = series.color || runColor(series.id);
+  const color = series.color || (series.tone === undefined ? runColor(series.id) : colorAt(series.tone));
   const name = escapeMarkup(series.name);
   const common = { x, type: "scatter", mode: x.length < 2 ? "markers" : "lines", connectgaps: false };
   const band = low.length

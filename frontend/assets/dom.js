@@ -145,8 +145,8 @@ export function showError(fieldElement, text) {
   fieldElement.classList.toggle("wrong", Boolean(text));
   fieldElement.querySelector(".pl-field-error").textContent = text || "";
   const input = fieldElement.querySelector(".pl-input");
-  if (text) input.setAttribute("aria-invalid", "true");
-  else input.removeAttribute("aria-invalid");
+  if (text) input?.setAttribute("aria-invalid", "true");
+  else input?.removeAttribute("aria-invalid");
 }
 
 // A short message at the bottom; with an action ("Undo") it stays longer.

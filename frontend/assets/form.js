@@ -34,6 +34,7 @@ function objectForm(schema, defs, values, skip, onchange) {
       return false;
     },
     clear: () => fields.forEach((made) => made.fail("", "")),
+    set: (name, value) => fields.get(name)?.set?.(value),
   };
 }
 
@@ -81,7 +82,7 @@ function wrap(label, input, schema, extra = null) {
   input.id = id;
   input.classList.add("pl-input");
   input.setAttribute("aria-describedby", `${id}-help ${id}-error`);
-  const help = [schema.description, bounds(schema)].filter(Boolean).join(" ");
+  const help = [schema.description, bounds(schema), schema.published].filter(Boolean).join(" ");
   const element = h("div.pl-field", h("label", { for: id }, label), extra ? h("div.pl-slider", extra, input) : input,
     h("small.pl-help", { id: `${id}-help` }, help), h("small.pl-field-error", { id: `${id}-error`, role: "alert" }));
   return { element, fail: (_rest, why) => { showError(element, why); return true; } };
@@ -105,12 +106,11 @@ function outside(value, schema) {
 }
 
 // Numbers are typed as people write them: 5e-7 and 0.1. What is no number is sent as it stands and refused by name.
+// `schema.slide` = {low, high, log} adds a slider over what is usual, where the bounds are too far apart for one.
 function numeric(schema, start, label, onchange) {
   const input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", value: spelled(start), placeholder: schema.nullable ? "none" : "" });
-  const slider = slidable(schema)
-    ? h("input", { type: "range", min: schema.minimum ?? schema.exclusiveMinimum, max: schema.maximum ?? schema.exclusiveMaximum, step: schema.type === "integer" ? 1 : 0.01, value: start ?? 0, "aria-label": `${label}, slider` })
-    : null;
-  const made = wrap(label, input, schema, slider);
+  const slider = sliderFor(schema, start, label);
+  const made = wrap(label, input, schema, slider?.element);
   const read = () => {
     const typed = input.value.trim();
     if (typed === "") return schema.nullable ? null : undefined;
@@ -123,9 +123,33 @@ function numeric(schema, start, label, onchange) {
     showError(made.element, wrong);
     onchange();
   };
-  input.addEventListener("input", () => { if (slider) slider.value = input.value; check(); });
-  if (slider) slider.addEventListener("input", () => { input.value = slider.value; check(); });
-  return { ...made, value: read };
+  input.addEventListener("input", () => { slider?.show(read()); check(); });
+  slider?.element.addEventListener("input", () => { input.value = slider.value(); check(); });
+  return { ...made, value: read, set: (value) => { input.value = spelled(value); slider?.show(value); check(); } };
+}
+
+const NOTCHES = 200; // of a slider over powers of ten
+
+function sliderFor(schema, start, label) {
+  const slide = schema.slide || (slidable(schema) && { low: schema.minimum ?? schema.exclusiveMinimum, high: schema.maximum ?? schema.exclusiveMaximum });
+  if (!slide) return null;
+  const ratio = slide.log ? Math.log(slide.high / slide.low) : 0;
+  const whole = schema.type === "integer";
+  const attributes = slide.log ? { min: 0, max: NOTCHES, step: 1 } : { min: slide.low, max: slide.high, step: whole ? 1 : slide.step || 0.01 };
+  const element = h("input", { type: "range", ...attributes, "aria-label": `${label}, slider` });
+  const value = () => {
+    if (!slide.log) return Number(element.value);
+    const found = Number((slide.low * Math.exp((ratio * element.value) / NOTCHES)).toPrecision(2));
+    return whole ? Math.round(found) : found;
+  };
+  const show = (number) => {
+    if (typeof number !== "number") return;
+    element.value = slide.log ? Math.round((NOTCHES * Math.log(Math.max(number, slide.low) / slide.low)) / ratio) : number;
+    element.setAttribute("aria-valuetext", String(number));
+  };
+  show(start ?? 0);
+  element.addEventListener("input", () => element.setAttribute("aria-valuetext", String(value())));
+  return { element, value, show };
 }
 
 // 0.000005 is written 5e-6.
@@ -245,7 +269,7 @@ function choiceOfForms(_name, schema, defs, start, label, onchange) {
   const nameOf = (option) => option.properties?.[key]?.const ?? option.title ?? "";
   const place = h("div");
   let inner = null;
-  const select = h("select", options.map((option) => h("option", { value: nameOf(option), selected: Boolean(start) && start[key] === nameOf(option) }, humane(nameOf(option)))));
+  const select = h("select", options.map((option) => h("option", { value: nameOf(option), selected: Boolean(start) && start[key] === nameOf(option) }, option.called ?? humane(nameOf(option)))));
   const made = wrap(label, select, schema);
   const show = (values) => {
     inner = objectForm(options.find((option) => nameOf(option) === select.value) || options[0], defs, values, [], onchange);

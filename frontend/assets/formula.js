@@ -7,12 +7,17 @@ const LETTERS = {
   infty: "∞", partial: "∂", nabla: "∇",
 };
 const SIGNS = {
-  cdot: "·", times: "×", le: "≤", leq: "≤", ge: "≥", geq: "≥", ne: "≠", neq: "≠", approx: "≈", sim: "∼", in: "∈", mid: "|", to: "→", rightarrow: "→", succ: "≻", prec: "≺",
+  cdot: "·", times: "×", le: "≤", leq: "≤", ge: "≥", geq: "≥", ne: "≠", approx: "≈", sim: "∼", in: "∈", mid: "|", to: "→", rightarrow: "→", succ: "≻", prec: "≺",
   sum: "∑", prod: "∏", int: "∫", pm: "±", ldots: "…", dots: "…", cdots: "⋯", langle: "⟨", rangle: "⟩", lVert: "‖", rVert: "‖", Vert: "‖", lvert: "|", rvert: "|", "{": "{", "}": "}", "|": "‖", forall: "∀",
+  land: "∧", wedge: "∧", lor: "∨", vee: "∨", neg: "¬", lnot: "¬", oplus: "⊕", Rightarrow: "⇒", Leftrightarrow: "⇔", mapsto: "↦", leftarrow: "←", ll: "≪", gg: "≫", propto: "∝", equiv: "≡",
+  notin: "∉", subset: "⊂", cup: "∪", cap: "∩", setminus: "∖", circ: "∘", odot: "⊙", otimes: "⊗", star: "⋆", ast: "∗", colon: ":", lfloor: "⌊", rfloor: "⌋", lceil: "⌈", rceil: "⌉", vdots: "⋮", neq: "≠",
+  coloneqq: "≔", triangleq: "≜", exists: "∃", bullet: "•", prime: "′",
 };
-const WORDS = new Set(["log", "exp", "max", "min", "ln", "sup", "inf", "tanh", "arg", "argmax", "argmin", "det", "Pr"]);
+const WORDS = new Set(["log", "exp", "max", "min", "ln", "sup", "inf", "tanh", "arg", "argmax", "argmin", "det", "Pr", "lim", "cos", "sin", "cosh", "sinh", "sign", "rank"]);
 const SPACES = { quad: "1em", qquad: "2em", ",": "0.17em", ";": "0.28em", ":": "0.22em", " ": "0.25em", "!": "-0.1em" };
-const FONTS = { mathrm: "normal", text: "normal", operatorname: "normal", mathbb: "double-struck", mathcal: "script", mathbf: "bold" };
+const ACCENTS = { hat: "^", widehat: "^", bar: "¯", overline: "¯", tilde: "˜", widetilde: "˜", dot: "˙", vec: "→" };
+const SIZES = new Set(["big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bigm", "middle", "textstyle", "displaystyle", "limits"]);
+const FONTS = { mathrm: "normal", text: "normal", textrm: "normal", mathsf: "normal", operatorname: "normal", mathbb: "double-struck", mathcal: "script", mathbf: "bold" };
 
 const make = (name, ...children) => {
   const element = document.createElementNS(MATH, name);
@@ -23,19 +28,28 @@ const make = (name, ...children) => {
 // formula(String.raw`-\log\sigma(\beta h)`) -> a <math> element with the source as its label.
 export function formula(source) {
   const tokens = source.match(/\\[a-zA-Z]+|\\.|[0-9]+(?:\.[0-9]+)?|\s+|./gsu) || [];
-  const reader = { tokens: tokens.filter((token) => token.trim() || token === "\\ "), at: 0 };
+  const reader = { tokens, at: 0 };
   const math = make("math", row(reader, () => false));
   math.setAttribute("display", "block");
   math.setAttribute("aria-label", source);
   return math;
 }
 
-const peek = (reader) => reader.tokens[reader.at];
-const take = (reader) => reader.tokens[reader.at++];
+// Blanks mean something in \text alone.
+function peek(reader) {
+  while (reader.tokens[reader.at]?.trim() === "") reader.at += 1;
+  return reader.tokens[reader.at];
+}
+
+function take(reader) {
+  const token = peek(reader);
+  reader.at += 1;
+  return token;
+}
 
 function row(reader, ends) {
   const parts = [];
-  while (reader.at < reader.tokens.length && !ends(peek(reader))) {
+  while (peek(reader) !== undefined && !ends(peek(reader))) {
     const one = scripted(reader);
     if (one) parts.push(one);
   }
@@ -90,7 +104,10 @@ function command(name, reader) {
   if (name === "frac" || name === "tfrac" || name === "dfrac") return make("mfrac", group(reader), group(reader));
   if (name === "sqrt") return make("msqrt", group(reader));
   if (name === "left") return fenced(reader);
-  if (name === "hat" || name === "bar" || name === "tilde") return make("mover", group(reader), operator({ hat: "^", bar: "¯", tilde: "˜" }[name]));
+  if (name in ACCENTS) return make("mover", group(reader), operator(ACCENTS[name]));
+  if (name === "begin") return table(styledName(reader), reader);
+  if (name === "underbrace" || name === "underline") return group(reader);
+  if (SIZES.has(name)) return null; // brackets have the size of what they stand around
   if (name in SPACES) return space(SPACES[name]);
   if (name in FONTS) return styled(FONTS[name], reader);
   if (name in LETTERS) return make("mi", LETTERS[name]);
@@ -99,6 +116,25 @@ function command(name, reader) {
   if (!WORDS.has(name)) return word;
   word.setAttribute("mathvariant", "normal");
   return make("mrow", space("0.17em"), word, space("0.17em"));
+}
+
+const styledName = (reader) => styled("normal", reader).textContent;
+
+// Cases and matrices: rows end at \\, cells at &.
+function table(kind, reader) {
+  const rows = [[]];
+  const ends = (token) => token === "&" || token === "\\\\" || token === "\\end";
+  while (peek(reader) !== undefined) {
+    rows.at(-1).push(make("mtd", row(reader, ends)));
+    const mark = take(reader);
+    if (mark === "\\\\") rows.push([]);
+    else if (mark !== "&") break;
+  }
+  styledName(reader);
+  const body = make("mtable", ...rows.map((cells) => make("mtr", ...cells)));
+  if (kind !== "cases") return body;
+  body.style.textAlign = "left";
+  return make("mrow", operator("{", true), body);
 }
 
 function space(width) {
@@ -137,11 +173,11 @@ function styled(font, reader) {
   let text = "";
   if (peek(reader) === "{") {
     take(reader);
-    while (reader.at < reader.tokens.length && peek(reader) !== "}") text += take(reader).replace(/^\\/, "");
+    while (reader.at < reader.tokens.length && reader.tokens[reader.at] !== "}") text += reader.tokens[reader.at++].replace(/^\\/, "");
     take(reader);
   } else text = take(reader) || "";
   const shown = font === "double-struck" ? DOUBLE[text] || text : font === "script" ? SCRIPT[text] || text : text;
-  const element = make("mi", shown);
+  const element = make("mi", shown.replace(/\s/g, "\u00a0"));
   element.setAttribute("mathvariant", "normal");
   if (font === "bold") element.style.fontWeight = "bold";
   return element;

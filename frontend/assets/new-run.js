@@ -2,14 +2,14 @@
 
 import { all, get } from "./api.js";
 import { templatesWanted } from "./checkpoint-template.js";
-import { badge, button, empty, field, fill, h, link, showError, skeleton } from "./dom.js";
+import { button, empty, field, fill, h, link, showError, skeleton } from "./dom.js";
 import { schemaForm } from "./form.js";
-import { formula } from "./formula.js";
 import { count } from "./format.js";
 import { actions, param } from "./frame.js";
 import { load } from "./live.js";
 import { convertDialog } from "./new-run-convert.js";
 import { DataChoice } from "./new-run-data.js";
+import { ObjectivePart } from "./new-run-objective.js";
 import { Preflight } from "./new-run-preflight.js";
 import { offer, rateFor, replaced, usual, valuesFor } from "./new-run-presets.js";
 import { size, toyBadge } from "./run-state.js";
@@ -20,7 +20,7 @@ const MANY = ["devices", "parallel"];
 const REST = ["length", "evaluate", "keep", "precision", "gradient_checkpointing", "seed", "pairs", "trackers"];
 
 export async function mount(element) {
-  await stylesheet("runs.css");
+  await Promise.all([stylesheet("runs.css"), stylesheet("objectives.css")]);
   const page = h("div.pl-page.pl-stack");
   element.append(page);
   actions(button("All runs", () => location.assign("/runs"), { kind: "quiet" }));
@@ -65,12 +65,12 @@ class LaunchForm {
     this.checks = new Preflight({ body: () => this.body(), show: (path, words) => this.fail(path, words), clear: () => this.clear() });
     const start = this.startingPoint();
     this.dataPart = this.data(start);
-    this.objectivePlace = h("div.pl-stack.tight");
+    this.objective = new ObjectivePart(this.objectives, { onchoose: () => this.follow(), onchange: () => this.changed() });
     this.trainingPlace = h("div.pl-stack");
     this.preset = start.preset;
     this.element = h("form.pl-split.pl-new-run", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.checks.launch(); } },
-      h("div.pl-stack", this.dataPart, this.objectivePart(), this.trainingPart()), this.checks.element);
-    this.setObjective(start.values.objective);
+      h("div.pl-stack", this.dataPart, this.objective.element, this.trainingPart()), this.checks.element);
+    this.objective.set(start.values.objective);
     this.setTraining(start.values);
     offer(this.presetButtons, this.form.presets, this.chosen());
     this.changed();
@@ -134,31 +134,6 @@ class LaunchForm {
     return this.checkpoints.find((one) => one.id === this.checkpoint.value);
   }
 
-  // ---- objective ----
-
-  objectivePart() {
-    this.objective = h("select", this.families());
-    this.objective.addEventListener("change", () => this.follow());
-    this.fields.objective = field("Objective", this.objective);
-    return h("section.pl-card.pl-stack", h("div.pl-row.between", h("h2", "2 · Objective"), link("All objectives", "/objectives")), this.fields.objective, this.objectivePlace);
-  }
-
-  families() {
-    const families = new Map();
-    for (const one of this.objectives) families.set(one.family, [...(families.get(one.family) || []), one]);
-    return [...families].map(([family, members]) => h("optgroup", { label: family }, members.map((one) => h("option", { value: one.name }, one.title))));
-  }
-
-  setObjective(values) {
-    const known = this.objectives.find((one) => one.name === values?.name) || this.objectives.find((one) => one.name === "dpo") || this.objectives[0];
-    this.objective.value = known.name;
-    this.title = known.title;
-    this.hyper = schemaForm(known.schema, { values: known.name === values?.name ? values : {}, skip: ["name"], onchange: () => this.changed(), parts: { objective: this.objectives } });
-    const needs = known.needs.reference === "none" ? "no reference" : "reference model";
-    fill(this.objectivePlace, h("div.pl-formula", formula(known.formula)), h("p.pl-muted", known.summary),
-      h("div.pl-row", badge(needs), paper(known.paper)), this.hyper.element);
-  }
-
   // ---- training ----
 
   trainingPart() {
@@ -182,9 +157,9 @@ class LaunchForm {
 
   choose(name) {
     const preset = this.form.presets.find((one) => one.name === name);
-    const values = valuesFor(preset, this.objective.value);
+    const values = valuesFor(preset, this.objective.name);
     this.preset = name;
-    if (values.objective && this.objective.value === values.objective.name) this.setObjective(values.objective);
+    if (values.objective && this.objective.name === values.objective.name) this.objective.set(values.objective);
     this.setTraining(values);
   }
 
@@ -192,8 +167,8 @@ class LaunchForm {
   follow() {
     const preset = this.form.presets.find((one) => one.name === this.preset);
     const first = this.first.value();
-    const rate = rateFor(preset, this.objective.value, first.optimizer?.learning_rate);
-    this.setObjective(preset?.objectives[this.objective.value]?.objective || { name: this.objective.value });
+    const rate = rateFor(preset, this.objective.name, first.optimizer?.learning_rate);
+    this.objective.set(preset?.objectives[this.objective.name]?.objective || { name: this.objective.name });
     if (rate !== null) this.setTraining({ ...first, ...this.rest.value(), ...this.many.value(), duration: this.duration.value(), optimizer: { ...first.optimizer, learning_rate: rate } });
     this.changed();
   }
@@ -227,7 +202,7 @@ class LaunchForm {
     return {
       name: this.name.value, where: this.where, checkpoint_id: this.checkpoint.value, ...(this.reference.value ? { reference_id: this.reference.value } : {}),
       ...this.source.body(), ...this.policy.value(),
-      objective: { ...this.hyper.value(), name: this.objective.value },
+      objective: this.objective.value(),
       ...this.first.value(), ...this.rest.value(), ...(this.many.element.hidden ? {} : this.many.value()), duration: this.duration.value(),
     };
   }
@@ -236,6 +211,7 @@ class LaunchForm {
     if (!this.duration) return; // still being put together
     if (!this.named) this.name.value = this.suggestion();
     fill(this.toy, this.chosen().toy ? toyBadge() : null);
+    this.objective.fedBy(this.source.body(), this.rest.value().pairs === "apart");
     this.checks.changed();
   }
 
@@ -246,7 +222,7 @@ class LaunchForm {
     if (found.reference_id && this.checkpoints.some((one) => one.id === found.reference_id)) this.reference.value = found.reference_id;
     const here = found.data.filter((one) => this.datasets.some((known) => known.id === one.dataset_id));
     if (here.length) this.source.choose(here.map((one) => ({ id: `dataset:${one.dataset_id}`, weight: one.weight })));
-    this.setObjective(found.spec.objective);
+    this.objective.set(found.spec.objective);
     this.setTraining(found.spec);
     offer(this.presetButtons, this.form.presets, this.chosen());
     this.changed();
@@ -254,12 +230,13 @@ class LaunchForm {
 
   suggestion() {
     const words = this.source.words();
-    return `${this.title} on ${words}`.slice(0, 120);
+    return `${this.objective.title} on ${words}`.slice(0, 120);
   }
 
   clear() {
     Object.values(this.fields).forEach((one) => showError(one, ""));
-    for (const form of [this.hyper, this.first, this.rest, this.many, this.policy]) form.clear();
+    this.objective.clear();
+    for (const form of [this.first, this.rest, this.many, this.policy]) form.clear();
     this.duration.fail("");
   }
 
@@ -267,7 +244,7 @@ class LaunchForm {
   fail(path, words) {
     const [head, ...rest] = path.split(".");
     if (head === "duration") return this.duration.fail(words);
-    if (head === "objective" && rest.length && this.hyper.fail(rest.join("."), words)) return true;
+    if (head === "objective") return this.objective.fail(rest.join("."), words);
     if (this.fields[head]) {
       showError(this.fields[head], words);
       return true;
@@ -304,10 +281,4 @@ class Duration {
     showError(this.field, words);
     return true;
   }
-}
-
-function paper({ authors, year, arxiv, url, title }) {
-  const address = url || (arxiv ? `https://arxiv.org/abs/${arxiv}` : null);
-  const words = `${authors} ${year}`;
-  return address ? h("a", { href: address, target: "_blank", rel: "noopener noreferrer", title }, words) : h("span.pl-muted", words);
 }

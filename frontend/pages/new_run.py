@@ -6,7 +6,16 @@ PAGE = Page(
     path="new-run",
     title="New run",
     nav="Runs",
-    modules=("new-run", "new-run-preflight", "form", "formula", "run-state", "stylesheet"),
+    modules=(
+        "new-run",
+        "new-run-preflight",
+        "new-run-objective",
+        "objective-card",
+        "form",
+        "formula",
+        "run-state",
+        "stylesheet",
+    ),
 )
 
 

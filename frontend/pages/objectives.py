@@ -1,4 +1,4 @@
-"""The catalogue of objectives: formula, paper, needs, and a plot under each one's hyperparameters."""
+"""The catalogue of objectives: each one's theory card, with a plot that follows its hyperparameters."""
 
 from frontend.page import RESEARCH, Page, component
 
@@ -7,7 +7,7 @@ PAGE = Page(
     title="Objectives",
     nav="Objectives",
     roles=RESEARCH,
-    modules=("objectives", "charts", "formula", "form"),
+    modules=("objectives", "objective-card", "objective-curve", "charts", "formula", "form"),
 )
 
 

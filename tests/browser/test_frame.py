@@ -174,20 +174,3 @@ def test_the_keyboard_reaches_everything_and_focus_is_seen(sign_in: SignIn) -> N
     assert names[0] == "Skip to the page"
     assert {"Home", "Label", "Objectives", "?"} <= set(names)
     assert all(outline != "none" for _, outline in seen)
-
-
-def test_the_objective_plot_follows_its_form(sign_in: SignIn) -> None:
-    """The plot of loss and gradient appears, and a value out of bounds is refused at its field."""
-    tab = sign_in(Role.researcher)
-    tab.goto("/objectives?name=dpo")
-    dialog = tab.get_by_role("dialog")
-    traces = dialog.locator(".js-plotly-plot .scatterlayer .trace")
-    expect(traces).to_have_count(1, timeout=30_000)
-    dialog.locator(".pl-plot > * > *").last.scroll_into_view_if_needed()  # a chart is drawn once it is near
-    expect(traces).to_have_count(2, timeout=30_000)
-
-    dialog.get_by_role("textbox", name="Beta").fill("-1")
-
-    expect(dialog.locator(".pl-field-error").first).to_contain_text("above 0")
-    dialog.get_by_role("link", name="Use in a new run").click()
-    tab.wait_for_url("**/new-run?objective=dpo")

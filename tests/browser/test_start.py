@@ -101,10 +101,10 @@ def test_a_run_starts_with_the_models_own_settings(sign_in: SignIn, tmp_path: Pa
     expect(presets.get_by_role("button", pressed=True)).to_contain_text("LoRA, Qwen3 0.6B")
     expect(presets.get_by_role("button").filter(has_text="Llama")).to_have_count(0)
     expect(rate).to_have_value("2e-5")
-    tab.get_by_label("Objective").first.select_option("simpo")
+    tab.get_by_role("radio", name="SimPO").click()
     expect(rate).to_have_value("1e-5")
     rate.fill("0.003")
-    tab.get_by_label("Objective").first.select_option("dpo")
+    tab.get_by_role("radio", name="DPO", exact=False).first.click()
     expect(rate).to_have_value("0.003")
 
 

@@ -1,0 +1,152 @@
+"""The catalogue over HTTP: recommended objectives first, needs in words, and what data cannot feed."""
+
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+import alignment
+from alignment.formats.canonical import Item
+from alignment.objectives import CATALOGUE, Needs, Role
+from alignment.objectives.objective import PAIR
+from backend.datasets import service as datasets
+from backend.datasets.models import Dataset, Kind
+from backend.db import transaction
+from backend.objectives.words import needs_in_words
+from backend.projects import service as projects
+from tests import loop
+from tests.conftest import Client
+
+RECOMMENDED = ["dpo", "ipo_avg", "simpo", "kto", "rpo_average", "rdpo"]
+
+
+def test_the_recommended_come_first(researcher: Client) -> None:
+    """Those of the six that are there begin the list, in their order; every objective is there once."""
+    listed = researcher.get("/api/v1/objectives").json()
+    names = [one["name"] for one in listed]
+    first = [name for name in RECOMMENDED if name in CATALOGUE]
+
+    assert names[: len(first)] == first
+    assert [one["name"] for one in listed if one["recommended"]] == first
+    assert sorted(names) == sorted(CATALOGUE)
+    rest = [(one["family"], one["title"].lower()) for one in listed[len(first) :]]
+    assert rest == sorted(rest)
+
+
+def test_a_card_has_what_its_page_shows(researcher: Client) -> None:
+    """Formula, paper, fidelity, what it fixes and costs, needs, ranges and relatives come with each objective."""
+    (card,) = [one for one in researcher.get("/api/v1/objectives").json() if one["name"] == "cdpo"]
+
+    assert r"\epsilon" in card["formula"]
+    assert card["fidelity"] == "authors_code"
+    assert "wrong" in card["fixes"]
+    assert "guessed" in card["costs"]
+    assert [need["words"] for need in card["needs_words"]] == ["pairs", "reference model"]
+    assert card["ranges"]["eps"]["high"] <= 0.5
+    assert {"name": "dpo", "words": "Equals DPO at epsilon = 0.", "at": {"eps": 0.0}} in card["relatives"]
+
+
+def test_every_need_has_words() -> None:
+    """Nothing that an objective may ask for is left out of what its card says."""
+    needs = Needs(
+        frozenset(Role),
+        reference="distribution",
+        facts=frozenset({"score"}),
+        third=frozenset({"teacher"}),
+        coupled=True,
+        state=True,
+    )
+    words = [one.words for one in needs_in_words(needs)]
+
+    assert {"pairs", "rankings", "thumbs", "reference distribution", "third model: teacher", "whole batch"} <= {*words}
+    assert "memory" in words
+    assert any("score" in one for one in words)
+    assert len(words) == len(set(words))
+    assert [one.words for one in needs_in_words(Needs(PAIR))] == ["pairs", "no reference"]
+
+
+def singles() -> Dataset:
+    """A dataset of single answers with a thumb."""
+    items = [
+        Item(
+            prompt=[{"role": "user", "content": f"Question {n}?"}],
+            responses=[{"role": "assistant", "content": f"Answer {n}."}],
+            facts={"desirable": n % 2 == 0},
+        )
+        for n in range(4)
+    ]
+    with transaction() as session:
+        return datasets.create_from_items(session, projects.default(session), "Thumbs", items, kind=Kind.unpaired)
+
+
+def test_what_data_cannot_feed_is_told_with_the_reason(researcher: Client) -> None:
+    """Pairs feed every objective of pairs; single answers feed none of them, and each says what it learns from."""
+    paired, single = loop.add_dataset(4), singles()
+    fed = researcher.get("/api/v1/objectives/unfit", params={"dataset_id": str(paired.id)}).json()
+    starved = researcher.get("/api/v1/objectives/unfit", params={"dataset_id": str(single.id)}).json()
+
+    assert "dpo" not in fed
+    assert "chosen answers" in starved["dpo"]["detail"]
+    assert starved["dpo"]["remedy"]
+
+
+def test_data_of_others_are_not_looked_at(researcher: Client) -> None:
+    """A dataset that is not in the project is a 404."""
+    for field in ("dataset_id", "snapshot_id"):
+        assert researcher.get("/api/v1/objectives/unfit", params={field: str(uuid.uuid4())}).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["objectives", "objectives/unfit"])
+def test_only_research_sees_objectives(anonymous: Client, annotator: Client, path: str) -> None:
+    """Signed out is 401, an annotator 403."""
+    assert anonymous.get(f"/api/v1/{path}").status_code == 401
+    assert annotator.get(f"/api/v1/{path}").status_code == 403
+
+
+DROPPED = '''
+"""A test's own."""
+
+from typing import ClassVar
+
+from alignment.objectives.dpo import DPO
+
+
+class Dropped(DPO):
+    """Is what DPO is.
+
+    With a name of its own.
+    """
+
+    name: ClassVar[str] = "dropped"
+    title: ClassVar[str] = "Dropped"
+'''
+WITH_IT = """
+from alignment.curves import curves
+from alignment.objectives import resolve
+from backend.objectives.routes import _catalogue
+from backend.runs.schemas import RunIn
+(card,) = [one for one in _catalogue() if one.name == "dropped"]
+assert card.kinds == ["paired"] and card.formula
+choices = RunIn.model_json_schema()["properties"]["objective"]["oneOf"]
+assert "dropped" in [one["properties"]["name"]["const"] for one in choices]
+assert curves(resolve({"name": "dropped", "beta": 0.2}), 60.0, {})["lines"]
+"""
+
+
+def test_a_new_file_is_all_that_a_new_objective_takes(tmp_path: Path) -> None:
+    """Dropped into the folder of objectives, it has a card, stands in the form's schema, and is drawn."""
+    ours = Path(alignment.__file__).parent
+    folder = tmp_path / ours.name
+    folder.mkdir()
+    for path in ours.iterdir():
+        if path.name != "objectives":
+            (folder / path.name).symlink_to(path)
+    shutil.copytree(ours / "objectives", folder / "objectives")
+    (folder / "objectives" / "dropped.py").write_text(DROPPED)
+    paths = os.pathsep.join((str(tmp_path), str(ours.parent)))
+
+    subprocess.run([sys.executable, "-c", WITH_IT], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths})
