@@ -13,7 +13,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from alignment.apart import Apart, jobs, say
-from alignment.objectives import Batch, Objective, Role, State, Tokens, TokenValue, feeding, resolve
+from alignment.objectives import (
+    REFERENCE,
+    Batch,
+    Objective,
+    OtherValue,
+    Role,
+    State,
+    Tokens,
+    TokenValue,
+    beside,
+    feeding,
+    resolve,
+)
 from alignment.objectives.objective import PAIR
 
 if TYPE_CHECKING:
@@ -104,6 +116,8 @@ def undrawable(objective: Objective) -> str | None:
     needs, title = objective.needs, objective.title
     if needs.third:
         return f"{title} also reads what a third model says: log-probabilities alone do not tell it."
+    if needs.reference == "distribution":
+        return f"{title} also reads how far whole distributions are apart: log-probabilities alone do not tell it."
     if not all(map(_samples, needs.facts)):
         return f"{title} also reads facts that have no usual value: log-probabilities alone do not tell it."
     if not scenes(objective):
@@ -224,7 +238,7 @@ def _batch(objective: Objective, scene: Scene, x: Tensor, facts: Facts) -> tuple
         role=torch.tensor([int(slot.role) for slot in slots]).repeat(len(x)),
         reference=None if objective.needs.reference == "none" else reference,
         facts={name: x.new_tensor(_of_slots(values, slots)).repeat(len(x)) for name, values in facts.items()},
-        tokens=_tokens(objective, logps),
+        tokens=_tokens(objective, logps, reference),
     )
     return batch, logps
 
@@ -233,11 +247,11 @@ def _of_slots(values: Sequence[float], slots: Sequence[Slot]) -> list[float]:
     return [values[slot.rank] if len(values) > 1 else values[0] for slot in slots]
 
 
-def _tokens(objective: Objective, logps: Tensor) -> Tokens | None:
-    """Every response's log-probability spread evenly over its tokens, and an ordinary model's other values."""
+def _tokens(objective: Objective, logps: Tensor, reference: Tensor) -> Tokens | None:
+    """Every response's log-probabilities spread evenly over its tokens, and an ordinary model's other values."""
     import torch
 
-    if not objective.needs.tokens:
+    if not objective.needs.asked:
         return None
     ordinary = {
         TokenValue.LOGSUMEXP: 10.0,
@@ -247,9 +261,10 @@ def _tokens(objective: Objective, logps: Tensor) -> Tokens | None:
         TokenValue.TOP1: 0.0,
         TokenValue.MEAN_LOGIT: 0.0,
     }
-    spread = (logps / TOKENS).repeat_interleave(TOKENS)
-    values = {name: torch.full_like(spread, value) for name, value in ordinary.items()}
-    return Tokens(torch.arange(len(logps)).repeat_interleave(TOKENS), {**values, TokenValue.LOGPS: spread})
+    spread, before = ((sums / TOKENS).repeat_interleave(TOKENS) for sums in (logps, reference))
+    values: dict[str, Tensor] = {name: torch.full_like(before, value) for name, value in ordinary.items()}
+    values |= {TokenValue.LOGPS: spread, beside(REFERENCE, OtherValue.LOGPS): before}
+    return Tokens(torch.arange(len(logps)).repeat_interleave(TOKENS), values)
 
 
 def _plain(values: Tensor) -> list[float | None]:

@@ -159,7 +159,7 @@ class Model(Part):
             duration=Duration(epochs=1),
             precision="fp32" if device == "cpu" else "bf16",
             gradient_checkpointing="off",
-            with_reference=True,
+            kept_reference=True,
         )
         return estimate_parts(self.facts(), settings, examples=10_000, device=device)
 

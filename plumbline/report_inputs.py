@@ -15,7 +15,7 @@ from backend.offline import barred
 from plumbline.report_line import ReportLine
 from plumbline.services import Trouble
 
-PLACES = {"checkpoint", "reference", "snapshots"}
+PLACES = {"checkpoint", "reference", "third", "snapshots"}
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
 Tell = Callable[[str], None]
 
@@ -48,7 +48,13 @@ class Inputs:
             if self.started[role] is None:
                 continue
             path: Path | None = getattr(mine, role) if mine is not None else None
-            places[role] = self._weights(role, named or (str(path) if path is not None and path.is_dir() else None))
+            given_here = str(path) if path is not None and path.is_dir() else None
+            places[role] = self._weights(role, self.started[role], named or given_here)
+        third = mine.third if mine is not None else {}
+        here = {name: str(path) for name, path in third.items() if path.is_dir()}
+        places["third"] = {
+            name: str(self._weights(name, found, here.get(name))) for name, found in self.started["third"].items()
+        }
         data = mine.snapshots[0].path if mine is not None else None
         places["snapshots"] = [{"path": str(data if data is not None and self._is_data(data) else self._data())}]
         try:
@@ -58,9 +64,12 @@ class Inputs:
 
     def _require_same(self, mine: Spec) -> None:
         try:
-            theirs = Spec.model_validate(
-                {**self.started["recipe"], "checkpoint": ".", "reference": None, "snapshots": [{"path": "."}]}
-            )
+            places = {
+                "checkpoint": ".",
+                "third": dict.fromkeys(self.started["third"], "."),
+                "snapshots": [{"path": "."}],
+            }
+            theirs = Spec.model_validate({**self.started["recipe"], **places})
         except ValidationError as error:
             raise bad_spec(error) from error
         ours, expected = (spec.model_dump(mode="json", exclude=PLACES) for spec in (mine, theirs))
@@ -84,10 +93,10 @@ class Inputs:
             self._fetch(f"snapshot/{file['name']}", folder / file["name"], file)
         return folder
 
-    def _weights(self, role: str, named: str | None) -> Path:
-        links = self.started[role]["links"]
+    def _weights(self, role: str, wanted: dict[str, Any], named: str | None) -> Path:
+        links = wanted["links"]
         if named is not None:
-            folder = Path(named).resolve() if Path(named).is_dir() else self._from_hub(named, self.started[role])
+            folder = Path(named).resolve() if Path(named).is_dir() else self._from_hub(named, wanted)
             _require_same_weights(folder, links[0])
             return folder
         base: Path | None = None
@@ -99,7 +108,8 @@ class Inputs:
                 _name_base(folder / ADAPTER, base)
             base = folder
         if base is None or not links[0]:
-            raise OtherWeights(f"The server has no weights of “{self.started[role]['name']}”. Name them: --{role}")
+            how = f"--{role}" if role in ("checkpoint", "reference") else f"as third.{role} of a --spec"
+            raise OtherWeights(f"The server has no weights of “{wanted['name']}”. Name them: {how}")
         return base
 
     def _fetch(self, path: str, to: Path, file: dict[str, Any]) -> None:

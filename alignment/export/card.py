@@ -223,7 +223,7 @@ def flat(spec: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """The settings of a spec, dotted, without its objective and places."""
     rows: list[tuple[str, Any]] = []
     for name, value in spec.items():
-        if not prefix and name in ("objective", "checkpoint", "reference", "snapshots"):
+        if not prefix and name in ("objective", "checkpoint", "reference", "third", "snapshots"):
             continue
         if isinstance(value, dict):
             rows += flat(value, f"{prefix}{name}.")

@@ -5,7 +5,7 @@ Importing this package does not import torch.
 
 from typing import Annotated
 
-from alignment.objectives.batch import Batch, Role, Tokens, TokenValue
+from alignment.objectives.batch import REFERENCE, Batch, OtherValue, Role, Tokens, TokenValue, beside
 from alignment.objectives.objective import Needs, Objective, Paper, Range, Relative, State
 from alignment.parts import Choice, find_parts
 
@@ -16,10 +16,12 @@ ObjectiveSpec = Annotated[Objective, _CHOICE]
 
 __all__ = [
     "CATALOGUE",
+    "REFERENCE",
     "Batch",
     "Needs",
     "Objective",
     "ObjectiveSpec",
+    "OtherValue",
     "Paper",
     "Range",
     "Relative",
@@ -27,5 +29,6 @@ __all__ = [
     "State",
     "TokenValue",
     "Tokens",
+    "beside",
     "resolve",
 ]

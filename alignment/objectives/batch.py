@@ -6,7 +6,7 @@ No import of torch at run time: the web process reads the catalogue without payi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,32 @@ NOTHING = -1e30
 """What stands for minus infinity in a softmax, so that no gradient becomes NaN."""
 
 
+class OtherValue(StrEnum):
+    """What an objective may ask about each response token under another model q, alone or beside the policy p.
+
+    Only the policy is differentiated: `logps` have no gradient.
+    """
+
+    LOGPS = "logps"  # log q(token)
+    KL = "kl"  # sum q (log q - log p), in nats
+    EXPECTED = "expected"  # sum p log q
+
+
+REFERENCE = "reference"
+"""The name of the reference among the other models."""
+
+
+def beside(model: str, value: OtherValue) -> str:
+    """The name under which `Tokens.values` holds what is asked about another model."""
+    return f"{model}/{value}"
+
+
 class MissingReference(ValueError):
     """An objective read reference log-probabilities that its `needs` did not ask for."""
+
+
+class MissingTokens(ValueError):
+    """An objective read values of tokens that its `needs` did not ask for."""
 
 
 class UnpairedExample(ValueError):
@@ -60,16 +84,35 @@ class Tokens:
     """Per-token values, flat: `values[name]` is (T,), `sequence` (T,) is the response each token belongs to.
 
     Tokens of a response follow each other as they are written, its end of sequence included; only values that the
-    objective's `needs.tokens` names are there, with their gradients.
+    objective's `needs.asked` names are there, with their gradients: a `TokenValue`, or `beside` another model.
     """
 
     sequence: Tensor
-    values: Mapping[TokenValue, Tensor]
+    values: Mapping[str, Tensor]
 
-    def sums(self, name: TokenValue, responses: int) -> Tensor:
-        """The value added up over the tokens of each of so many responses, (S,)."""
-        values = self.values[name]
+    def other(self, model: str, value: OtherValue) -> Tensor:
+        """What is asked about another model, (T,)."""
+        return self.values[beside(model, value)]
+
+    @property
+    def ratios(self) -> Tensor:
+        """log policy - log reference of each token, (T,)."""
+        return self.values[TokenValue.LOGPS] - self.other(REFERENCE, OtherValue.LOGPS)
+
+    @property
+    def positions(self) -> Tensor:
+        """The place of each token in its response, from 0, (T,)."""
+        place = self.sequence.new_ones(len(self.sequence)).cumsum(0) - 1
+        counts = self.sequence.bincount()
+        return place - (counts.cumsum(0) - counts)[self.sequence]
+
+    def added(self, values: Tensor, responses: int) -> Tensor:
+        """Values of tokens (T,) added up over each of so many responses, (S,)."""
         return values.new_zeros(responses).index_add(0, self.sequence, values)
+
+    def sums(self, name: str, responses: int) -> Tensor:
+        """The value of that name added up over the tokens of each of so many responses, (S,)."""
+        return self.added(self.values[name], responses)
 
 
 @dataclass(frozen=True)
@@ -181,6 +224,17 @@ class Batch:
         if chosen.example.shape != rejected.example.shape or bool((chosen.example != rejected.example).any()):
             raise UnpairedExample(f"every example needs one {better.name} and one {worse.name} response")
         return Pairs(chosen, rejected)
+
+    def each_token(self) -> Tokens:
+        """The values of tokens.  Raises MissingTokens where none were asked for."""
+        if self.tokens is None:
+            raise MissingTokens("this objective asks nothing about tokens, but reads their values")
+        return self.tokens
+
+    def sides(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Values of responses (S,) of the chosen and of the rejected ones, in the order of the examples."""
+        chosen, rejected = (replace(self, logps=values).of(role).logps for role in (Role.CHOSEN, Role.REJECTED))
+        return chosen, rejected
 
     def singles(self) -> Responses:
         """Every response by itself, in the order given."""

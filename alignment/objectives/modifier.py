@@ -67,7 +67,7 @@ def _of_pairs(base: Objective) -> Objective:
 
 
 def _of_sums(base: Objective) -> Objective:
-    if base.needs.tokens or base.needs.reference in ("tokens", "distribution"):
+    if base.needs.asked:
         _refuse(base, "it looks at single tokens, and this changes whole responses")
     return base
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
-from alignment.objectives.batch import Role, TokenValue
+from alignment.objectives.batch import REFERENCE, OtherValue, Role, TokenValue, beside
 from alignment.parts import NamedPart, plain_schema
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ ReferenceNeed = Literal["none", "sequence", "tokens", "distribution"]
 class Needs(NamedTuple):
     """What the loop must supply for an objective, and how much of the optimizer batch its loss must see.
 
+    A reference by `sequence` is asked once, before training; by `tokens` (its log-probability of each) or by
+    `distribution` (its divergence from the policy, too) at every step.  `third` names other checkpoints, and `of_third`
+    what each of them is asked at every step.
     `coupled`: the loss is a function of the whole batch.  `state`: something moves between steps, see `State`.
     `least`: fewest examples of a batch that the loss is defined for.  `goals`: each pair is given twice, its prompt
     asking for the score of either response, whose response then is the chosen one.
@@ -35,6 +38,20 @@ class Needs(NamedTuple):
     state: bool = False
     least: int = 1
     goals: bool = False
+    of_third: frozenset[OtherValue] = frozenset()
+
+    @property
+    def live(self) -> frozenset[str]:
+        """Names of the other models that are asked at every step."""
+        return self.third | ({REFERENCE} if self.reference in ("tokens", "distribution") else frozenset())
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Names of all values of tokens that the objective sees, of the policy's and of other models."""
+        of_reference = {"tokens": [OtherValue.LOGPS], "distribution": [OtherValue.LOGPS, OtherValue.KL]}
+        others = {beside(REFERENCE, value) for value in of_reference.get(self.reference, [])}
+        others |= {beside(model, value) for model in self.third for value in self.of_third}
+        return frozenset({*self.tokens, *others})
 
     def joined(self, other: Needs) -> Needs:
         """What serves both: every set joined, the richer reference, whatever either asks of the batch."""
@@ -175,6 +192,7 @@ class Objective(NamedPart):
                 "reference": needs.reference,
                 "facts": sorted(needs.facts),
                 "third": sorted(needs.third),
+                "of_third": sorted(needs.of_third),
                 "tokens": sorted(needs.tokens),
                 "coupled": needs.coupled,
                 "state": needs.state,

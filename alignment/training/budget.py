@@ -179,6 +179,7 @@ def _name(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence[E
         spec.precision,
         scoring.structure.shared,
         scoring.tokens,
+        sorted(scoring.objective.needs.live),
         round(math.log2(mean)),
     ]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

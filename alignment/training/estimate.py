@@ -67,20 +67,26 @@ class Settings:
     duration: Duration
     precision: Precision
     gradient_checkpointing: Checkpointing
-    with_reference: bool
-    reference: Path | None = None
+    kept_reference: bool
+    others: tuple[Path, ...] = ()
+    asked: int = 0  # models that are asked at every step
 
 
 def settings_of(spec: Spec) -> Settings:
     """Those of a whole spec."""
+    needs = spec.objective.needs
+    others = set(spec.others().values())
+    if needs.reference == "sequence" and spec.reference is not None:
+        others.add(spec.reference)
     return Settings(
         tuning=spec.tuning,
         batch=spec.batch,
         duration=spec.duration,
         precision=spec.precision,
         gradient_checkpointing=spec.gradient_checkpointing,
-        with_reference=spec.objective.needs.reference != "none",
-        reference=spec.reference,
+        kept_reference=needs.reference == "sequence",
+        others=tuple(sorted(others)),
+        asked=len(needs.live),
     )
 
 
@@ -116,10 +122,10 @@ def estimate_parts(
         precision=settings.precision,
         device=device,
         shared=shared,
+        others=settings.asked,
     )
-    kept = round((PAIR if lengths is None else lengths.responses) * 4 * examples) if settings.with_reference else 0
-    other = inspect(settings.reference).parameters if settings.reference is not None and settings.with_reference else 0
-    reference = kept + other * footprint.weight_bytes(work)
+    kept = round((PAIR if lengths is None else lengths.responses) * 4 * examples) if settings.kept_reference else 0
+    reference = kept + sum(inspect(other).parameters for other in settings.others) * footprint.weight_bytes(work)
     memory, again = fitted(facts, work, settings.gradient_checkpointing, reference, free)
     return Estimate(
         parameters=facts.parameters,

@@ -20,6 +20,11 @@ NORMS: dict[Precision, int] = {"fp32": 0, "bf16": 16, "pure_bf16": 5}
 """Bytes that the norms keep for each value of the hidden size, because they compute in float32, beyond the rest."""
 
 
+OF_ANOTHER = 16
+"""Bytes for each value of a chunk of logits of another model: itself, as log-probabilities, as probabilities, and the
+product with the policy's."""
+
+
 class Memory(BaseModel):
     """Bytes by part."""
 
@@ -48,6 +53,7 @@ class Work:
     precision: Precision
     device: str
     shared: bool
+    others: int = 0  # models that are asked beside the one that is trained
 
 
 def weight_bytes(work: Work) -> int:
@@ -105,9 +111,10 @@ def _casts(work: Work) -> bool:
 
 
 def _vocabulary(facts: CheckpointFacts, work: Work) -> int:
-    """The chunk of logits with its exponentials, and the projection's gradient before it is added."""
+    """The chunk of logits with its exponentials, those of other models, and the projection's gradient before it is
+    added."""
     positions = min(round(work.tokens * work.answers), chunk_rows(work.device, facts.vocabulary))
-    logits = positions * facts.vocabulary * (8 if work.precision == "fp32" else 10)
+    logits = positions * facts.vocabulary * ((8 if work.precision == "fp32" else 10) + OF_ANOTHER * work.others)
     head = facts.vocabulary * facts.hidden
     return logits + head * ((0 if work.lora else 4) + (2 if _casts(work) else 0))
 

@@ -59,9 +59,8 @@ def require_supported(spec: Spec) -> None:
     needs = spec.objective.needs
     beyond = [
         *(words for role, words in feeding.UNFED.items() if role in needs.roles),
-        *(f"reference {needs.reference}" for _ in range(needs.reference not in ("none", "sequence"))),
         *(name for name in sorted(needs.facts) if find(name) is None),
-        *needs.third,
+        *(sorted(needs.third) if not needs.of_third else ()),
     ]
     if beyond:
         raise BadSpec(
@@ -125,15 +124,21 @@ def prepare(
     RENDERER.start()  # it loads while this process loads its libraries
     from alignment.training import budget, resume, room, state
     from alignment.training.model import dropout_off, load_tokenizer
+    from alignment.training.others import require_same_tokens
     from alignment.training.reference import compute as reference_of
-    from alignment.training.rows import checked
+    from alignment.training.rows import checked, others_checked
 
     tokenizer = load_tokenizer(spec.checkpoint)
+    for name, folder in spec.others().items():
+        require_same_tokens(spec, name, folder, tokenizer)
     examples = load_examples(spec, tokenizer, facts.max_tokens, events, stop)
     steps = total_steps(spec.duration, len(examples.train), spec.batch.examples_per_step)
     used = _used(spec, examples, steps * spec.batch.examples_per_step)
 
     stop.check()
+    for name, folder in spec.others().items():
+        size = folders.inspect(folder).parameters
+        events.log(f"the {name} is asked at every step, and loaded beside the model", parameters=size)
     events.log("loading the model", parameters=facts.parameters, architecture=facts.architecture)
     learner, model = build(spec, tokenizer, steps, ranks)
     _look_at_experts(spec, learner, model, events)
@@ -144,6 +149,7 @@ def prepare(
     with dropout_off(model):  # what is found on disk draws no numbers, and what is computed must not either
         scoring = resume.settle(spec, learner.scoring, told)
         scoring = resume.settle(spec, checked(scoring, examples.train, events, check), told)
+        scoring = others_checked(scoring, examples.train, events, check)
         room.make(spec, facts, scoring, examples, events)
         begun = told is not None
         scoring = budget.choose(spec, facts, scoring, examples.train, steps, events, check, begun=begun)
@@ -256,7 +262,7 @@ def build(
     import torch
     from transformers import get_scheduler, set_seed
 
-    from alignment.training import precision
+    from alignment.training import others, precision
     from alignment.training.model import add_adapters, load_model, train_only_adapter_dropout
     from alignment.training.ranks import alone, wants_shards, wrap
     from alignment.training.rows import arrange
@@ -284,5 +290,6 @@ def build(
     asked = spec.batch.tokens_per_pack
     tokens = auto_tokens(ranks.device.type) if asked == "auto" else asked
     padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
-    scoring = Scoring(scorer, wrapped, spec.objective, rows, padding, tokens, ranks)
+    asking = others.load(spec, ranks.device)
+    scoring = Scoring(scorer, wrapped, spec.objective, rows, padding, tokens, ranks, asking)
     return Learner(scoring, optimizer, schedule, parameters, chosen.max_grad_norm), model

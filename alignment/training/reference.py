@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alignment.objectives import REFERENCE
 from alignment.training import kept, precision
 from alignment.training.encode import Encoded, Examples
-from alignment.training.errors import CheckpointRefused
 from alignment.training.events import Events
 from alignment.training.failures import is_disk_full
-from alignment.training.model import load_model, load_tokenizer
+from alignment.training.others import frozen, require_same_tokens
 from alignment.training.ranks import wrap
-from alignment.training.rows import allowed, arrange, checked
-from alignment.training.scorer import Scorer
+from alignment.training.rows import allowed, checked
 from alignment.training.spec import Spec
 from alignment.training.step import Scoring, sequence_logps
 
@@ -50,11 +49,12 @@ def compute(
     events: Events,
     check: Callable[[], None],
 ) -> Reference | None:
-    """What the reference thinks of every response that the run takes; None when the objective compares with none.
+    """What the reference thinks of every response that the run takes; None when the objective compares with none, or
+    asks it at every step.
 
     Several ranks compute it together and know all of it; rank 0 alone reads and writes what is kept.
     """
-    if spec.objective.needs.reference == "none":
+    if spec.objective.needs.reference != "sequence":
         return None
     started = time.monotonic()
     indices = sorted(used)
@@ -162,14 +162,7 @@ def _noise_floor(fresh: Mapping[int, Tensor], keys: Sequence[bytes], known: Mapp
 
 def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedTokenizerBase) -> Scoring:
     """A scoring by another checkpoint.  Raises CheckpointRefused when it reads text differently."""
-    if load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
-        raise CheckpointRefused(
-            "The reference has another tokenizer than the checkpoint, so their log-probabilities cannot be compared.",
-            "Choose a reference of the same family.",
-            "reference",
-        )
-    model = load_model(folder, precision.of_weights(spec))
-    model.requires_grad_(False)
-    rows = arrange(model, scoring.device)
-    scorer = Scorer(model, spec.precision)
-    return replace(scoring, scorer=scorer, wrapped=wrap(scoring.ranks, scorer), structure=rows)
+    require_same_tokens(spec, REFERENCE, folder, tokenizer)
+    other = frozen(spec, folder, scoring.device, REFERENCE)
+    wrapped = wrap(scoring.ranks, other.scorer)
+    return replace(scoring, scorer=other.scorer, wrapped=wrapped, structure=other.structure)

@@ -68,7 +68,7 @@ def origin(spec: Spec, scoring: Scoring, examples: Examples) -> Origin:
     return Origin(
         spec=comparable(spec),
         data=_data(examples),
-        weights=_weights(spec.checkpoint),
+        weights=_weights([spec.checkpoint, *(folder for _, folder in sorted(spec.others().items()))]),
         tokens_per_pack=scoring.tokens,
         path="shared" if scoring.structure.shared else "plain",
         versions={name: version(name) for name in LIBRARIES},
@@ -84,10 +84,10 @@ def _data(examples: Examples) -> str:
     return digest.hexdigest()
 
 
-def _weights(checkpoint: Path) -> str:
+def _weights(checkpoints: Sequence[Path]) -> str:
     """A hash of the sizes and of both ends of all files of weights: reading all of them would take minutes."""
     digest = hashlib.sha256()
-    for link in folders.base_chain(checkpoint):
+    for link in (link for checkpoint in checkpoints for link in folders.base_chain(checkpoint)):
         for path in sorted(link.glob("*.safetensors")):
             size = path.stat().st_size
             with path.open("rb") as file:

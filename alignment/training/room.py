@@ -84,6 +84,7 @@ def work_of(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence
         precision=spec.precision,
         device=scoring.device.type,
         shared=shared,
+        others=len(spec.objective.needs.live),
     )
 
 

@@ -63,6 +63,16 @@ def checked(
     return replace(scoring, structure=rows)
 
 
+def others_checked(scoring: Scoring, examples: Sequence[Encoded], events: Events, check: Callable[[], None]) -> Scoring:
+    """The same for the other models that are asked at every step."""
+    found = {}
+    for name, other in scoring.others.items():
+        judge = replace(scoring, scorer=other.scorer, wrapped=other.scorer, structure=other.structure)
+        rows = checked(judge, examples, events, check, of=f"the {name}: ").structure
+        found[name] = replace(other, structure=rows)
+    return replace(scoring, others=found)
+
+
 def _hard(examples: Sequence[Encoded]) -> list[Encoded]:
     """The longest examples among the shortest, in turn: a leak reaches furthest where lengths differ most."""
     longest = nlargest(FEW, examples, key=lambda example: example.longest)

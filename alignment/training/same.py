@@ -10,6 +10,7 @@ from alignment.training.spec import Spec
 CHANGEABLE = (
     "checkpoint",
     "reference",
+    "third",
     "snapshots",
     "keep",
     "evaluate",

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from alignment.objectives.batch import TokenValue
+from alignment.objectives.batch import REFERENCE, TokenValue
 from alignment.training import routing
 from alignment.training.model import dropout_off
 from alignment.training.structure import Structure
-from alignment.training.vocabulary import Values, token_values, values_of
+from alignment.training.vocabulary import (
+    NOBODY,
+    Values,
+    Voice,
+    Voices,
+    models_of,
+    product_type,
+    token_values,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,7 +33,7 @@ if TYPE_CHECKING:
 PROBE = 4  # tokens on which the projection of our own is compared with the model's
 
 
-LOGPS = frozenset({TokenValue.LOGPS})
+LOGPS: frozenset[str] = frozenset({TokenValue.LOGPS})
 Mask = Tensor | dict[str, Tensor] | None
 
 
@@ -38,7 +49,7 @@ class Scores(NamedTuple):
     tokens: Values
     routed: Tensor | None = None  # (2, E): what `routing.routed` says of a mixture of experts
 
-    def sums(self, name: TokenValue) -> Tensor:
+    def sums(self, name: str) -> Tensor:
         """A token value added up over each response, (S,)."""
         values = self.tokens[name]
         return values.new_zeros(len(self.lengths)).index_add(0, self.response, values)
@@ -64,37 +75,72 @@ class Scorer(nn.Module):
         self,
         layout: Layout,
         structure: Structure,
-        asked: frozenset[TokenValue] = frozenset(),
+        asked: frozenset[str] = frozenset(),
         route: bool = False,
+        voices: Voices = NOBODY,
     ) -> Scores:
-        """Scores of the layout's responses, in its order, with the token values and the routing asked for."""
-        context = torch.autocast(layout.ids.device.type, torch.bfloat16) if not self.exact else nullcontext()
+        """Scores of the layout's responses, in its order, with the token values and the routing asked for.
+
+        `voices` are what other models say there; a reference that is asked about and is not among them is this model
+        without its adapters.
+        """
         mask = structure.mask(layout.masks)
-        with context:
+        with self._arithmetic(layout):
+            if REFERENCE in models_of(asked) and REFERENCE not in voices:
+                with adapters_off(self.model), torch.no_grad():
+                    voices = {**voices, REFERENCE: self._voice(layout, mask)}
             if self._scale is None:
-                found, routed = self._by_logits(layout, mask, asked | LOGPS), None
+                found, routed = self._by_logits(layout, mask, asked | LOGPS, voices), None
             else:
-                found, routed = self._linear(layout, mask, asked | LOGPS, route and self.router_weight > 0)
+                route = route and self.router_weight > 0
+                found, routed = self._linear(layout, mask, asked | LOGPS, route, voices)
         logps = found[TokenValue.LOGPS]
         sums = logps.new_zeros(len(layout.lengths)).index_add(0, layout.response, logps)
         told = {name: value for name, value in found.items() if name in asked}
         return Scores(sums, layout.lengths, layout.response, told, routed)
 
-    def _linear(
-        self, layout: Layout, mask: Mask, asked: frozenset[TokenValue], route: bool
-    ) -> tuple[Values, Tensor | None]:
-        bare = _bare(self.model)
+    @torch.no_grad()
+    def voice(self, layout: Layout, structure: Structure) -> Voice:
+        """What the model says where the layout's response tokens are predicted, for another one to be compared with."""
+        with self._arithmetic(layout):
+            return self._voice(layout, structure.mask(layout.masks))
+
+    def _voice(self, layout: Layout, mask: Mask) -> Voice:
+        if self._scale is None:
+            return Voice(self._logits(layout, mask))
+        hidden, _ = self._hidden(layout, mask, route=False)
+        head = self._head
+        return Voice(hidden, head.weight.detach().to(product_type(head.weight)), head.bias, self._scale)
+
+    def _arithmetic(self, layout: Layout) -> AbstractContextManager[object]:
+        return nullcontext() if self.exact else torch.autocast(layout.ids.device.type, torch.bfloat16)
+
+    @property
+    def _head(self) -> nn.Linear:
+        return cast("nn.Linear", _bare(self.model).get_output_embeddings())  # type: ignore[no-untyped-call]
+
+    def _hidden(self, layout: Layout, mask: Mask, *, route: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The last hidden states (P, D) where response tokens are predicted, and what the routers said."""
         more = {"output_router_logits": True} if route else {}
-        output = bare.base_model(
+        output = _bare(self.model).base_model(
             input_ids=layout.ids, position_ids=layout.positions, attention_mask=mask, use_cache=False, **more
         )
-        hidden = output.last_hidden_state.flatten(0, 1)[layout.source]
-        head = cast("nn.Linear", bare.get_output_embeddings())  # type: ignore[no-untyped-call]
-        found = token_values(hidden, head.weight, head.bias, layout.target, asked, cast("float", self._scale))
-        return found, routing.routed(output.router_logits, layout.weights, self.choices) if route else None
+        return output.last_hidden_state.flatten(0, 1)[layout.source], output.router_logits if route else ()
 
-    def _by_logits(self, layout: Layout, mask: Mask, asked: frozenset[TokenValue]) -> Values:
-        """The model's own logits, at the wanted columns of every row where it can leave out the others."""
+    def _linear(
+        self, layout: Layout, mask: Mask, asked: frozenset[str], route: bool, voices: Voices
+    ) -> tuple[Values, Tensor | None]:
+        hidden, routers = self._hidden(layout, mask, route=route)
+        head, scale = self._head, cast("float", self._scale)
+        found = token_values(hidden, head.weight, head.bias, layout.target, asked, scale, voices)
+        return found, routing.routed(routers, layout.weights, self.choices) if route else None
+
+    def _by_logits(self, layout: Layout, mask: Mask, asked: frozenset[str], voices: Voices) -> Values:
+        others = {name: voices[name].logits(slice(None)) for name in models_of(asked)}
+        return values_of(self._logits(layout, mask), layout.target, asked, others)
+
+    def _logits(self, layout: Layout, mask: Mask) -> Tensor:
+        """The model's own logits (P, V), at the wanted columns of every row where it can leave out the others."""
         width = layout.ids.shape[1]
         columns = layout.source % width
         wanted, place = torch.unique(columns, return_inverse=True)
@@ -107,8 +153,34 @@ class Scorer(nn.Module):
         ).logits
         if logits.shape[1] == width:  # an architecture that projects every position
             place = columns
-        picked = logits[layout.source // width, place].float()
-        return values_of(picked, layout.target, asked)
+        picked: Tensor = logits[layout.source // width, place].float()
+        return picked
+
+
+@dataclass(frozen=True)
+class Other:
+    """A frozen model that is asked at every step what it thinks of the responses, and how its rows are laid out."""
+
+    scorer: Scorer
+    structure: Structure
+
+
+@contextmanager
+def adapters_off(model: nn.Module) -> Iterator[None]:
+    """The model that the adapters of `model` stand beside; afterwards they count again.
+
+    The layers' own switch, not peft's: that one also says that nothing is trained, on every call.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer._disable_adapters = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer._disable_adapters = False
 
 
 def _bare(model: PreTrainedModel) -> PreTrainedModel:

@@ -5,14 +5,14 @@ Only what this version does is accepted; an unknown key is refused with the near
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from alignment.objectives import ObjectiveSpec
+from alignment.objectives import REFERENCE, Objective, ObjectiveSpec
 from alignment.parts import Part, unknown
 
 BestMetric = Literal["eval/rewards/accuracies", "eval/rewards/margins", "eval/loss"]
@@ -183,6 +183,24 @@ Trackers = Annotated[
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Decides the order of examples, dropout and samples.")]
 
 
+def refuse_other_thirds(names: Iterable[str], objective: Objective | None) -> None:
+    """Raise when these are not the third checkpoints that the objective asks for; None is an objective at fault."""
+    if objective is None:
+        return
+    given, needed = set(names), objective.needs.third
+    for name in sorted(needed - given):
+        message = "{title} needs another checkpoint as its {name}: name one"
+        raise PydanticCustomError("third_missing", message, {"title": objective.title, "name": name})
+    for name in sorted(given - needed):
+        message = "{title} asks for no checkpoint named '{name}': leave it out"
+        raise PydanticCustomError("third_unasked", message, {"title": objective.title, "name": name})
+
+
+def _thirds_of_the_objective(value: dict[str, Path], info: ValidationInfo) -> dict[str, Path]:
+    refuse_other_thirds(value, info.data.get("objective"))
+    return value
+
+
 class Spec(Part):
     """A whole training run."""
 
@@ -191,6 +209,11 @@ class Spec(Part):
     reference: Path | None = Field(None, description="Folder of the reference; empty for the starting checkpoint.")
     snapshots: list[Source] = Field(min_length=1, description="What to train on.")
     objective: ObjectiveSpec
+    third: Annotated[dict[str, Path], AfterValidator(_thirds_of_the_objective)] = Field(
+        {},
+        validate_default=True,
+        description="Folders of the other checkpoints that the objective asks for, by name: a guide, a teacher.",
+    )
     tuning: Tuning = FullTuning()
     optimizer: Optimizer = Optimizer()
     batch: BatchSize = BatchSize()
@@ -222,9 +245,21 @@ class Spec(Part):
         refuse_some_weights([source.weight for source in value])
         return value
 
+    def others(self) -> dict[str, Path]:
+        """Folders of the models that the objective asks at every step, by name.
+
+        A run that trains adapters has its starting checkpoint as the reference without loading it again.
+        """
+        live = self.objective.needs.live
+        found = {name: folder for name, folder in self.third.items() if name in live}
+        if REFERENCE in live and not (self.reference is None and isinstance(self.tuning, LoraTuning)):
+            found[REFERENCE] = self.reference or self.checkpoint
+        return found
+
     def located(self, folder: Path) -> Self:
         """The same spec with paths that were relative to `folder` made absolute."""
         sources = [source.model_copy(update={"path": (folder / source.path).resolve()}) for source in self.snapshots]
         reference = None if self.reference is None else (folder / self.reference).resolve()
+        third = {name: (folder / path).resolve() for name, path in self.third.items()}
         where = {"checkpoint": (folder / self.checkpoint).resolve(), "reference": reference, "snapshots": sources}
-        return self.model_copy(update=where)
+        return self.model_copy(update=where | {"third": third})

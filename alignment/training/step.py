@@ -6,25 +6,28 @@ The gradient is that of the whole optimizer batch, however it is divided into pa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from alignment.objectives import Batch, Objective, State, Tokens, TokenValue
+from alignment.objectives import REFERENCE, Batch, Objective, OtherValue, State, Tokens, beside
 from alignment.training import layout, measures, routing
 from alignment.training.batches import packs
 from alignment.training.encode import Encoded
 from alignment.training.finite import require_finite
 from alignment.training.precision import clip
 from alignment.training.ranks import Ranks, turns
-from alignment.training.scorer import Scorer, Scores
+from alignment.training.scorer import Other, Scorer, Scores
 from alignment.training.structure import Structure
+from alignment.training.vocabulary import models_of, without_gradient
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
+
+    from alignment.training.layout import Layout
 
 
 class Updated(NamedTuple):
@@ -37,7 +40,7 @@ class Updated(NamedTuple):
 class Asked(NamedTuple):
     """What a pass shall tell beside log-probabilities: values of tokens, and how experts were chosen."""
 
-    tokens: frozenset[TokenValue] = frozenset()
+    tokens: frozenset[str] = frozenset()
     router: bool = False
 
 
@@ -48,7 +51,9 @@ NOTHING = Asked()
 class Scoring:
     """What it takes to score examples: the model, how its rows are laid out, and how many tokens fit at once.
 
-    `wrapped` is called in the place of `scorer`: the same, or what keeps the ranks' copies of it alike.
+    `wrapped` is called in the place of `scorer`: the same, or what keeps the ranks' copies of it alike.  `others` are
+    the frozen models that the objective asks at every step, by name; a reference that it asks and that is not among
+    them is the model without its adapters.
     """
 
     scorer: Scorer
@@ -58,6 +63,7 @@ class Scoring:
     padding: int
     tokens: int
     ranks: Ranks
+    others: Mapping[str, Other] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -100,30 +106,44 @@ class Scoring:
 
     def scores(self, examples: Sequence[Encoded], asked: Asked = NOTHING) -> Scores:
         """Log-probabilities of the responses of each example, in turn: (S,), with what else is asked for."""
-        if self.structure.shared:
-            laid = layout.shared(examples, self.structure.distinct, self.device)
-        else:
-            laid = layout.plain(examples, self.padding, self.device)
-        scores: Scores = self.wrapped(laid, self.structure, asked.tokens, asked.router)
+        laid = self._laid(examples, self.structure)
+        voices = {}
+        for name in models_of(asked.tokens) & self.others.keys():
+            rows = self.others[name].structure
+            theirs = laid if (rows.shared, rows.distinct) == self._rows else self._laid(examples, rows)
+            voices[name] = self.others[name].scorer.voice(theirs, rows)
+        scores: Scores = self.wrapped(laid, self.structure, asked.tokens, asked.router, voices)
         return scores
+
+    @property
+    def _rows(self) -> tuple[bool, frozenset[int | None]]:
+        return self.structure.shared, self.structure.distinct
+
+    def _laid(self, examples: Sequence[Encoded], rows: Structure) -> Layout:
+        if rows.shared:
+            return layout.shared(examples, rows.distinct, self.device)
+        return layout.plain(examples, self.padding, self.device)
 
     @property
     def asked(self) -> Asked:
         """What the objective and the metrics want to know beside log-probabilities."""
-        return Asked(self.objective.needs.tokens | measures.MEASURED, router=True)
+        return Asked(self.objective.needs.asked | measures.MEASURED, router=True)
 
-    def idle(self, examples: Sequence[Encoded]) -> Tensor:
+    def idle(self, examples: Sequence[Encoded], asked: Asked) -> Tensor:
         """Nothing, computed like a pack: what a rank does while others have more to do than it, since all of them
         gather weights and sum gradients together.  Zero, with a gradient of zeros."""
-        return self.scores([min(examples, key=lambda example: example.longest)]).logps.sum() * 0
+        return self.scores([min(examples, key=lambda example: example.longest)], asked).logps.sum() * 0
 
     def batch(self, scores: Scores, examples: Sequence[Encoded], reference: Sequence[Tensor] | None) -> Batch:
         """The objective's view of some examples; `reference` has the (K,) log-probabilities of each one's responses."""
         counts = torch.tensor([len(example.responses) for example in examples])
         numbers = torch.arange(len(examples)).repeat_interleave(counts).to(self.device)
         roles = torch.tensor([int(role) for example in examples for role in example.roles], device=self.device)
-        flat = None if reference is None else torch.cat(list(reference)).to(self.device)
-        wanted = self.objective.needs.tokens
+        wanted = self.objective.needs.asked
+        if REFERENCE in self.objective.needs.live:
+            flat: Tensor | None = scores.sums(beside(REFERENCE, OtherValue.LOGPS))
+        else:
+            flat = None if reference is None else torch.cat(list(reference)).to(self.device)
         tokens = Tokens(scores.response, {name: scores.tokens[name] for name in wanted}) if wanted else None
         facts = {
             name: torch.tensor([value for example in examples for value in example.values(name)], device=self.device)
@@ -184,7 +204,7 @@ def _measured(
     for pack in scoring.packs(examples):
         check()
         if not pack:
-            scoring.idle(examples)
+            scoring.idle(examples, asked)
             continue
         part = scoring.scores([examples[index] for index in pack], asked)
         logps[torch.cat([where[index] for index in pack])] = part.logps
@@ -273,7 +293,7 @@ class Learner:
         for pack in turns(scoring.wrapped, groups):
             check()
             if not pack:
-                torch.autograd.backward(scoring.idle(examples))
+                torch.autograd.backward(scoring.idle(examples, scoring.asked))
                 continue
             some = [examples[index] for index in pack]
             scores = scoring.scores(some, scoring.asked)
@@ -293,12 +313,13 @@ class Learner:
         check: Callable[[], None],
     ) -> tuple[Tensor, State]:
         """Score all packs without a graph, ask what each value is worth to the loss, then weight each pack by it."""
-        scoring, wanted = self.scoring, self.scoring.objective.needs.tokens
+        scoring = self.scoring
+        wanted = sorted(name for name in scoring.objective.needs.asked if not without_gradient(name))
         found = _measured(scoring, examples, check, scoring.asked)
         routed = [] if found.routed is None else [found.routed]
-        leaves = [found.logps, *(found.tokens[name] for name in sorted(wanted)), *routed]
+        leaves = [found.logps, *(found.tokens[name] for name in wanted), *routed]
         leaves = [leaf.detach().requires_grad_() for leaf in leaves]
-        tokens = found.tokens | dict(zip(sorted(wanted), leaves[1:], strict=False))
+        tokens = found.tokens | dict(zip(wanted, leaves[1:], strict=False))
         found = found._replace(logps=leaves[0], tokens=tokens, routed=leaves[-1] if routed else None)
         batch = scoring.batch(found, examples, reference)
         state = scoring.moved(batch, state)
@@ -309,13 +330,14 @@ class Learner:
             learned = [example.learned for example in examples]
             worth = [_kept(parts, learned, tokens=place > 0) for place, parts in enumerate(worth)]
             examples = learned
+        asked = Asked(frozenset(wanted), router=True)
         for pack in turns(scoring.wrapped, groups):
             check()
             if not pack:
-                torch.autograd.backward(scoring.idle(examples))
+                torch.autograd.backward(scoring.idle(examples, asked))
                 continue
-            again = scoring.scores([examples[index] for index in pack], Asked(wanted, router=True))
-            values = [again.logps, *(again.tokens[name] for name in sorted(wanted))]
+            again = scoring.scores([examples[index] for index in pack], asked)
+            values = [again.logps, *(again.tokens[name] for name in wanted)]
             weights = [torch.cat([parts[index] for index in pack]) for parts in worth]
             if again.routed is not None:
                 values, weights = [*values, again.routed], [*weights, slopes[-1]]

@@ -161,5 +161,5 @@ def _facts(spec: Spec) -> dict[str, Any]:
         elif value is not None:
             found[path] = value if isinstance(value, (bool, int, float, str)) else str(value)
 
-    add("", spec.model_dump(mode="json", exclude={"checkpoint", "reference", "snapshots", "trackers"}))
+    add("", spec.model_dump(mode="json", exclude={"checkpoint", "reference", "third", "snapshots", "trackers"}))
     return found

@@ -6,42 +6,93 @@ pass, so that the logits of a pack never exist at once.  Only values that somebo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from alignment.objectives.batch import TokenValue
+from alignment.objectives.batch import OtherValue, TokenValue, beside
 from alignment.training.batches import chunk_rows
 
 LIKELIEST = 10  # tokens whose probabilities `top_mass` adds up
 
-Values = dict[TokenValue, Tensor]
+Values = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What another model says at the same positions, without gradient: hidden states (P, D) that are projected chunk by
+    chunk like the policy's, in the type of `weight`; or the logits (P, V) themselves where there is none."""
+
+    hidden: Tensor
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    scale: float = 1.0
+
+    @torch.no_grad()
+    def logits(self, rows: slice) -> Tensor:
+        """Those of some positions, (R, V), in float32 or better."""
+        if self.weight is None:
+            return self.hidden[rows]
+        with torch.autocast(self.hidden.device.type, enabled=False):
+            return _logits(self.hidden[rows].to(self.weight.dtype), self.weight, self.bias, self.scale)
+
+
+Voices = Mapping[str, Voice]
+NOBODY: Voices = {}
+
+
+def without_gradient(name: str) -> bool:
+    """Whether a value can have no gradient: a step of the policy's logits, or another model's own."""
+    return name in (TokenValue.TOP1, TokenValue.MEAN_LOGIT) or name.endswith(f"/{OtherValue.LOGPS}")
+
+
+def models_of(names: Iterable[str]) -> frozenset[str]:
+    """The other models that some values are about."""
+    return frozenset(name.rpartition("/")[0] for name in names if "/" in name)
 
 
 def token_values(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, asked: frozenset[TokenValue], scale: float = 1
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    asked: frozenset[str],
+    scale: float = 1,
+    voices: Voices = NOBODY,
 ) -> Values:
     """What is asked for about each position, by name, (P,); float32, or float64 for float64 weights.
 
     `hidden` (P, D) predicts `target` (P,) through logits `scale * (hidden @ weight.T + bias)`; `weight` (V, D).
     Under autocast the products are of the autocast type, and everything after them is float32.  Gradients flow
-    through every value but `top1` and `mean_logit`.
+    through every value but those `without_gradient`, and to this model alone; `voices` are the others by name.
     """
     device = hidden.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-    names = tuple(sorted(asked - {TokenValue.MEAN_LOGIT}))
+    dtype, names = product_type(weight), tuple(sorted(asked - {TokenValue.MEAN_LOGIT}))
+    voices = {name: voices[name] for name in models_of(names)}
     with torch.autocast(device, enabled=False):
-        found = _TokenValues.apply(hidden, weight, bias, target, scale, dtype, names)  # type: ignore[no-untyped-call]
+        found = _TokenValues.apply(hidden, weight, bias, target, scale, dtype, names, voices)  # type: ignore[no-untyped-call]
         values: Values = dict(zip(names, found, strict=True))
         if TokenValue.MEAN_LOGIT in asked:
             values[TokenValue.MEAN_LOGIT] = _mean_logits(hidden, weight, bias, scale)
     return values
 
 
-def values_of(logits: Tensor, target: Tensor, asked: frozenset[TokenValue]) -> Values:
-    """The definitions: values (R,) of logits (R, V) in float32 or better, with ordinary gradients."""
+def product_type(weight: Tensor) -> torch.dtype:
+    """The type in which a projection multiplies: autocast's, or that of the weights."""
+    device = weight.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+
+
+def values_of(
+    logits: Tensor, target: Tensor, asked: frozenset[str], others: Mapping[str, Tensor] | None = None
+) -> Values:
+    """The definitions: values (R,) of logits (R, V) in float32 or better, with ordinary gradients.
+
+    `others` are the logits (R, V) of other models by name.
+    """
     largest = logits.detach().amax(dim=1)
     shifted = logits - largest[:, None]
     powers = shifted.exp()
@@ -65,6 +116,33 @@ def values_of(logits: Tensor, target: Tensor, asked: frozenset[TokenValue]) -> V
                 found[name] = (picked >= 0).to(logits.dtype)
             case TokenValue.MEAN_LOGIT:
                 found[name] = logits.detach().mean(dim=1)
+    for model, theirs in (others or {}).items():
+        found |= _beside(model, theirs, (shifted, sums), target, asked)
+    return found
+
+
+def log_shares(logits: Tensor) -> Tensor:
+    """Log-probabilities (R, V), rounded as the policy's are: two equal models differ by nothing."""
+    shifted = logits - logits.amax(dim=1, keepdim=True)
+    return shifted - shifted.exp().sum(dim=1, keepdim=True).log()
+
+
+def _beside(model: str, logits: Tensor, policy: tuple[Tensor, Tensor], target: Tensor, asked: frozenset[str]) -> Values:
+    """What is asked about another model's logits (R, V); `policy`: ours (R, V), and what (R,) makes them logarithms."""
+    theirs = log_shares(logits)
+    shifted, sums = policy
+    found: Values = {}
+    for value in OtherValue:
+        name = beside(model, value)
+        if name not in asked:
+            continue
+        match value:
+            case OtherValue.LOGPS:
+                found[name] = theirs.gather(1, target[:, None]).squeeze(1)
+            case OtherValue.KL:
+                found[name] = torch.einsum("rv,rv->r", theirs.exp(), theirs - (shifted - sums[:, None]))
+            case OtherValue.EXPECTED:
+                found[name] = torch.einsum("rv,rv->r", (shifted - sums[:, None]).exp(), theirs)
     return found
 
 
@@ -77,7 +155,7 @@ def _mean_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: flo
 
 
 class _TokenValues(torch.autograd.Function):
-    """The values in chunks.  Where only log-probabilities have a gradient, it is one-hot minus softmax."""
+    """The values in chunks; the logits of each are computed again for its gradient."""
 
     @staticmethod
     def forward(
@@ -88,7 +166,8 @@ class _TokenValues(torch.autograd.Function):
         target: Tensor,
         scale: float,
         dtype: torch.dtype,
-        names: tuple[TokenValue, ...],
+        names: tuple[str, ...],
+        voices: Voices,
     ) -> tuple[Tensor, ...]:
         wide = weight.to(dtype)
         kind = torch.promote_types(dtype, torch.float32)
@@ -96,13 +175,13 @@ class _TokenValues(torch.autograd.Function):
         asked = frozenset(names)
         for rows in _chunks(len(target), weight):
             logits = _logits(hidden[rows].to(dtype), wide, bias, scale)
-            for name, value in values_of(logits, target[rows], asked).items():
+            others = {name: voice.logits(rows) for name, voice in voices.items()}
+            for name, value in values_of(logits, target[rows], asked, others).items():
                 values[name][rows] = value
         ctx.save_for_backward(hidden, weight, bias, target)
-        ctx.scale, ctx.dtype, ctx.names = scale, dtype, names
+        ctx.scale, ctx.dtype, ctx.names, ctx.voices = scale, dtype, names, voices
         ctx.set_materialize_grads(False)
-        if TokenValue.TOP1 in values:
-            ctx.mark_non_differentiable(values[TokenValue.TOP1])
+        ctx.mark_non_differentiable(*(value for name, value in values.items() if without_gradient(name)))
         return tuple(values[name] for name in names)
 
     @staticmethod
@@ -118,7 +197,8 @@ class _TokenValues(torch.autograd.Function):
         for rows in _chunks(len(target), weight):
             some = hidden[rows].to(ctx.dtype)
             worth = {name: value[rows] for name, value in worths.items()}
-            slope = _slope(_logits(some, wide, bias, ctx.scale), target[rows], worth).mul_(ctx.scale)
+            others = {name: ctx.voices[name].logits(rows) for name in models_of(worth)}
+            slope = _slope(_logits(some, wide, bias, ctx.scale), target[rows], worth, others).mul_(ctx.scale)
             narrow = slope.to(ctx.dtype)
             if to_hidden is not None:
                 to_hidden[rows] = (narrow @ wide).to(hidden.dtype)
@@ -130,21 +210,45 @@ class _TokenValues(torch.autograd.Function):
             if to_bias is not None:
                 to_bias += slope.sum(0)
         to_weight = None if to_weight is None else to_weight.to(weight.dtype)
-        return to_hidden, to_weight, None if to_bias is None else to_bias.to(bias.dtype), None, None, None, None
+        to_bias = None if to_bias is None else to_bias.to(bias.dtype)
+        return to_hidden, to_weight, to_bias, None, None, None, None, None
 
 
-def _slope(logits: Tensor, target: Tensor, worth: Values) -> Tensor:
+def _slope(logits: Tensor, target: Tensor, worth: Values, others: Mapping[str, Tensor]) -> Tensor:
     """The gradient (R, V) of the sum of `worth` times each value, with respect to logits that are ours to overwrite."""
     if not worth:
         return logits.zero_()
-    if set(worth) == {TokenValue.LOGPS}:
-        column = worth[TokenValue.LOGPS][:, None]
-        slope = logits.sub_(logits.logsumexp(dim=1, keepdim=True)).exp_().mul_(-column)
-        return slope.scatter_add_(1, target[:, None], column)
+    if all(name == TokenValue.LOGPS or "/" in name for name in worth):
+        return _short_slope(logits, target, worth, others)
     with torch.enable_grad():
-        values = values_of(logits.requires_grad_(), target, frozenset(worth))
+        values = values_of(logits.requires_grad_(), target, frozenset(worth), others)
         whole = torch.stack([(values[name] * one).sum() for name, one in worth.items()]).sum()
     return torch.autograd.grad(whole, logits)[0]
+
+
+def _short_slope(logits: Tensor, target: Tensor, worth: Values, others: Mapping[str, Tensor]) -> Tensor:
+    """The same without a graph, where nothing but log-probabilities and values beside other models is worth anything.
+
+    With p of the policy and q of another model, the slopes are one-hot - p for a log-probability, p - q for KL(q || p)
+    and p (log q - sum p log q) for the expectation.
+    """
+    shares = logits.sub_(logits.logsumexp(dim=1, keepdim=True)).exp_()
+    own = worth.get(TokenValue.LOGPS, torch.zeros_like(shares[:, 0]))
+    of_shares, more = -own, []
+    for model, other in others.items():
+        theirs = log_shares(other)
+        expected, divergence = (worth.get(beside(model, value)) for value in (OtherValue.EXPECTED, OtherValue.KL))
+        if expected is not None:
+            weighted = shares * theirs
+            of_shares = of_shares - expected * weighted.sum(dim=1)
+            more.append(weighted.mul_(expected[:, None]))
+        if divergence is not None:
+            of_shares = of_shares + divergence
+            more.append(theirs.exp_().mul_(-divergence[:, None]))
+    slope = shares.mul_(of_shares[:, None])
+    for part in more:
+        slope += part
+    return slope.scatter_add_(1, target[:, None], own[:, None])
 
 
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: float) -> Tensor:

@@ -19,7 +19,7 @@ from backend.errors import Invalid, NotFound
 from backend.evaluations.models import Match
 from backend.exports.models import Export, Push
 from backend.projects.models import Project
-from backend.runs.models import Run
+from backend.runs.models import Run, RunThird
 from backend.storage import StorageTrouble
 
 TOY_NAME = "Toy world base"
@@ -225,6 +225,7 @@ def referred_to(checkpoint_id: uuid.UUID | InstrumentedAttribute[uuid.UUID]) -> 
     return or_(
         exists().where(child.parent_id == checkpoint_id),
         exists().where(or_(Run.checkpoint_id == checkpoint_id, Run.reference_id == checkpoint_id)),
+        exists().where(RunThird.checkpoint_id == checkpoint_id),
         exists().where(or_(Match.checkpoint_a == checkpoint_id, Match.checkpoint_b == checkpoint_id)),
         exists().where(Export.checkpoint_id == checkpoint_id),
         exists().where(Push.checkpoint_id == checkpoint_id),

@@ -106,7 +106,7 @@ def get_data(name: str, run: Begun, session: SessionDep) -> FileResponse:
 
 @router.get("/report/{run_id}/weights/{role}/{link}/{name}", response_class=FileResponse)
 def get_weights(role: str, link: int, name: str, run: Begun, session: SessionDep) -> FileResponse:
-    """A file of the `checkpoint` or the `reference` that the run starts from, or of what that adapts."""
+    """A file of the `checkpoint`, of the `reference` or of another one that the run needs, or of what that adapts."""
     return _file(service.weights_file(session, run, role, link, name))
 
 

@@ -88,6 +88,7 @@ class StartOut(BaseModel):
     snapshot: ReportSnapshotOut
     checkpoint: WeightsOut
     reference: WeightsOut | None
+    third: dict[str, WeightsOut]
     offset: int
     stop: bool
     chunk_bytes: int

@@ -27,7 +27,7 @@ from backend.reports.schemas import (
     StartOut,
     WeightsOut,
 )
-from backend.runs import ending
+from backend.runs import ending, thirds
 from backend.runs.models import Place, ReportToken, Run
 from backend.runs.sink import BYTES_AT_ONCE, LONGEST_LINE, Line, Pace, store
 from backend.settings import Settings
@@ -97,6 +97,7 @@ def start(session: Session, run: Run, body: StartIn, settings: Settings) -> Star
         snapshot=ReportSnapshotOut(hash=snapshot.hash, files=_described(storage.local(snapshot.path))),
         checkpoint=_weights(session, run.checkpoint_id),
         reference=_weights(session, run.reference_id) if run.reference_id else None,
+        third={name: _weights(session, found.id) for name, found in thirds.of(session, run.id).items()},
         offset=run.events_offset,
         stop=run.stop_requested,
         chunk_bytes=settings.max_body_bytes,
@@ -159,8 +160,13 @@ def data_file(session: Session, run: Run, name: str) -> Path:
 
 
 def weights_file(session: Session, run: Run, role: str, link: int, name: str) -> Path:
-    """A file of the checkpoints that the run starts from.  Raises NotFound."""
-    wanted = run.checkpoint_id if role == "checkpoint" else run.reference_id
+    """A file of the checkpoints that the run needs; `role` is `checkpoint`, `reference` or the name of another one.
+
+    Raises NotFound.
+    """
+    ids = {"checkpoint": run.checkpoint_id, "reference": run.reference_id}
+    ids |= {name: found.id for name, found in thirds.of(session, run.id).items()}
+    wanted = ids.get(role)
     links = places.chain(session, session.get_one(Checkpoint, wanted)) if wanted else []
     if not 0 <= link < len(links):
         raise NotFound.of("file")

@@ -65,6 +65,15 @@ class RunSnapshot(Base):
     weight: Mapped[float | None] = mapped_column(Double)
 
 
+class RunThird(Base):
+    """Another checkpoint that a run's objective asks for, by the name that it has there: a guide, a teacher."""
+
+    __tablename__ = "run_thirds"
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    checkpoint_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="RESTRICT"), index=True)
+
+
 class Metric(Base):
     """One value of one step. `at` is the byte offset of its event: it grows in the order of arrival, so a cursor over
     it misses nothing, not even an evaluation that arrives after its step."""

@@ -58,25 +58,34 @@ class _Check:
     def result(self) -> PreflightOut:
         base = self._usable(self.body.checkpoint_id, "checkpoint_id")
         reference = self._usable(self.body.reference_id, "reference_id") if self.body.reference_id else None
+        third = {name: self._usable(found, "third_ids") for name, found in self.body.third_ids.items()}
         examples, data = self._data()
         if examples is not None:
             self._look_at_data(examples)
         if self.body.devices > 1 and self.body.where == "worker":
             self._look_at_devices()
-        if base is None or examples is None:
+        if base is None or examples is None or None in third.values():
             return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=None, yaml=None)
         told = storage.shown(reference.path) if reference else None
-        whole = spec.with_paths(self.body.recipe(), storage.shown(base.path), told, data)
+        others = {name: found for name, found in third.items() if found is not None}
+        thirds = {name: storage.shown(found.path) for name, found in others.items()}
+        whole = spec.with_paths(self.body.recipe(), storage.shown(base.path), told, thirds, data)
         self.errors += [Finding(field=field, detail=detail) for field, detail in estimate.unsupported(whole)]
         self.warnings += self._doubts(base)
-        taken = self._estimate(base, reference, whole, examples.train)
+        taken = self._estimate(base, reference, others, whole, examples.train)
         return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=taken, yaml=spec.to_yaml(whole))
 
     def _estimate(
-        self, base: Checkpoint, reference: Checkpoint | None, whole: Spec, examples: int
+        self,
+        base: Checkpoint,
+        reference: Checkpoint | None,
+        third: dict[str, Checkpoint],
+        whole: Spec,
+        examples: int,
     ) -> EstimateOut | None:
         try:
-            headers = {"checkpoint": places.outline(self.session, base)}
+            headers: dict[str, Any] = {"checkpoint": places.outline(self.session, base)}
+            headers["third"] = {name: places.outline(self.session, found) for name, found in third.items()}
             if reference is not None:
                 headers["reference"] = places.outline(self.session, reference)
             taken = estimate.of(self.session, self.body, base, whole.model_copy(update=headers), examples)

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from alignment.formats.preference import Policy
@@ -27,6 +27,7 @@ from alignment.training.spec import (
     Trackers,
     Tuning,
     Weight,
+    refuse_other_thirds,
     refuse_some_weights,
 )
 from backend.accounts.schemas import Out
@@ -35,7 +36,17 @@ from backend.runs.models import Place
 from backend.runs.presets import Preset
 from backend.work import State
 
-BESIDE_THE_SPEC = {"name", "where", "checkpoint_id", "reference_id", "dataset_id", "snapshot_id", "mixture", "policy"}
+BESIDE_THE_SPEC = {
+    "name",
+    "where",
+    "checkpoint_id",
+    "reference_id",
+    "third_ids",
+    "dataset_id",
+    "snapshot_id",
+    "mixture",
+    "policy",
+}
 MOST_INGREDIENTS = 16
 
 
@@ -70,6 +81,11 @@ class RunIn(Part):
     )
     policy: Policy = Field(Policy(), description="How labels become chosen and rejected when a dataset is frozen.")
     objective: ObjectiveSpec
+    third_ids: dict[str, uuid.UUID] = Field(
+        {},
+        validate_default=True,
+        description="Other checkpoints that the objective asks for, by name: a guide, a teacher.",
+    )
     tuning: Tuning = FullTuning()
     optimizer: Optimizer = Optimizer()
     batch: BatchSize = BatchSize()
@@ -84,6 +100,12 @@ class RunIn(Part):
     seed: Seed = 0
     pairs: Pairs = "together"
     trackers: Trackers = []
+
+    @field_validator("third_ids", mode="after")
+    @classmethod
+    def _thirds_of_the_objective(cls, value: dict[str, uuid.UUID], info: ValidationInfo) -> dict[str, uuid.UUID]:
+        refuse_other_thirds(value, info.data.get("objective"))
+        return value
 
     @field_validator("mixture", mode="after")
     @classmethod
@@ -222,6 +244,7 @@ class RunDetail(RunRow):
     yaml: str
     snapshot_hash: str
     reference_id: uuid.UUID | None
+    third_ids: dict[str, uuid.UUID] = Field(description="Other checkpoints that the objective asks for, by name.")
     events_offset: int
     checkpoints: list[uuid.UUID]
 

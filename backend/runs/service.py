@@ -15,7 +15,7 @@ from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Invalid, NotFound
 from backend.projects.models import Project
-from backend.runs import counts, devices, estimate, mixture, spec, suited
+from backend.runs import counts, devices, estimate, mixture, spec, suited, thirds
 from backend.runs.models import Place, Run, RunEvent
 from backend.runs.schemas import RunIn
 from backend.settings import Settings
@@ -40,6 +40,8 @@ def launch(session: Session, project: Project, user: User, body: RunIn, settings
     base = usable(session, project, body.checkpoint_id, "checkpoint_id")
     if body.reference_id is not None:
         usable(session, project, body.reference_id, "reference_id")
+    for checkpoint_id in body.third_ids.values():
+        usable(session, project, checkpoint_id, "third_ids")
     suited.refuse_unsupported(body)
     parts = mixture.freeze(session, project, body, settings)
     field = body.ingredients()[0][0]
@@ -63,6 +65,7 @@ def launch(session: Session, project: Project, user: User, body: RunIn, settings
     session.add(run)
     session.flush()
     mixture.keep(session, run.id, parts)
+    thirds.keep(session, run.id, body.third_ids)
     if run.place is Place.worker:
         queue.ring(session, "train")
     return run
@@ -147,19 +150,22 @@ class Materials(NamedTuple):
     recipe: dict[str, Any]
     base: list[Checkpoint]
     reference: list[Checkpoint] | None
+    third: dict[str, list[Checkpoint]]
     data: list[mixture.Part]
 
     def fetched(self, use: storage.Use) -> Spec:
         """The whole spec with the places on this machine.  Raises StorageTrouble, ObjectMissing, NoSpace."""
         reference = str(places.place(self.reference, use)) if self.reference else None
+        third = {name: str(places.place(chain, use)) for name, chain in self.third.items()}
         data = [(str(use(part.snapshot.path)), part.weight) for part in self.data]
-        return spec.with_paths(self.recipe, str(places.place(self.base, use)), reference, data)
+        return spec.with_paths(self.recipe, str(places.place(self.base, use)), reference, third, data)
 
     def shown(self) -> Spec:
         """The whole spec with what people are told of the places."""
         reference = storage.shown(self.reference[0].path) if self.reference else None
+        third = {name: storage.shown(chain[0].path) for name, chain in self.third.items()}
         data = [(storage.shown(part.snapshot.path), part.weight) for part in self.data]
-        return spec.with_paths(self.recipe, storage.shown(self.base[0].path), reference, data)
+        return spec.with_paths(self.recipe, storage.shown(self.base[0].path), reference, third, data)
 
 
 def materials(session: Session, run: Run) -> Materials:
@@ -169,5 +175,6 @@ def materials(session: Session, run: Run) -> Materials:
         run.spec,
         places.chain(session, session.get_one(Checkpoint, run.checkpoint_id)),
         places.chain(session, reference) if reference else None,
+        {name: places.chain(session, found) for name, found in thirds.of(session, run.id).items()},
         mixture.of(session, run.id),
     )

@@ -1,6 +1,6 @@
 """From the stored spec, which has ids beside it, to the one that training reads, which has paths; and to YAML."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -9,11 +9,16 @@ from alignment.training.spec import Spec
 
 
 def with_paths(
-    recipe: dict[str, Any], checkpoint: str, reference: str | None, data: Sequence[tuple[str, float | None]]
+    recipe: dict[str, Any],
+    checkpoint: str,
+    reference: str | None,
+    third: Mapping[str, str],
+    data: Sequence[tuple[str, float | None]],
 ) -> Spec:
     """The spec as `python -m alignment.training` reads it; `data` are the places of snapshots and their weights."""
     sources = [{"path": path, "weight": weight} for path, weight in data]
-    return Spec.model_validate({**recipe, "checkpoint": checkpoint, "reference": reference, "snapshots": sources})
+    places = {"checkpoint": checkpoint, "reference": reference, "third": dict(third), "snapshots": sources}
+    return Spec.model_validate({**recipe, **places})
 
 
 def to_yaml(spec: Spec) -> str:

@@ -32,7 +32,8 @@ class UnfitExample(Invalid):
 
 def refuse_unsupported(body: RunIn) -> None:
     """Raise UnsupportedRun when the objective needs something that training does not supply."""
-    whole = spec.with_paths(body.recipe(), "checkpoint", None, [("snapshot", None)])
+    third = dict.fromkeys(body.third_ids, "checkpoint")
+    whole = spec.with_paths(body.recipe(), "checkpoint", None, third, [("snapshot", None)])
     try:
         require_supported(whole)
     except BadSpec as error:

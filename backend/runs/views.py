@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot
-from backend.runs import mixture, readings, service, spec
+from backend.runs import mixture, readings, service, spec, thirds
 from backend.runs.models import Place, Run
 from backend.runs.schemas import RunDetail, RunOut, RunRow
 from backend.work import State
@@ -54,6 +54,7 @@ def detail(session: Session, run: Run) -> RunDetail:
         yaml=spec.to_yaml(service.materials(session, run).shown()),
         snapshot_hash=session.get_one(Snapshot, run.snapshot_id).hash,
         reference_id=run.reference_id,
+        third_ids={name: found.id for name, found in thirds.of(session, run.id).items()},
         events_offset=run.events_offset,
         checkpoints=list(made),
     )

@@ -1,16 +1,21 @@
-// The objective of a run: which one, its hyperparameters, and its theory card.
+// The objective of a run: which one, its hyperparameters, the further checkpoints it asks for, and its theory card.
 
 import { get } from "./api.js";
 import { fill, h, link, showError } from "./dom.js";
 import { fidelity, hyperparameters, needs, paper, theory, drawnFormula } from "./objective-card.js";
+import { Thirds } from "./new-run-thirds.js";
 import { ObjectivePicker } from "./objective-picker.js";
 
 const OPENED = "pl-theory-opened";
 
 export class ObjectivePart {
-  // onchoose() follows another objective, onchange() every change of a hyperparameter.
-  constructor(objectives, { onchoose, onchange }) {
+  // onchoose() follows another objective, onchange() every change of a hyperparameter. `chosen` are ids of further
+  // checkpoints, by name, of a run that is repeated.
+  constructor(objectives, { checkpoints, chosen = {}, onchoose, onchange }) {
     this.known = new Map(objectives.map((one) => [one.name, one]));
+    this.checkpoints = checkpoints;
+    this.chosen = chosen;
+    this.further = h("div");
     this.onchange = onchange;
     this.data = null;
     this.picker = new ObjectivePicker(objectives, { onchange: (name) => { this.name = name; onchoose(); } });
@@ -28,7 +33,7 @@ export class ObjectivePart {
     const known = this.known.get(values?.name) || this.known.get("dpo") || first;
     this.name = known.name;
     this.picker.choose(known.name);
-    this.hyper = hyperparameters(known, { known: this.known, values: known.name === values?.name ? values : {}, onchange: () => { if (this.box.open) this.theory.draw(); this.onchange(); } });
+    this.hyper = hyperparameters(known, { known: this.known, values: known.name === values?.name ? values : {}, onchange: () => { this.askFurther(); if (this.box.open) this.theory.draw(); this.onchange(); } });
     this.theory = theory(known, { known: this.known, form: this.hyper, onshow: null });
     this.box = h("details", h("summary", `Theory of ${known.title}: what it fixes and costs, its loss and gradient, relatives`), this.theory.element);
     this.box.addEventListener("toggle", () => {
@@ -36,12 +41,32 @@ export class ObjectivePart {
       if (this.box.open) this.theory.draw();
     });
     this.box.open = remembered();
+    this.askFurther();
     fill(this.card, drawnFormula(known), h("p.pl-muted", known.fixes || known.summary),
-      h("div.pl-row", needs(known), fidelity(known), paper(known.paper)), this.hyper.element, this.box);
+      h("div.pl-row", needs(known), fidelity(known), paper(known.paper)), this.further, this.hyper.element, this.box);
+  }
+
+  // A choice for each further checkpoint that the objective, or one within it, asks for; those chosen before stay.
+  askFurther() {
+    const names = [...new Set(this.thirdsOf(this.value()))].sort();
+    if (names.join() === this.thirds?.names.join()) return;
+    Object.assign(this.chosen, this.thirds?.body().third_ids);
+    this.thirds = new Thirds(names, this.checkpoints, { chosen: this.chosen, onchange: () => this.onchange() });
+    fill(this.further, this.thirds.element);
+  }
+
+  thirdsOf(value) {
+    if (!value || typeof value !== "object") return [];
+    const own = this.known.get(value.name)?.needs.third || [];
+    return [...own, ...Object.values(value).flatMap((one) => this.thirdsOf(one))];
   }
 
   value() {
     return { ...this.hyper.value(), name: this.name };
+  }
+
+  body() {
+    return { objective: this.value(), ...this.thirds.body() };
   }
 
   // Which objectives the chosen data can feed: asked once for the same data.
@@ -61,6 +86,7 @@ export class ObjectivePart {
 
   clear() {
     this.hyper.clear();
+    this.thirds.clear();
     showError(this.picker.element, "");
   }
 

@@ -65,7 +65,7 @@ class LaunchForm {
     this.checks = new Preflight({ body: () => this.body(), show: (path, words) => this.fail(path, words), clear: () => this.clear() });
     const start = this.startingPoint();
     this.dataPart = this.data(start);
-    this.objective = new ObjectivePart(this.objectives, { onchoose: () => this.follow(), onchange: () => this.changed() });
+    this.objective = new ObjectivePart(this.objectives, { checkpoints: this.checkpoints, chosen: { ...this.from?.third_ids }, onchoose: () => this.follow(), onchange: () => this.changed() });
     this.trainingPlace = h("div.pl-stack");
     this.preset = start.preset;
     this.element = h("form.pl-split.pl-new-run", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.checks.launch(); } },
@@ -202,7 +202,7 @@ class LaunchForm {
     return {
       name: this.name.value, where: this.where, checkpoint_id: this.checkpoint.value, ...(this.reference.value ? { reference_id: this.reference.value } : {}),
       ...this.source.body(), ...this.policy.value(),
-      objective: this.objective.value(),
+      ...this.objective.body(),
       ...this.first.value(), ...this.rest.value(), ...(this.many.element.hidden ? {} : this.many.value()), duration: this.duration.value(),
     };
   }
@@ -244,6 +244,7 @@ class LaunchForm {
   fail(path, words) {
     const [head, ...rest] = path.split(".");
     if (head === "duration") return this.duration.fail(words);
+    if (head === "third_ids" && this.objective.thirds.fail(words)) return true;
     if (head === "objective") return this.objective.fail(rest.join("."), words);
     if (this.fields[head]) {
       showError(this.fields[head], words);

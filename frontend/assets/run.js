@@ -147,6 +147,7 @@ class RunPage {
     const rows = [
       ["Objective", h("a", { href: `/objectives?name=${encodeURIComponent(run.objective)}` }, this.titleOf(run.objective))],
       ["Started from", [link(run.checkpoint, checkpointPage(run.checkpoint_id)), run.checkpoint_toy ? [" ", toyBadge()] : null]],
+      ...Object.entries(run.third_ids).map(([name, id]) => [`Its ${name.replaceAll("_", " ")}`, link("another checkpoint", checkpointPage(id))]),
       ["Reference", run.reference_id ? link("another checkpoint", checkpointPage(run.reference_id)) : "where it started from"],
       ...mixture(run.data),
       ["Tuning", spec.tuning.kind === "lora" ? `LoRA, rank ${spec.tuning.rank}` : "all weights"],

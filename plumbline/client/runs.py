@@ -17,10 +17,12 @@ def _body(
     name: str, checkpoint: Ref, objective: Spec, dataset: Ref | None, snapshot: Ref | None, spec: dict[str, Any]
 ) -> dict[str, Any]:
     reference = optional_id(spec.pop("reference", None))
+    third = {name: id_of(found) for name, found in spec.pop("third", {}).items()}
     return {
         "name": name,
         "checkpoint_id": id_of(checkpoint),
         "reference_id": reference,
+        "third_ids": third,
         "dataset_id": optional_id(dataset),
         "snapshot_id": optional_id(snapshot),
         "objective": dict(objective),
@@ -57,7 +59,8 @@ class Runs(Noun):
     ) -> RunOut:
         """Freeze the data and queue a run, as in `launch("First", base, {"name": "dpo", "beta": 0.1}, dataset=data)`.
 
-        Data are a dataset, a snapshot, or a `mixture` of several.  `reference` and the other parts of a run's spec
+        Data are a dataset, a snapshot, or a `mixture` of several.  `reference`, `third` (other checkpoints that the
+        objective asks for, as in `{"guide": checkpoint}`) and the other parts of a run's spec
         (`tuning`, `optimizer`, `batch`, `length`, `duration`, `precision`, `evaluate`, `keep`, `seed`, …) are as the
         API's reference has them under `RunIn`; a wrong one is refused with its field.
         """

@@ -661,6 +661,7 @@ class RunDetail(Answer):
     yaml: str
     snapshot_hash: str
     reference_id: UUID | None
+    third_ids: dict[str, UUID] = Field(description="Other checkpoints that the objective asks for, by name.")
     events_offset: int
     checkpoints: list[UUID]
 

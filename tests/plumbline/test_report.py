@@ -188,6 +188,7 @@ def test_inputs_of_this_machine(tmp_path: Path) -> None:
         "snapshot": {"hash": "h", "files": []},
         "checkpoint": {**weights, "links": [[{"name": "model.safetensors", "size": 3}]]},
         "reference": None,
+        "third": {},
     }
     inputs = Inputs(None, started, tmp_path / "inputs", print)  # type: ignore[arg-type]
     with pytest.raises(OtherWeights, match="bytes is missing"):
@@ -198,3 +199,31 @@ def test_inputs_of_this_machine(tmp_path: Path) -> None:
     spec.write_text(json.dumps(other))
     with pytest.raises(OtherSpec, match="objective"):
         inputs.spec(spec, str(folder), None)
+
+
+def test_a_guide_of_this_machine(tmp_path: Path) -> None:
+    """Another checkpoint that the objective asks for is taken from the paths of a spec, if it is the run's."""
+    from plumbline.report_inputs import Inputs
+
+    folder, data, spec = tmp_path / "weights", tmp_path / "snapshot", tmp_path / "run.yaml"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"123")
+    data.mkdir()
+    (data / "manifest.json").write_text('{"hash": "h"}')
+    recipe = {"objective": {"name": "tgdpo", "beta": 0.1}, "kind": "preference"}
+    weights = {"name": "Base", "hub_id": None, "revision": None}
+    there = {**weights, "links": [[{"name": "model.safetensors", "size": 3}]]}
+    started = {
+        "recipe": recipe,
+        "snapshot": {"hash": "h", "files": []},
+        "checkpoint": there,
+        "reference": None,
+        "third": {"guide": {**weights, "links": [[]]}},
+    }
+    paths = {"checkpoint": str(folder), "snapshots": [{"path": str(data)}], "third": {"guide": str(folder)}}
+    spec.write_text(json.dumps({**recipe, **paths}))
+    inputs = Inputs(None, started, tmp_path / "inputs", print)  # type: ignore[arg-type]
+
+    assert inputs.spec(spec, None, None).third == {"guide": folder}
+    with pytest.raises(OtherWeights, match=r"third\.guide"):
+        inputs.spec(None, str(folder), None)

@@ -2,13 +2,27 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel
 
-from alignment.objectives import CATALOGUE, Batch, Needs, Objective, ObjectiveSpec, Role, State
+from alignment.objectives import (
+    CATALOGUE,
+    REFERENCE,
+    Batch,
+    Needs,
+    Objective,
+    ObjectiveSpec,
+    OtherValue,
+    Role,
+    State,
+    Tokens,
+    TokenValue,
+    beside,
+)
 from alignment.objectives.facts import find
 from alignment.objectives.objective import PAIR
 
@@ -53,13 +67,48 @@ def batch_of(
     count, width = len(rows), len(roles)
     reference = torch.full((count * width,), start, dtype=dtype)
     logps = reference + torch.tensor(rows, dtype=dtype).flatten()
-    return Batch(
+    batch = Batch(
         logps=logps.requires_grad_(),
         lengths=torch.tensor(list(itertools.islice(itertools.cycle(lengths), width)), dtype=dtype).repeat(count),
         example=torch.arange(count).repeat_interleave(width),
         role=torch.tensor([int(role) for role in roles]).repeat(count),
         reference=None if needs.reference == "none" else reference,
         facts={name: torch.cat([usual(name, roles, dtype)] * count) for name in needs.facts},
+    )
+    return replace(batch, tokens=tokens_of(needs, batch, reference)) if needs.asked else batch
+
+
+def tokens_of(needs: Needs, batch: Batch, reference: torch.Tensor) -> Tokens:
+    """Tokens that share their response's log-probabilities evenly; the policy differs from every other model by a
+    divergence that is 0 where it equals the reference."""
+    sequence = torch.arange(len(batch.logps)).repeat_interleave(batch.lengths.long())
+    each = (batch.logps / batch.lengths)[sequence]
+    measured = (reference / batch.lengths)[sequence]
+    drift = 0.5 * (each - measured) ** 2
+    values = {TokenValue.LOGPS.value: each, TokenValue.LOG_COLLISION.value: torch.full_like(measured, -2.0)}
+    for place, model in enumerate(sorted({REFERENCE, *needs.third})):
+        values[beside(model, OtherValue.LOGPS)] = measured if model == REFERENCE else measured + 0.1
+        values[beside(model, OtherValue.KL)] = drift
+        values[beside(model, OtherValue.EXPECTED)] = drift - place
+    return Tokens(sequence, {name: values[name] for name in needs.asked})
+
+
+def reordered(batch: Batch, order: torch.Tensor) -> Batch:
+    """The same batch with its responses in another order, and so their tokens."""
+    tokens = batch.tokens
+    if tokens is not None:
+        places = torch.cat([(tokens.sequence == index).nonzero().flatten() for index in order.tolist()])
+        sequence = torch.arange(len(order)).repeat_interleave(batch.lengths.long()[order])
+        tokens = Tokens(sequence, {name: values[places] for name, values in tokens.values.items()})
+    return replace(
+        batch,
+        logps=batch.logps[order],
+        lengths=batch.lengths[order],
+        example=batch.example[order],
+        role=batch.role[order],
+        reference=None if batch.reference is None else batch.reference[order],
+        facts={fact: values[order] for fact, values in batch.facts.items()},
+        tokens=tokens,
     )
 
 

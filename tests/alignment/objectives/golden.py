@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from alignment.objectives import CATALOGUE, Batch, Role, State
+from alignment.objectives import CATALOGUE, REFERENCE, Batch, OtherValue, Role, State, Tokens, TokenValue, beside
+from alignment.training.vocabulary import values_of
 from tests.alignment.objectives import told
 from tests.alignment.objectives.cases import NAMES, pair_batch
 
@@ -43,6 +44,9 @@ def contents() -> dict[str, Any]:
 
 def golden_id(name: str) -> str | None:
     """The id under which the golden file has an objective, by itself or as the alias of another."""
+    by_token = f"{name}_tok"  # the same objective from logits, instead of from what was made of them
+    if by_token in contents()["objectives"] and CATALOGUE[name].needs.asked:
+        return by_token
     ids: str | None = contents()["aliases"].get(name, name)
     return ids if ids in contents()["objectives"] else None
 
@@ -130,11 +134,49 @@ def batch(case: dict[str, Any], dtype: Any) -> Reading:
     return Reading(found, [found.logps], both("logp", case["grad"]).tolist(), State(moved=moved))
 
 
+def token(case: dict[str, Any], dtype: Any) -> Reading:
+    """A chosen and a rejected response by the logits at each of their tokens, of the policy and of the reference.
+
+    The reference stands for the teacher where one is asked for; a guide's log-probabilities and an advantage are given.
+    """
+    given = case["inputs"]
+    leaves = [torch.tensor(given[f"logits_{side}"], dtype=dtype, requires_grad=True) for side in "wl"]
+    others = torch.tensor([*given["ref_logits_w"], *given["ref_logits_l"]], dtype=dtype)
+    lengths = [len(given["ids_w"]), len(given["ids_l"])]
+    sequence = torch.tensor([0, 1]).repeat_interleave(torch.tensor(lengths))
+    models = {REFERENCE: others, "teacher": others}
+    asked = frozenset({TokenValue.LOGPS, TokenValue.LOG_COLLISION}) | {
+        beside(model, value) for model in models for value in OtherValue
+    }
+    logits = torch.cat(leaves)
+    values = values_of(logits, torch.tensor([*given["ids_w"], *given["ids_l"]]), asked, models)
+    if "guide_w" in given:
+        guide = torch.tensor([*given["guide_w"], *given["guide_l"]], dtype=dtype)
+        values[beside("guide", OtherValue.LOGPS)] = guide
+    if "adv_l" in given:
+        advantage = torch.cat([torch.zeros_like(leaves[0]), torch.tensor(given["adv_l"], dtype=dtype)])
+        expected = (logits.softmax(dim=1) * advantage).sum(dim=1)
+        values[beside("teacher", OtherValue.EXPECTED)] = expected
+        values[beside("teacher_reference", OtherValue.EXPECTED)] = torch.zeros_like(expected)
+    tokens = Tokens(sequence, values)
+    batch = Batch(
+        logps=tokens.sums(TokenValue.LOGPS, 2),
+        lengths=torch.tensor(lengths, dtype=dtype),
+        example=torch.tensor([0, 0]),
+        role=torch.tensor([int(Role.CHOSEN), int(Role.REJECTED)]),
+        reference=tokens.sums(beside(REFERENCE, OtherValue.LOGPS), 2),
+        tokens=tokens,
+    )
+    slopes = [value for side in "wl" for row in case["grad"][f"logits_{side}"] for value in row]
+    return Reading(batch, leaves, slopes, State())
+
+
 READERS: dict[str, Callable[[dict[str, Any], Any], Reading]] = {
     "pair": pair,
     "batch": batch,
     "unpaired": single,
     "list": ranked,
+    "token": token,
 }
 """By the scope of the golden file; one more entry lets the objectives of one more scope be compared."""
 

@@ -1,12 +1,14 @@
 """A tiny checkpoint, snapshots of made-up pairs, and specs that join them."""
 
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from alignment.formats import snapshot
 from alignment.training import Spec
@@ -16,6 +18,7 @@ TEXT = "the cat sat on a mat and dogs ran fast over long hills under warm sun pl
 WORDS = TEXT.split()
 MakeSnapshot = Callable[..., Path]
 MakeSpec = Callable[..., dict[str, Any]]
+Another = Callable[[str, float], Path]
 
 
 def sentence(rng: random.Random, low: int = 3, high: int = 9) -> str:
@@ -89,3 +92,20 @@ def make_spec(base: Path, make_snapshot: MakeSnapshot) -> MakeSpec:
 def spec(make_spec: MakeSpec) -> Spec:
     """The plainest run."""
     return Spec.model_validate(make_spec())
+
+
+@pytest.fixture
+def another(base: Path, tmp_path: Path) -> Another:
+    """Makes a checkpoint that reads text as `base` does, with other weights: a guide, a teacher, a reference."""
+
+    def make(name: str, moved: float) -> Path:
+        folder = shutil.copytree(base, tmp_path / name)
+        generator = torch.Generator().manual_seed(len(name))
+        changed = {
+            key: value + moved * torch.randn(value.shape, generator=generator)
+            for key, value in load_file(folder / "model.safetensors").items()
+        }
+        save_file(changed, folder / "model.safetensors", {"format": "pt"})
+        return folder
+
+    return make

@@ -41,7 +41,7 @@ PLAIN: dict[str, Any] = {
         ({"devices": 65}, "devices", "less than or equal to 64"),
         ({"parallel": "fsdp"}, "parallel", "ask for more devices"),
         ({"devices": 2, "parallel": "fdsp"}, "parallel", "'ddp' or 'fsdp'"),
-        ({"third": {}}, "third", "unknown key"),
+        ({"third": {"guide": "x"}}, "third", "asks for no checkpoint"),
         ({"diagnostics": "all"}, "diagnostics", "unknown key"),
         ({"snapshots": []}, "snapshots", "at least 1"),
         ({"snapshots": [{"path": "x", "weight": 0}]}, "snapshots.0.weight", "greater than 0"),

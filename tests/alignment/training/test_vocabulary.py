@@ -1,6 +1,6 @@
 """What the vocabulary says in chunks is what full logits say, gradients too; the full logits never exist."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from alignment.objectives.batch import TokenValue
+from alignment.objectives.batch import OtherValue, TokenValue, beside
 from alignment.training import layout, vocabulary
 from alignment.training.measures import MEASURED
 from alignment.training.rows import arrange
 from alignment.training.scorer import Scorer
-from alignment.training.vocabulary import token_values
+from alignment.training.vocabulary import Voice, token_values, without_gradient
 from tests.alignment.training.test_sharing import CPU, SMALL, examples
 
 SIZE = 160
@@ -24,7 +24,7 @@ EVERY = frozenset(TokenValue)
 SMOOTH = sorted(EVERY - {TokenValue.TOP1, TokenValue.MEAN_LOGIT})
 
 
-def plainly(logits: Tensor, target: Tensor) -> dict[TokenValue, Tensor]:
+def plainly(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
     """Every value as a textbook has it, from full logits."""
     logs = logits.log_softmax(1)
     probabilities = logs.exp()
@@ -79,7 +79,7 @@ def test_values_in_chunks_are_those_of_full_logits(
             close(one, other, atol=1e-9 if double else 2e-4)
 
 
-def slopes(values: dict[TokenValue, Tensor], names: list[TokenValue], leaves: list[Tensor]) -> tuple[Tensor, ...]:
+def slopes(values: dict[str, Tensor], names: Sequence[str], leaves: list[Tensor]) -> tuple[Tensor, ...]:
     whole = torch.stack([values[name].square().sum() for name in names]).sum()
     return torch.autograd.grad(whole, leaves, retain_graph=True)
 
@@ -98,10 +98,11 @@ def test_gradients_are_those_of_finite_differences(name: TokenValue) -> None:
 
 def test_nothing_is_computed_that_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the values that are named come back, and only they are computed; frozen weights get no gradient."""
-    seen: list[frozenset[TokenValue]] = []
+    seen: list[frozenset[str]] = []
     whole = vocabulary.values_of
 
-    def watched(logits: Tensor, target: Tensor, asked: frozenset[TokenValue]) -> vocabulary.Values:
+    def watched(logits: Tensor, target: Tensor, asked: frozenset[str], others: object = None) -> vocabulary.Values:
+        assert not others
         seen.append(asked)
         return whole(logits, target, asked)
 
@@ -124,6 +125,65 @@ def test_a_value_without_gradient_says_so() -> None:
     assert {name for name in EVERY if not found[name].requires_grad} == {TokenValue.TOP1, TokenValue.MEAN_LOGIT}
 
 
+def beside_plainly(logits: Tensor, others: dict[str, Tensor], target: Tensor) -> dict[str, Tensor]:
+    """Every value beside other models as a textbook has it, from full logits."""
+    ours, found = logits.log_softmax(1), {}
+    for name, other in others.items():
+        theirs = other.log_softmax(1)
+        found[beside(name, OtherValue.LOGPS)] = theirs[torch.arange(len(target)), target]
+        found[beside(name, OtherValue.KL)] = torch.nn.functional.kl_div(
+            ours, theirs, reduction="none", log_target=True
+        ).sum(1)
+        found[beside(name, OtherValue.EXPECTED)] = (ours.exp() * theirs).sum(1)
+    return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("positions", [0, 1, 40])
+def test_values_beside_other_models_are_those_of_full_logits(positions: int, dtype: torch.dtype) -> None:
+    """Divergences and expectations in chunks, and their gradients to the policy alone, are those of full logits."""
+    hidden, weight, added, target = given(positions, bias=True, dtype=dtype)
+    assert added is not None
+    generator = torch.Generator().manual_seed(2)
+    head = torch.randn(SIZE, 5, generator=generator, dtype=dtype).requires_grad_()
+    states = torch.randn(positions, 5, generator=generator, dtype=dtype).requires_grad_()
+    told = torch.randn(positions, SIZE, generator=generator, dtype=dtype)
+    voices = {"teacher": Voice(states, head, None, 0.5), "reference": Voice(told)}
+    asked = frozenset(beside(name, value) for name in voices for value in OtherValue)
+    logits = 0.25 * torch.nn.functional.linear(hidden, weight, added)
+    full = {"teacher": 0.5 * states.detach() @ head.detach().T, "reference": told}
+
+    found = token_values(hidden, weight, added, target, asked | {TokenValue.LOGPS}, 0.25, voices)
+    expected = beside_plainly(logits, full, target) | {TokenValue.LOGPS: plainly(logits, target)[TokenValue.LOGPS]}
+
+    double = dtype == torch.float64
+    close = partial(torch.testing.assert_close, rtol=1e-10 if double else 1e-4, atol=1e-10 if double else 1e-5)
+    for name, value in expected.items():
+        close(found[name], value)
+    smooth = sorted(name for name in expected if not without_gradient(name))
+    for names in (smooth, smooth[:1], [beside("reference", OtherValue.KL), TokenValue.LOGPS]):
+        for one, other in zip(
+            slopes(found, names, [hidden, weight, added]), slopes(expected, names, [hidden, weight, added]), strict=True
+        ):
+            close(one, other, atol=1e-9 if double else 2e-4)
+    assert head.grad is None
+    assert not any(found[beside(name, OtherValue.LOGPS)].requires_grad for name in voices)
+
+
+def test_a_model_does_not_diverge_from_itself() -> None:
+    """The divergence of equal logits is exactly zero, and so is its gradient."""
+    hidden, weight, _, target = given(9, bias=False, dtype=torch.float32)
+    voice = Voice(hidden.detach(), weight.detach())
+    name = beside("reference", OtherValue.KL)
+
+    found = token_values(hidden, weight, None, target, frozenset({name}), 1.0, {"reference": voice})
+    torch.autograd.backward(found[name].sum())
+
+    assert found[name].tolist() == [0.0] * 9
+    assert hidden.grad is not None
+    assert hidden.grad.abs().max() < 1e-5
+
+
 class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the size of the largest tensor that any operation makes, and how many are as large as the logits."""
 
@@ -137,16 +197,21 @@ class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return made
 
 
-@pytest.mark.parametrize("asked", [MEASURED, EVERY], ids=["metrics", "everything"])
-def test_the_full_logits_never_exist(asked: frozenset[TokenValue]) -> None:
+@pytest.mark.parametrize(
+    ("asked", "others"), [(MEASURED, False), (EVERY, False), (MEASURED, True)], ids=["metrics", "everything", "others"]
+)
+def test_the_full_logits_never_exist(asked: frozenset[str], others: bool) -> None:
     """In no pass, forward or backward, does a tensor hold a value for each position and word of the vocabulary."""
     parts = SMALL | {"vocab_size": 2000, "num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8}
     config = AutoConfig.for_model("llama", **parts)
     model = AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
     scorer, rows = Scorer(model, "fp32"), arrange(model, CPU)
     laid = layout.shared(examples(), rows.distinct, CPU)
+    if others:
+        asked |= {beside("reference", OtherValue.KL), beside("reference", OtherValue.EXPECTED)}
     with Largest() as watch:
-        scores = scorer(laid, rows, asked)
+        voices = {"reference": scorer.voice(laid, rows)} if others else {}
+        scores = scorer(laid, rows, asked, voices=voices)
         terms = [scores.logps.sum(), *(value.sum() for value in scores.tokens.values())]
         torch.autograd.backward(torch.stack([term for term in terms if term.requires_grad]).sum())
 

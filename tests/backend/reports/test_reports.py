@@ -315,6 +315,22 @@ def test_inputs(reporter: Reporter, base: Checkpoint) -> None:  # noqa: F811
         assert word not in json.dumps(started)
 
 
+def test_a_guide_can_be_fetched(
+    launched: Launched,  # noqa: F811
+    allow: Callable[[str], Reporter],
+    base: Checkpoint,  # noqa: F811
+) -> None:
+    """Another checkpoint that the objective asks for is told of by its name, and so are its files."""
+    run = launched(where="report", objective={"name": "tgdpo"}, third_ids={"guide": str(base.id)})
+    reporter = allow(run["id"])
+    started = reporter.start().json()
+
+    assert started["third"]["guide"]["name"] == base.name
+    got = reporter.ask("GET", "weights/guide/0/model.safetensors")
+    assert got.content == (Path(base.path) / "model.safetensors").read_bytes()
+    assert reporter.ask("GET", "weights/teacher/0/model.safetensors").status_code == 404
+
+
 def test_checkpoint(reporter: Reporter, product: dict[str, bytes], base: Checkpoint) -> None:  # noqa: F811
     """A checkpoint that was sent whole gets its row with its event, in the storage, with the run's lineage."""
     assert reporter.send(2, product).json()["stored"] is True
