@@ -1,4 +1,4 @@
-"""Configurations of LLaMA-Factory: stage dpo with its losses."""
+"""Configurations of LLaMA-Factory: stage dpo with its losses, stages sft and rm."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "lora_dropout": 0.0,
     "finetuning_type": "lora",
 }
+STAGES: Final[Mapping[object, Mapping[str, Any]]] = {
+    "dpo": {},
+    "sft": {"kind": "sft", "objective": {"name": "sft"}},
+    "rm": {"kind": "reward_model", "objective": {"name": "bradley_terry"}},
+}
+"""What each stage is here; the objective of `dpo` is told by its own settings."""
 _MARKS: Final = ("stage", "finetuning_type", "pref_beta", "pref_loss", "cutoff_len", "template")
 
 
@@ -40,15 +46,19 @@ def claims(values: Mapping[str, Any]) -> bool:
 
 
 def convert(given: Given, devices: int) -> Converted:
-    """The recipe of a configuration with `stage: dpo`.  Raises NotConverted."""
+    """The recipe of a configuration whose stage is one of `STAGES`.  Raises NotConverted."""
     book = Book(TOOL, given.values, DEFAULTS)
     stage = book.take("stage", "kind")
-    if stage != "dpo":
-        raise NotConverted(
-            f"stage {str(stage)[:30]!r} is not trained here.", "Plumbline trains on pairs: stage dpo with its losses."
-        )
+    if stage not in STAGES:
+        raise NotConverted(f"stage {str(stage)[:30]!r} is not trained here.", "Its stages dpo, sft and rm are.")
     found = book.found
-    recipe: dict[str, Any] = {"objective": _objective(book), "tuning": _tuning(book)}
+    loss = STAGES[stage]
+    recipe: dict[str, Any] = {"objective": loss["objective"] if loss else _objective(book), "tuning": _tuning(book)}
+    recipe |= loss
+    if stage == "sft":
+        book.note(
+            "kind", "sft", "Of a dialogue the last answer alone is learned here; there, all that are its model's."
+        )
     recipe["duration"] = parts.duration(book)
     recipe["optimizer"] = parts.optimizer(book)
     recipe["optimizer"]["warmup_ratio"] = parts.warmup(book, recipe["duration"].get("steps"))

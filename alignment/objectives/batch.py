@@ -203,7 +203,8 @@ class Batch:
     """A whole optimizer batch; one entry per response (S,), float32 or better.
 
     `example` numbers the examples from 0 without gaps; `facts` hold one value per response (a fact of
-    an example is repeated for each of its responses).
+    an example is repeated for each of its responses).  `mean_length` is that of the whole optimizer batch's responses,
+    however few of them are here.
     """
 
     logps: Tensor
@@ -213,6 +214,7 @@ class Batch:
     reference: Tensor | None = None
     facts: Mapping[str, Tensor] = field(default_factory=dict)
     tokens: Tokens | None = None
+    mean_length: float = 1.0
 
     def pairs(self) -> Pairs:
         """Chosen and rejected side by side, in the order of the examples."""

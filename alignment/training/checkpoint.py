@@ -40,6 +40,7 @@ class Checkpoints:
     folder: Path
     kind: Kind
     keep: Keep
+    measure: str | None = None  # tells the best one
     saved: list[Saved] = field(default_factory=list)
 
     def save(
@@ -79,7 +80,7 @@ class Checkpoints:
     @property
     def best(self) -> Saved | None:
         """The checkpoint that is best by the metric of the spec; None when none was measured by it."""
-        name = self.keep.best
+        name = self.measure
         measured = [saved for saved in self.saved if name in saved.metrics]
         if name is None or not measured:
             return None

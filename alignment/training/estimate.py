@@ -70,6 +70,7 @@ class Settings:
     kept_reference: bool
     others: tuple[Path, ...] = ()
     asked: int = 0  # models that are asked at every step
+    head: bool = False
 
 
 def settings_of(spec: Spec) -> Settings:
@@ -87,6 +88,7 @@ def settings_of(spec: Spec) -> Settings:
         kept_reference=needs.reference == "sequence",
         others=tuple(sorted(others)),
         asked=len(needs.live),
+        head=spec.kind == "reward_model",
     )
 
 
@@ -123,6 +125,7 @@ def estimate_parts(
         device=device,
         shared=shared,
         others=settings.asked,
+        head=settings.head,
     )
     kept = round((PAIR if lengths is None else lengths.responses) * 4 * examples) if settings.kept_reference else 0
     reference = kept + sum(inspect(other).parameters for other in settings.others) * footprint.weight_bytes(work)

@@ -19,6 +19,7 @@ from alignment.training.errors import CheckpointRefused
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 ADAPTER = "adapter_config.json"
+CLASSIFIER = "SEQ_CLS"  # what peft calls adapters of a sequence classifier
 TEMPLATE = "chat_template.jinja"
 LONGEST_CHAIN = 16
 LONGEST_HEADER = 100_000_000
@@ -43,6 +44,7 @@ class CheckpointFacts:
     vocabulary: int
     linear_shapes: tuple[tuple[str, int, int], ...]
     model_type: str = ""  # what transformers calls the language model
+    reward_model: bool = False
 
 
 def inspect(folder: Path, *, template: bool = True) -> CheckpointFacts:
@@ -77,6 +79,7 @@ def inspect(folder: Path, *, template: bool = True) -> CheckpointFacts:
             if len(shape) == 2 and not _is_embedding(name)
         ),
         model_type=str(text.get("model_type", config.get("model_type", ""))),
+        reward_model=is_reward_model(folder),
     )
 
 
@@ -86,6 +89,28 @@ def _architecture(config: dict[str, Any]) -> str:
     if not isinstance(first, str):
         raise CheckpointRefused("config.json names no architecture.", "Copy the checkpoint again.", "checkpoint")
     return first
+
+
+def is_reward_model(folder: Path) -> bool:
+    """Whether a folder, or what it adapts, scores responses instead of writing them.  Raises CheckpointRefused."""
+    return any(_scores(link) for link in base_chain(folder))
+
+
+def _scores(link: Path) -> bool:
+    if (link / ADAPTER).exists():
+        return read_json(link / ADAPTER).get("task_type") == CLASSIFIER
+    return _architecture(read_json(link / "config.json")).endswith("ForSequenceClassification")
+
+
+def require_language_model(*links: Path, field: str = "checkpoint") -> None:
+    """Raise CheckpointRefused when one of a checkpoint's folders scores responses, which then writes none."""
+    for link in links:
+        if _scores(link):
+            raise CheckpointRefused(
+                f"{link.name} is a reward model: it scores responses, and writes none.",
+                "Choose a language model.",
+                field,
+            )
 
 
 def _text_config(config: dict[str, Any]) -> dict[str, Any]:

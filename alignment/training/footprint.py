@@ -54,6 +54,7 @@ class Work:
     device: str
     shared: bool
     others: int = 0  # models that are asked beside the one that is trained
+    head: bool = False  # scores are taken of what layers give, and nothing is projected to the vocabulary
 
 
 def weight_bytes(work: Work) -> int:
@@ -113,6 +114,8 @@ def _casts(work: Work) -> bool:
 def _vocabulary(facts: CheckpointFacts, work: Work) -> int:
     """The chunk of logits with its exponentials, those of other models, and the projection's gradient before it is
     added."""
+    if work.head:
+        return 0
     positions = min(round(work.tokens * work.answers), chunk_rows(work.device, facts.vocabulary))
     logits = positions * facts.vocabulary * ((8 if work.precision == "fp32" else 10) + OF_ANOTHER * work.others)
     head = facts.vocabulary * facts.hidden

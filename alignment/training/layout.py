@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from alignment.training.encode import Encoded
 
 NOT_SEEN = float("-inf")
+NOTHING = -1  # no token
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Layout:
     response `response` (P,).  `positions` (R, T) are None where they count from 0 in each
     row, which models assume by themselves.  `masks` (1, 1, T, T) are additive, by window (None: every earlier token may
     be seen).  `weights` (R * T,) says in how many of the sequences each token stands: 0 for padding.
+    `last` (S,) counts positions of the flattened rows too: of each response's `last_token`.
     """
 
     ids: Tensor
@@ -41,9 +43,18 @@ class Layout:
     lengths: Tensor
     masks: dict[int | None, Tensor]
     weights: Tensor
+    last: Tensor
 
 
-def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: torch.device) -> Layout:
+def last_token(response: Sequence[int], padding: int) -> int:
+    """Where in a response its last token stands that is no padding, which some tokenizers write ends with: there
+    transformers' sequence classifiers look.  The very last where all of them are."""
+    return next((place for place in range(len(response) - 1, -1, -1) if response[place] != padding), len(response) - 1)
+
+
+def shared(
+    examples: Sequence[Encoded], windows: frozenset[int | None], device: torch.device, padding: int = NOTHING
+) -> Layout:
     """The examples in one row, prompts once, with a mask for each kind of attention window."""
     ids: list[int] = []
     positions: list[int] = []
@@ -53,6 +64,7 @@ def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: 
     sizes: list[int] = []  # of every segment: an example's prompt, then its responses
     owners: list[int] = []
     weights: list[float] = []
+    last: list[int] = []
     spans: list[tuple[slice, slice | None]] = []
     for number, example in enumerate(examples):
         prompt = slice(len(ids), len(ids) + len(example.prompt))
@@ -68,6 +80,7 @@ def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: 
                 source += (prompt.stop - 1, *range(first, first + len(tokens) - 1))
                 target += tokens
                 lengths.append(len(tokens))
+                last.append(first + last_token(tokens, padding))
     placed = torch.tensor(positions)
     counts = torch.tensor(lengths)
     masks = _masks(torch.tensor(sizes), torch.tensor(owners), placed, windows, device)
@@ -82,6 +95,7 @@ def shared(examples: Sequence[Encoded], windows: frozenset[int | None], device: 
         lengths=counts.float().to(device),
         masks=masks,
         weights=torch.tensor(weights, device=device),
+        last=torch.tensor(last, device=device),
     )
 
 
@@ -111,12 +125,14 @@ def plain(examples: Sequence[Encoded], padding: int, device: torch.device) -> La
     source: list[int] = []
     target: list[int] = []
     weights = torch.zeros(ids.shape)
+    last: list[int] = []
     for row, (prompt, answer) in enumerate(rows):
         end = len(prompt) + len(answer)
         ids[row, :end] = torch.tensor(prompt + answer)
         weights[row, :end] = 1
         source += range(row * width + len(prompt) - 1, row * width + end - 1)
         target += answer
+        last.append(row * width + len(prompt) + last_token(answer, padding))
     counts = torch.tensor([len(answer) for _, answer in rows])
     return Layout(
         ids=ids.to(device),
@@ -127,4 +143,5 @@ def plain(examples: Sequence[Encoded], padding: int, device: torch.device) -> La
         lengths=counts.float().to(device),
         masks={},
         weights=weights.flatten().to(device),
+        last=torch.tensor(last, device=device),
     )

@@ -118,7 +118,7 @@ class _Loop:
         self._ranks = prepared.learner.scoring.ranks
         self._check = self._ranks.check(stop)
         kind: Kind = "lora" if isinstance(spec.tuning, LoraTuning) else "full"
-        self.checkpoints = Checkpoints(out / "checkpoints", kind, spec.keep)
+        self.checkpoints = Checkpoints(out / "checkpoints", kind, spec.keep, spec.best)
         self._order = draw(spec, prepared.examples)
         self._meter = Meter(prepared.model, prepared.learner.scoring)
         self.summary = Summary(total_steps=prepared.total_steps)
@@ -240,8 +240,8 @@ class _Loop:
         spec, examples = self._spec, self._prepared.examples
         split = "validation" if examples.validation else "train"
         shown = (examples.validation or examples.train)[: spec.evaluate.samples]
-        if not shown:
-            return
+        if not shown or spec.kind == "reward_model":
+            return  # what scores responses writes none
         most = min(spec.length.max_response_tokens, SAMPLE_TOKENS)
         sampling = Sampling(temperature=0, max_new_tokens=most, seed=spec.seed)
         model, ranks = self._prepared.model, self._ranks

@@ -113,6 +113,11 @@ def columns(*, routed: bool) -> int:
     return len(COLUMNS) + routed
 
 
+def summed(rows: Tensor) -> Tensor:
+    """The rows of a batch as one: their means."""
+    return rows.mean(dim=0)
+
+
 def named(means: Sequence[float]) -> dict[str, float]:
     """The metrics by name, from the means of the rows: means over responses, pairs or tokens of all examples."""
     row = dict(zip(COLUMNS, means, strict=False))

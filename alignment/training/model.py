@@ -73,6 +73,7 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMo
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     chain = folders.base_chain(folder)
+    folders.require_language_model(*chain)
     with _refusing(folder):
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             chain[-1], dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
@@ -83,9 +84,41 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMo
     return model
 
 
+def load_classifier(folder: Path, padding: int, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A sequence classifier with one label on the backbone of a language model's folder, in evaluation mode.
+
+    Its head has random weights; it takes `padding` for padding.  Raises CheckpointRefused.
+    """
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    chain, loud = folders.base_chain(folder), logging.get_verbosity()
+    folders.require_language_model(*chain)
+    logging.set_verbosity_error()  # the missing head and the unused projection are what is wanted
+    try:
+        with _refusing(folder):
+            model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+                chain[-1],
+                num_labels=1,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+            )
+            for adapter in reversed(chain[:-1]):
+                model = _merged(model, adapter)
+    finally:
+        logging.set_verbosity(loud)
+    model.config.get_text_config().pad_token_id = padding
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
+
+
 def load_adapted(base: Path, adapter: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The base with an adapter merged into it, wherever the adapter's own config says its base lies."""
     folders.require_safetensors(adapter)
+    folders.require_language_model(adapter)
     model = load_model(base, dtype)
     with _refusing(adapter):
         return _merged(model, adapter)
@@ -128,9 +161,12 @@ def _quiet_peft() -> Iterator[None]:
 
 
 def add_adapters(
-    model: PreTrainedModel, tuning: LoraTuning, base: Path, dtype: torch.dtype = torch.float32
+    model: PreTrainedModel, tuning: LoraTuning, base: Path, dtype: torch.dtype = torch.float32, *, head: bool = False
 ) -> PreTrainedModel:
-    """The model with untrained adapters beside its frozen weights; their config names `base` as what they adapt."""
+    """The model with untrained adapters beside its frozen weights; their config names `base` as what they adapt.
+
+    The `head` of a classifier is trained whole and saved with them.
+    """
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -138,7 +174,7 @@ def add_adapters(
         lora_alpha=tuning.alpha,
         lora_dropout=tuning.dropout,
         target_modules=tuning.targets,
-        task_type="CAUSAL_LM",
+        task_type="SEQ_CLS" if head else "CAUSAL_LM",
         base_model_name_or_path=str(base),
     )
     model.name_or_path = str(base)

@@ -121,6 +121,9 @@ def prepare(
     require_supported(spec)
     told = states.told if states else None
     facts = folders.inspect(spec.checkpoint)
+    folders.require_language_model(*folders.base_chain(spec.checkpoint))
+    if spec.reference is not None:
+        folders.require_language_model(*folders.base_chain(spec.reference), field="reference")
     RENDERER.start()  # it loads while this process loads its libraries
     from alignment.training import budget, resume, room, state
     from alignment.training.model import dropout_off, load_tokenizer
@@ -255,6 +258,12 @@ def _require_roles(spec: Spec, examples: Examples) -> None:
         raise BadData(*refusal, "snapshots")
 
 
+def _padding(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that fills rows: the tokenizer's own, else the one that ends texts."""
+    found = tokenizer.pad_token_id
+    return int(found if isinstance(found, int) else tokenizer.eos_token_id)
+
+
 def build(
     spec: Spec, tokenizer: PreTrainedTokenizerBase, steps: int, ranks: Ranks | None = None
 ) -> tuple[Learner, PreTrainedModel]:
@@ -263,16 +272,20 @@ def build(
     from transformers import get_scheduler, set_seed
 
     from alignment.training import others, precision
-    from alignment.training.model import add_adapters, load_model, train_only_adapter_dropout
+    from alignment.training.head import HeadScorer
+    from alignment.training.model import add_adapters, load_classifier, load_model, train_only_adapter_dropout
     from alignment.training.ranks import alone, wants_shards, wrap
     from alignment.training.rows import arrange
     from alignment.training.scorer import Scorer
     from alignment.training.step import Learner, Scoring
 
     set_seed(spec.seed)
-    model = load_model(spec.checkpoint, precision.of_weights(spec))
+    head = spec.kind == "reward_model"
+    padding = _padding(tokenizer)
+    dtype = precision.of_weights(spec)
+    model = load_classifier(spec.checkpoint, padding, dtype) if head else load_model(spec.checkpoint, dtype)
     if isinstance(spec.tuning, LoraTuning):
-        model = add_adapters(model, spec.tuning, spec.checkpoint, precision.of_adapters(spec))
+        model = add_adapters(model, spec.tuning, spec.checkpoint, precision.of_adapters(spec), head=head)
         train_only_adapter_dropout(model)
     ranks = ranks or alone()
     if ranks.size > 1:
@@ -281,7 +294,7 @@ def build(
         shard = shardable if spec.parallel == "auto" else spec.parallel == "fsdp"
         ranks = replace(ranks, sharded=ranks.told(shard))
     rows = arrange(model, ranks.device)
-    scorer = Scorer(model, spec.precision)
+    scorer = HeadScorer(model, spec.precision) if head else Scorer(model, spec.precision)
     wrapped = wrap(ranks, scorer)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     chosen = spec.optimizer
@@ -289,7 +302,6 @@ def build(
     schedule = get_scheduler(SCHEDULES[chosen.schedule], optimizer, int(chosen.warmup_ratio * steps), steps)
     asked = spec.batch.tokens_per_pack
     tokens = auto_tokens(ranks.device.type) if asked == "auto" else asked
-    padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
     asking = others.load(spec, ranks.device)
     scoring = Scoring(scorer, wrapped, spec.objective, rows, padding, tokens, ranks, asking)
     return Learner(scoring, optimizer, schedule, parameters, chosen.max_grad_norm), model

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
     from torch.distributed.tensor import DTensor
 
-    from alignment.training.scorer import Scorer
+    from alignment.training.step import AnyScorer
 
 PATIENCE = timedelta(minutes=30)
 """How long a rank waits for another: longer than rank 0 takes to write a checkpoint."""
@@ -113,7 +113,7 @@ class Ranks:
         return [sorted(share) for share in shares]
 
     @contextmanager
-    def gathered(self, scorer: Scorer) -> Iterator[None]:
+    def gathered(self, scorer: AnyScorer) -> Iterator[None]:
         """While the model inside `scorer` can be called by itself, by all ranks together; layers gather as they go."""
         if not self.sharded:
             yield
@@ -125,7 +125,7 @@ class Ranks:
         finally:
             whole.reshard()
 
-    def reshard(self, scorer: Scorer) -> None:
+    def reshard(self, scorer: AnyScorer) -> None:
         """Let go of gathered weights, so that what is put into this rank's share counts."""
         from torch.distributed.fsdp import FSDPModule
 
@@ -133,7 +133,7 @@ class Ranks:
             if isinstance(module, FSDPModule):
                 module.reshard()
 
-    def weights(self, scorer: Scorer) -> dict[str, Tensor] | None:
+    def weights(self, scorer: AnyScorer) -> dict[str, Tensor] | None:
         """What is trained of a sharded model, gathered on rank 0's CPU under the model's own names (other ranks get
         nothing); None where the model holds it itself.  All must ask."""
         if not self.sharded:
@@ -198,7 +198,7 @@ def wants_shards(model: nn.Module, device: torch.device) -> bool:
     return held + 12 * trained > ROOM * torch.cuda.get_device_properties(device).total_memory
 
 
-def wrap(ranks: Ranks, scorer: Scorer) -> nn.Module:
+def wrap(ranks: Ranks, scorer: AnyScorer) -> nn.Module:
     """What is called in the place of `scorer`, whose weights then lie on the ranks' devices.
 
     Sharded, `scorer` itself is changed: each decoder layer is gathered when it computes, everything else with the

@@ -85,6 +85,7 @@ def work_of(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence
         device=scoring.device.type,
         shared=shared,
         others=len(spec.objective.needs.live),
+        head=spec.kind == "reward_model",
     )
 
 

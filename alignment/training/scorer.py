@@ -117,12 +117,12 @@ class Scorer(nn.Module):
 
     @property
     def _head(self) -> nn.Linear:
-        return cast("nn.Linear", _bare(self.model).get_output_embeddings())  # type: ignore[no-untyped-call]
+        return cast("nn.Linear", unadapted(self.model).get_output_embeddings())  # type: ignore[no-untyped-call]
 
     def _hidden(self, layout: Layout, mask: Mask, *, route: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The last hidden states (P, D) where response tokens are predicted, and what the routers said."""
         more = {"output_router_logits": True} if route else {}
-        output = _bare(self.model).base_model(
+        output = unadapted(self.model).base_model(
             input_ids=layout.ids, position_ids=layout.positions, attention_mask=mask, use_cache=False, **more
         )
         return output.last_hidden_state.flatten(0, 1)[layout.source], output.router_logits if route else ()
@@ -183,7 +183,7 @@ def adapters_off(model: nn.Module) -> Iterator[None]:
             layer._disable_adapters = False
 
 
-def _bare(model: PreTrainedModel) -> PreTrainedModel:
+def unadapted(model: PreTrainedModel) -> PreTrainedModel:
     """The language model itself; adapters stand inside its layers."""
     inner = getattr(model, "get_base_model", None)
     return model if inner is None else cast("PreTrainedModel", inner())
@@ -196,7 +196,7 @@ def _scale(model: PreTrainedModel) -> float | None:
     Tried on a few tokens, because architectures name it differently; what bends logits is refused by its name, as a
     bend does not show where logits are small.
     """
-    bare = _bare(model)
+    bare = unadapted(model)
     head = bare.get_output_embeddings()  # type: ignore[no-untyped-call]
     config = bare.config.get_text_config()
     if type(head) is not nn.Linear or getattr(config, "final_logit_softcapping", None):

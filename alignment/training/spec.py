@@ -7,18 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from alignment.objectives import REFERENCE, Objective, ObjectiveSpec
-from alignment.parts import Part, unknown
-
-BestMetric = Literal["eval/rewards/accuracies", "eval/rewards/margins", "eval/loss"]
-
-KINDS_TO_COME = ("sft", "reward_model")
-
+from alignment.objectives import REFERENCE, Objective
+from alignment.parts import Part
+from alignment.training.kinds import (
+    Best,
+    RunKind,
+    RunObjective,
+    best_of,
+    known,
+    of_kind,
+    refuse_reference,
+    refuse_strange,
+)
 
 Weight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
@@ -112,8 +125,9 @@ class Keep(Part):
     """Which checkpoints stay: one is written at each evaluation and at the end."""
 
     last: int = Field(2, ge=1, le=1000, description="How many of the latest checkpoints stay.")
-    best: BestMetric | None = Field(
-        "eval/rewards/accuracies", description="Keep also the checkpoint that is best by this metric."
+    best: Best | None = Field(
+        "auto",
+        description="Keep also the checkpoint that is best by this metric; auto takes the usual one of the run's kind.",
     )
     state: Literal["checkpoint", "never"] | Annotated[int, Field(ge=1, le=100_000_000)] = Field(
         "checkpoint",
@@ -180,6 +194,37 @@ Trackers = Annotated[
         description="Who else is told of every step, on the machine that trains: tensorboard, trackio, wandb, mlflow.",
     ),
 ]
+
+
+def _of_its_kind(value: Objective, info: ValidationInfo) -> Objective:
+    """Raise when the loss is none of the run's kind, which stands before it."""
+    if kind := info.data.get("kind"):
+        refuse_strange(kind, value)
+    return value
+
+
+def _measured(value: Keep, info: ValidationInfo) -> Keep:
+    """Raise when the run's kind does not measure what tells the best checkpoint."""
+    try:
+        if kind := info.data.get("kind"):
+            best_of(kind, value.best)
+    except PydanticCustomError as error:
+        raise ValidationError.from_exception_data(
+            "Keep", [InitErrorDetails(type=error, loc=("best",), input=value.best)]
+        ) from None
+    return value
+
+
+Loss = Annotated[RunObjective, AfterValidator(_of_its_kind)]
+Kept = Annotated[Keep, AfterValidator(_measured)]
+Kind = Annotated[
+    RunKind,
+    BeforeValidator(known),
+    Field(
+        description="What is trained: a model by preferences, a model by demonstrations (sft), or a score that ranks"
+        " responses (reward_model)."
+    ),
+]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Decides the order of examples, dropout and samples.")]
 
 
@@ -204,11 +249,11 @@ def _thirds_of_the_objective(value: dict[str, Path], info: ValidationInfo) -> di
 class Spec(Part):
     """A whole training run."""
 
-    kind: Literal["preference"] = "preference"
+    kind: Kind = "preference"
     checkpoint: Path = Field(description="Folder of the checkpoint to start from.")
     reference: Path | None = Field(None, description="Folder of the reference; empty for the starting checkpoint.")
     snapshots: list[Source] = Field(min_length=1, description="What to train on.")
-    objective: ObjectiveSpec
+    objective: Loss
     third: Annotated[dict[str, Path], AfterValidator(_thirds_of_the_objective)] = Field(
         {},
         validate_default=True,
@@ -222,22 +267,25 @@ class Spec(Part):
     precision: Precision = "fp32"
     gradient_checkpointing: Checkpointing = "auto"
     evaluate: Evaluate = Evaluate()
-    keep: Keep = Keep()
+    keep: Kept = Keep()
     devices: Devices = 1
     parallel: Parallel = "auto"
     seed: Seed = 0
     pairs: Pairs = "together"
     trackers: Trackers = []
 
-    @field_validator("kind", mode="before")
+    _usual_loss = model_validator(mode="before")(of_kind)
+
+    @field_validator("reference", mode="after")
     @classmethod
-    def _kind_that_exists(cls, value: Any) -> Any:
-        if value in KINDS_TO_COME:
-            message = "'{kind}' runs cannot be trained yet: this version trains on preferences only (kind: preference)"
-            raise PydanticCustomError("kind_to_come", message, {"kind": value})
-        if value != "preference":
-            raise unknown("kind", value, ["preference"])
+    def _only_where_one_is_compared_with(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        refuse_reference(info.data.get("kind"), value)
         return value
+
+    @property
+    def best(self) -> str | None:
+        """The metric by which the best checkpoint is known; None where none is kept for being best."""
+        return best_of(self.kind, self.keep.best)
 
     @field_validator("snapshots", mode="after")
     @classmethod

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from alignment.objectives import REFERENCE, Batch, Objective, OtherValue, State, Tokens, beside
-from alignment.training import layout, measures, routing
+from alignment.objectives import REFERENCE, Batch, Objective, OtherValue, State, Tokens, TokenValue, beside
+from alignment.training import head_measures, layout, measures, routing, sft_measures
 from alignment.training.batches import packs
 from alignment.training.encode import Encoded
 from alignment.training.finite import require_finite
+from alignment.training.head import HeadScorer
+from alignment.training.kinds.sft import SFT
 from alignment.training.precision import clip
 from alignment.training.ranks import Ranks, turns
 from alignment.training.scorer import Other, Scorer, Scores
@@ -45,6 +47,29 @@ class Asked(NamedTuple):
 
 
 NOTHING = Asked()
+AnyScorer = Scorer | HeadScorer
+
+
+class Measures(Protocol):
+    """What runs of one kind tell of their examples: rows of values, a batch of them as one, and its names.
+
+    Every row begins with the loss of its example and with what the model itself says of it, as `COLUMNS` name them.
+    """
+
+    COLUMNS: Sequence[str]
+    MEASURED: frozenset[TokenValue]
+
+    def rows(self, objective: Objective, batch: Batch, losses: Tensor, scores: Scores, aux: Tensor | None) -> Tensor:
+        """One row per example."""
+
+    def columns(self, *, routed: bool) -> int:
+        """How many values a row has."""
+
+    def summed(self, rows: Tensor) -> Tensor:
+        """The rows of a batch as one."""
+
+    def named(self, values: Sequence[float]) -> dict[str, float]:
+        """The metrics by name, from what `summed` gives."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +81,7 @@ class Scoring:
     them is the model without its adapters.
     """
 
-    scorer: Scorer
+    scorer: AnyScorer
     wrapped: nn.Module
     objective: Objective
     structure: Structure
@@ -121,21 +146,30 @@ class Scoring:
 
     def _laid(self, examples: Sequence[Encoded], rows: Structure) -> Layout:
         if rows.shared:
-            return layout.shared(examples, rows.distinct, self.device)
+            return layout.shared(examples, rows.distinct, self.device, self.padding)
         return layout.plain(examples, self.padding, self.device)
 
     @property
     def asked(self) -> Asked:
         """What the objective and the metrics want to know beside log-probabilities."""
-        return Asked(self.objective.needs.asked | measures.MEASURED, router=True)
+        return Asked(self.objective.needs.asked | self.told.MEASURED, router=True)
 
     def idle(self, examples: Sequence[Encoded], asked: Asked) -> Tensor:
         """Nothing, computed like a pack: what a rank does while others have more to do than it, since all of them
         gather weights and sum gradients together.  Zero, with a gradient of zeros."""
         return self.scores([min(examples, key=lambda example: example.longest)], asked).logps.sum() * 0
 
-    def batch(self, scores: Scores, examples: Sequence[Encoded], reference: Sequence[Tensor] | None) -> Batch:
-        """The objective's view of some examples; `reference` has the (K,) log-probabilities of each one's responses."""
+    def batch(
+        self,
+        scores: Scores,
+        examples: Sequence[Encoded],
+        reference: Sequence[Tensor] | None,
+        whole: Sequence[Encoded] | None = None,
+    ) -> Batch:
+        """The objective's view of some examples, of the `whole` optimizer batch where they are not all of it.
+
+        `reference` has the (K,) log-probabilities of each one's responses.
+        """
         counts = torch.tensor([len(example.responses) for example in examples])
         numbers = torch.arange(len(examples)).repeat_interleave(counts).to(self.device)
         roles = torch.tensor([int(role) for example in examples for role in example.roles], device=self.device)
@@ -149,12 +183,20 @@ class Scoring:
             name: torch.tensor([value for example in examples for value in example.values(name)], device=self.device)
             for name in sorted(self.objective.needs.facts)
         }
-        return Batch(scores.logps, scores.lengths, numbers, roles, flat, facts, tokens)
+        mean = _mean_length(examples if whole is None else whole)
+        return Batch(scores.logps, scores.lengths, numbers, roles, flat, facts, tokens, mean)
 
     def measures(self, batch: Batch, losses: Tensor, scores: Scores) -> Tensor:
         """One row per example, detached: see `measures.named`.  Scores with routing are those of a whole batch."""
         aux = None if scores.routed is None else routing.loss(scores.routed, self.scorer.choices)
-        return measures.rows(self.objective, batch, losses, scores, aux)
+        return self.told.rows(self.objective, batch, losses, scores, aux)
+
+    @property
+    def told(self) -> Measures:
+        """What a run of this kind tells of its examples."""
+        if isinstance(self.scorer, HeadScorer):
+            return head_measures
+        return sft_measures if isinstance(self.objective, SFT) else measures
 
     def begun(self, seed: int) -> State:
         """The objective's state before the first step."""
@@ -245,8 +287,8 @@ def evaluate(
     scores = _measured(scoring, examples, check, scoring.asked)
     batch = scoring.batch(scores, examples, reference)
     losses = scoring.losses(batch, scores, state, len(examples))
-    means = scoring.measures(batch, losses, scores).mean(dim=0).tolist()
-    return {f"eval/{name}": value for name, value in measures.named(means).items()}
+    values = scoring.told.summed(scoring.measures(batch, losses, scores)).tolist()
+    return {f"eval/{name}": value for name, value in scoring.told.named(values).items()}
 
 
 @dataclass(frozen=True)
@@ -268,9 +310,10 @@ class Learner:
         """
         self.optimizer.zero_grad(set_to_none=True)
         found, state = self.backward(examples, reference, state._replace(training=True), check)
+        told = self.scoring.told
         norm = self.scoring.ranks.whole(clip(self.parameters, self.max_grad_norm))
-        *means, grad_norm = torch.cat([found.mean(dim=0), norm.detach().float().reshape(1)]).tolist()
-        values = measures.named(means)
+        *means, grad_norm = torch.cat([told.summed(found), norm.detach().float().reshape(1)]).tolist()
+        values = told.named(means)
         require_finite(state.step + 1, found, values["loss"], grad_norm, examples)
         rate = self.schedule.get_last_lr()[0]
         self.optimizer.step()
@@ -289,7 +332,7 @@ class Learner:
         if whole and (len(groups) > 1 or scoring.ranks.size > 1):
             return self._twice(examples, groups, reference, state, check)
         groups = [sorted(pack) for pack in groups] if whole else groups  # as many packs of them would be seen
-        rows = torch.zeros(len(examples), measures.columns(routed=scoring.routes), device=scoring.device)
+        rows = torch.zeros(len(examples), scoring.told.columns(routed=scoring.routes), device=scoring.device)
         for pack in turns(scoring.wrapped, groups):
             check()
             if not pack:
@@ -297,7 +340,7 @@ class Learner:
                 continue
             some = [examples[index] for index in pack]
             scores = scoring.scores(some, scoring.asked)
-            batch = scoring.batch(scores, some, _of(reference, pack))
+            batch = scoring.batch(scores, some, _of(reference, pack), examples)
             state = scoring.moved(batch, state)
             losses = scoring.losses(batch, scores, state, len(some))
             torch.autograd.backward(losses.sum() / len(examples) * scoring.ranks.size)
@@ -344,6 +387,12 @@ class Learner:
             terms = [(value * weight).sum() for value, weight in zip(values, weights, strict=True)]
             torch.autograd.backward(torch.stack(terms).sum())
         return scoring.measures(batch, losses, found), state
+
+
+def _mean_length(examples: Sequence[Encoded]) -> float:
+    """Tokens of a response of the examples, on average."""
+    lengths = [len(answer) for example in examples for answer in example.responses]
+    return sum(lengths) / len(lengths)
 
 
 def _of(reference: Sequence[Tensor] | None, indices: Sequence[int]) -> list[Tensor] | None:

@@ -39,6 +39,7 @@ class Facts:
     max_tokens: int | None
     adapter: bool
     template: bool
+    reward_model: bool = False
 
 
 def looks_like_checkpoint(folder: Path) -> bool:
@@ -99,7 +100,7 @@ def read_own(folder: Path) -> Facts:
         raise Unfit(error.detail, error.remedy) from error
     if found.parameters == 0:
         raise Unfit("The safetensors files hold no weights.", COPY_AGAIN)
-    return Facts(found.architecture, found.parameters, found.max_tokens, found.adapter, template)
+    return Facts(found.architecture, found.parameters, found.max_tokens, found.adapter, template, found.reward_model)
 
 
 def _refuse_links(folder: Path) -> None:

@@ -23,6 +23,13 @@ class Source(StrEnum):
     endpoint = "endpoint"
 
 
+class CheckpointKind(StrEnum):
+    """What a checkpoint does: it writes responses, or scores those of others."""
+
+    language_model = "language_model"
+    reward_model = "reward_model"
+
+
 class Checkpoint(ProjectRow, Base):
     """A folder of weights that does not change, an adapter on its parent, or a model that an endpoint serves.
 
@@ -48,6 +55,10 @@ class Checkpoint(ProjectRow, Base):
     parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="SET NULL"), index=True)
     step: Mapped[int | None]
     adapter: Mapped[bool] = mapped_column(default=False)
+    kind: Mapped[CheckpointKind] = mapped_column(
+        Enum(CheckpointKind, native_enum=False, length=16, create_constraint=False),
+        default=CheckpointKind.language_model,
+    )
     architecture: Mapped[str]
     parameters: Mapped[int] = mapped_column(BigInteger)
     max_tokens: Mapped[int | None]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from backend.accounts.schemas import In, Out
-from backend.checkpoints.models import Source
+from backend.checkpoints.models import CheckpointKind, Source
 from backend.datasets.schemas import Name
 from backend.secrets.schemas import Name as SecretName
 from backend.work import State
@@ -163,6 +163,7 @@ class CheckpointOut(Out):
     parent_id: uuid.UUID | None
     step: int | None
     adapter: bool
+    kind: CheckpointKind = Field(description="Whether it writes responses, or scores those of others.")
     architecture: str
     parameters: int
     max_tokens: int | None

@@ -13,7 +13,7 @@ from backend.accounts.models import User
 from backend.audit import service as audit
 from backend.checkpoints import folder as folders
 from backend.checkpoints.folder import Facts
-from backend.checkpoints.models import Checkpoint, Fetch, Source
+from backend.checkpoints.models import Checkpoint, CheckpointKind, Fetch, Source
 from backend.checkpoints.schemas import CheckpointOut, TemplateState
 from backend.errors import Invalid, NotFound
 from backend.evaluations.models import Match
@@ -37,6 +37,10 @@ class TemplateMissing(Invalid):
 
 class NoWeightsHere(Invalid):
     title = "No weights here"
+
+
+class WritesNothing(Invalid):
+    title = "Writes nothing"
 
 
 def find(session: Session, project: Project, checkpoint_id: uuid.UUID, *, lock: bool = False) -> Checkpoint:
@@ -107,12 +111,19 @@ def require_weights(checkpoint: Checkpoint, field: str) -> None:
 
 def ready(checkpoint: Checkpoint) -> bool:
     """Whether the checkpoint could answer now."""
-    return available(checkpoint) and template_state(checkpoint) != "missing"
+    can = checkpoint.kind is CheckpointKind.language_model and template_state(checkpoint) != "missing"
+    return can and available(checkpoint)
 
 
 def require_ready(checkpoint: Checkpoint, field: str) -> None:
-    """Raises WeightsGone or TemplateMissing, at the field that chose the checkpoint, when it cannot answer."""
+    """Raises WeightsGone, WritesNothing or TemplateMissing, at the field that chose it, when it cannot answer."""
     require_weights(checkpoint, field)
+    if checkpoint.kind is CheckpointKind.reward_model:
+        raise WritesNothing(
+            f"“{checkpoint.name}” is a reward model: it scores responses, and writes none.",
+            field=field,
+            remedy="Choose a language model.",
+        )
     if template_state(checkpoint) == "missing":
         raise TemplateMissing(
             f"“{checkpoint.name}” has no chat template, so nobody can tell where a response begins.",
@@ -186,6 +197,7 @@ def add_product(
         "parent_id": parent.id,
         "step": step,
         "adapter": facts.adapter,
+        "kind": _kind(facts),
         "architecture": facts.architecture,
         "parameters": facts.parameters,
         "max_tokens": facts.max_tokens,
@@ -196,6 +208,10 @@ def add_product(
     }
     session.execute(insert(Checkpoint).values(values).on_conflict_do_nothing())
     return session.scalars(select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.step == step)).one()
+
+
+def _kind(facts: Facts) -> CheckpointKind:
+    return CheckpointKind.reward_model if facts.reward_model else CheckpointKind.language_model
 
 
 def forget_product(session: Session, run_id: uuid.UUID, key: str) -> None:
@@ -268,6 +284,7 @@ def add(
         hub_id=hub_id,
         revision=revision,
         adapter=facts.adapter,
+        kind=_kind(facts),
         architecture=facts.architecture,
         parameters=facts.parameters,
         max_tokens=facts.max_tokens,

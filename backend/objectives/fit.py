@@ -1,4 +1,4 @@
-"""Which objectives some data can feed, and why not the others."""
+"""Which objectives, and losses of other kinds of run, some data can feed, and why not the others."""
 
 import uuid
 from collections.abc import Iterable, Sequence
@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from alignment.objectives import CATALOGUE, Objective, Role, feeding
+from alignment.objectives import Objective, Role, feeding
 from alignment.objectives.composite import Composite
+from alignment.training.kinds import LOSSES
 from backend.datasets import service as datasets
 from backend.datasets import snapshots
 from backend.projects.models import Project
@@ -26,7 +27,7 @@ def unfit(
     """By name, the objectives that a run on these data together cannot have.  Raises NotFound."""
     kinds = {datasets.find(session, project, one).kind for one in dataset_ids}
     kinds |= {snapshots.find(session, project, one).kind for one in snapshot_ids}
-    told = {name: _refusal(part, sorted(kinds), apart) for name, part in CATALOGUE.items()}
+    told = {name: _refusal(part, sorted(kinds), apart) for name, part in LOSSES.items()}
     return {name: UnfitOut(detail=why.detail, remedy=why.remedy) for name, why in told.items() if why is not None}
 
 

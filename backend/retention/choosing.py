@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from alignment.training.kinds import best_of
 from backend import storage
 from backend.checkpoints.models import Checkpoint, Source
 from backend.checkpoints.service import referred_to
@@ -74,7 +75,7 @@ def _kept(session: Session, runs: Sequence[uuid.UUID | None], last: int) -> set[
 def best_step(session: Session, run: Run, there: set[int]) -> int | None:
     """The step, of those that are there, that was best by the metric that the run kept its best by; the later of two
     equal ones, as in training. None when none was measured by it."""
-    metric = (run.spec.get("keep") or {}).get("best")
+    metric = best_of(run.kind, (run.spec.get("keep") or {}).get("best"))
     if metric is None:
         return None
     told = select(RunEvent.step, RunEvent.payload).where(RunEvent.run_id == run.id, RunEvent.kind == "checkpoint")

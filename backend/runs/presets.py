@@ -23,11 +23,17 @@ class Preset(BaseModel):
     objectives: dict[str, dict[str, Any]] = Field({}, description="Parts that another objective changes, by its name.")
 
 
+def _others(sft: float, scores: float) -> dict[str, dict[str, Any]]:
+    """Learning rates of runs that are no preference runs: they move weights further."""
+    rates = {"sft": sft, "bradley_terry": scores, "bradley_terry_margin": scores}
+    return {name: {"objective": {"name": name}, "optimizer": {"learning_rate": rate}} for name, rate in rates.items()}
+
+
 PRESETS = (
     Preset(
         name="toy",
         title="Toy world",
-        text="For the toy checkpoint: DPO on all weights, about a minute on two cores.",
+        text="For the toy checkpoint: all its weights, about a minute on two cores.",
         values={
             "objective": {"name": "dpo", "beta": 0.3},
             "tuning": {"kind": "full"},
@@ -43,6 +49,7 @@ PRESETS = (
             "keep": {"last": 1, "best": None},
             "seed": 0,
         },
+        objectives=_others(3e-4, 3e-4),
     ),
     Preset(
         name="try",
@@ -56,6 +63,7 @@ PRESETS = (
             "duration": {"steps": 20},
             "evaluate": {"every_steps": 10, "samples": 4},
         },
+        objectives=_others(2e-4, 1e-4),
     ),
     Preset(
         name="lora",
@@ -67,6 +75,7 @@ PRESETS = (
             "batch": {"examples_per_step": 32},
             "duration": {"epochs": 1},
         },
+        objectives=_others(2e-4, 1e-4),
     ),
     Preset(
         name="full",
@@ -78,5 +87,6 @@ PRESETS = (
             "batch": {"examples_per_step": 32},
             "duration": {"epochs": 1},
         },
+        objectives=_others(2e-5, 1e-5),
     ),
 )  # fmt: skip

@@ -1,14 +1,18 @@
 """Routes of runs: pre-flight, launch, watching, cancelling."""
 
 import uuid
+from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import StringConstraints
 
+from alignment.objectives import CATALOGUE
+from alignment.training.kinds import KINDS
 from backend.audit import service as audit
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
+from backend.objectives.cards import card
 from backend.paging import Cursor, Limit, Page
 from backend.runs import devices, preflight, readings, resuming, service, views
 from backend.runs.convert import ConvertIn, ConvertOut, convert
@@ -20,6 +24,7 @@ from backend.runs.schemas import (
     EventOut,
     EventsOut,
     FormOut,
+    KindOut,
     MetricsOut,
     PreflightOut,
     RunDetail,
@@ -52,7 +57,14 @@ def get_form(_: Researcher) -> FormOut:
     """What the launch form is drawn from: the schema of a run's parts, and presets, some for known models."""
     machine = devices.largest(get_settings().redis_url)
     presets = [*PRESETS, *for_models()]
-    return FormOut(json_schema=_schema(), presets=presets, gpus=machine.gpus if machine else None)
+    gpus = machine.gpus if machine else None
+    return FormOut(json_schema=_schema(), kinds=list(_kinds()), presets=presets, gpus=gpus)
+
+
+def _kinds() -> Iterator[KindOut]:
+    for name, kind in KINDS.items():
+        losses = [] if kind.losses is CATALOGUE else [card(loss) for loss in kind.losses.values()]
+        yield KindOut(name=name, title=kind.title, summary=kind.summary, losses=losses)
 
 
 @router.post("/runs", status_code=202)

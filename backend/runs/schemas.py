@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from alignment.formats.preference import Policy
-from alignment.objectives import ObjectiveSpec
 from alignment.parts import Part
+from alignment.training.kinds import of_kind, refuse_reference
 from alignment.training.spec import (
     BatchSize,
     Checkpointing,
@@ -18,7 +18,10 @@ from alignment.training.spec import (
     Evaluate,
     FullTuning,
     Keep,
+    Kept,
+    Kind,
     Length,
+    Loss,
     Optimizer,
     Pairs,
     Parallel,
@@ -32,6 +35,7 @@ from alignment.training.spec import (
 )
 from backend.accounts.schemas import Out
 from backend.datasets.schemas import Name
+from backend.objectives.cards import ObjectiveOut
 from backend.runs.models import Place
 from backend.runs.presets import Preset
 from backend.work import State
@@ -68,7 +72,7 @@ class RunIn(Part):
     """A run: the spec of `alignment.training.spec` with ids where that has paths."""
 
     name: Name
-    kind: Literal["preference"] = "preference"
+    kind: Kind = "preference"
     where: Literal["worker", "report"] = Field(
         "worker", description="Who trains: a worker of this server, or a program elsewhere that reports over HTTPS."
     )
@@ -80,7 +84,7 @@ class RunIn(Part):
         None, min_length=2, max_length=MOST_INGREDIENTS, description="Several of them, instead of one."
     )
     policy: Policy = Field(Policy(), description="How labels become chosen and rejected when a dataset is frozen.")
-    objective: ObjectiveSpec
+    objective: Loss
     third_ids: dict[str, uuid.UUID] = Field(
         {},
         validate_default=True,
@@ -94,7 +98,7 @@ class RunIn(Part):
     precision: Precision = "fp32"
     gradient_checkpointing: Checkpointing = "auto"
     evaluate: Evaluate = Evaluate()
-    keep: Keep = Keep()
+    keep: Kept = Keep()
     devices: Devices = 1
     parallel: Parallel = "auto"
     seed: Seed = 0
@@ -105,6 +109,14 @@ class RunIn(Part):
     @classmethod
     def _thirds_of_the_objective(cls, value: dict[str, uuid.UUID], info: ValidationInfo) -> dict[str, uuid.UUID]:
         refuse_other_thirds(value, info.data.get("objective"))
+        return value
+
+    _usual_loss = model_validator(mode="before")(of_kind)
+
+    @field_validator("reference_id", mode="after")
+    @classmethod
+    def _only_where_one_is_compared_with(cls, value: uuid.UUID | None, info: ValidationInfo) -> uuid.UUID | None:
+        refuse_reference(info.data.get("kind"), value)
         return value
 
     @field_validator("mixture", mode="after")
@@ -267,12 +279,22 @@ class MetricsOut(BaseModel):
     series: dict[str, Series]
 
 
+class KindOut(BaseModel):
+    """A kind of run. `losses` are what it trains by, as `/objectives` tells of each; empty where that has them all."""
+
+    name: str
+    title: str
+    summary: str
+    losses: list[ObjectiveOut]
+
+
 class FormOut(BaseModel):
     """What the launch form is drawn from."""
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     json_schema: dict[str, Any] = Field(alias="schema")
+    kinds: list[KindOut]
     presets: list[Preset]
     gpus: int | None = Field(description="GPUs of the largest worker that is alive; null when none is known.")
 

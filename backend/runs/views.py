@@ -15,7 +15,10 @@ from backend.work import State
 
 SPARK_POINTS = 64
 SPARK_METRIC = "loss"
-KEY_METRICS = ("loss", "rewards/accuracies", "rewards/margins", "eval/rewards/accuracies", "eval/loss")
+KEY_METRICS = (
+    "loss", "rewards/accuracies", "rewards/margins", "eval/rewards/accuracies", "eval/loss",
+    "mean_token_accuracy", "eval/mean_token_accuracy", "accuracy", "eval/accuracy",
+)  # fmt: skip
 
 
 def rows(session: Session, runs: Sequence[Run]) -> list[RunRow]:

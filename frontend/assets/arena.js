@@ -33,7 +33,7 @@ export class Arena {
 
   async start() {
     this.page.append(skeleton(5));
-    const checkpoints = mayResearch ? (await get("/checkpoints", { limit: 100 })).items : null;
+    const checkpoints = mayResearch ? (await get("/checkpoints", { limit: 100 })).items.filter((one) => one.kind === "language_model") : null;
     if (checkpoints && checkpoints.length < 2) return this.tooFew(checkpoints.length);
     if (mayResearch) actions(button("Add votes to a dataset", () => this.export(), { kind: "" }));
     this.composer.offer(checkpoints);

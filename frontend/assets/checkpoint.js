@@ -27,7 +27,7 @@ export async function mount(element) {
 function draw(page, lineage, titleOf) {
   const [{ checkpoint }] = lineage.chain;
   title(checkpoint.name);
-  const gone = checkpoint.removed_at ? `Its weights were deleted by the retention rule “${checkpoint.removed_by}”.` : !checkpoint.available ? "Its weights are no longer in their folder." : checkpoint.chat_template === "missing" ? "It has no chat template yet." : null;
+  const gone = checkpoint.removed_at ? `Its weights were deleted by the retention rule “${checkpoint.removed_by}”.` : !checkpoint.available ? "Its weights are no longer in their folder." : checkpoint.kind === "reward_model" ? "It is a reward model: it scores responses, and writes none." : checkpoint.chat_template === "missing" ? "It has no chat template yet." : null;
   const served = Boolean(checkpoint.endpoint);
   const other = checkpoint.parent_id;
   actions(
@@ -39,7 +39,7 @@ function draw(page, lineage, titleOf) {
     !checkpoint.available && h("div.pl-error", { role: "alert" }, h("strong", checkpoint.removed_at ? ["Weights deleted ", ago(checkpoint.removed_at)] : "Weights gone"), h("p", `${gone} The record stays, so that its history can be read.`)),
     checkpoint.chat_template === "missing" && checkpoint.available ? templateCard(checkpoint) : null,
     h("section.pl-card.pl-stack", facts(checkpoint), served ? testPart(checkpoint) : checkpoint.source === "run" && checkpoint.available ? pinPart(checkpoint) : null),
-    served || checkpoint.chat_template === "missing" ? null : exportsCard(checkpoint),
+    served || checkpoint.kind === "reward_model" || checkpoint.chat_template === "missing" ? null : exportsCard(checkpoint),
     h("section.pl-stack.tight", h("h2", "Lineage"), h("ol.pl-lineage", lineage.chain.map((one, index) => h("li", step(one, index === 0, titleOf))))),
     lineage.children.length ? h("section.pl-stack.tight", h("h2", "Trained from it"), table("Checkpoints trained from it", CHILDREN, lineage.children, { onrow: (one) => location.assign(checkpointPage(one.id)) })) : null,
     lineage.evaluations.length ? h("section.pl-stack.tight", h("h2", "Evaluations"), table("Evaluations", EVALUATIONS, lineage.evaluations, { onrow: (one) => location.assign(`/evaluation?id=${one.id}`) })) : null);
@@ -134,8 +134,8 @@ function madeBy(run, snapshot, data, titleOf) {
   return h("div.pl-made-by",
     h("div.pl-row", h("span.pl-muted", "by run"), link(run.name, runPage(run.id)), stateBadge(run.state), badge(titleOf(run.objective)), h("span.pl-muted", settings.join(" · "))),
     snapshot && h("div.pl-row", h("span.pl-muted", "on"), link(snapshot.dataset, `/dataset?id=${snapshot.dataset_id}`), h("code.pl-mono", { title: `Snapshot ${snapshot.hash}` }, snapshot.hash.slice(0, 12)),
-      h("span.pl-muted", `${count(snapshot.counts.train)} training pairs`), h("a.pl-button.small", { href: `/new-run?snapshot=${snapshot.id}`, title: "Train again on exactly these pairs" }, "Train on this snapshot")),
-    data.slice(1).map((part) => h("div.pl-row", h("span.pl-muted", "and"), link(part.dataset, `/dataset?id=${part.dataset_id}`), h("code.pl-mono", { title: `Snapshot ${part.hash}` }, part.hash.slice(0, 12)), h("span.pl-muted", `${count(part.train)} training pairs`))),
+      h("span.pl-muted", `${count(snapshot.counts.train)} training examples`), h("a.pl-button.small", { href: `/new-run?snapshot=${snapshot.id}`, title: "Train again on exactly these examples" }, "Train on this snapshot")),
+    data.slice(1).map((part) => h("div.pl-row", h("span.pl-muted", "and"), link(part.dataset, `/dataset?id=${part.dataset_id}`), h("code.pl-mono", { title: `Snapshot ${part.hash}` }, part.hash.slice(0, 12)), h("span.pl-muted", `${count(part.train)} training examples`))),
     data.length > 1 && data[0].share !== null ? h("p.pl-muted", `Drawn ${data.map((part) => `${Math.round(part.share * 1000) / 10} %`).join(" : ")}`) : null);
 }
 

@@ -68,7 +68,7 @@ class Checkpoints {
 }
 
 const COLUMNS = [
-  { title: "Name", cell: (one) => [link(one.name, checkpointPage(one.id)), one.toy ? [" ", toyBadge()] : null, one.adapter ? [" ", badge("adapter")] : null, one.available ? null : [" ", goneBadge(one)], one.chat_template === "missing" ? [" ", badge("needs a chat template", "warn")] : null] },
+  { title: "Name", cell: (one) => [link(one.name, checkpointPage(one.id)), one.toy ? [" ", toyBadge()] : null, one.kind === "reward_model" ? [" ", badge("reward model")] : null, one.adapter ? [" ", badge("adapter")] : null, one.available ? null : [" ", goneBadge(one)], one.chat_template === "missing" ? [" ", badge("needs a chat template", "warn")] : null] },
   { title: "From", cell: (one) => (one.run_id ? link("run", runPage(one.run_id)) : SOURCES[one.source]) },
   { title: "Architecture", cell: (one) => (one.endpoint ? one.endpoint.model : one.architecture) },
   { title: "Parameters", kind: "number", cell: (one) => (one.endpoint ? "–" : h("span", { title: count(one.parameters) }, size(one.parameters))) },

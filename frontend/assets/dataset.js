@@ -11,6 +11,8 @@ import { errors } from "./import-watch.js";
 import { nouns, purpose } from "./kinds.js";
 import { load } from "./live.js";
 
+const SINGLE = ["demonstrations", "unpaired", "ranked"]; // what is trained on without a label
+
 export async function mount(element) {
   const page = h("div.pl-page.pl-stack");
   element.append(page);
@@ -28,7 +30,8 @@ function draw(page, dataset) {
   const labelled = dataset.labelled > 0;
   actions(
     button("Export", () => exportDialog(dataset)),
-    dataset.kind === "ranked" && button("Make pairs", () => pairsDialog(dataset), { kind: "primary" }),
+    dataset.kind === "ranked" && button("Make pairs", () => pairsDialog(dataset)),
+    SINGLE.includes(dataset.kind) && button("Train on this", () => location.assign(`/new-run?dataset=${dataset.id}`), { kind: "primary" }),
     paired && button("Train on this", () => location.assign(`/new-run?dataset=${dataset.id}`), { disabled: labelled ? null : "No labelled pair yet: label some first." }),
     paired && button("Label this", () => location.assign(`/label?dataset=${dataset.id}`), { kind: "primary" }),
   );
@@ -45,7 +48,7 @@ function draw(page, dataset) {
     snapshots,
     log,
   );
-  if (paired) drawSnapshots(snapshots, dataset);
+  if (paired || SINGLE.includes(dataset.kind)) drawSnapshots(snapshots, dataset);
   drawLog(log, dataset);
 }
 
@@ -79,7 +82,7 @@ async function drawSnapshots(place, dataset) {
   const refresh = () => drawSnapshots(place, dataset);
   await load(place, () => get("/snapshots", { dataset_id: dataset.id, limit: 50 }), ({ items }) => {
     place.append(
-      h("div.pl-row.between", h("h2", "Snapshots"), button("Freeze now", () => freeze(dataset, refresh), { kind: "small", title: "Keep the decided pairs as they are, for a run to train on" })),
+      h("div.pl-row.between", h("h2", "Snapshots"), button("Freeze now", () => freeze(dataset, refresh), { kind: "small", title: "Keep the decided pairs, or the answers, as they are, for a run to train on" })),
       table("Snapshots", SNAPSHOT_COLUMNS, items, { none: "None yet. A run freezes one by itself when it starts." }),
     );
   });

@@ -40,7 +40,7 @@ async function showForm(page) {
 
 async function materials() {
   const checkpoints = [];
-  for await (const one of all("/checkpoints", { limit: 100 })) checkpoints.push(one);
+  for await (const one of all("/checkpoints", { limit: 100 })) if (one.kind === "language_model") checkpoints.push(one);
   const datasets = [];
   for await (const one of all("/datasets", { limit: 100 })) datasets.push(one);
   return { checkpoints, datasets, judges: (await get("/judges")).items };

@@ -3,9 +3,9 @@
 const KINDS = {
   paired: ["pair", "pairs", "Two responses a prompt: to label, and to train on preferences."],
   prompts: ["prompt", "prompts", "No responses: checkpoints answer them in evaluations and comparisons."],
-  demonstrations: ["answer", "single answers", "One answer a prompt: for supervised training elsewhere. It can be looked through and exported."],
-  unpaired: ["answer", "answers with a thumb", "One answer a prompt, wanted or not: for training like KTO elsewhere. It can be looked through and exported."],
-  ranked: ["ranking", "rankings", "Several answers in an order: make pairs of them to train on preferences."],
+  demonstrations: ["answer", "single answers", "One answer a prompt: for supervised fine-tuning."],
+  unpaired: ["answer", "answers with a thumb", "One answer a prompt, wanted or not: for training on single answers, as KTO does."],
+  ranked: ["ranking", "rankings", "Several answers in an order: to train on as they are, or as pairs that are made of them."],
 };
 
 export const nouns = (kind) => KINDS[kind]?.[1] || kind;

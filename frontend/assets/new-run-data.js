@@ -11,10 +11,10 @@ export class DataChoice {
     this.rows = [];
     this.list = h("div.pl-stack.tight");
     this.weighted = h("input", { type: "checkbox", checked: Boolean(mixed?.some((one) => one.weight !== null)), onchange: () => { this.draw(); onchange(); } });
-    this.weightedLine = h("label.pl-check", this.weighted, h("span", "Draw by weight, instead of taking every pair once an epoch"));
+    this.weightedLine = h("label.pl-check", this.weighted, h("span", "Draw by weight, instead of taking every example once an epoch"));
     this.more = button("Mix in more data", () => { this.add(); this.draw(); onchange(); }, { kind: "small" });
     this.element = h("div.pl-field", h("label", { for: "pl-run-data" }, "Data"), this.list,
-      h("small.pl-help", "Its labelled pairs are frozen when the run is launched."), h("small.pl-field-error", { role: "alert" }),
+      h("small.pl-help", "Its labelled pairs, or its answers, are frozen when the run is launched."), h("small.pl-field-error", { role: "alert" }),
       this.weightedLine, h("div.pl-row", this.more));
     for (const one of mixed?.length > 1 ? mixed : [null]) this.add(one);
     this.draw();
@@ -44,7 +44,12 @@ export class DataChoice {
 
   // The name of what is chosen, for the run's own.
   words() {
-    return this.rows.map((row) => row.select.selectedOptions[0].textContent.replace(/ \([^(]*labelled\)$/, "")).join(" + ");
+    return this.rows.map((row) => row.select.selectedOptions[0]?.dataset.name ?? row.select.selectedOptions[0]?.textContent ?? "").join(" + ");
+  }
+
+  // The datasets that are chosen; a snapshot's is not known.
+  ids() {
+    return this.rows.map((row) => row.select.value.replace(/^dataset:/, ""));
   }
 
   choose(values) {

@@ -11,16 +11,24 @@ const OPENED = "pl-theory-opened";
 export class ObjectivePart {
   // onchoose() follows another objective, onchange() every change of a hyperparameter. `chosen` are ids of further
   // checkpoints, by name, of a run that is repeated.
-  constructor(objectives, { checkpoints, chosen = {}, onchoose, onchange }) {
-    this.known = new Map(objectives.map((one) => [one.name, one]));
+  constructor(catalogue, losses, { checkpoints, chosen = {}, onchoose, onchange }) {
+    this.catalogue = catalogue;
     this.checkpoints = checkpoints;
     this.chosen = chosen;
     this.further = h("div");
     this.onchange = onchange;
     this.data = null;
-    this.picker = new ObjectivePicker(objectives, { onchange: (name) => { this.name = name; onchoose(); } });
+    this.picker = new ObjectivePicker([], { onchange: (name) => { this.name = name; onchoose(); } });
     this.card = h("div.pl-stack.tight");
     this.element = h("section.pl-card.pl-stack", h("div.pl-row.between", h("h2", "2 · Objective"), link("All objectives", "/objectives")), this.picker.element, this.card);
+    this.offer(losses);
+  }
+
+  // What the run may be trained by: the catalogue, or the losses of another kind of run.
+  offer(losses) {
+    this.offered = losses;
+    this.known = new Map([...this.catalogue, ...losses].map((one) => [one.name, one]));
+    this.picker.offer(losses);
   }
 
   get title() {
@@ -29,12 +37,12 @@ export class ObjectivePart {
 
   // Another objective, or the same with other values: {name, …hyperparameters}.
   set(values) {
-    const [first] = this.known.values();
-    const known = this.known.get(values?.name) || this.known.get("dpo") || first;
+    const offered = (name) => this.offered.find((one) => one.name === name);
+    const known = offered(values?.name) || offered("dpo") || this.offered[0];
     this.name = known.name;
     this.picker.choose(known.name);
     this.hyper = hyperparameters(known, { known: this.known, values: known.name === values?.name ? values : {}, onchange: () => { this.askFurther(); if (this.box.open) this.theory.draw(); this.onchange(); } });
-    this.theory = theory(known, { known: this.known, form: this.hyper, onshow: null });
+    this.theory = theory(known, { known: this.known, form: this.hyper, onshow: null, drawn: this.catalogue.includes(known) });
     this.box = h("details", h("summary", `Theory of ${known.title}: what it fixes and costs, its loss and gradient, relatives`), this.theory.element);
     this.box.addEventListener("toggle", () => {
       remember(this.box.open);
@@ -48,17 +56,17 @@ export class ObjectivePart {
 
   // A choice for each further checkpoint that the objective, or one within it, asks for; those chosen before stay.
   askFurther() {
-    const names = [...new Set(this.thirdsOf(this.value()))].sort();
+    const names = [...new Set(named(this.value()).flatMap((name) => this.known.get(name)?.needs.third || []))].sort();
     if (names.join() === this.thirds?.names.join()) return;
     Object.assign(this.chosen, this.thirds?.body().third_ids);
     this.thirds = new Thirds(names, this.checkpoints, { chosen: this.chosen, onchange: () => this.onchange() });
     fill(this.further, this.thirds.element);
   }
 
-  thirdsOf(value) {
-    if (!value || typeof value !== "object") return [];
-    const own = this.known.get(value.name)?.needs.third || [];
-    return [...own, ...Object.values(value).flatMap((one) => this.thirdsOf(one))];
+  // Whether it learns from pairs as they are; what is made of others does where one of them does.
+  get paired() {
+    const [own, ...inner] = named(this.value());
+    return (inner.length ? inner : [own]).some((name) => this.known.get(name)?.kinds.includes("paired"));
   }
 
   value() {
@@ -95,6 +103,12 @@ export class ObjectivePart {
     if (!(path && this.hyper.fail(path, words))) showError(this.picker.element, words);
     return true;
   }
+}
+
+// The names of an objective and of all that stand within it.
+function named(value) {
+  if (!value || typeof value !== "object") return [];
+  return [...(typeof value.name === "string" ? [value.name] : []), ...Object.values(value).flatMap(named)];
 }
 
 function remember(open) {

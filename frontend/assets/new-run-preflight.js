@@ -83,7 +83,7 @@ function findings({ errors, warnings }) {
 
 function facts(estimate) {
   const rows = [
-    ["Training pairs", `about ${count(estimate.examples)}`],
+    ["Training examples", `about ${count(estimate.examples)}`],
     ["Steps", count(estimate.steps)],
     ["Time", estimate.seconds ? `${duration(estimate.seconds[0])} to ${duration(estimate.seconds[1])}, by earlier runs` : "not known before a run of this size was measured here"],
     ["Trained", estimate.trainable === estimate.parameters ? `all ${count(estimate.parameters)} weights` : `${count(estimate.trainable)} of ${count(estimate.parameters + estimate.trainable)} weights`],

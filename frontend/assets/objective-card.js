@@ -72,17 +72,17 @@ function slideOf(property, range) {
 // A part of the card with a heading.
 const part = (heading, ...children) => h("section.pl-stack.tight", h("h3", heading), ...children);
 
-// theory(objective, { known, form, onshow }): all but the hyperparameters, which `form` holds already.
-// `known` has every objective by name; onshow(name) opens a relative. Returns { element, draw() }; draw() follows the form.
-export function theory(objective, { known, form, onshow }) {
-  const drawn = curve(objective, form);
+// theory(objective, { known, form, onshow, drawn }): all but the hyperparameters, which `form` holds already.
+// `known` has every objective by name; onshow(name) opens a relative; only what is `drawn` has a curve. Returns { element, draw() }; draw() follows the form.
+export function theory(objective, { known, form, onshow, drawn = true }) {
+  const plot = drawn ? curve(objective, form) : null;
   // Docstrings are broken at the width of the code; only blank lines are meant.
   const description = String(objective.schema.description || objective.summary).replace(/([^\n])\n(?!\n)/g, "$1 ");
   const [, , faith] = FIDELITY[objective.fidelity];
   const element = h("div.pl-stack.pl-theory",
     h("p.pl-prose.pl-plain", description),
     objective.fixes && h("div.pl-theory-sides", part("What it fixes", h("p", objective.fixes)), part("What it costs", h("p", objective.costs))),
-    part("Loss and gradient", drawn.element),
+    plot && part("Loss and gradient", plot.element),
     part("What it needs", h("ul.pl-theory-list", objective.needs_words.map(({ words, why }) => h("li", h("b", words), " · ", why)))),
     objective.relatives.length ? part("Relatives", h("ul.pl-theory-list", objective.relatives.map((one) => relative(one, { known, form, onshow })))) : null,
     objective.logic ? part("As a statement of logic", h("div.pl-formula", { tabindex: 0, role: "group", "aria-label": "Symbolic form" }, formula(objective.logic)),
@@ -90,7 +90,7 @@ export function theory(objective, { known, form, onshow }) {
     part("Where it comes from", h("p", paper(objective.paper, true)), h("p", fidelity(objective), " ", h("span.pl-muted", faith)),
       h("div.pl-row", button("Copy the formula as LaTeX", () => copy(objective.formula), { kind: "small" }))),
   );
-  return { element, draw: drawn.draw };
+  return { element, draw: () => plot?.draw() };
 }
 
 function relative({ name, words, at }, { known, form, onshow }) {

@@ -17,6 +17,10 @@ export class ObjectivePicker {
     this.row.addEventListener("keydown", (event) => this.walk(event));
   }
 
+  offer(objectives) {
+    this.objectives = objectives;
+  }
+
   choose(name) {
     this.value = name;
     this.draw();
@@ -28,7 +32,8 @@ export class ObjectivePicker {
   }
 
   draw() {
-    const shown = this.objectives.filter((one) => one.recommended || one.name === this.value);
+    const few = !this.objectives.some((one) => one.recommended);
+    const shown = this.objectives.filter((one) => few || one.recommended || one.name === this.value);
     const focused = this.row.contains(document.activeElement);
     const more = this.objectives.length > shown.length ? button(`All ${this.objectives.length} objectives…`, () => this.open(), { kind: "small" }) : null;
     fill(this.row, shown.map((one) => this.pick(one)), more);

@@ -8,7 +8,10 @@ const EVALUATED = "eval/";
 const PANELS = [
   ["Loss", "nats", ["loss"]],
   ["Accuracy", "share of pairs ranked right", ["rewards/accuracies"]],
+  ["Accuracy of scores", "share of pairs ranked right", ["accuracy"]],
   ["Margin", "chosen minus rejected reward", ["rewards/margins"]],
+  ["Margin of scores", "chosen minus rejected score", ["margin"]],
+  ["Scores", "score", ["mean_reward", "min_reward", "max_reward"]],
   ["Rewards", "reward", ["rewards/chosen", "rewards/rejected"]],
   ["Log-probabilities", "nats a response", ["logps/chosen", "logps/rejected"]],
   ["Gradient norm", "norm before clipping", ["grad_norm"]],

@@ -30,12 +30,12 @@ function draw(made, run, metrics, gone) {
 }
 
 function card(one, run, measured) {
-  const accuracy = measured["eval/rewards/accuracies"];
+  const accuracy = measured["eval/rewards/accuracies"] ?? measured["eval/accuracy"];
   const facts = [accuracy !== undefined && accuracy !== null && `${percent(accuracy)} of held-out pairs right`, measured["eval/loss"] !== undefined && `loss ${number(measured["eval/loss"], 3)}`].filter(Boolean);
   return h("article.pl-run-product",
-    h("div.pl-row.between", h("strong", link(`Step ${one.step}`, checkpointPage(one.id))), h("span.pl-row", one.adapter ? badge("adapter") : null, h("small.pl-muted", ago(one.created_at)))),
+    h("div.pl-row.between", h("strong", link(`Step ${one.step}`, checkpointPage(one.id))), h("span.pl-row", one.kind === "reward_model" ? badge("reward model") : null, one.adapter ? badge("adapter") : null, h("small.pl-muted", ago(one.created_at)))),
     facts.length ? h("small.pl-muted", facts.join(" · ")) : null,
-    h("div.pl-row", next("Compare", comparePage(one.id, run.checkpoint_id), "Side by side and blind, against where it started from"),
+    one.kind === "reward_model" ? h("small.pl-muted", "It scores responses, and writes none.") : h("div.pl-row", next("Compare", comparePage(one.id, run.checkpoint_id), "Side by side and blind, against where it started from"),
       next("Evaluate", evaluatePage(run.checkpoint_id, one.id), "On a set of prompts, against where it started from"), next("Use as base", `/new-run?checkpoint=${one.id}`, "Start the next run from it")));
 }
 

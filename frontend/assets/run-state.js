@@ -46,9 +46,14 @@ export function size(parameters) {
   return `${Number((parameters / unit).toPrecision(parameters >= 100 * unit ? 3 : 2))} ${word}`; // 135 M, as SmolLM2 135M is called
 }
 
+// What runs train by that are no preference runs.
+const OTHER_LOSSES = { sft: "SFT", bradley_terry: "Bradley-Terry", bradley_terry_margin: "Bradley-Terry with margins" };
+const KINDS = { preference: "Preference run", sft: "Supervised fine-tuning", reward_model: "Reward model" };
+export const kindTitle = (kind) => KINDS[kind] || kind;
+
 // Titles of objectives by name; the name itself for one that is no longer in the catalogue.
 export async function objectiveTitles() {
   const catalogue = await get("/objectives");
-  const titles = new Map(catalogue.map((one) => [one.name, one.title]));
+  const titles = new Map([...Object.entries(OTHER_LOSSES), ...catalogue.map((one) => [one.name, one.title])]);
   return (name) => titles.get(name) || name;
 }

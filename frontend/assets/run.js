@@ -9,7 +9,7 @@ import { Charts } from "./run-charts.js";
 import { Log, Samples } from "./run-events.js";
 import { products } from "./run-products.js";
 import { reporter } from "./run-reporter.js";
-import { checkpointPage, moving, objectiveTitles, progressLine, toyBadge, worked } from "./run-state.js";
+import { checkpointPage, kindTitle, moving, objectiveTitles, progressLine, toyBadge, worked } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
 
 const SECONDS = 0.35; // with the worker's one transaction a second, a step is seen within two
@@ -145,14 +145,17 @@ class RunPage {
     const { run } = this;
     const { spec } = run;
     const rows = [
-      ["Objective", h("a", { href: `/objectives?name=${encodeURIComponent(run.objective)}` }, this.titleOf(run.objective))],
+      ["Kind", kindTitle(run.kind)],
+      run.kind === "preference"
+        ? ["Objective", h("a", { href: `/objectives?name=${encodeURIComponent(run.objective)}` }, this.titleOf(run.objective))]
+        : ["Loss", this.titleOf(run.objective)],
       ["Started from", [link(run.checkpoint, checkpointPage(run.checkpoint_id)), run.checkpoint_toy ? [" ", toyBadge()] : null]],
+      ...(run.kind === "preference" ? [["Reference", run.reference_id ? link("another checkpoint", checkpointPage(run.reference_id)) : "where it started from"]] : []),
       ...Object.entries(run.third_ids).map(([name, id]) => [`Its ${name.replaceAll("_", " ")}`, link("another checkpoint", checkpointPage(id))]),
-      ["Reference", run.reference_id ? link("another checkpoint", checkpointPage(run.reference_id)) : "where it started from"],
       ...mixture(run.data),
       ["Tuning", spec.tuning.kind === "lora" ? `LoRA, rank ${spec.tuning.rank}` : "all weights"],
       ["Learning rate", `${spec.optimizer.learning_rate}, ${spec.optimizer.schedule}`],
-      ["Batch", `${spec.batch.examples_per_step} pairs a step`],
+      ["Batch", `${spec.batch.examples_per_step} examples a step`],
       ["Seed", String(spec.seed)],
       ["Trained on", [run.reporter?.host || run.host, trainedOn(run)].filter(Boolean).join(", ") || "no machine yet"],
     ];

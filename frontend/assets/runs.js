@@ -107,8 +107,7 @@ class Runs {
 }
 
 function accuracy(run) {
-  const held = run.metrics["eval/rewards/accuracies"];
-  const value = held ?? run.metrics["rewards/accuracies"];
+  const [held, value] = ["rewards/accuracies", "accuracy"].map((name) => [run.metrics[`eval/${name}`], run.metrics[`eval/${name}`] ?? run.metrics[name]]).find(([, found]) => found !== undefined) || [];
   if (value === undefined) return "–";
   return h("span", { title: held === undefined ? "On the last training batch" : "On held-out pairs" }, percent(value), held === undefined ? h("span.pl-muted", " batch") : null);
 }

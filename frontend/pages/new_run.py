@@ -8,6 +8,7 @@ PAGE = Page(
     nav="Runs",
     modules=(
         "new-run",
+        "new-run-kind",
         "new-run-preflight",
         "new-run-objective",
         "objective-card",

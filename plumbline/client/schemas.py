@@ -390,6 +390,8 @@ class DatasetProgress(Answer):
 
 Source = Literal["folder", "hub", "run", "toy", "endpoint"]
 
+CheckpointKind = Literal["language_model", "reward_model"]
+
 
 class EndpointFacts(Answer):
     """How an endpoint is asked."""
@@ -412,6 +414,7 @@ class CheckpointOut(Answer):
     parent_id: UUID | None
     step: int | None
     adapter: bool
+    kind: CheckpointKind = Field(description="Whether it writes responses, or scores those of others.")
     architecture: str
     parameters: int
     max_tokens: int | None

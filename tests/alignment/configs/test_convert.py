@@ -162,7 +162,7 @@ def test_a_loss_that_is_not_quite_the_same_is_told() -> None:
         ("rpo_alpha: 1.0", "rpo_alpha"),
         ("trl kto --beta 0.1", "KTO"),
         ("desirable_weight: 1.0", "KTO"),
-        ("stage: sft\ntemplate: llama3", "sft"),
+        ("stage: ppo\ntemplate: llama3", "ppo"),
         ("stage: dpo\npref_loss: kto_pair", "kto_pair"),
         ("stage: dpo\npref_ftx: 0.5", "pref_ftx"),
         ("stage: dpo\nfinetuning_type: freeze", "freeze"),
@@ -185,3 +185,11 @@ def test_what_cannot_be_done_is_refused_by_name(text: str, word: str) -> None:
     with pytest.raises(NotConverted) as refused:
         convert(text)
     assert word in refused.value.reason
+
+
+@pytest.mark.parametrize(("stage", "kind", "loss"), [("sft", "sft", "sft"), ("rm", "reward_model", "bradley_terry")])
+def test_stages_before_preferences_become_runs_of_their_kind(stage: str, kind: str, loss: str) -> None:
+    """LLaMA-Factory's supervised and reward stages are runs of those kinds, with their usual loss."""
+    run = spec(convert(f"stage: {stage}\ntemplate: llama3\nfinetuning_type: lora\nlearning_rate: 1.0e-4", devices=1))
+
+    assert (run.kind, run.objective.name, run.optimizer.learning_rate) == (kind, loss, 1e-4)

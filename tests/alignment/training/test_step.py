@@ -52,7 +52,7 @@ def with_tokens(learner: Learner, tokens: int, objective: Objective | None = Non
     return replace(learner, scoring=scoring)
 
 
-def gradient(learner: Learner, examples: list[Encoded], reference: list[Tensor]) -> Tensor:
+def gradient(learner: Learner, examples: list[Encoded], reference: list[Tensor] | None) -> Tensor:
     learner.optimizer.zero_grad(set_to_none=True)
     learner.backward(examples, reference, STATE, nothing)
     return torch.cat([parameter.grad.flatten() for parameter in learner.parameters if parameter.grad is not None])

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from alignment.generation import Generator
-from alignment.objectives import Batch, Needs, Objective, State
+from alignment.objectives import Batch, Needs, Objective, Role, State
 from alignment.objectives.objective import PAIR
 from alignment.sampling import Sampling
 from alignment.training import Spec
@@ -51,6 +51,8 @@ CASES: dict[str, dict[str, Any]] = {
     "coupled": {},
     "lora": {"tuning": LORA},
     "lora in bf16": {"tuning": LORA, "precision": "bf16"},
+    "sft": {"kind": "sft", "objective": {"name": "sft"}},
+    "scores": {"kind": "reward_model", "objective": {"name": "bradley_terry"}},
 }
 
 
@@ -80,6 +82,8 @@ def train(case: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
         scoring = replace(scoring, objective=Softmin())
     learner = replace(learner, scoring=scoring)
     examples = encoded(sum(STEPS) + 5)
+    if case == "sft":
+        examples = [replace(one, responses=one.responses[:1], roles=(Role.DESIRABLE,)) for one in examples]
     before = sequence_logps(scoring, examples, nothing)
     steps, packs, start = [], [], 0
     state = scoring.begun(spec.seed)
@@ -90,9 +94,11 @@ def train(case: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
         packs.append([len(pack) for pack in scoring.packs(examples[some])])
         start += size
     measured = evaluate(scoring, examples[start:], before[start:], state, nothing)
+    said = []
     with scoring.ranks.gathered(scoring.scorer):
         sampling = Sampling(temperature=0, max_new_tokens=6)
-        said = [response.text for response in Generator.of(model, tokenizer).generate(PROMPTS, sampling)]
+        if case != "scores":  # which writes nothing
+            said = [response.text for response in Generator.of(model, tokenizer).generate(PROMPTS, sampling)]
     weights = scoring.ranks.weights(scoring.scorer)
     if ranks.first:
         kept = Checkpoints(out, "lora" if "lora" in case else "full", spec.keep)

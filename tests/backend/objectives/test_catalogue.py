@@ -127,9 +127,9 @@ class Dropped(DPO):
 WITH_IT = """
 from alignment.curves import curves
 from alignment.objectives import resolve
-from backend.objectives.routes import _catalogue
+from backend.objectives.cards import catalogue
 from backend.runs.schemas import RunIn
-(card,) = [one for one in _catalogue() if one.name == "dropped"]
+(card,) = [one for one in catalogue() if one.name == "dropped"]
 assert card.kinds == ["paired"] and card.formula
 choices = RunIn.model_json_schema()["properties"]["objective"]["oneOf"]
 assert "dropped" in [one["properties"]["name"]["const"] for one in choices]

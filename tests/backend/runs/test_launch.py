@@ -104,7 +104,7 @@ def test_once(researcher: Client, body: Body) -> None:
 
 
 BAD: list[tuple[dict[str, Any], str, str]] = [
-    ({"objective": {"name": "dpp"}}, "objective", "did you mean 'dpo'"),
+    ({"objective": {"name": "dpoo"}}, "objective", "did you mean 'dpo'"),
     ({"objective": {"name": "dpo", "betta": 1}}, "objective.betta", "did you mean 'beta'"),
     ({"objective": {"name": "dpo", "beta": -1}}, "objective.beta", "greater than 0"),
     ({"objective": {"name": "dpo", "beta": "inf"}}, "objective.beta", "finite"),
@@ -130,7 +130,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"name": "   "}, "name", "at least 1"),
     ({"checkpiont_id": "x"}, "checkpiont_id", "did you mean 'checkpoint_id'"),
     ({"checkpoint_id": "nonsense"}, "checkpoint_id", "UUID"),
-    ({"kind": "sft"}, "kind", "preference"),
+    ({"kind": "sft"}, "objective", "DPO trains runs of kind preference"),
     ({"dataset_id": None}, "", "dataset_id"),
 ]
 

@@ -1,0 +1,81 @@
+"""Scores of whole responses: a linear head on the hidden state of their last token, as transformers' classifiers."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from alignment.training import routing
+from alignment.training.errors import CheckpointRefused
+from alignment.training.scorer import Scores, unadapted
+from alignment.training.structure import Structure
+from alignment.training.vocabulary import NOBODY, Voices
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from alignment.training.layout import Layout
+
+HEAD = "score"
+"""What transformers calls the head of its sequence classifiers on language models."""
+
+
+class HeadScorer(nn.Module):
+    """The score of each response by a sequence classifier with one label; it stands where log-probabilities would.
+
+    It is taken at the response's last token that is no padding, where the classifier itself looks, in float32 or the
+    head's own type.
+    """
+
+    def __init__(self, model: PreTrainedModel, precision: str) -> None:
+        super().__init__()
+        self.model = model
+        self.exact = precision == "fp32"
+        self.router_weight = routing.coefficient(model.config)
+        self.experts = routing.experts(model.config)
+        self.choices = int(getattr(model.config.get_text_config(), "num_experts_per_tok", None) or 1)
+        head_of(model)
+
+    def forward(
+        self,
+        layout: Layout,
+        structure: Structure,
+        asked: frozenset[str] = frozenset(),
+        route: bool = False,
+        voices: Voices = NOBODY,
+    ) -> Scores:
+        """Scores (S,) of the layout's responses, in its order.  Raises ValueError when tokens are asked about."""
+        if asked or voices:
+            raise ValueError("a reward model has no token values")
+        whole = unadapted(self.model)
+        route = route and self.router_weight > 0
+        more = {"output_router_logits": True} if route else {}
+        with torch.autocast(layout.ids.device.type, torch.bfloat16) if not self.exact else nullcontext():
+            output = whole.base_model(
+                input_ids=layout.ids,
+                position_ids=layout.positions,
+                attention_mask=structure.mask(layout.masks),
+                use_cache=False,
+                **more,
+            )
+        hidden = output.last_hidden_state.flatten(0, 1)[layout.last]
+        head = head_of(self.model)
+        with torch.autocast(layout.ids.device.type, enabled=False):
+            found: Tensor = head(hidden.to(next(head.parameters()).dtype)).float().squeeze(1)
+        routed = routing.routed(output.router_logits, layout.weights, self.choices) if route else None
+        return Scores(found, layout.lengths, layout.response, {}, routed)
+
+
+def head_of(model: PreTrainedModel) -> nn.Module:
+    """The head of a sequence classifier.  Raises CheckpointRefused for an architecture that names it otherwise."""
+    head = getattr(unadapted(model), HEAD, None)
+    if not isinstance(head, nn.Module):
+        raise CheckpointRefused(
+            f"{type(unadapted(model)).__name__} has no linear head on its last hidden state.",
+            "Choose a checkpoint of another architecture.",
+            "checkpoint",
+        )
+    return head

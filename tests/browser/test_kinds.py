@@ -1,0 +1,61 @@
+"""The launch form by kinds of runs: each asks for what it needs, and offers what it can learn from."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from alignment.formats import Item
+from backend.datasets import service as datasets
+from backend.datasets.models import Kind as DataKind
+from backend.db import transaction
+from backend.projects import service as projects
+from tests import loop
+from tests.browser.conftest import SignIn
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=45_000)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama folder."""
+    return loop.tiny_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+def test_the_kind_decides_what_is_asked_for(sign_in: SignIn, tiny: Path) -> None:
+    """Demonstrations lead to supervised fine-tuning; pairs feed it only when taken apart; a reward model asks for its
+    own loss and no reference; and a preference run is as it was."""
+    page = sign_in()
+    loop.add_checkpoint(tiny, "Tiny base")
+    loop.add_dataset(name="Harbor pairs")
+    with transaction() as session:
+        said = [Item(one.prompt, one.responses[:1]) for one in loop.pairs(60)]
+        answers = datasets.create_from_items(
+            session, projects.default(session), "Harbor answers", said, kind=DataKind.demonstrations
+        )
+
+    page.goto(f"/new-run?dataset={answers.id}")
+    kinds = page.get_by_role("group", name="Kind of run")
+    expect(kinds.get_by_role("button", name="Supervised fine-tuning")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("SFT on Harbor answers")
+    expect(page.get_by_label("Data", exact=True)).to_contain_text("60 single answers")
+    page.get_by_role("button", name="Quick try").click()
+    expect(page.get_by_label("Learning rate").first).to_have_value("2e-4")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+
+    page.get_by_label("Data", exact=True).select_option(label="Harbor pairs (60 of 60 labelled)")
+    expect(page.get_by_text("these data are pairs").first).to_be_visible()
+    page.get_by_label("Pairs", exact=True).select_option("apart")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+
+    kinds.get_by_role("button", name="Reward model").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Bradley-Terry on Harbor pairs")
+    expect(page.get_by_label("Center", exact=True)).to_be_visible()
+    expect(page.get_by_label("Pairs", exact=True)).to_be_hidden()
+    expect(page.get_by_label("Data", exact=True)).not_to_contain_text("Harbor answers")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+
+    kinds.get_by_role("button", name="Preference run").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("DPO on Harbor pairs")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()

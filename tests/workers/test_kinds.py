@@ -1,0 +1,59 @@
+"""Runs of other kinds on real parts: asked for over HTTP, taken from the queue, trained in a process, kept in rows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from transformers import AutoModelForSequenceClassification
+
+from alignment.formats import Item
+from backend import storage
+from backend.checkpoints.models import Checkpoint, CheckpointKind
+from backend.datasets import service as datasets
+from backend.datasets.models import Dataset
+from backend.datasets.models import Kind as DataKind
+from backend.db import transaction
+from backend.projects import service as projects
+from tests import loop
+from tests.conftest import Client
+from workers.tasks import train
+
+
+def answers() -> Dataset:
+    """A dataset of the friendly answers alone."""
+    items = [Item(one.prompt, one.responses[:1]) for one in loop.pairs(60)]
+    with transaction() as session:
+        return datasets.create_from_items(
+            session, projects.default(session), "Answers", items, kind=DataKind.demonstrations
+        )
+
+
+def trained(client: Client, body: dict[str, Any]) -> tuple[dict[str, Any], Checkpoint]:
+    """The run once a worker has taken it, and its last checkpoint."""
+    asked = client.post("/api/v1/runs", json=body)
+    assert asked.status_code == 202, asked.text
+    train.work()
+    run = client.get(f"/api/v1/runs/{asked.json()['id']}").json()
+    assert (run["state"], run["reason"], run["done"]) == ("succeeded", None, 4)
+    with transaction() as session:
+        query = select(Checkpoint).where(Checkpoint.run_id == run["id"]).order_by(Checkpoint.step.desc())
+        return run, session.scalars(query).first()
+
+
+@pytest.mark.slow
+def test_demonstrations_then_a_reward_model(researcher: Client, clean: None, tiny: Path) -> None:
+    """A run on demonstrations leaves a model to start from; a reward model on it leaves one that scores alone."""
+    base, pairs = loop.add_checkpoint(tiny), loop.add_dataset()
+    run, tuned = trained(researcher, loop.run_body(base, answers(), kind="sft", objective={"name": "sft"}))
+    assert {"loss", "eval/loss", "mean_token_accuracy"} <= set(run["metrics"])
+    assert tuned.kind is CheckpointKind.language_model
+
+    scores = loop.run_body(tuned, pairs, kind="reward_model", objective={"name": "bradley_terry"})
+    run, model = trained(researcher, scores)
+    assert {"loss", "accuracy", "eval/accuracy"} <= set(run["metrics"])
+    assert (model.kind, model.parent_id) == (CheckpointKind.reward_model, tuned.id)
+    loaded = AutoModelForSequenceClassification.from_pretrained(storage.local(model.path))
+    assert loaded.config.num_labels == 1
+    again = researcher.post("/api/v1/runs", json=loop.run_body(model, pairs))
+    assert (again.status_code, again.json()["field"]) == (422, "checkpoint_id")
