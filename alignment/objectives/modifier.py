@@ -72,7 +72,15 @@ def _of_sums(base: Objective) -> Objective:
     return base
 
 
+def _of_examples(base: Objective) -> Objective:
+    if base.needs.coupled:
+        _refuse(base, "its loss is one number of the whole batch, and this needs one of each example")
+    return base
+
+
 PairBase = Annotated[Inner, AfterValidator(_of_pairs)]
 """A base whose labels may be turned round: of pairs, each with a loss of its own, blind to facts."""
 SumBase = Annotated[Inner, AfterValidator(_of_sums)]
 """A base that sees responses as wholes: by their log-probabilities and lengths."""
+ExampleBase = Annotated[Inner, AfterValidator(_of_examples)]
+"""A base with a loss of each example by itself."""

@@ -1,5 +1,6 @@
 """Objectives made of others: what they need, what they equal, how they are written, and what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,37 @@ def test_smoothed_dpo_is_cdpo(batch: Batch, eps: float) -> None:
     torch.testing.assert_close(loss(batch, "smoothed", eps=eps, base=DPO), loss(batch, "cdpo", beta=0.1, eps=eps))
     simpo: dict[str, Any] = {"name": "simpo", "gamma": 0.7}
     torch.testing.assert_close(loss(batch, "smoothed", eps=0, base=simpo), loss(batch, **simpo))
+
+
+@settings(max_examples=40, deadline=None)
+@given(pairs())
+def test_soft_labels_weigh_both_orders(batch: Batch) -> None:
+    """With DPO as the base it is the cross-entropy between the soft label and the margin's probability."""
+    q, z = of(batch, "soft_label"), 0.1 * batch.pairs().margin
+
+    expected = -q * log_sigmoid(z) - (1 - q) * log_sigmoid(-z)
+    torch.testing.assert_close(loss(batch, "soft_labeled", base=DPO), expected)
+    sure = replace(batch, facts={"soft_label": torch.ones_like(batch.logps)})
+    torch.testing.assert_close(loss(sure, "soft_labeled", base=DPO), loss(batch, **DPO))
+
+
+@settings(max_examples=40, deadline=None)
+@given(pairs())
+def test_weights_multiply_the_losses_of_their_examples(batch: Batch) -> None:
+    """Each example's loss counts as often as its weight says, whatever the order of responses."""
+    order = torch.arange(len(batch.logps)).flip(0)
+    turned = Batch(
+        batch.logps[order],
+        batch.lengths[order],
+        batch.example[order],
+        batch.role[order],
+        None if batch.reference is None else batch.reference[order],
+        {name: values[order] for name, values in batch.facts.items()},
+    )
+    expected = of(batch, "weight") * loss(batch, "ipo_avg")
+
+    torch.testing.assert_close(loss(batch, "weighted", base={"name": "ipo_avg"}), expected)
+    torch.testing.assert_close(loss(turned, "weighted", base={"name": "ipo_avg"}), expected)
 
 
 @settings(max_examples=40, deadline=None)
@@ -217,6 +249,8 @@ BASE = "objective.base"
         ({"name": "smoothed", "base": {"name": "dr_dpo"}}, BASE, "no loss of each pair"),
         ({"name": "smoothed", "base": {"name": "lcpo"}}, BASE, "keeps something between steps"),
         ({"name": "smoothed", "base": {"name": "offset", "scale": 1}}, BASE, "margin"),
+        ({"name": "soft_labeled", "base": {"name": "weighted"}}, BASE, "weight"),
+        ({"name": "weighted", "base": {"name": "aot_paired"}}, BASE, "whole batch"),
         ({"name": "lcpo", "base": {"name": "beta_dpo"}}, BASE, "no loss of each pair"),
         ({"name": "lcpo", "base": {"name": "dpo", "beta": -1}}, "objective.base.beta", "greater than 0"),
         ({"name": "lcpo", "eta0": 1.0}, "objective.eta0", "less than 1"),

@@ -305,6 +305,7 @@ def test_kto_needs_two_examples_in_a_step(make_spec: MakeSpec) -> None:
 WHOLE = [
     ("kto", "unpaired", {}),
     ("bco", "unpaired", {}),
+    ("pl_dpo", "ranked", {}),
     ("kto", "paired", {"pairs": "apart"}),
 ]
 

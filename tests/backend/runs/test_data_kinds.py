@@ -45,6 +45,7 @@ FITTING = [
     ("npo", "unpaired", 2 / 3),
     ("grad_diff", "unpaired", None),
     ("f_sft", "demonstrations", None),
+    ("pl_dpo", "ranked", None),
 ]
 
 
@@ -86,6 +87,7 @@ UNFIT = [
     ({"objective": {"name": "dpo"}}, "unpaired", "dataset_id", "Choose pairs"),
     ({"objective": {"name": "kto"}}, "ranked", "dataset_id", "answers with a thumb"),
     ({"objective": {"name": "kto"}}, "demonstrations", "dataset_id", "Add data that have them"),
+    ({"objective": {"name": "lipo_lambda"}}, "ranked", "dataset_id", "score"),
     ({"objective": {"name": "pl_dpo"}}, "unpaired", "dataset_id", "Choose rankings"),
     ({"objective": {"name": "dpo"}, "pairs": "apart"}, None, "pairs", "Take them together"),
 ]
