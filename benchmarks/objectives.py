@@ -87,9 +87,10 @@ def _step_seconds(learner: "Learner", examples: "list[Encoded]") -> float:
 def _fed(kind: "type[Objective]", scoring: "Scoring", examples: "list[Encoded]") -> float | None:
     """Processor time of the objective with its defaults, on a batch of what it needs; None where pairs of the toy world
     cannot be made into that."""
-    needs = kind.needs
-    made_of_others = any(field.is_required() for field in kind.model_fields.values())
-    if made_of_others or needs.facts or needs.third or needs.reference in ("tokens", "distribution"):
+    if any(field.is_required() for field in kind.model_fields.values()):
+        return None
+    needs = kind.usual_needs()
+    if needs.facts or needs.third or needs.reference in ("tokens", "distribution"):
         return None
     return _seconds(kind(), scoring, _laid_out(kind, examples[: len(examples) // STEPS]))
 
@@ -99,7 +100,7 @@ def _laid_out(kind: "type[Objective]", examples: "list[Encoded]") -> "list[Encod
     from alignment.objectives import Role
     from alignment.objectives.objective import PAIR
 
-    roles = kind.needs.roles
+    roles = kind.usual_needs().roles
     if Role.CANDIDATE in roles:
         answers = [answer for one in examples for answer in one.responses]
         many = [answers[at : at + LISTED] for at in range(0, len(answers), LISTED)]

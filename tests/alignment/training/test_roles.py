@@ -183,8 +183,9 @@ def test_a_file_of_thumbs_is_read_by_its_format(tmp_path: Path) -> None:
 def test_every_objective_says_which_data_feed_it() -> None:
     """No objective of the catalogue is one that no kind of data can feed, and none takes bare prompts."""
     for objective in CATALOGUE.values():
-        kinds = feeding.kinds(objective.needs.roles)
-        assert kinds or objective.needs.roles & feeding.UNFED.keys()
+        roles = objective.usual_needs().roles
+        kinds = feeding.kinds(roles)
+        assert kinds or roles & feeding.UNFED.keys()
         assert "prompts" not in kinds
 
 
