@@ -106,7 +106,8 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
     from alignment.training.ranks import Ranks
     from alignment.training.rows import arrange
     from alignment.training.scorer import Scorer
-    from alignment.training.step import Learner, Scoring
+    from alignment.training.scoring import Scoring
+    from alignment.training.step import Learner
 
     model = load_model(folder / "model")
     loaded = psutil.Process().memory_info().rss / MIB

@@ -13,7 +13,8 @@ from benchmarks.figure import Figure
 if TYPE_CHECKING:
     from alignment.objectives import Objective
     from alignment.training.encode import Encoded
-    from alignment.training.step import Learner, Scoring
+    from alignment.training.scoring import Scoring
+    from alignment.training.step import Learner
 
 SHARE = 0.01
 STEPS, REPEATS = 5, 40

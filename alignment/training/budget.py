@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from alignment.training.encode import Encoded
     from alignment.training.events import Events
     from alignment.training.folder import CheckpointFacts
+    from alignment.training.scoring import Scoring
     from alignment.training.spec import Spec
-    from alignment.training.step import Scoring
 
 SHARED_CPU, PLAIN_CPU = (256, 384, 512, 1024), (512, 1024, 2048, 4096)
 ACCELERATOR = (1536, 3072, 6144, 12_288, 24_576)

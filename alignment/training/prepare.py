@@ -277,7 +277,8 @@ def build(
     from alignment.training.ranks import alone, wants_shards, wrap
     from alignment.training.rows import arrange
     from alignment.training.scorer import Scorer
-    from alignment.training.step import Learner, Scoring
+    from alignment.training.scoring import Scoring
+    from alignment.training.step import Learner
 
     set_seed(spec.seed)
     head = spec.kind == "reward_model"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
     from torch.distributed.tensor import DTensor
 
-    from alignment.training.step import AnyScorer
+    from alignment.training.scoring import AnyScorer
 
 PATIENCE = timedelta(minutes=30)
 """How long a rank waits for another: longer than rank 0 takes to write a checkpoint."""

@@ -18,8 +18,9 @@ from alignment.training.failures import is_disk_full
 from alignment.training.others import frozen, require_same_tokens
 from alignment.training.ranks import wrap
 from alignment.training.rows import allowed, checked
+from alignment.training.scoring import Scoring
 from alignment.training.spec import Spec
-from alignment.training.step import Scoring, sequence_logps
+from alignment.training.step import sequence_logps
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from alignment.training.events import Events
     from alignment.training.randomness import Randomness
     from alignment.training.reference import Reference
-    from alignment.training.step import Learner, Scoring
+    from alignment.training.scoring import Scoring
+    from alignment.training.step import Learner
 
 ENDS_BYTES = 1 << 20  # of each file of weights that are looked at
 LIBRARIES = ("torch", "transformers")

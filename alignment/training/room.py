@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alignment.training.events import Events
     from alignment.training.folder import CheckpointFacts
     from alignment.training.ranks import Ranks
-    from alignment.training.step import Scoring
+    from alignment.training.scoring import Scoring
 
 GIB = 2**30
 

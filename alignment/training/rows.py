@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from alignment.training import attention, structure
-from alignment.training.step import Scoring, sequence_logps
+from alignment.training.scoring import Scoring
+from alignment.training.step import sequence_logps
 from alignment.training.structure import Structure
 
 if TYPE_CHECKING:

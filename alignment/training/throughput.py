@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from alignment.training.encode import Encoded
-    from alignment.training.step import Scoring
+    from alignment.training.scoring import Scoring
 
 PEAKS: dict[str, tuple[float, float]] = {
     "B200": (2250, 75),

@@ -17,7 +17,8 @@ from alignment.training.encode import Encoded
 from alignment.training.ranks import Ranks
 from alignment.training.rows import arrange
 from alignment.training.scorer import Scorer
-from alignment.training.step import Learner, Scoring, evaluate
+from alignment.training.scoring import Scoring
+from alignment.training.step import Learner, evaluate
 from tests.alignment.training.test_sharing import CPU, EXPERTS, VOCABULARY, build
 from tests.alignment.training.test_step import STATE, Softmin, nothing
 

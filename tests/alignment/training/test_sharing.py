@@ -20,8 +20,8 @@ from alignment.training.model import add_adapters
 from alignment.training.ranks import Ranks
 from alignment.training.rows import arrange, checked
 from alignment.training.scorer import Scorer
+from alignment.training.scoring import Scoring
 from alignment.training.spec import LoraTuning
-from alignment.training.step import Scoring
 
 VOCABULARY = 160
 SMALL = {
