@@ -10,6 +10,7 @@ import { nouns } from "./kinds.js";
 import { load } from "./live.js";
 import { convertDialog } from "./new-run-convert.js";
 import { DataChoice } from "./new-run-data.js";
+import { Duration } from "./new-run-duration.js";
 import { KindChoice, suited } from "./new-run-kind.js";
 import { ObjectivePart } from "./new-run-objective.js";
 import { Preflight } from "./new-run-preflight.js";
@@ -311,35 +312,5 @@ class LaunchForm {
       return true;
     }
     return [this.first, this.rest, this.many, this.policy, this.pairs].some((form) => form.fail(path, words));
-  }
-}
-
-// Epochs or steps: one of the two.
-class Duration {
-  constructor(schema, values, onchange) {
-    this.unit = values?.steps ? "steps" : "epochs";
-    this.input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", value: values?.[this.unit] ?? 1, oninput: onchange });
-    this.field = field("Duration", this.input);
-    const help = h("small.pl-help");
-    const words = { epochs: "Passes over the examples", steps: "Optimizer steps" };
-    const buttons = Object.entries(words).map(([unit, text]) => h("button", { type: "button", value: unit, onclick: () => { this.unit = unit; show(); onchange(); } }, text));
-    const show = () => {
-      buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.unit)));
-      help.textContent = schema.properties[this.unit].description;
-    };
-    this.input.before(h("div.pl-segments", { role: "group", "aria-label": "Unit of the duration" }, buttons));
-    this.input.after(help);
-    this.element = h("div.pl-form", this.field);
-    show();
-  }
-
-  value() {
-    const typed = this.input.value.trim();
-    return typed === "" ? {} : { [this.unit]: Number.isNaN(Number(typed)) ? typed : Number(typed) };
-  }
-
-  fail(words) {
-    showError(this.field, words);
-    return true;
   }
 }

@@ -67,7 +67,7 @@ def test_rankings_become_pairs(sign_in: SignIn, tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(one) + "\n" for one in asked))
 
     bring_in(page, path)
-    expect(page.get_by_text("make pairs of them to train on preferences")).to_be_visible()
+    expect(page.get_by_text("as pairs that are made of them")).to_be_visible()
     expect(page.locator(".pl-item").first).to_contain_text("rank 3")
     page.get_by_role("button", name="Make pairs").click()
     page.get_by_label("Which answers meet").select_option("all")
