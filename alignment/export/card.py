@@ -13,8 +13,8 @@ from alignment.export import serving
 from alignment.export.markdown import code, front_matter, plain, table
 from alignment.export.plan import Kind
 from alignment.export.record import Comparison
-from alignment.objectives import CATALOGUE
 from alignment.objectives.objective import Paper
+from alignment.training.kinds import LOSSES
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
@@ -182,11 +182,11 @@ def _lineage(card: Card) -> str:
 
 def _objective_name(training: Training) -> str:
     name = training.objective.get("name")
-    return name if isinstance(name, str) and name in CATALOGUE else "preference"
+    return name if isinstance(name, str) and name in LOSSES else "preference"
 
 
 def _training(training: Training) -> str:
-    objective = CATALOGUE.get(str(training.objective.get("name")))
+    objective = LOSSES.get(str(training.objective.get("name")))
     title = objective.title if objective else plain(training.objective.get("name", "unknown"))
     parameters = [(plain(name), plain(value)) for name, value in training.objective.items() if name != "name"]
     parts = [

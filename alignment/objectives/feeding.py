@@ -31,8 +31,8 @@ PAIR: Final[frozenset[Role]] = frozenset({Role.CHOSEN, Role.REJECTED})
 KINDS: Final[Mapping[str, str]] = {
     "paired": "pairs",
     "ranked": "rankings",
-    "unpaired": "answers with a thumb",
     "demonstrations": "demonstrations",
+    "unpaired": "answers with a thumb",
     "prompts": "bare prompts",
 }
 
