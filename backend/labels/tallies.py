@@ -185,7 +185,7 @@ def recount(session: Session, dataset_ids: Sequence[uuid.UUID]) -> None:
     session.execute(RECOUNT, {"datasets": list(dataset_ids)})
 
 
-def settle(session: Session) -> None:
-    """Add up the rows of datasets that have many, unless some are just being counted anew."""
+def settle(session: Session, many: int = MANY) -> None:
+    """Add up the rows of datasets that have more than `many` to spare, unless some are just being counted anew."""
     if session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
-        session.execute(SETTLE, {"many": MANY})
+        session.execute(SETTLE, {"many": many})

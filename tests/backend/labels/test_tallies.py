@@ -195,7 +195,7 @@ def test_many_at_once(make_client: MakeClient, make_pairs: MakePairs) -> None:
         for _ in range(6):
             send(person, take(person, dataset)[0])
             with transaction() as session:
-                session.execute(tallies.SETTLE, {"many": 0})
+                tallies.settle(session, many=0)
 
     with ThreadPoolExecutor(len(people)) as pool:
         list(pool.map(work, people))
