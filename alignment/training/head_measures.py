@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alignment.objectives import Batch, Objective
     from alignment.training.scorer import Scores
 
-COLUMNS = ("loss", "logps", "accuracy", "margin", "mean_reward")
+COLUMNS: Sequence[str] = ("loss", "logps", "accuracy", "margin", "mean_reward")
 """What a row holds; `logps` are the scores of the pair added up, as everywhere what the model itself says."""
 MEASURED: frozenset[TokenValue] = frozenset()
 

@@ -42,7 +42,7 @@ SUMMED = (
     "mismatched",
     "moved",  # log-ratios of mismatched responses
 )
-COLUMNS = ("loss", *SUMMED, "ordered", "right")
+COLUMNS: Sequence[str] = ("loss", *SUMMED, "ordered", "right")
 """What a row holds, summed over the responses of its example; then any router loss."""
 
 

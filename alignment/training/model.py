@@ -95,7 +95,7 @@ def load_classifier(folder: Path, padding: int, dtype: torch.dtype = torch.float
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     chain, loud = folders.base_chain(folder), logging.get_verbosity()
     folders.require_language_model(*chain)
-    logging.set_verbosity_error()  # the missing head and the unused projection are what is wanted
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # the missing head and the unused projection are what is wanted
     try:
         with _refusing(folder):
             model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alignment.objectives import Batch, Objective
     from alignment.training.scorer import Scores
 
-COLUMNS = ("loss", "logps", "tokens", "entropy", "top1")
+COLUMNS: Sequence[str] = ("loss", "logps", "tokens", "entropy", "top1")
 """What a row holds, summed over the tokens of its response."""
 MEASURED = frozenset({TokenValue.ENTROPY, TokenValue.TOP1})
 

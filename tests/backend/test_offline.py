@@ -98,9 +98,9 @@ def test_workers_ask_no_hub(settings: Settings, tmp_path: Any) -> None:
         pusher.upload(tmp_path, "a/b", private=True)
     with pytest.raises(FileRefused, match="PLUMBLINE_OFFLINE"):
         hub_data.fetch(origin, None, tmp_path / "rows", settings, lambda _: None)
-    inputs = report_inputs.Inputs(None, {"checkpoint": {"links": [[]], "hub_id": None}}, tmp_path, print)  # type: ignore[arg-type]
+    inputs = report_inputs.Inputs(None, {}, tmp_path, print)  # type: ignore[arg-type]
     with pytest.raises(report_inputs.OtherWeights, match="PLUMBLINE_OFFLINE"):
-        inputs._weights("checkpoint", f"a/{uuid.uuid4()}")
+        inputs._weights("checkpoint", {"links": [[]], "hub_id": None}, f"a/{uuid.uuid4()}")
     assert machine.hub_state() == "offline"
     assert list(tmp_path.iterdir()) == []
 

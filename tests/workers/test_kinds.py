@@ -38,7 +38,9 @@ def trained(client: Client, body: dict[str, Any]) -> tuple[dict[str, Any], Check
     assert (run["state"], run["reason"], run["done"]) == ("succeeded", None, 4)
     with transaction() as session:
         query = select(Checkpoint).where(Checkpoint.run_id == run["id"]).order_by(Checkpoint.step.desc())
-        return run, session.scalars(query).first()
+        checkpoint = session.scalars(query).first()
+        assert checkpoint is not None
+        return run, checkpoint
 
 
 @pytest.mark.slow

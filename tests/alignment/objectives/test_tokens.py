@@ -153,7 +153,7 @@ def test_wpo_is_dpo_times_a_weight_without_gradient(seed: int) -> None:
 def test_a_pair_that_the_policy_would_say_counts_no_more_than_one() -> None:
     """Tokens likelier than the policy's own mean would weigh more than 1; clamped they do not."""
     batch = pair_batch(-0.1, -0.1, reference=(-0.1, -0.1), lengths=(1.0, 1.0))
-    surprise = {TokenValue.LOG_COLLISION: torch.tensor([-1.0, -1.0], dtype=torch.float64)}
+    surprise: dict[str, torch.Tensor] = {TokenValue.LOG_COLLISION: torch.tensor([-1.0, -1.0], dtype=torch.float64)}
     batch = replace(batch, tokens=Tokens(torch.tensor([0, 1]), surprise))
 
     found = [make("wpo", clamp=clamp).loss(batch, State()).item() for clamp in (True, False)]

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -83,7 +83,7 @@ def test_the_loss_of_demonstrations_is_cross_entropy_over_the_whole_batch(sft: d
         logits = model(torch.tensor([one.prompt + one.responses[0]])).logits[0, len(one.prompt) - 1 : -1]
         losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(one.responses[0]), reduction="none"))
     expected = torch.cat(losses).mean() if mean == "token" else torch.stack([loss.mean() for loss in losses]).mean()
-    expected.backward()
+    expected.backward()  # type: ignore[no-untyped-call]
     theirs = torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
     for tokens in (16, 90, 4096):
@@ -148,7 +148,10 @@ def test_transformers_gives_the_scores_that_were_trained(
 
     margins, found = [], []
     for one in examples(12, 4)[:4]:
-        texts = [tokenizer.apply_chat_template([*one.prompt, answer], tokenize=False) for answer in one.responses]
+        texts = [
+            tokenizer.apply_chat_template(cast("Any", [*one.prompt, answer]), tokenize=False)
+            for answer in one.responses
+        ]
         batch = tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=False)
         with torch.no_grad():
             better, worse = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits[:, 0].tolist()

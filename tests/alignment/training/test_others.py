@@ -41,7 +41,7 @@ def stirred(learner: Learner) -> Learner:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in learner.parameters:
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return learner
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from alignment import chat
-from alignment.formats import snapshot
+from alignment.formats import Message, snapshot
 from alignment.objectives import CATALOGUE, Role, feeding
 from alignment.training import Spec, TrainingError, measures, train
 from alignment.training.data import Example, Wanted, read
@@ -42,7 +42,7 @@ def rows(kind: str, count: int = 24, validation: int = 6, seed: int = 0) -> list
         if kind == "demonstrations":
             row.responses = row.responses[:1]
         if kind == "ranked":
-            middle = {"role": "assistant", "content": f"sorry {sentence(rng)}"}
+            middle: Message = {"role": "assistant", "content": f"sorry {sentence(rng)}"}
             row.responses = [row.responses[1], middle, row.responses[0]]
             row.facts = {"ranks": [3.0, 2.0, 1.0]}
     return found

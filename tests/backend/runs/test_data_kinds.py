@@ -13,7 +13,11 @@ from backend.projects import service as projects
 from tests.backend.runs.conftest import Body
 from tests.conftest import Client
 
-FACTS = {"unpaired": {"desirable": True}, "demonstrations": {}, "ranked": {"ranks": [2.0, 1.0, 3.0]}}
+FACTS: dict[str, dict[str, Any]] = {
+    "unpaired": {"desirable": True},
+    "demonstrations": {},
+    "ranked": {"ranks": [2.0, 1.0, 3.0]},
+}
 
 
 def items(kind: str) -> list[Item]:
@@ -83,7 +87,7 @@ def test_pairs_taken_apart_feed_objectives_of_single_answers(researcher: Client,
     assert "pairs: apart" in apart["yaml"]
 
 
-UNFIT = [
+UNFIT: list[tuple[dict[str, Any], str | None, str, str]] = [
     ({"objective": {"name": "dpo"}}, "unpaired", "dataset_id", "Choose pairs"),
     ({"objective": {"name": "kto"}}, "ranked", "dataset_id", "answers with a thumb"),
     ({"objective": {"name": "kto"}}, "demonstrations", "dataset_id", "Add data that have them"),
