@@ -259,9 +259,9 @@ def _require_roles(spec: Spec, examples: Examples) -> None:
 
 
 def _padding(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The token that fills rows: the tokenizer's own, else the one that ends texts."""
-    found = tokenizer.pad_token_id
-    return int(found if isinstance(found, int) else tokenizer.eos_token_id)
+    """The token that fills rows: the tokenizer's own, else the one that ends texts, else the first."""
+    found = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+    return next(int(one) for one in found if isinstance(one, int))
 
 
 def build(
