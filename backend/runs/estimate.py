@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alignment.training.errors import BadSpec
-from alignment.training.estimate import estimate
+from alignment.training.estimate import ERROR, Lengths, estimate
 from alignment.training.machine import free_memory
 from alignment.training.prepare import require_supported
 from alignment.training.schedule import total_steps
@@ -34,11 +34,17 @@ def unsupported(whole: Spec) -> list[tuple[str | None, str]]:
     return []
 
 
-def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examples: int) -> EstimateOut:
-    """The whole estimate of a run that could be launched.  Raises CheckpointRefused."""
+def of(
+    session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examples: int, lengths: Lengths | None
+) -> EstimateOut:
+    """The whole estimate of a run that could be launched; of tokens where lengths are known.
+
+    Raises CheckpointRefused.
+    """
     device = "cuda" if NVIDIA.exists() else "cpu"
     available = free_memory() if device == "cpu" else None
-    found = estimate(whole, examples, device, free=None if available is None else available - PROGRAM_BYTES)
+    free = None if available is None else available - PROGRAM_BYTES
+    found = estimate(whole, examples, device, lengths, free)
     parts = found.memory.model_dump() | {"program": PROGRAM_BYTES}
     memory = [MemoryPart(name=name, bytes=size) for name, size in parts.items() if size]
     kept = body.keep.last + (2 if body.keep.best else 1)  # the best one too, and the one that is being written
@@ -46,6 +52,7 @@ def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examp
     return EstimateOut(
         memory=memory,
         memory_bytes=sum(part.bytes for part in memory),
+        memory_error=ERROR,
         available_bytes=available,
         device=device,
         parameters=found.parameters,
@@ -54,6 +61,8 @@ def of(session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examp
         free_disk_bytes=shutil.disk_usage(get_settings().data).free,
         examples=examples,
         steps=found.steps,
+        tokens=found.tokens,
+        tokens_computed=found.tokens_computed,
         gradient_checkpointing=found.gradient_checkpointing,
         seconds=seconds(session, body, checkpoint, found.steps),
     )

@@ -15,7 +15,7 @@ from backend.datasets import service as datasets
 from backend.datasets import snapshots
 from backend.errors import AppError
 from backend.projects.models import Project
-from backend.runs import counts, devices, estimate, mixture, service, spec, suited
+from backend.runs import counts, devices, estimate, lengths, mixture, service, spec, suited
 from backend.runs.schemas import EstimateOut, Finding, Ingredient, PreflightOut, RunIn
 from backend.settings import get_settings
 
@@ -54,6 +54,7 @@ class _Check:
         self.session, self.project, self.body = session, project, body
         self.errors: list[Finding] = []
         self.warnings: list[Finding] = []
+        self.samples: list[lengths.Sample] = []
 
     def result(self) -> PreflightOut:
         base = self._usable(self.body.checkpoint_id, "checkpoint_id")
@@ -88,7 +89,8 @@ class _Check:
             headers["third"] = {name: places.outline(self.session, found) for name, found in third.items()}
             if reference is not None:
                 headers["reference"] = places.outline(self.session, reference)
-            taken = estimate.of(self.session, self.body, base, whole.model_copy(update=headers), examples)
+            known = lengths.of_run(self.body, headers["checkpoint"], self.samples)
+            taken = estimate.of(self.session, self.body, base, whole.model_copy(update=headers), examples, known)
         except (CheckpointRefused, AppError) as error:
             self.errors.append(Finding(field="checkpoint_id", detail=error.detail, remedy=error.remedy))
             return None
@@ -127,11 +129,13 @@ class _Check:
             snapshot = snapshots.find(self.session, self.project, part.snapshot_id)
             mixture.refuse_unsuited(snapshot.kind, self.body, field)
             suited.refuse_snapshot(snapshot, self.body.objective, field, FEW_LOOKED_AT)
+            self.samples += lengths.of_snapshot(snapshot)
             return counts.of_snapshot(snapshot, self.body), storage.shown(snapshot.path)
         assert part.dataset_id is not None  # noqa: S101  (an ingredient has exactly one of the two)
         dataset = datasets.find(self.session, self.project, part.dataset_id)
         mixture.refuse_unsuited(dataset.kind, self.body, field)
         suited.refuse_dataset(self.session, dataset, self.body, field, FEW_LOOKED_AT)
+        self.samples += lengths.of_dataset(self.session, dataset)
         return counts.of_dataset(self.session, dataset, self.body), SNAPSHOT_TO_BE
 
     def _look_at_data(self, examples: counts.Examples) -> None:

@@ -85,6 +85,7 @@ function facts(estimate) {
   const rows = [
     ["Training examples", `about ${count(estimate.examples)}`],
     ["Steps", count(estimate.steps)],
+    ["Tokens", tokens(estimate)],
     ["Time", estimate.seconds ? `${duration(estimate.seconds[0])} to ${duration(estimate.seconds[1])}, by earlier runs` : "not known before a run of this size was measured here"],
     ["Trained", estimate.trainable === estimate.parameters ? `all ${count(estimate.parameters)} weights` : `${count(estimate.trainable)} of ${count(estimate.parameters + estimate.trainable)} weights`],
     ["Disk", `${bytes(estimate.disk_bytes)} for checkpoints, ${bytes(estimate.free_disk_bytes)} free`],
@@ -92,9 +93,17 @@ function facts(estimate) {
   return h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]));
 }
 
+function tokens({ tokens: all, tokens_computed: computed }) {
+  if (all === null) return "not known before the run has read its data";
+  const about = (value) => count(Number(value.toPrecision(2)));
+  const shared = computed < all ? `, ${about(computed)} of them computed: prompts are shared` : "";
+  return `about ${about(all)} of text${shared}`;
+}
+
 function memory(estimate) {
   const whole = Math.max(estimate.available_bytes || 0, estimate.memory_bytes);
-  const words = estimate.available_bytes ? `about ${bytes(estimate.memory_bytes)} of ${bytes(estimate.available_bytes)} free` : `about ${bytes(estimate.memory_bytes)} on the GPU`;
+  const error = `give or take ${Math.round(100 * estimate.memory_error)} %`;
+  const words = estimate.available_bytes ? `about ${bytes(estimate.memory_bytes)} (${error}) of ${bytes(estimate.available_bytes)} free` : `about ${bytes(estimate.memory_bytes)} (${error}) on the GPU`;
   const color = (index) => ({ background: colorAt(index) });
   return h("div", h("h3", `Memory: ${words}`),
     h("div.pl-memory", { role: "img", "aria-label": `Memory: ${words}` }, estimate.memory.map((part, index) => h("i", { style: { ...color(index), width: `${(100 * part.bytes) / whole}%` }, title: `${PARTS[part.name] || part.name}: ${bytes(part.bytes)}` }))),

@@ -685,10 +685,13 @@ class MemoryPart(Answer):
 
 
 class EstimateOut(Answer):
-    """What a run will take; `seconds` is a range, null where nothing comparable was measured."""
+    """What a run will take; `seconds` is a range, null where nothing comparable was measured.
+
+    Tokens are null where they cannot be counted before the launch; what a chat template writes is not among them."""
 
     memory: list[MemoryPart]
     memory_bytes: int
+    memory_error: float = Field(description="Share by which the memory was wrong at most where it was measured.")
     available_bytes: int | None = Field(description="Free memory of this machine; null when a GPU will train.")
     device: str
     parameters: int
@@ -697,6 +700,8 @@ class EstimateOut(Answer):
     free_disk_bytes: int
     examples: int
     steps: int
+    tokens: int | None = Field(description="Of all examples seen, the prompt counted with each response.")
+    tokens_computed: int | None = Field(description="Of them, those that are computed: a shared prompt once.")
     gradient_checkpointing: bool = Field(description="Whether layers would be computed again to save memory.")
     seconds: tuple[float, float] | None
 

@@ -1,0 +1,62 @@
+"""The estimate before a launch knows how many tokens the run will read, from the first of its examples."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.checkpoints.models import Checkpoint
+from tests import loop
+from tests.backend.runs.conftest import Body
+from tests.checkpoints import make_llama
+from tests.conftest import Client
+
+
+@pytest.fixture
+def real(clean: None, tmp_path: Path) -> Checkpoint:
+    """A checkpoint with a tokenizer that can be read."""
+    make_llama(tmp_path / "real", [answer["content"] for pair in loop.pairs(60) for answer in pair.responses])
+    return loop.add_checkpoint(tmp_path / "real", "Real")
+
+
+def estimate(client: Client, body: object) -> dict[str, Any]:
+    told = client.post("/api/v1/runs/preflight", json=body).json()
+    assert told["errors"] == []
+    found: dict[str, Any] = told["estimate"]
+    return found
+
+
+def test_tokens_are_told_before_a_launch(researcher: Client, body: Body, real: Checkpoint) -> None:
+    """Those of every example that is seen; a shared prompt is computed once, and what is cut is not counted."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(real.path)
+    pairs = loop.pairs(60)
+
+    def size(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    prompt = sum(size(pair.prompt[0]["content"]) for pair in pairs) / 60
+    answers = sum(size(answer["content"]) + 1 for pair in pairs for answer in pair.responses) / 60
+    whole = estimate(researcher, body(checkpoint_id=str(real.id), duration={"steps": 10}))
+    seen = 10 * body()["batch"]["examples_per_step"]
+    cut = estimate(
+        researcher,
+        body(
+            checkpoint_id=str(real.id),
+            duration={"steps": 10},
+            length={"max_prompt_tokens": 2, "max_response_tokens": 1},
+        ),
+    )
+
+    assert whole["tokens"] == pytest.approx(seen * (2 * prompt + answers), abs=1)
+    assert whole["tokens_computed"] == pytest.approx(seen * (prompt + answers), abs=1)
+    assert cut["tokens"] == seen * (2 * 2 + 2 * 2)
+    assert 0 < whole["memory_error"] < 1
+
+
+def test_a_checkpoint_whose_tokenizer_cannot_be_read_has_no_tokens_told(researcher: Client, body: Body) -> None:
+    """The rest of the estimate is there all the same."""
+    told = estimate(researcher, body())
+    assert (told["tokens"], told["tokens_computed"]) == (None, None)
+    assert told["memory_bytes"] > 0
