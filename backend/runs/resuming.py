@@ -32,12 +32,19 @@ def resume(session: Session, project: Project, run_id: uuid.UUID, body: Continue
     checkpoints.require_trainable(session.get_one(Checkpoint, run.checkpoint_id), "checkpoint_id")
     if body.tokens_per_pack is not None:
         run.spec = {**run.spec, "batch": {**run.spec.get("batch", {}), "tokens_per_pack": body.tokens_per_pack}}
-    session.add(RunEvent(run_id=run.id, kind="continued", step=run.state_step, payload={"ended": run.state}))
+    session.add(RunEvent(run_id=run.id, kind="continued", step=run.state_step, payload=_before(run)))
     run.state, run.stop_requested = State.queued, False
-    run.reason = run.remedy = run.failure = run.finished_at = run.heartbeat_at = run.process_group = None
+    run.reason = run.remedy = run.failure = run.heartbeat_at = run.process_group = None
+    run.started_at = run.finished_at = None
     run.done = run.state_step or 0
     queue.ring(session, "train")
     return run
+
+
+def _before(run: Run) -> dict[str, str | None]:
+    """How the run ended, and when it had the devices until then: that time stays used."""
+    times = {"started_at": run.started_at, "finished_at": run.finished_at}
+    return {"ended": run.state, **{name: None if at is None else at.isoformat() for name, at in times.items()}}
 
 
 def _why_not(run: Run) -> str | None:

@@ -21,7 +21,7 @@ from tests.conftest import Client
 
 SOME = "00000000-0000-7000-8000-000000000000"
 READ = ["/runs", f"/runs/{SOME}", f"/runs/{SOME}/metrics", f"/runs/{SOME}/events"]
-WRITE = ["/runs", "/runs/preflight", f"/runs/{SOME}/cancel"]
+WRITE = ["/runs", "/runs/preflight", f"/runs/{SOME}/cancel", f"/runs/{SOME}/resume"]
 
 
 @pytest.mark.parametrize("path", READ)
