@@ -53,12 +53,12 @@ def disk_full() -> DiskFull:
     )
 
 
-def require_room(folder: Path, needed_bytes: int, what: str = "A checkpoint", instead: str = "lower keep.last") -> None:
+def require_room(folder: Path, needed_bytes: int, what: str = "a checkpoint", instead: str = "lower keep.last") -> None:
     """Raise DiskFull when `folder`'s disk has less free space than what is to be written takes."""
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise DiskFull(
-            f"{what} takes {needed_bytes / 2**30:.2f} GiB, and {free / 2**30:.2f} GiB are free.",
+            f"There is no room for {what}: {needed_bytes / 2**30:.2f} GiB needed, {free / 2**30:.2f} GiB free.",
             f"Free space, or {instead}, and start the run again.",
         )
 

@@ -45,7 +45,7 @@ class Keeper:
         Raises DiskFull when there is no room for what will be written, StateRefused.
         """
         if self._wanted:
-            require_room(self._states.folder.parent, 2 * self._held.bytes(), "Two training states", WITHOUT)
+            require_room(self._states.folder.parent, 2 * self._held.bytes(), "two training states", WITHOUT)
         resumed = self._prepared.resumed
         if resumed is None:
             return None

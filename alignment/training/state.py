@@ -136,7 +136,7 @@ class States:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         # each rank looks, so that none gathers what another has given up
-        require_room(self.folder, held.bytes(), "The training state", "set keep.state to never")
+        require_room(self.folder, held.bytes(), "the training state", "set keep.state to never")
         if not writes:
             for _, tensor in _named(held, dict(held.remembered()), randomness):
                 tensors.gathered(tensor)
