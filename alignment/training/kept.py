@@ -31,7 +31,8 @@ FORM = 1  # of the file; a change makes other names
 WAIT_SECONDS = 0.2
 FORGOTTEN_SECONDS = 30 * 86_400
 KEY_BYTES = 16
-BLOCK = 1 << 22
+LARGE_BYTES = 64 << 20  # files of weights that take a noticeable while to hash
+DIGEST, DIGITS = ".sha256", 64
 SHARDS = "*.safetensors"
 PARTIAL = ".partial"
 
@@ -60,11 +61,12 @@ def key(example: Encoded) -> bytes:
     return digest.digest()
 
 
-def identity(checkpoint: Path, **facts: object) -> str:
-    """The name of what a checkpoint's weights give under the given facts."""
+def identity(checkpoint: Path, folder: Path, **facts: object) -> str:
+    """The name of what a checkpoint's weights give under the given facts; `folder` keeps the hashes of large files."""
+    links = folders.base_chain(checkpoint)
     told = {
         "form": FORM,
-        "weights": [[path.name, _digest(path)] for link in folders.base_chain(checkpoint) for path in _weights(link)],
+        "weights": [[path.name, _digest(path, folder)] for link in links for path in _weights(link)],
         "torch": version("torch"),
         "transformers": version("transformers"),
         **facts,
@@ -77,18 +79,39 @@ def _weights(link: Path) -> list[Path]:
     return [*settings, *sorted(link.glob(SHARDS))]
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
+def _digest(path: Path, folder: Path) -> str:
+    """SHA-256 of a file: of a large one what was found before, if it has not been touched since.
+
+    A change moves the time of the inode's last change, which nobody can set back.
+    """
+    status = path.stat()
+    if status.st_size < LARGE_BYTES:
+        return _hashed(path)
+    touched = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    place = folder / f"{hashlib.sha256(json.dumps([str(path.resolve()), touched]).encode()).hexdigest()}{DIGEST}"
+    with suppress(OSError, ValueError):
+        found = place.read_text(encoding="ascii")
+        if len(found) == DIGITS and int(found, 16) >= 0:
+            os.utime(place)  # used: it stays
+            return found
+    found = _hashed(path)
+    if path.stat().st_ctime_ns == status.st_ctime_ns:
+        partial = place.with_suffix(f".{os.getpid()}{PARTIAL}")
+        with suppress(OSError):  # it is hashed again
+            partial.write_text(found, encoding="ascii")
+            partial.replace(place)
+    return found
+
+
+def _hashed(path: Path) -> str:
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _forget(folder: Path) -> None:
     """Remove what no run has used for a while, and what killed ones have left half-written."""
     now = time.time()
-    for path in (*folder.glob(SHARDS), *folder.glob("*.json"), *folder.glob(f"*{PARTIAL}")):
+    for path in (path for ending in (SHARDS, "*.json", f"*{DIGEST}", f"*{PARTIAL}") for path in folder.glob(ending)):
         with suppress(FileNotFoundError):  # another run is forgetting it
             if now - path.stat().st_mtime > FORGOTTEN_SECONDS:
                 path.unlink()

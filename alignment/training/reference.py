@@ -91,7 +91,7 @@ def _file(spec: Spec, scoring: Scoring, events: Events) -> kept.Kept | None:
         events.log("the reference's log-probabilities are not kept: their folder cannot be written", "warning")
         return None
     source, weights = spec.reference or spec.checkpoint, str(precision.of_weights(spec))
-    name = kept.identity(source, precision=spec.precision, weights_as=weights, device=scoring.device.type)
+    name = kept.identity(source, folder, precision=spec.precision, weights_as=weights, device=scoring.device.type)
     return kept.Kept(folder, name)
 
 
