@@ -89,7 +89,9 @@ FACTS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "desirable": _truth,  # whether a lone response is wanted
     "category": text,
     "reference_answer": text,
-    "rationale": text,
+    "rationale": text,  # why the better response of a pair is better
+    "empty_chosen": text,  # the better and the worse of two answers given without a trace of reasoning
+    "empty_rejected": text,
     "annotator": text,
 }
 """Reader of every known fact.  Anything else a file holds is kept under `meta` and stays out of snapshots."""

@@ -34,6 +34,8 @@ WORDS: Final[Mapping[str, str]] = {
     "soft_label": "soft labels",
     "category": "categories",
     "rationale": "rationales",
+    "empty_chosen": "chosen answers without reasoning",
+    "empty_rejected": "rejected answers without reasoning",
     "annotator": "names of annotators",
     "desirable": "thumbs",
 }

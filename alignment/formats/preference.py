@@ -40,6 +40,10 @@ class Policy(BaseModel):
         description="What becomes an example: a pair, as the majority has it; or each label by itself with who gave it,"
         " for objectives that learn how far to trust whom.",
     )
+    reasons: bool = Field(
+        False,
+        description="Take what annotators wrote beside their labels as rationales, where the data have none.",
+    )
 
 
 class Decision(NamedTuple):
@@ -65,7 +69,7 @@ def decide(item: Item, policy: Policy) -> Decision | LeftOut:
         return "tie"
     if leaders[0] == "both_bad":
         return "both_bad"
-    return _decision(item, labels, leaders[0] == "first")
+    return _decision(item, labels, leaders[0] == "first", policy)
 
 
 def decisions(item: Item, policy: Policy) -> list[Decision] | LeftOut:
@@ -83,16 +87,16 @@ def decisions(item: Item, policy: Policy) -> list[Decision] | LeftOut:
         return "too_few_votes"
     verdicts = [_verdict(label) for label in labels]
     judged = list(zip(labels, verdicts, strict=True))
-    sided = [_of_one(item, label, said == "first") for label, said in judged if said in ("first", "second")]
+    sided = [_of_one(item, label, said == "first", policy) for label, said in judged if said in ("first", "second")]
     return sided or ("tie" if "tie" in verdicts else "both_bad")
 
 
-def _of_one(item: Item, label: LabelFacts, first: bool) -> Decision:
-    decision = _decision(item, [label], first)
+def _of_one(item: Item, label: LabelFacts, first: bool, policy: Policy) -> Decision:
+    decision = _decision(item, [label], first, policy)
     return decision._replace(facts=decision.facts | {"annotator": label.annotator}) if label.annotator else decision
 
 
-def _decision(item: Item, labels: Sequence[LabelFacts], first: bool) -> Decision:
+def _decision(item: Item, labels: Sequence[LabelFacts], first: bool, policy: Policy) -> Decision:
     facts = training_facts(item.facts)
     voted = not _is_bare_import(labels)
     if voted:  # what the file said of its own choice gives way to what was voted here
@@ -101,6 +105,8 @@ def _decision(item: Item, labels: Sequence[LabelFacts], first: bool) -> Decision
         facts = _swapped(facts)
     if voted:
         facts |= _vote_facts(labels, first)
+    if policy.reasons and "rationale" not in facts and (reason := _reason(labels, first)):
+        facts["rationale"] = reason
     return Decision(item.responses if first else item.responses[::-1], facts)
 
 
@@ -142,9 +148,16 @@ def _vote_facts(labels: Sequence[LabelFacts], first: bool) -> dict[str, Any]:
     return facts
 
 
+def _reason(labels: Sequence[LabelFacts], first: bool) -> str | None:
+    """What the first of the annotators who prefer that side, and who wrote something, wrote."""
+    side = "first" if first else "second"
+    reasons = (label.rationale for label in labels if _verdict(label) == side)
+    return next((reason for reason in reasons if reason and reason.strip()), None)
+
+
 def _swapped(facts: dict[str, Any]) -> dict[str, Any]:
     """Facts that follow the order of the responses, turned round."""
-    turned = dict(facts)
+    turned = {name: value for name, value in facts.items() if name != "rationale"}  # which speaks for the other side
     for name in PER_RESPONSE:
         if name in turned:
             turned[name] = turned[name][::-1]

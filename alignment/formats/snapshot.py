@@ -36,6 +36,8 @@ FACT_TYPES: Final[Mapping[str, Any]] = {
     "category": pa.string(),
     "reference_answer": pa.string(),
     "rationale": pa.string(),
+    "empty_chosen": pa.string(),
+    "empty_rejected": pa.string(),
     "annotator": pa.string(),
 }
 

@@ -30,7 +30,9 @@ class BVPO(Objective):
     """Mixes DPO on pairs with reasoning traces with DPO on pairs that were answered without any.
 
     Zhu et al. 2025, arXiv 2510.05095, equation 2.  Traces that were drawn make the gradient noisy, empty traces make
-    it biased; alpha is the share of the first.  Where policy and reference agree, the loss is log 2.
+    it biased; alpha is the share of the first.  The second pairs are drawn and judged by themselves, with reasoning
+    turned off; data hold them beside the first as `empty_chosen` and `empty_rejected`, and nothing here takes a trace
+    out of an answer in their place.  Where policy and reference agree, the loss is log 2.
     """
 
     name: ClassVar[str] = "bvpo"

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from alignment.objectives.feeding import TOLD
+
 if TYPE_CHECKING:
     from alignment.objectives.objective import Objective
 
@@ -116,6 +118,10 @@ def find(name: str) -> Fact | None:
     )
 
 
+_SAID: Final = {"empty_chosen": "chosen answer without a trace", "empty_rejected": "rejected answer without a trace"}
+_NOTES: Final = {"rationale": " What annotators wrote beside their labels is one where the policy takes their reasons."}
+
+
 class Unfit(ValueError):
     """An example that an objective cannot learn from: `detail` follows its name, `remedy` is a sentence."""
 
@@ -132,13 +138,27 @@ class Reader:
         """Raises KeyError where no data can hold one of the facts; `require_supported` names it before."""
         self._objective = objective
         self._wanted = {name: _known(name) for name in sorted(objective.needs.facts)}
+        self._texts = [name for role, name in TOLD.items() if role in objective.needs.roles]
         self._numbers: dict[str, int] = {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The facts of data that it reads; none where it asks nothing of them."""
+        return (*(COLUMNS if self._wanted else ()), *self._texts)
 
     def read(self, facts: Mapping[str, Any], responses: int) -> dict[str, tuple[float, ...]]:
         """One value for each of so many responses, by the name of the fact.
 
-        Raises Unfit where the example lacks a fact, or the objective's paper does not allow its values.
+        Raises Unfit where the example lacks a fact or a text, or the objective's paper does not allow its values.
         """
+        for name in self._texts:
+            if not (facts.get(name) or "").strip():
+                raise Unfit(
+                    f"has no {_said(name)}, and {self._objective.title} learns from one beside each pair",
+                    f"Choose data with the text “{name}” in every example, or another objective.{_NOTES.get(name, '')}",
+                )
+        if facts.get("empty_chosen") is not None and facts["empty_chosen"] == facts.get("empty_rejected"):
+            raise Unfit("has the same answer twice, chosen and rejected, without a trace", "Correct or remove it.")
         found = {name: self._values(name, fact, facts, responses) for name, fact in self._wanted.items()}
         objection = self._objective.objection(found)
         if objection is not None:
@@ -163,7 +183,7 @@ class Reader:
 
 
 def _said(name: str) -> str:
-    return name.removeprefix(ASPECT).replace("_", " ")
+    return _SAID.get(name, name.removeprefix(ASPECT).replace("_", " "))
 
 
 def _known(name: str) -> Fact:

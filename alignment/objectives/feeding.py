@@ -18,15 +18,21 @@ NAMES: Final[Mapping[Role, str]] = {
     Role.UNDESIRABLE: "unwanted answers",
     Role.RETAIN: "answers to be retained",
     Role.MISMATCHED: "answers to other prompts",
-}
-UNFED: Final[Mapping[Role, str]] = {
-    Role.RATIONALE: "rationales after prompts of their own",
-    Role.REFERENCE_SAMPLE: "samples of the reference",
-    Role.POLICY_SAMPLE: "samples of the policy as it is at each step",
+    Role.RATIONALE: "rationales",
     Role.EMPTY_CHOSEN: "chosen answers without a trace of reasoning",
     Role.EMPTY_REJECTED: "rejected answers without a trace of reasoning",
 }
+UNFED: Final[Mapping[Role, str]] = {
+    Role.REFERENCE_SAMPLE: "samples of the reference",
+    Role.POLICY_SAMPLE: "samples of the policy as it is at each step",
+}
 """Roles that no data fill yet, in words: objectives that need them are refused."""
+TOLD: Final[Mapping[Role, str]] = {
+    Role.RATIONALE: "rationale",
+    Role.EMPTY_CHOSEN: "empty_chosen",
+    Role.EMPTY_REJECTED: "empty_rejected",
+}
+"""Roles that texts beside a pair fill, and the fact (`alignment.formats.facts`) that each is found in."""
 PAIR: Final[frozenset[Role]] = frozenset({Role.CHOSEN, Role.REJECTED})
 KINDS: Final[Mapping[str, str]] = {
     "paired": "pairs",
@@ -54,7 +60,7 @@ def fed(roles: frozenset[Role], kind: str, *, apart: bool = False) -> frozenset[
     single = roles & {Role.UNDESIRABLE, wanted(roles)}
     match kind:
         case "paired":
-            return single if apart else PAIR if roles >= PAIR else frozenset()
+            return single if apart else PAIR | (roles & TOLD.keys()) if roles >= PAIR else frozenset()
         case "ranked":
             return roles & {Role.CANDIDATE}
         case "unpaired":
@@ -85,8 +91,11 @@ def refused(title: str, roles: frozenset[Role], kind: str, *, apart: bool = Fals
 
 
 def lacking(title: str, roles: frozenset[Role], found: Iterable[Role]) -> Refusal | None:
-    """Why data that fill only the roles `found` are not enough; None where they are."""
-    missing = roles - FORMED - frozenset(found)
+    """Why data that fill only the roles `found` are not enough; None where they are.
+
+    What no data fill is not what these lack.
+    """
+    missing = roles - FORMED - UNFED.keys() - frozenset(found)
     if not missing:
         return None
     return Refusal(
@@ -96,4 +105,5 @@ def lacking(title: str, roles: frozenset[Role], found: Iterable[Role]) -> Refusa
 
 
 def _listed(roles: frozenset[Role]) -> str:
-    return " and ".join(NAMES[role] for role in sorted(roles - FORMED))
+    names = {**NAMES, **UNFED}
+    return " and ".join(names[role] for role in sorted(roles - FORMED))

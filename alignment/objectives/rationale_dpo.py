@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 class RationaleDPO(Objective):
     """Adds the likelihood of a rationale, told after the prompt and both responses, to DPO.
 
+    The rationale has a prompt of its own: the pair's prompt, answered by the chosen response, and a last turn that
+    quotes the rejected one and asks why the answer given is the better one (`alignment.training.told.REQUEST`).
+
     Just et al. 2024, arXiv 2407.14477, the loss RDPO: linear as the paper writes it, or through a log-sigmoid as its
     released code does.  A rationale needs no reference.  Where policy and reference agree, the loss is log 2 less
     gamma times the rationale's log-probability, or log 2 - log sigmoid of that product.

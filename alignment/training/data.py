@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from alignment.formats import FileRefused, RowError, snapshot
 from alignment.formats import read as read_file
@@ -17,12 +17,20 @@ from alignment.formats.split import split_of
 from alignment.objectives import feeding
 from alignment.objectives.batch import Role
 from alignment.objectives.facts import Reader, Unfit
-from alignment.training import goals
+from alignment.training import goals, told
 from alignment.training.errors import BadData
 from alignment.training.spec import Source
 
 Split = Literal["train", "validation"]
 Message = dict[str, Any]
+
+
+class Spoken(NamedTuple):
+    """A prompt and what answers it; `place` is that of the response for which the prompt was made, if one was."""
+
+    place: int | None
+    prompt: list[Message]
+    responses: Sequence[Message]
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,8 @@ class Example:
 
     `facts` are those of the data (`alignment.formats.facts`), in the order of `responses`; once `read`, `values` are
     those of them that the objective asks for (`alignment.objectives.facts`), one for each response, and `facts` are let
-    go. `source` is the place of its source in the spec.
+    go. `source` is the place of its source in the spec. `asides` are the prompts of those responses that have their
+    own, by their place (`alignment.training.told`).
     """
 
     id: str
@@ -42,6 +51,19 @@ class Example:
     facts: Mapping[str, Any] = field(default_factory=dict)
     source: int = 0
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    asides: Mapping[int, list[Message]] = field(default_factory=dict)
+
+    @property
+    def dialogues(self) -> list[Spoken]:
+        """The prompt with its responses, then each prompt that was made for one response."""
+        own = [answer for place, answer in enumerate(self.responses) if place not in self.asides]
+        made = [Spoken(place, prompt, [self.responses[place]]) for place, prompt in self.asides.items()]
+        return [Spoken(None, self.prompt, own), *made]
+
+    @property
+    def given(self) -> int:
+        """How many of its responses are those that its row has, which are the first; texts beside them follow."""
+        return sum(role not in feeding.TOLD for role in self.roles)
 
 
 @dataclass(frozen=True)
@@ -96,13 +118,16 @@ def read(sources: Sequence[Source], wanted: Wanted, left_out: Counter[str] | Non
         field = f"snapshots.{index}.path"
         if not source.path.exists():
             raise BadData(f"{source.path} does not exist.", "Name a snapshot folder or a data file.", field)
-        rows = _from_snapshot(source.path, wanted) if source.format is None else _from_file(source.path, source.format)
+        reasons = Role.RATIONALE in wanted.roles
+        plain = source.format is None
+        rows = _from_snapshot(source.path, wanted) if plain else _from_file(source.path, source.format, reasons)
         try:
             for row in rows:
                 if row.split != "test":
                     for example in _examples(row, row.split, wanted, index, counts):
-                        told = replace(example, facts={}, values=wanted.values(example))
-                        yield from goals.aimed(told, counts) if wanted.goals else (told,)
+                        known = told.beside(replace(example, values=wanted.values(example)), wanted.roles)
+                        known = replace(known, facts={})
+                        yield from goals.aimed(known, counts) if wanted.goals else (known,)
         except FileRefused as refused:
             raise BadData(refused.reason, refused.remedy, field) from refused
         except BadData as error:
@@ -152,9 +177,12 @@ def _from_snapshot(folder: Path, wanted: Wanted) -> Iterator[_Row]:
         yield _Row(example.id, example.split, kind, example.prompt, example.responses, example.facts)
 
 
-def _from_file(path: Path, format: str) -> Iterator[_Row]:
-    """Decided items of a data file; each prompt's split is fixed by its hash, as in an import."""
-    policy = Policy()
+def _from_file(path: Path, format: str | None, reasons: bool) -> Iterator[_Row]:
+    """Decided items of a data file; each prompt's split is fixed by its hash, as in an import.
+
+    `reasons` takes what its labels say as rationales.
+    """
+    policy = Policy(reasons=reasons)
     for item in read_file(path, format):
         if isinstance(item, RowError):
             raise BadData(

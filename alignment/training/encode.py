@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
-from typing import TYPE_CHECKING
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from alignment import chat
 from alignment.objectives.batch import Role
-from alignment.training.data import Example, Split
+from alignment.training.data import Example, Split, Spoken
 from alignment.training.errors import BadData, template_held
 from alignment.training.spec import Length
 from alignment.turns import holds
@@ -22,14 +22,34 @@ if TYPE_CHECKING:
 AT_ONCE = 512
 
 
+class Part(NamedTuple):
+    """A prompt and the responses that follow it, as token ids."""
+
+    prompt: list[int]
+    responses: Sequence[list[int]]
+
+
 @dataclass(frozen=True)
 class Encoded:
-    """An example ready to compute: the prompt and its responses as token ids, their ends included."""
+    """An example ready to compute: the prompt and its responses as token ids, their ends included.
+
+    `asides` are the prompts of those responses that have their own, by their place.
+    """
 
     example: Example
     prompt: list[int]
     responses: tuple[list[int], ...]
     roles: tuple[Role, ...] = (Role.CHOSEN, Role.REJECTED)  # of the example, then those that were formed
+    asides: Mapping[int, list[int]] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[Part]:
+        """Every prompt with the responses that follow it, in the order of the responses."""
+        if not self.asides:
+            return [Part(self.prompt, self.responses)]
+        prompts = [self.asides.get(place, self.prompt) for place in range(len(self.responses))]
+        runs = groupby(zip(prompts, self.responses, strict=True), key=lambda pair: id(pair[0]))
+        return [Part(run[0][0], [answer for _, answer in run]) for run in (list(pairs) for _, pairs in runs)]
 
     def values(self, fact: str) -> tuple[float, ...]:
         """The value of a fact for each response; NaN for those that were formed and not given."""
@@ -45,18 +65,18 @@ class Encoded:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest sequence: the prompt and a response."""
-        return len(self.prompt) + max(map(len, self.responses))
+        """Tokens of the longest sequence: a prompt and a response."""
+        return max(len(prompt) + max(map(len, responses)) for prompt, responses in self.parts)
 
     @property
     def tokens(self) -> int:
         """Tokens of all sequences, the prompt counted in each."""
-        return len(self.responses) * len(self.prompt) + sum(map(len, self.responses))
+        return sum(len(responses) * len(prompt) + sum(map(len, responses)) for prompt, responses in self.parts)
 
     @property
     def shared_tokens(self) -> int:
-        """Tokens of the prompt, once, and of all responses."""
-        return len(self.prompt) + sum(map(len, self.responses))
+        """Tokens of each prompt, once, and of all responses."""
+        return sum(len(prompt) + sum(map(len, responses)) for prompt, responses in self.parts)
 
 
 @dataclass
@@ -116,7 +136,7 @@ class Encoder:
         while some := list(islice(source, AT_ONCE)):
             check()
             for encoded in self._some(some, examples.counts):
-                first, *others = encoded.responses
+                first, *others = encoded.responses[: encoded.example.given]
                 if others and all(answer == first for answer in others):
                     examples.counts["same_dropped"] += 1
                 else:
@@ -127,56 +147,61 @@ class Encoder:
         return examples
 
     def _some(self, examples: list[Example], counts: Counter[str]) -> Iterable[Encoded]:
-        turns = self._render(examples)
-        prompts = chat.encode(self._tokenizer, [turn.prompt for turn in turns])
+        spoken = [(example, one) for example in examples for one in example.dialogues]
+        turns = self._render(spoken)
+        prompts = iter(chat.encode(self._tokenizer, [turn.prompt for turn in turns]))
         sides = [(turn.prompt, self._ending.text(text)) for turn in turns for text in turn.responses]
-        ids = iter(chat.encode_responses(self._tokenizer, sides))
-        for example, turn, prompt in zip(examples, turns, prompts, strict=True):
-            whole = list(islice(ids, len(example.responses)))
-            if not prompt:
-                raise BadData(f"Example {example.id}: the prompt is empty once rendered.", "Remove the example.")
-            responses = [self._ending.ids(answer) for answer in whole]
-            counts["without_bos"] += self._bos not in (None, prompt[0])
-            self._notice(example, turn, whole, responses, counts)
-            encoded = self._cut(example, prompt, responses, counts)
-            counts["examples"] += 1
-            counts["responses"] += len(responses)
+        ids, rendered = iter(chat.encode_responses(self._tokenizer, sides)), iter(turns)
+        for example in examples:
+            parts = []
+            for one in example.dialogues:
+                turn, prompt, whole = next(rendered), next(prompts), list(islice(ids, len(one.responses)))
+                if not prompt:
+                    raise BadData(f"Example {example.id}: the prompt is empty once rendered.", "Remove the example.")
+                responses = [self._ending.ids(answer) for answer in whole]
+                counts["without_bos"] += self._bos not in (None, prompt[0])
+                self._notice(one, turn, whole, responses, counts)
+                parts.append(self._cut(prompt, responses, counts, quotes=one.place is not None))
+                counts["prompts"] += 1
+                counts["responses"] += len(responses)
+            encoded = _encoded(example, parts)
             if any(set(answer) <= self._ending.tokens for answer in encoded.responses):
                 counts["empty_dropped"] += 1
             else:
                 yield encoded
 
-    def _render(self, examples: list[Example]) -> list[chat.Turn]:
+    def _render(self, spoken: Sequence[tuple[Example, Spoken]]) -> list[chat.Turn]:
         try:
-            return chat.render(self._tokenizer, [chat.Dialogue(one.prompt, one.responses) for one in examples])
+            return chat.render(self._tokenizer, [chat.Dialogue(one.prompt, one.responses) for _, one in spoken])
         except chat.TemplateStopped as error:
-            raise template_held(f"Example {examples[error.index].id}: {error.reason}.") from error
+            raise template_held(f"Example {spoken[error.index][0].id}: {error.reason}.") from error
         except chat.Unrenderable as error:
             raise BadData(
-                f"Example {examples[error.index].id}: {error.reason}.",
+                f"Example {spoken[error.index][0].id}: {error.reason}.",
                 "Remove or change the example, or give the checkpoint another chat template.",
             ) from error
 
     def _notice(
-        self, example: Example, turn: chat.Turn, whole: list[list[int]], ended: list[list[int]], counts: Counter[str]
+        self, spoken: Spoken, turn: chat.Turn, whole: list[list[int]], ended: list[list[int]], counts: Counter[str]
     ) -> None:
         """Count what the template leaves out without a word, and responses that go on after an end of their own."""
-        first = example.prompt[0]
+        first = spoken.prompt[0]
         if first["role"] == "system" and not holds(turn.prompt, chat.text_of(first["content"])):
             counts["systems_left_out"] += 1
-        for answer, text in zip(example.responses, turn.responses, strict=True):
+        for answer, text in zip(spoken.responses, turn.responses, strict=True):
             counts["reasonings_left_out"] += not holds(text, answer.get("reasoning") or "")
         for before, after in zip(whole, ended, strict=True):
             counts["ended_early"] += len(before) - len(after) > self._ending.trailing
 
-    def _cut(self, example: Example, prompt: list[int], responses: list[list[int]], counts: Counter[str]) -> Encoded:
+    def _cut(self, prompt: list[int], responses: list[list[int]], counts: Counter[str], *, quotes: bool) -> Part:
         """Responses lose their end, then the prompt the side that the spec names, until both fit the context.
 
-        In a short context the prompt keeps up to half of it before the responses are cut for its sake.
+        In a short context the prompt keeps up to half of it before the responses are cut for its sake.  A prompt that
+        quotes a pair may be longer by two responses.
         """
         length, most_prompt, most_response = (
             self._length,
-            self._length.max_prompt_tokens,
+            self._length.max_prompt_tokens + (2 * self._length.max_response_tokens if quotes else 0),
             self._length.max_response_tokens,
         )
         if self._context is not None:
@@ -190,7 +215,21 @@ class Encoder:
             counts["prompts_cut"] += 1
             left = length.cut_prompt == "left"
             prompt = chat.shortened(self._tokenizer, prompt, most_prompt) if left else prompt[:most_prompt]
-        return Encoded(example, prompt, kept_responses, example.roles)
+        return Part(prompt, kept_responses)
+
+
+def _encoded(example: Example, parts: Sequence[Part]) -> Encoded:
+    """The example with what each of its dialogues became."""
+    responses: dict[int, list[int]] = {}
+    asides: dict[int, list[int]] = {}
+    for one, part in zip(example.dialogues, parts, strict=True):
+        if one.place is None:
+            places = [place for place in range(len(example.responses)) if place not in example.asides]
+            responses |= dict(zip(places, part.responses, strict=True))
+        else:
+            responses[one.place], asides[one.place] = part.responses[0], part.prompt
+    in_order = tuple(responses[place] for place in range(len(example.responses)))
+    return Encoded(example, parts[0].prompt, in_order, example.roles, asides)
 
 
 def mismatched(examples: Sequence[Encoded], context: int | None) -> Iterator[Encoded]:

@@ -53,11 +53,14 @@ def usable(folder: Path) -> bool:
 
 
 def key(example: Encoded) -> bytes:
-    """A hash of the prompt's and the responses' ids."""
+    """A hash of the prompts' and the responses' ids."""
     digest = hashlib.blake2b(digest_size=KEY_BYTES)
-    for ids in (example.prompt, *example.responses):
-        digest.update(len(ids).to_bytes(8, "little"))
-        digest.update(array("q", ids).tobytes())
+    for place, part in enumerate(example.parts):
+        if place:
+            digest.update(b"prompt")
+        for ids in (part.prompt, *part.responses):
+            digest.update(len(ids).to_bytes(8, "little"))
+            digest.update(array("q", ids).tobytes())
     return digest.digest()
 
 

@@ -1,7 +1,8 @@
 """How examples lie in the rows of a forward pass, and where in them a response's tokens are predicted.
 
-Shared: one row holds every example of the pack, each as its prompt once and then its responses; positions restart
-after the prompt for each response, and a mask lets a token see its own prompt and its own response only.
+Shared: one row holds every example of the pack, each as its prompt once and then its responses (one with
+a prompt of its own follows that, as if it were another example); positions restart after the prompt for each response,
+and a mask lets a token see its own prompt and its own response only.
 Plain: each response is a row of its own, its prompt before it, padded on the right; causality keeps padding from
 what stands before it, so there is no mask.
 """
@@ -66,16 +67,16 @@ def shared(
     weights: list[float] = []
     last: list[int] = []
     spans: list[tuple[slice, slice | None]] = []
-    for number, example in enumerate(examples):
-        prompt = slice(len(ids), len(ids) + len(example.prompt))
-        for segment, tokens in enumerate((example.prompt, *example.responses)):
-            first, offset = len(ids), len(example.prompt) if segment else 0
+    for number, part in enumerate(part for example in examples for part in example.parts):
+        prompt = slice(len(ids), len(ids) + len(part.prompt))
+        for segment, tokens in enumerate((part.prompt, *part.responses)):
+            first, offset = len(ids), len(part.prompt) if segment else 0
             ids += tokens
             positions += range(offset, offset + len(tokens))
             sizes.append(len(tokens))
             spans.append((slice(first, first + len(tokens)), prompt if segment else None))
             owners.append(number)
-            weights += [1.0 if segment else float(len(example.responses))] * len(tokens)
+            weights += [1.0 if segment else float(len(part.responses))] * len(tokens)
             if segment:
                 source += (prompt.stop - 1, *range(first, first + len(tokens) - 1))
                 target += tokens
@@ -119,7 +120,7 @@ def _masks(
 
 def plain(examples: Sequence[Encoded], padding: int, device: torch.device) -> Layout:
     """Each response with its prompt as a row, padded on the right with `padding`."""
-    rows = [(example.prompt, answer) for example in examples for answer in example.responses]
+    rows = [(part.prompt, answer) for example in examples for part in example.parts for answer in part.responses]
     width = max(len(prompt) + len(answer) for prompt, answer in rows)
     ids = torch.full((len(rows), width), padding)
     source: list[int] = []

@@ -74,6 +74,12 @@ def require_supported(spec: Spec) -> None:
             "Choose bf16: fsdp shards its fp32 weights.",
             "precision",
         )
+    if needs.goals and needs.roles & feeding.TOLD.keys():
+        raise BadSpec(
+            "Each pair is seen twice, once turned round, and the texts beside it speak of one order only.",
+            "Take one of the two objectives.",
+            "objective.name",
+        )
     if Role.MISMATCHED in needs.roles and spec.batch.examples_per_step < 2:
         raise BadSpec(
             f"{spec.objective.title} estimates from the whole batch how far the policy has moved.",
@@ -231,6 +237,7 @@ def load_examples(
     examples = encoder.encode(read(spec.snapshots, wanted, left_out), stop.check)
     examples.counts.update(left_out)
     _require_roles(spec, examples)
+    _require_traces(spec, examples)
     _look_at_mixture(spec, examples, events)
     events.log(
         f"{len(examples.train)} training and {len(examples.validation)} validation examples",
@@ -256,6 +263,17 @@ def _require_roles(spec: Spec, examples: Examples) -> None:
     refusal = feeding.lacking(objective.title, objective.needs.roles, found) if examples.train else None
     if refusal is not None:
         raise BadData(*refusal, "snapshots")
+
+
+def _require_traces(spec: Spec, examples: Examples) -> None:
+    """Raise BadData when the template writes no traces, and the objective compares answers with theirs and without."""
+    left_out = examples.counts["reasonings_left_out"]
+    if Role.EMPTY_CHOSEN in spec.objective.needs.roles and left_out:
+        raise BadData(
+            f"The chat template leaves out the reasoning of {left_out} responses, so that they have no trace.",
+            "Give the checkpoint a chat template that writes the reasoning of its last turn.",
+            "snapshots",
+        )
 
 
 def _padding(tokenizer: PreTrainedTokenizerBase) -> int:

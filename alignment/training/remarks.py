@@ -34,7 +34,7 @@ def remarks(examples: Examples, length: Length) -> Iterator[Remark]:
     counts = examples.counts
     if counts["prompts_cut"] or counts["responses_cut"]:
         yield Remark(
-            f"{counts['prompts_cut']} of {counts['examples']} prompts were cut on the {length.cut_prompt}, "
+            f"{counts['prompts_cut']} of {counts['prompts']} prompts were cut on the {length.cut_prompt}, "
             f"{counts['responses_cut']} of {counts['responses']} responses on the right, which so have no end",
             {**{name: counts[name] for name in ("prompts_cut", "responses_cut")}, "side": length.cut_prompt},
         )

@@ -90,10 +90,12 @@ def _pairs(example: Encoded, *, shared: bool) -> int:
     def triangle(length: int) -> int:
         return length * (length + 1) // 2
 
-    prompt = len(example.prompt)
-    if not shared:
-        return sum(triangle(prompt + len(answer)) for answer in example.responses)
-    return triangle(prompt) + sum(triangle(len(answer)) + prompt * len(answer) for answer in example.responses)
+    def of(prompt: int, answers: list[int]) -> int:
+        if not shared:
+            return sum(triangle(prompt + answer) for answer in answers)
+        return triangle(prompt) + sum(triangle(answer) + prompt * answer for answer in answers)
+
+    return sum(of(len(part.prompt), [len(answer) for answer in part.responses]) for part in example.parts)
 
 
 def peak(device: str, *, half: bool) -> float | None:

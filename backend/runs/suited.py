@@ -9,7 +9,7 @@ from alignment.formats import FileRefused, snapshot
 from alignment.formats.facts import PER_RESPONSE, training_facts
 from alignment.formats.preference import decisions
 from alignment.objectives import Objective
-from alignment.objectives.facts import COLUMNS, Reader, Unfit, find
+from alignment.objectives.facts import Reader, Unfit, find
 from alignment.training.errors import BadSpec
 from alignment.training.prepare import require_supported
 from backend import storage
@@ -49,7 +49,7 @@ def refuse_snapshot(found: Snapshot, objective: Objective, field: str, most: int
         return
     with storage.using() as use:
         try:
-            examples = snapshot.read_facts(use(found.path), COLUMNS)
+            examples = snapshot.read_facts(use(found.path), Reader(objective).columns)
             _refuse(islice(examples, most), SIZES.get(found.kind), objective, field)
         except FileRefused as refused:
             raise UnfitExample(refused.reason, field=field, remedy=refused.remedy) from refused
@@ -73,8 +73,7 @@ def _decided(session: Session, dataset: Dataset, body: RunIn, most: int) -> Iter
 
 def _asks(objective: Objective) -> bool:
     """Whether the objective asks for facts that data can hold; any other one is refused by its name."""
-    names = objective.needs.facts
-    return bool(names) and all(find(name) is not None for name in names)
+    return all(find(name) is not None for name in objective.needs.facts) and bool(Reader(objective).columns)
 
 
 def _refuse(examples: Iterable[snapshot.Example], size: int | None, objective: Objective, field: str) -> None:

@@ -179,3 +179,22 @@ def test_splits_by_hash() -> None:
     assert 400 < found.count("test") < 600
     assert found == [split_of("one", str(n)) for n in range(10_000)]
     assert found != [split_of("two", str(n)) for n in range(10_000)]
+
+
+def test_reasons_of_annotators_become_rationales_where_that_is_asked_for() -> None:
+    """The first reason of those who prefer the side that won; one of the data goes with the side that it is for."""
+    said = [(1, None), (-2, "shorter"), (2, " "), (3, "kinder")]
+    labels = [LabelFacts({"strength": strength}, "person", rationale=reason) for strength, reason in said]
+    asked = Policy(reasons=True)
+
+    assert facts_of(item(*labels), asked)["rationale"] == "kinder"
+    assert "rationale" not in facts_of(item(*labels), PEOPLE)
+    assert facts_of(item(*labels, rationale="given"), asked)["rationale"] == "given"
+    assert facts_of(item(labels[1], rationale="given"), asked)["rationale"] == "shorter"
+    assert "rationale" not in facts_of(item(labels[1], rationale="given"), PEOPLE)
+
+
+def facts_of(given: Item, policy: Policy) -> dict[str, Any]:
+    decision = decide(given, policy)
+    assert isinstance(decision, Decision)
+    return decision.facts

@@ -73,7 +73,7 @@ def facts_of(kind: str, count: int, better_first: bool) -> dict[str, Any]:
     }
     more: dict[str, dict[str, Any]] = {
         "ranked": {"ranks": [1.0 + sum(other > own for other in scores) for own in scores]},
-        "paired": {"margin": 0.5},
+        "paired": {"margin": 0.5, "empty_chosen": "thank you", "empty_rejected": "never"},
     }
     return one | more.get(kind, {})
 
@@ -93,6 +93,9 @@ def rows(kind: str) -> list[snapshot.Example]:
             "unpaired": [answers[2 * (place % 2)]],
             "demonstrations": answers[:1],
         }[kind]
+        if kind == "paired":
+            for answer in given:
+                answer["content"] = f"<think>warm</think> {answer['content']}"
         facts = facts_of(kind, len(given), better_first=kind == "paired")
         if kind == "unpaired":
             facts["desirable"] = place % 2 == 0

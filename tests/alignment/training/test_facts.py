@@ -150,8 +150,6 @@ def test_a_goal_turns_a_pair_into_two(make_snapshot: MakeSnapshot, make_spec: Ma
     [
         ("xpo", "samples of the reference"),
         ("hypo_surrogate", "samples of the policy"),
-        ("rationale_dpo", "rationales after prompts of their own"),
-        ("bvpo", "without a trace of reasoning"),
         ("spo_degree", "degree_logits"),
     ],
 )

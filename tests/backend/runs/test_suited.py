@@ -91,7 +91,29 @@ def test_one_part_of_a_mixture_is_named(researcher: Client, base: Checkpoint) ->
     assert researcher.post("/api/v1/runs", json=body).json()["field"] == "mixture.1.dataset_id"
 
 
-@pytest.mark.parametrize("name", ["xpo", "spo_degree", "bvpo"])
+def test_a_rationale_is_asked_for_before_anything_is_queued(researcher: Client, base: Checkpoint) -> None:
+    """Pairs without one are refused by their field; what annotators wrote is one where the policy says so."""
+    items = loop.pairs(60)
+    for item in items:
+        item.labels = [LabelFacts({"strength": 1}, rationale="It is kinder.")]
+    with transaction() as session:
+        made = datasets.create_from_items(session, projects.default(session), "Told", items)
+    body = loop.run_body(base, made, objective={"name": "rationale_dpo"})
+
+    (error,) = researcher.post("/api/v1/runs/preflight", json=body).json()["errors"]
+    refused = researcher.post("/api/v1/runs", json=body)
+    body["policy"] = {"reasons": True}
+    fine = researcher.post("/api/v1/runs/preflight", json=body).json()["errors"]
+    launched = researcher.post("/api/v1/runs", json=body)
+
+    assert (error["field"], refused.status_code, refused.json()["field"]) == ("dataset_id", 422, "dataset_id")
+    assert "has no rationale" in error["detail"]
+    assert "takes their reasons" in error["remedy"]
+    assert fine == []
+    assert launched.status_code == 202
+
+
+@pytest.mark.parametrize("name", ["xpo", "spo_degree", "hypo_surrogate"])
 def test_an_objective_that_training_cannot_feed_is_refused_at_launch(
     name: str, researcher: Client, base: Checkpoint, dataset: Dataset
 ) -> None:
