@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from alignment.training.encode import Encoded
     from alignment.training.step import Learner, Updated
 
-LEARNING_RATE = 1e-5
+LEARNING_RATE = 1e-6  # TRL's default for DPO
 BETA = 0.1
+SIMPO_BETA, SIMPO_GAMMA = 2.0, 1.0
 MIB = 2**20
 
 
@@ -41,7 +42,7 @@ class Side(TypedDict):
     lean: bool  # TRL without the metrics that no option turns off
     cached: bool  # log-probabilities of the reference are given, and not part of the time
     precision: Literal["fp32", "bf16"]
-    loss: Literal["dpo", "ipo"]
+    loss: Literal["dpo", "ipo", "simpo"]
     examples: int  # in an optimizer step
     steps: int  # the first of them warms up, and is not timed
 
@@ -100,6 +101,7 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
 
     from alignment.objectives.dpo import DPO
     from alignment.objectives.ipo_avg import IPO
+    from alignment.objectives.simpo import SimPO
     from alignment.training import structure
     from alignment.training.batches import auto_tokens
     from alignment.training.model import load_model
@@ -114,8 +116,8 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
     device = torch.device("cpu")
     rows = structure.plain("measured so") if side["side"] == "plain" else arrange(model, device)
     scorer = Scorer(model, side["precision"])
-    objective = DPO(beta=BETA) if side["loss"] == "dpo" else IPO(tau=BETA)
-    scoring = Scoring(scorer, scorer, objective, rows, 0, auto_tokens("cpu"), Ranks(device))
+    objectives = {"dpo": DPO(beta=BETA), "ipo": IPO(tau=BETA), "simpo": SimPO(beta=SIMPO_BETA, gamma=SIMPO_GAMMA)}
+    scoring = Scoring(scorer, scorer, objectives[side["loss"]], rows, 0, auto_tokens("cpu"), Ranks(device))
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
@@ -167,8 +169,10 @@ def theirs(folder: Path, side: Side) -> Measured:
     from torch.utils.data import SequentialSampler
     from transformers import AutoTokenizer, TrainerCallback
 
-    trainers: Any = importlib.import_module("trl.trainer.dpo_trainer")  # an extra that need not be there
-    configs: Any = importlib.import_module("trl.trainer.dpo_config")
+    simpo = side["loss"] == "simpo"
+    home, name = ("trl.experimental.cpo.cpo", "CPO") if simpo else ("trl.trainer.dpo", "DPO")
+    trainers: Any = importlib.import_module(f"{home}_trainer")  # an extra that need not be there
+    configs: Any = importlib.import_module(f"{home}_config")
     if side["lean"]:
         trainers.entropy_from_logits = lambda logits, *_, **__: logits.new_zeros(logits.shape[:-1])
     some = [(row[0], one, other) for row in rows_of(folder, side) for one, other in combinations(row[1:], 2)]
@@ -184,11 +188,12 @@ def theirs(folder: Path, side: Side) -> Measured:
     same_order = {
         "_prepare_dataset": lambda _, dataset, *__, **___: dataset,
         "_get_train_sampler": lambda trainer, *_, **__: SequentialSampler(trainer.train_dataset),
+        "tokenize_row": staticmethod(_tokenized),
     }
     watch = Watch(TrainerCallback)
-    trainer = type("SameOrder", (trainers.DPOTrainer,), same_order)(
+    trainer = type("SameOrder", (getattr(trainers, f"{name}Trainer"),), same_order)(
         model=str(folder / "model"),
-        args=configs.DPOConfig(**_options(side, folder, size)),
+        args=getattr(configs, f"{name}Config")(**_options(side, folder, size)),
         train_dataset=datasets.Dataset.from_dict(columns),
         processing_class=AutoTokenizer.from_pretrained(folder / "model"),
         callbacks=[watch.callback()],
@@ -202,6 +207,17 @@ def theirs(folder: Path, side: Side) -> Measured:
         grad_norms=[float(entry["grad_norm"]) for entry in logged],
         mib=peak_mib() - loaded,
     )
+
+
+def _tokenized(row: dict[str, list[int]]) -> dict[str, list[int]]:
+    """What TRL's CPO trainer makes of a pair's texts, from its ids."""
+    found = {"prompt_input_ids": row["prompt_ids"], "prompt_attention_mask": [1] * len(row["prompt_ids"])}
+    for side in ("chosen", "rejected"):
+        prompt, answer = row["prompt_ids"], row[f"{side}_ids"]
+        found[f"{side}_input_ids"] = prompt + answer
+        found[f"{side}_attention_mask"] = [1] * len(prompt + answer)
+        found[f"{side}_labels"] = [-100] * len(prompt) + answer
+    return found
 
 
 class Watch:
@@ -225,18 +241,21 @@ class Watch:
 
 
 def _options(side: Side, folder: Path, size: int) -> dict[str, Any]:
-    return {
+    losses: dict[str, dict[str, Any]] = {
+        "dpo": {"loss_type": ["sigmoid"], "beta": BETA},
+        "ipo": {"loss_type": ["ipo"], "beta": BETA},
+        "simpo": {"loss_type": "simpo", "beta": SIMPO_BETA, "simpo_gamma": SIMPO_GAMMA, "cpo_alpha": 0.0},
+    }
+    return losses[side["loss"]] | {
         "output_dir": str(folder / "trl"),
         "per_device_train_batch_size": side["size"],
         "gradient_accumulation_steps": size // side["size"],
-        "loss_type": ["sigmoid" if side["loss"] == "dpo" else "ipo"],
         "max_steps": side["steps"],
         "learning_rate": LEARNING_RATE,
         "lr_scheduler_type": "constant",
         "warmup_steps": 0,
         "weight_decay": 0.0,
         "max_grad_norm": 1.0,
-        "beta": BETA,
         "max_length": 100_000,
         "report_to": "none",
         "logging_strategy": "steps",
