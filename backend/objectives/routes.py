@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from backend.deps import ProjectDep, Researcher, SessionDep
 from backend.objectives.cards import ObjectiveOut, catalogue
 from backend.objectives.curve import CurveOut, draw
-from backend.objectives.fit import UnfitOut, unfit
+from backend.objectives.fit import UnfitOut, read_policy, unfit
 
 router = APIRouter(tags=["objectives"])
 
@@ -30,9 +30,13 @@ def list_unfit(
     dataset_id: Annotated[list[uuid.UUID] | None, Query(max_length=MOST_DATA)] = None,
     snapshot_id: Annotated[list[uuid.UUID] | None, Query(max_length=MOST_DATA)] = None,
     apart: Annotated[bool, Query(description="Take the sides of pairs apart, each as a single answer.")] = False,
+    policy: Annotated[str, Query(max_length=MOST_CHARACTERS, description="Which labels count: a JSON object.")] = "{}",
 ) -> dict[str, UnfitOut]:
-    """By name, the objectives that these data together cannot feed, and why."""
-    return unfit(session, project, dataset_id or [], snapshot_id or [], apart)
+    """By name, the objectives that these data together cannot feed, and why.
+
+    Their kinds are looked at, and the facts of the first thousand examples of each; a launch looks at all.
+    """
+    return unfit(session, project, dataset_id or [], snapshot_id or [], apart, read_policy(policy))
 
 
 @router.get("/objectives/{name}/curve")

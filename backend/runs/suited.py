@@ -1,13 +1,14 @@
 """Whether an objective can learn from data: what it asks of every example is there, and is what its paper allows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from sqlalchemy.orm import Session
 
 from alignment.formats import FileRefused, snapshot
 from alignment.formats.facts import PER_RESPONSE, training_facts
-from alignment.formats.preference import decisions
+from alignment.formats.preference import Policy, decisions
 from alignment.objectives import Objective
 from alignment.objectives.facts import Reader, Unfit, find
 from alignment.training.errors import BadSpec
@@ -45,44 +46,62 @@ def refuse_snapshot(found: Snapshot, objective: Objective, field: str, most: int
 
     Raises StorageTrouble, FileRefused.
     """
-    if not _asks(objective):
+    if not asks(objective):
         return
-    with storage.using() as use:
-        try:
-            examples = snapshot.read_facts(use(found.path), Reader(objective).columns)
-            _refuse(islice(examples, most), SIZES.get(found.kind), objective, field)
-        except FileRefused as refused:
-            raise UnfitExample(refused.reason, field=field, remedy=refused.remedy) from refused
+    with frozen(found, field, Reader(objective).columns) as examples:
+        _refuse(islice(examples, most), found.kind, objective, field)
 
 
 def refuse_dataset(session: Session, dataset: Dataset, body: RunIn, field: str, most: int) -> None:
     """The same of the pairs that freezing the dataset would decide, among its first items."""
-    if _asks(body.objective):
-        _refuse(_decided(session, dataset, body, most), SIZES.get(dataset.kind), body.objective, field)
+    if asks(body.objective):
+        _refuse(decided(session, dataset, body.policy, most), dataset.kind, body.objective, field)
 
 
-def _decided(session: Session, dataset: Dataset, body: RunIn, most: int) -> Iterator[snapshot.Example]:
+@contextmanager
+def frozen(found: Snapshot, field: str, columns: Collection[str]) -> Iterator[Iterator[snapshot.Example]]:
+    """These facts of a snapshot's examples, one by one.  Raises StorageTrouble, UnfitExample."""
+    with storage.using() as use:
+        try:
+            yield snapshot.read_facts(use(found.path), columns)
+        except FileRefused as refused:
+            raise UnfitExample(refused.reason, field=field, remedy=refused.remedy) from refused
+
+
+def decided(session: Session, dataset: Dataset, policy: Policy, most: int) -> Iterator[snapshot.Example]:
+    """The facts of what freezing the first items of a dataset would make examples of."""
     for item, split, _ in islice(reading.walk(session, dataset.id), most):
         if dataset.kind is not Kind.paired and not item.has_media:
             yield snapshot.Example(item.id or "", split, [], [], training_facts(item.facts))
             continue
-        decided = "media" if item.has_media else decisions(item, body.policy)
-        if not isinstance(decided, str):
-            yield from (snapshot.Example(item.id or "", split, [], [], one.facts) for one in decided)
+        made = "media" if item.has_media else decisions(item, policy)
+        if not isinstance(made, str):
+            yield from (snapshot.Example(item.id or "", split, [], [], one.facts) for one in made)
 
 
-def _asks(objective: Objective) -> bool:
+def asks(objective: Objective) -> bool:
     """Whether the objective asks for facts that data can hold; any other one is refused by its name."""
     return all(find(name) is not None for name in objective.needs.facts) and bool(Reader(objective).columns)
 
 
-def _refuse(examples: Iterable[snapshot.Example], size: int | None, objective: Objective, field: str) -> None:
+def first_unfit(
+    examples: Iterable[snapshot.Example], kind: Kind, objective: Objective
+) -> tuple[snapshot.Example, Unfit] | None:
+    """The first example outside the test split that the objective cannot learn from, and why."""
     reader = Reader(objective)
     for example in examples:
         if example.split == "test":
             continue
         each = next((len(example.facts[name]) for name in PER_RESPONSE if name in example.facts), 0)
         try:
-            reader.read(example.facts, size or each)
+            reader.read(example.facts, SIZES.get(kind) or each)
         except Unfit as unfit:
-            raise UnfitExample(f"Example {example.id} {unfit.detail}.", field=field, remedy=unfit.remedy) from unfit
+            return example, unfit
+    return None
+
+
+def _refuse(examples: Iterable[snapshot.Example], kind: Kind, objective: Objective, field: str) -> None:
+    found = first_unfit(examples, kind, objective)
+    if found is not None:
+        example, unfit = found
+        raise UnfitExample(f"Example {example.id} {unfit.detail}.", field=field, remedy=unfit.remedy)

@@ -77,10 +77,10 @@ export class ObjectivePart {
     return { objective: this.value(), ...this.thirds.body() };
   }
 
-  // Which objectives the chosen data can feed: asked once for the same data.
-  async fedBy(body, apart) {
+  // Which objectives the chosen data can feed, with the labels that count: asked once for the same.
+  async fedBy(body, apart, policy) {
     const parts = body.mixture || [body];
-    const data = { dataset_id: parts.map((one) => one.dataset_id).filter(Boolean), snapshot_id: parts.map((one) => one.snapshot_id).filter(Boolean), apart };
+    const data = { dataset_id: parts.map((one) => one.dataset_id).filter(Boolean), snapshot_id: parts.map((one) => one.snapshot_id).filter(Boolean), apart, policy: JSON.stringify(policy) };
     const asked = JSON.stringify(data);
     if (asked === this.data) return;
     this.data = asked;

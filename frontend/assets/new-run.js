@@ -268,7 +268,7 @@ class LaunchForm {
     this.showPairs();
     if (!this.named) this.name.value = this.suggestion();
     fill(this.toy, this.chosen().toy ? toyBadge() : null);
-    this.objective.fedBy(this.source.body(), !this.pairs.element.hidden && this.pairs.value().pairs === "apart");
+    this.objective.fedBy(this.source.body(), !this.pairs.element.hidden && this.pairs.value().pairs === "apart", this.policy.value().policy);
     this.checks.changed();
   }
 

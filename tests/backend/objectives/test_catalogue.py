@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,58 @@ def test_what_data_cannot_feed_is_told_with_the_reason(researcher: Client) -> No
     assert "dpo" not in fed
     assert "chosen answers" in starved["dpo"]["detail"]
     assert starved["dpo"]["remedy"]
+
+
+def scored(scores: list[float] | None) -> Dataset:
+    """A dataset of labelled pairs with these scores, or with none."""
+    items = loop.pairs(4)
+    if scores is not None:
+        items = [Item(one.prompt, one.responses, one.labels, {"scores": scores}) for one in items]
+    with transaction() as session:
+        return datasets.create_from_items(session, projects.default(session), f"Scored {scores}", items)
+
+
+def test_facts_that_the_data_lack_or_that_no_paper_allows_are_told(researcher: Client) -> None:
+    """Pairs without scores do not feed ODPO, and say which fact is missing; with scores they do; with scores in the
+    wrong order the paper's own objection is told, and what asks for no scores is untouched throughout."""
+
+    def told(*scores: float) -> Any:
+        data = scored(list(scores) or None)
+        return researcher.get("/api/v1/objectives/unfit", params={"dataset_id": str(data.id)}).json()
+
+    plain, right, wrong = told(), told(3.0, 1.0), told(1.0, 3.0)
+
+    assert "has no score, and ODPO asks how good each response is" in plain["odpo_log"]["detail"]
+    assert "Choose data with scores" in plain["odpo_log"]["remedy"]
+    assert "weighted" in plain  # what is made of others asks for weights by itself
+    assert "odpo_log" not in right
+    assert wrong["odpo_log"]["detail"] != plain["odpo_log"]["detail"]
+    assert not {"dpo", "simpo", "sum"} & {*plain, *right, *wrong}
+
+
+def test_facts_of_a_snapshot_are_those_that_it_froze(researcher: Client) -> None:
+    """A snapshot answers like its dataset."""
+    for data, fits in ((scored([3.0, 1.0]), True), (scored(None), False)):
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        frozen = researcher.post(f"/api/v1/datasets/{data.id}/snapshots", json={}, headers=key).json()
+        told = researcher.get("/api/v1/objectives/unfit", params={"snapshot_id": frozen["id"]}).json()
+        assert ("odpo_log" not in told) is fits
+
+
+def test_labels_that_do_not_count_give_no_facts(researcher: Client) -> None:
+    """Which labels count decides what becomes an example, so it decides what a fact can be missing from."""
+    data = scored(None)
+    params = {"dataset_id": str(data.id), "policy": '{"sources": "people"}'}
+    told = researcher.get("/api/v1/objectives/unfit", params=params).json()
+    assert "odpo_log" not in told  # nobody has judged: no example lacks anything
+
+
+@pytest.mark.parametrize("policy", ["", "[]", "7", '{"unit": "prompt"}', '{"annotators": 3}', "{" * 2000])
+def test_a_policy_that_is_none_is_refused(researcher: Client, policy: str) -> None:
+    """Anything but which labels count is a 422 that names the parameter."""
+    answer = researcher.get("/api/v1/objectives/unfit", params={"policy": policy})
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "policy"
 
 
 def test_data_of_others_are_not_looked_at(researcher: Client) -> None:
