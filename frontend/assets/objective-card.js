@@ -20,7 +20,8 @@ export function fidelity(objective) {
 
 export function paper({ authors, year, arxiv, url, equation, title }, whole = false) {
   const address = url || (arxiv ? `https://arxiv.org/abs/${arxiv}` : null);
-  const text = `${whole ? `${title}. ` : ""}${authors} ${year}${equation ? `, eq. ${equation}` : ""}`;
+  const place = /^[\d(]/.test(equation) ? `eq. ${equation}` : equation;
+  const text = `${whole ? `${title}. ` : ""}${authors} ${year}${place ? `, ${place}` : ""}`;
   return address ? h("a", { href: address, target: "_blank", rel: "noopener noreferrer", title }, text) : h("span.pl-muted", { title }, text);
 }
 
@@ -31,8 +32,18 @@ export const needs = (objective) =>
     return note;
   }));
 
+// What a formula says of its signs comes after it: on a line of its own where there is no room beside it.
 export const drawnFormula = (objective) =>
-  h("div.pl-formula", { tabindex: 0, role: "group", "aria-label": `Formula of ${objective.title}` }, formula(objective.formula));
+  h("div.pl-formula", { tabindex: 0, role: "group", "aria-label": `Formula of ${objective.title}` }, h("div.pl-formula-parts", clauses(objective.formula).map(formula)));
+
+// A formula cut at its commas with a wide space, but not within braces or brackets.
+function clauses(source) {
+  const depth = (text) => (text.match(/[{([]|\\left/g) || []).length - (text.match(/[})\]]|\\right/g) || []).length;
+  return source.split(/(?<=,)\s*\\q?quad\s*/).reduce((parts, text) => {
+    const last = parts.at(-1);
+    return last !== undefined && depth(last) !== 0 ? [...parts.slice(0, -1), `${last}\\quad ${text}`] : [...parts, text];
+  }, []);
+}
 
 // The hyperparameters as a form, with sliders over what is usual and with what the paper used. `known` has every
 // objective by name: one that is made of others lets each be chosen, with its own hyperparameters.

@@ -99,10 +99,11 @@ export class ObjectivePicker {
       return h("button.pl-pick-line", { type: "button", role: "option", "aria-selected": String(one.name === this.value), "aria-disabled": reason ? "true" : null, onclick: () => reason || close(one.name) },
         h("span.pl-row.between", h("b", one.title), fidelity(one)), h("span", one.summary), reason ? h("span.pl-pick-why", reason.detail) : needs(one));
     };
-    if (words.trim()) return fill(place, objectives.map(option));
-    const recommended = objectives.filter((one) => one.recommended);
-    const rest = [...byFamily(objectives.filter((one) => !one.recommended))];
-    const group = (name, members) => h("div.pl-pick-group", { role: "group", "aria-label": name }, h("h3", name), members.map(option));
-    return fill(place, group("To begin with", recommended), rest.map(([family, members]) => group(family, members)));
+    const [usable, unfit] = [objectives.filter((one) => !this.unfit[one.name]), objectives.filter((one) => this.unfit[one.name])];
+    if (words.trim()) return fill(place, [...usable, ...unfit].map(option));
+    const recommended = usable.filter((one) => one.recommended);
+    const rest = [...byFamily(usable.filter((one) => !one.recommended))];
+    const group = (name, members) => (members.length ? h("div.pl-pick-group", { role: "group", "aria-label": name }, h("h3", name), members.map(option)) : null);
+    return fill(place, group("To begin with", recommended), rest.map(([family, members]) => group(family, members)), group(`Need other data than what is chosen · ${unfit.length}`, unfit));
   }
 }

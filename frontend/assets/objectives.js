@@ -20,7 +20,7 @@ export async function mount(element) {
       draw(list, found(objectives, words), words, known);
     };
     const search = h("input.pl-input.pl-search", {
-      type: "search", placeholder: `Search ${objectives.length}: name, paper, need, author, year`, "aria-label": "Search objectives", value: param("q") || "", oninput: () => show(search.value),
+      type: "search", placeholder: `Search ${objectives.length} by name, paper or need`, "aria-label": "Search objectives", value: param("q") || "", oninput: () => show(search.value),
       onkeydown: (event) => {
         const [first] = found(objectives, search.value);
         if (event.key !== "Enter" || !first) return;

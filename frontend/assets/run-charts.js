@@ -7,10 +7,10 @@ const EVALUATED = "eval/";
 // title, y, names; the first name of a panel has the run's own color
 const PANELS = [
   ["Loss", "nats", ["loss"]],
-  ["Accuracy", "share of pairs ranked right", ["rewards/accuracies"]],
-  ["Accuracy of scores", "share of pairs ranked right", ["accuracy"]],
-  ["Margin", "chosen minus rejected reward", ["rewards/margins"]],
-  ["Margin of scores", "chosen minus rejected score", ["margin"]],
+  ["Accuracy", "share in the right order", ["rewards/accuracies"]],
+  ["Accuracy of scores", "share of pairs right", ["accuracy"]],
+  ["Margin", "chosen − rejected reward", ["rewards/margins"]],
+  ["Margin of scores", "chosen − rejected score", ["margin"]],
   ["Scores", "score", ["mean_reward", "min_reward", "max_reward"]],
   ["Rewards", "reward", ["rewards/chosen", "rewards/rejected"]],
   ["Log-probabilities", "nats a response", ["logps/chosen", "logps/rejected"]],
@@ -20,7 +20,8 @@ const PANELS = [
 ];
 const MORE = {
   entropy: ["Entropy of responses", "nats a token"],
-  mean_token_accuracy: ["Chosen tokens that no other is likelier than", "share"],
+  mean_token_accuracy: ["Tokens that no other is likelier than", "share of the chosen or demonstrated"],
+  kl: ["Log-ratio of answers to other prompts", "nats"],
   "logits/chosen": ["Mean logit, chosen", ""],
   "logits/rejected": ["Mean logit, rejected", ""],
   aux_loss: ["Router loss", "even routing is lowest"],
@@ -31,6 +32,7 @@ const MORE = {
   "throughput/mfu": ["Share of the accelerator's peak speed", ""],
   "memory/peak_gib": ["Peak memory", "GiB"],
 };
+const WORDS = { mean_reward: "mean", min_reward: "lowest", max_reward: "highest" };
 const SMOOTH = 0.8;
 
 export class Charts {
@@ -108,7 +110,7 @@ export class Charts {
     const held = name.startsWith(EVALUATED);
     const panel = PANELS.find(([, , names]) => names.includes(plain));
     const second = panel && panel[2].indexOf(plain) > 0;
-    const word = panel && panel[2].length > 1 ? plain.split("/").pop() : held ? "" : "training";
+    const word = panel && panel[2].length > 1 ? WORDS[plain] || plain.split("/").pop() : held ? "" : "training";
     return {
       id: name,
       name: [held ? "held-out" : "", word].filter(Boolean).join(" ") || plain,

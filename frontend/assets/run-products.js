@@ -31,7 +31,7 @@ function draw(made, run, metrics, gone) {
 
 function card(one, run, measured) {
   const accuracy = measured["eval/rewards/accuracies"] ?? measured["eval/accuracy"];
-  const facts = [accuracy !== undefined && accuracy !== null && `${percent(accuracy)} of held-out pairs right`, measured["eval/loss"] !== undefined && `loss ${number(measured["eval/loss"], 3)}`].filter(Boolean);
+  const facts = [accuracy !== undefined && accuracy !== null && `${percent(accuracy)} of held-out examples right`, measured["eval/loss"] !== undefined && `loss ${number(measured["eval/loss"], 3)}`].filter(Boolean);
   return h("article.pl-run-product",
     h("div.pl-row.between", h("strong", link(`Step ${one.step}`, checkpointPage(one.id))), h("span.pl-row", one.kind === "reward_model" ? badge("reward model") : null, one.adapter ? badge("adapter") : null, h("small.pl-muted", ago(one.created_at)))),
     facts.length ? h("small.pl-muted", facts.join(" · ")) : null,

@@ -5,6 +5,7 @@ import { button, confirm, dialog, empty, errorCard, field, fill, h, link, progre
 import { ago, count, duration } from "./format.js";
 import { actions, param, title } from "./frame.js";
 import { live, load } from "./live.js";
+import { recipe } from "./recipe.js";
 import { Charts } from "./run-charts.js";
 import { Log, Samples } from "./run-events.js";
 import { products } from "./run-products.js";
@@ -35,11 +36,12 @@ class RunPage {
   constructor(page, run, titleOf) {
     Object.assign(this, { page, run, titleOf });
     this.head = h("section.pl-card.pl-stack.tight", { "aria-label": "Status" });
-    this.trouble = h("div");
+    this.trouble = h("div.pl-when-filled");
     this.charts = new Charts(run);
     this.samples = new Samples();
     this.log = new Log();
     this.made = products(() => this.run);
+    this.recipe = recipe();
     this.reporter = reporter(() => this.run);
     this.facts = h("section.pl-card");
     this.cursor = null; // of metrics
@@ -49,11 +51,12 @@ class RunPage {
   }
 
   start() {
-    this.page.append(this.head, this.trouble, this.reporter.element, this.charts.element,
+    this.page.append(this.head, this.trouble, this.recipe.element, this.reporter.element, this.charts.element,
       h("div.pl-run-columns", h("div.pl-stack", this.samples.element, this.log.element), h("div.pl-stack", this.made.element, this.facts)));
     this.drawFacts();
     this.draw();
     this.made.refresh();
+    this.recipe.refresh(this.run);
     this.tellReporter();
     this.polling = live((signal) => this.refresh(signal), { ...CALM, onerror: (error) => { if (this.cursor === null) fill(this.trouble, errorCard(error, () => this.polling.now())); } });
   }
@@ -75,7 +78,10 @@ class RunPage {
     if (changed || moved) this.draw();
     if (changed) this.drawFacts();
     this.tellReporter(ended);
-    if (ended) this.made.refresh();
+    if (ended) {
+      this.made.refresh();
+      this.recipe.refresh(run);
+    }
     return over && !moved && this.run.state !== "lost" ? "done" : moved || changed;
   }
 

@@ -1,0 +1,120 @@
+// The first part of the launch form: the run's name, the data, the checkpoint to start from, the reference, whose labels count.
+
+import { templatesWanted } from "./checkpoint-template.js";
+import { field, fill, h, showError } from "./dom.js";
+import { schemaForm } from "./form.js";
+import { count } from "./format.js";
+import { nouns } from "./kinds.js";
+import { DataChoice } from "./new-run-data.js";
+import { suited } from "./new-run-kind.js";
+import { schemaOf } from "./new-run-start.js";
+import { size, toyBadge } from "./run-state.js";
+
+export class Sources {
+  // `found` is what there is, `start` the checkpoint and dataset to begin with; losses() are those of the kind of run.
+  // onchange() follows every change, onsuit() another checkpoint.
+  constructor(found, start, { losses, onchange, onsuit }) {
+    Object.assign(this, { datasets: found.datasets, checkpoints: found.checkpoints, schema: found.form.schema, losses, onchange, begun: start.dataset });
+    const { from, snapshot } = found;
+    this.named = Boolean(from);
+    this.name = h("input", { type: "text", maxlength: 120, value: from ? `${from.name} again`.slice(0, 120) : "" });
+    this.name.addEventListener("input", () => { this.named = this.name.value !== ""; onchange(); });
+    this.data = new DataChoice(() => choices(found, losses(), this.begun), { onchange, mixed: snapshot ? null : from?.data });
+    const named = (one) => `${one.name} · ${size(one.parameters)}${one.toy ? " · toy" : ""}`;
+    const option = (one, chosen) => h("option", { value: one.id, selected: one.id === chosen }, named(one));
+    this.checkpoint = h("select", { onchange: onsuit }, this.checkpoints.map((one) => option(one, start.checkpoint.id)));
+    this.reference = h("select", { onchange }, h("option", { value: "" }, "Where the run starts from"), this.checkpoints.map((one) => option(one, from?.reference_id)));
+    this.toy = h("span");
+    this.policy = schemaForm(schemaOf(this.schema, ["policy"]), { onchange });
+    this.pairsPlace = h("div");
+    this.makePairs(from?.spec || {});
+    this.fields = {
+      name: field("Name", this.name),
+      dataset_id: this.data.element,
+      checkpoint_id: field("Start from", this.checkpoint, { help: "Its weights are not changed; the run makes new ones." }),
+      reference_id: field("Reference", this.reference, { help: "What the objective measures change against." }),
+    };
+    this.fields.snapshot_id = this.fields.mixture = this.fields.dataset_id;
+    this.details = h("summary");
+    this.element = h("section.pl-card.pl-stack", h("div.pl-row", h("h2", "1 · Data and checkpoint"), this.toy),
+      h("div.pl-form", this.fields.dataset_id, this.fields.checkpoint_id, this.fields.name), this.pairsPlace, templatesWanted(found.wanting),
+      h("details", this.details, h("div.pl-stack", h("div.pl-form", this.fields.reference_id), this.policy.element)));
+  }
+
+  makePairs(values) {
+    this.pairs = schemaForm(schemaOf(this.schema, ["pairs"]), { values, onchange: this.onchange });
+    fill(this.pairsPlace, this.pairs.element);
+  }
+
+  // Data for another kind of run: what was chosen where it is made for that, else its first.
+  turn() {
+    const kinds = this.losses().flatMap((one) => one.kinds);
+    const chosen = this.datasets.find((one) => one.id === this.data.ids()[0]);
+    this.begun = kinds.includes(chosen?.kind) ? chosen : null;
+    this.data.choose([]);
+  }
+
+  // Only preference runs compare with a reference.
+  showReference(there) {
+    this.fields.reference_id.hidden = !there;
+    this.details.textContent = there ? "Reference, and which labels count" : "Which labels count";
+    if (!there) this.reference.value = "";
+  }
+
+  // Pairs can feed what learns from single answers, if somebody wants that; and what else follows from the choices.
+  show(paired, title) {
+    const chosen = this.data.ids().map((id) => this.datasets.find((one) => one.id === id));
+    this.pairs.element.hidden = paired || !chosen.some((one) => !one || one.kind === "paired");
+    if (!this.named) this.name.value = `${title} on ${this.data.words()}`.slice(0, 120);
+    fill(this.toy, this.chosen().toy ? toyBadge() : null);
+  }
+
+  chosen() {
+    return this.checkpoints.find((one) => one.id === this.checkpoint.value);
+  }
+
+  get apart() {
+    return !this.pairs.element.hidden && this.pairs.value().pairs === "apart";
+  }
+
+  body() {
+    return {
+      name: this.name.value, checkpoint_id: this.checkpoint.value, ...(this.reference.value ? { reference_id: this.reference.value } : {}),
+      ...this.data.body(), ...this.policy.value(), ...(this.pairs.element.hidden ? {} : this.pairs.value()),
+    };
+  }
+
+  // What of a converted configuration is here.
+  take({ spec, checkpoint_id, reference_id, data }) {
+    this.makePairs(spec);
+    const known = (id) => this.checkpoints.some((one) => one.id === id);
+    if (known(checkpoint_id)) this.checkpoint.value = checkpoint_id;
+    if (known(reference_id)) this.reference.value = reference_id;
+    const here = data.filter((one) => this.datasets.some((other) => other.id === one.dataset_id));
+    if (here.length) this.data.choose(here.map((one) => ({ id: `dataset:${one.dataset_id}`, weight: one.weight })));
+  }
+
+  clear() {
+    Object.values(this.fields).forEach((one) => showError(one, ""));
+    this.policy.clear();
+    this.pairs.clear();
+  }
+
+  // Put a complaint at its field; false when no field here is meant.
+  fail(path, words) {
+    const one = this.fields[path.split(".")[0]];
+    if (!one) return this.policy.fail(path, words) || this.pairs.fail(path, words);
+    showError(one, words);
+    return true;
+  }
+}
+
+// What there is to train on, as options: the frozen data that are meant, and the datasets that the losses can learn from.
+function choices({ snapshot, from, datasets }, losses, chosen) {
+  const frozen = snapshot ? [h("option", { value: `snapshot:${snapshot.id}`, selected: true }, `Snapshot ${snapshot.hash.slice(0, 12)} of ${snapshot.dataset_name}`)] : [];
+  const again = from ? [h("option", { value: `snapshot:${from.snapshot_id}` }, `The very data of “${from.name}”`)] : [];
+  const held = (one) => (one.kind === "paired" ? `${count(one.labelled)} of ${count(one.items)} labelled` : `${count(one.items)} ${nouns(one.kind)}`);
+  const whole = suited(datasets, losses).map((one) => h("option", { value: `dataset:${one.id}`, "data-name": one.name, selected: one === chosen }, `${one.name} (${held(one)})`));
+  const found = [...frozen, ...again, ...whole];
+  return found.length ? found : [h("option", { value: "" }, "Nothing here yet that it could learn from")];
+}

@@ -1,0 +1,40 @@
+// Where a launch form begins: a run to repeat, else what the address names, else what is usual.
+
+import { param } from "./frame.js";
+import { suited } from "./new-run-kind.js";
+import { usual, valuesFor } from "./new-run-presets.js";
+
+// What data that are no pairs are usually trained on with.
+const USUAL = { unpaired: "kto", ranked: "pl_dpo" };
+
+// The kind of the run to repeat, or the one that the address, its objective or the data named there ask for.
+export function startingKind({ form: { kinds }, snapshot, datasets, from }) {
+  const named = snapshot || datasets.find((one) => one.id === param("dataset"));
+  const ordinary = named?.kind === "demonstrations" && !param("objective") ? "sft" : "preference";
+  const trained = kinds.find((one) => one.losses.some((loss) => loss.name === param("objective")));
+  const wanted = from?.kind || param("kind") || trained?.name || ordinary;
+  return kinds.some((one) => one.name === wanted) ? wanted : "preference";
+}
+
+// A run to repeat, else the preset that suits the checkpoint; the address may name parts.
+export function startingPoint({ form, snapshot, datasets, checkpoints, from }, kind, losses) {
+  const wanted = param("checkpoint") || from?.checkpoint_id;
+  const offered = suited(datasets, losses);
+  const useful = offered.filter((one) => one.kind !== "paired" || one.labelled > 0);
+  const toy = param("toy") ? useful.find((one) => one.toy) : null;
+  const dataset = offered.find((one) => one.id === (param("dataset") || from?.dataset_id)) || toy || useful[0] || offered[0] || null;
+  const alike = checkpoints.filter((one) => !dataset || one.toy === dataset.toy);
+  // What a run made is chosen by name, or run after run would pile up on the last one unnoticed.
+  const given = (some) => some.find((one) => !one.run_id);
+  const checkpoint = checkpoints.find((one) => one.id === wanted) || given(alike) || given(checkpoints) || checkpoints[0];
+  const preset = usual(form.presets, checkpoint);
+  const objective = param("objective") || (from ? null : kind === "preference" ? USUAL[dataset?.kind] || null : losses[0].name);
+  const values = { ...(from ? from.spec : valuesFor(preset, objective)) };
+  if (objective && objective !== values.objective?.name) values.objective = { name: objective };
+  return { checkpoint, dataset: snapshot ? null : dataset, preset: from ? null : preset.name, values };
+}
+
+// The schema of some parts of a run alone.
+export function schemaOf({ properties, $defs }, names) {
+  return { $defs, properties: Object.fromEntries(names.map((name) => [name, properties[name]])) };
+}
