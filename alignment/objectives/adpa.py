@@ -20,7 +20,7 @@ TEACHER, BEFORE = "teacher", "teacher_reference"
 class ADPA(Objective):
     """Raises tokens that an aligned teacher prefers to the teacher before its alignment, beside the chosen text itself.
 
-    Gao et al. 2025, arXiv 2502.17927, section 3, as a fork of the authors' trainer computes it, but for its means,
+    Gao et al. 2025, arXiv 2502.17927, as a fork of the authors' trainer computes it, but for its means,
     which are over each response here and over the tokens of a batch there. The advantage of a token is
     log(teacher / teacher before); the rejected response is meant to be one that the student's own starting checkpoint
     has sampled. The loss falls without bound where the policy puts all on one token of high advantage.
@@ -38,7 +38,7 @@ class ADPA(Objective):
         "Gao et al.",
         2025,
         "2502.17927",
-        "ADPA",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(PAIR, third=frozenset({TEACHER, BEFORE}), of_third=frozenset({OtherValue.EXPECTED}))

@@ -27,9 +27,7 @@ class ADPOCE(Anchored):
         r"-\sum_i q_i\log p_i,\quad p=\mathrm{softmax}\Big(\frac1\tau\log\frac{\pi(y_i)}{\pi_{\mathrm{ref}}(y_i)}\Big),"
         r"\quad q=\mathrm{softmax}\Big(\frac{r_i}{\beta_r}\Big)"
     )
-    paper: ClassVar[Paper] = Paper(
-        "ADPO: Anchored Direct Preference Optimization", "Wang", 2025, "2510.18913", "list form"
-    )
+    paper: ClassVar[Paper] = Paper("ADPO: Anchored Direct Preference Optimization", "Wang", 2025, "2510.18913", "")
     fidelity: ClassVar[Fidelity] = "authors_code"
     fixes: ClassVar[str] = "Learns from soft scores of a list while an anchor keeps the policy near."
     costs: ClassVar[str] = "Works on summed log-probabilities, so long responses move it most."

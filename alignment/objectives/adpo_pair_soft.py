@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class ADPOPairSoft(Objective):
     """Cross-entropy between the probability that chosen is better and what the margin against the anchor makes of it.
 
-    Zixian 2025, arXiv 2510.18913; the form for a pair is reconstructed from its ingredients.  The anchor is the
+    Wang 2025, arXiv 2510.18913; the form for a pair is reconstructed from its ingredients.  The anchor is the
     reference.  The margin has a finite optimum, logit(q) / beta; where policy and reference agree, the loss is log 2.
     """
 
@@ -39,7 +39,7 @@ class ADPOPairSoft(Objective):
         r"-q\log\sigma(\beta h)-(1-q)\log\sigma(-\beta h),\quad "
         r"h=\log\frac{\pi(y_w)}{\pi_{\mathrm{ref}}(y_w)}-\log\frac{\pi(y_l)}{\pi_{\mathrm{ref}}(y_l)}"
     )
-    paper: ClassVar[Paper] = Paper("ADPO: Anchored Direct Preference Optimization", "Zixian", 2025, "2510.18913", "")
+    paper: ClassVar[Paper] = Paper("ADPO: Anchored Direct Preference Optimization", "Wang", 2025, "2510.18913", "")
     fidelity: ClassVar[Fidelity] = "reconstruction"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE._replace(facts=frozenset({"soft_label"}))
     fixes: ClassVar[str] = (

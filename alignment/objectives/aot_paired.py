@@ -45,7 +45,7 @@ class AOTPaired(Objective):
         "Melnyk et al.",
         2024,
         "2406.05882",
-        "paired loss",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE._replace(coupled=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class APODown(WithReference):
     """Lowers the chosen response, and the rejected one more: for data that are worse than the model's own answers.
 
-    D'Oosterlinck et al. 2024, arXiv 2408.06266, equation 8. At policy == reference the loss is 1, and the chosen
+    D'Oosterlinck et al. 2024, arXiv 2408.06266. At policy == reference the loss is 1, and the chosen
     response is not pushed at all; the loss lies in [0, 2].
     """
 
@@ -29,7 +29,7 @@ class APODown(WithReference):
         "D'Oosterlinck et al.",
         2024,
         "2408.06266",
-        "8",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     fixes: ClassVar[str] = "Chosen answers that a stronger model should not imitate: it learns the difference alone."

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class APOZero(WithReference):
     """Raises the chosen response above the reference and lowers the rejected one below it, each by itself.
 
-    D'Oosterlinck et al. 2024, arXiv 2408.06266, equation 7. At policy == reference the loss is 1; it lies in [0, 2].
+    D'Oosterlinck et al. 2024, arXiv 2408.06266. At policy == reference the loss is 1; it lies in [0, 2].
     """
 
     name: ClassVar[str] = "apo_zero"
@@ -28,7 +28,7 @@ class APOZero(WithReference):
         "D'Oosterlinck et al.",
         2024,
         "2408.06266",
-        "7",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     fixes: ClassVar[str] = "Margins that grow while both sides fall: for chosen answers better than the model's own."

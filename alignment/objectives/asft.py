@@ -29,7 +29,7 @@ class ASFT(Objective):
     family: ClassVar[str] = WITHOUT_REFERENCE
     formula: ClassVar[str] = r"-(1+\lambda)m_w-\lambda\log\left(1-e^{m_l}\right),\quad m=\frac{1}{|y|}\log\pi(y)"
     paper: ClassVar[Paper] = Paper(
-        "ASFT: Aligned Supervised Fine-Tuning through Absolute Likelihood", "Wang et al.", 2024, "2409.10571", "ASFT"
+        "ASFT: Aligned Supervised Fine-Tuning through Absolute Likelihood", "Wang et al.", 2024, "2409.10571", ""
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = PAIRED

@@ -42,7 +42,7 @@ class BCO(Objective):
         r"D=\log\frac{\pi(y)}{\pi_{\mathrm{ref}}(y)},\ \delta=\overline{\beta D}"
     )
     paper: ClassVar[Paper] = Paper(
-        "Binary Classifier Optimization for Large Language Model Alignment", "Jung et al.", 2024, "2404.04656", "BCO"
+        "Binary Classifier Optimization for Large Language Model Alignment", "Jung et al.", 2024, "2404.04656", ""
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(frozenset({Role.DESIRABLE, Role.UNDESIRABLE}), reference="sequence", state=True)

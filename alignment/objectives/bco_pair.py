@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class BCOPair(WithReference):
     """Trains the policy as a classifier of chosen and rejected responses, around the mean of all rewards so far.
 
-    Jung et al. 2024, arXiv 2404.04656, section 4. The threshold delta is the mean reward of all responses of the run up
+    Jung et al. 2024, arXiv 2404.04656. The threshold delta is the mean reward of all responses of the run up
     to and with this optimizer batch, without gradient; `shift: none` leaves it at 0, as TRL's DPO trainer does. At
     policy == reference, from the start, the loss is 2 log 2.
     """
@@ -44,7 +44,7 @@ class BCOPair(WithReference):
         "Jung et al.",
         2024,
         "2404.04656",
-        "section 4",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = varying(PAIRED_WITH_REFERENCE._replace(state=True), "shift", "none", PAIRED_WITH_REFERENCE)

@@ -49,7 +49,7 @@ class BetaDPO(Objective):
         "Wu et al.",
         2024,
         "2407.08639",
-        "dynamic beta at batch level",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE._replace(coupled=True, state=True, least=2)

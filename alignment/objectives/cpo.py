@@ -45,7 +45,7 @@ class CPO(Objective):
         "Xu et al.",
         2024,
         "2401.08417",
-        "CPO",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = varying(PAIRED, "nll", "batch", PAIRED._replace(coupled=True))

@@ -45,7 +45,7 @@ class CPOSimPO(Objective):
         "Xu et al.",
         2024,
         "2401.08417",
-        "CPO-SimPO",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = PAIRED

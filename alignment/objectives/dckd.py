@@ -20,7 +20,7 @@ TEACHER = "teacher"
 class DCKD(Objective):
     """Learns a teacher's distribution at every token of both responses, beside the chosen text itself.
 
-    Gao et al. 2025, arXiv 2502.17927, section 3, as a fork of the authors' trainer computes it, but for its means,
+    Gao et al. 2025, arXiv 2502.17927, as a fork of the authors' trainer computes it, but for its means,
     which are over each response here and over the tokens of a batch there. The divergence is KL(teacher || policy). At
     policy == teacher and without the text's own term the loss is 0.
     """
@@ -38,7 +38,7 @@ class DCKD(Objective):
         "Gao et al.",
         2025,
         "2502.17927",
-        "DCKD",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(PAIR, third=frozenset({TEACHER}), of_third=frozenset({OtherValue.KL}))

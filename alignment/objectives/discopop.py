@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class DiscoPOP(WithReference):
     """A blend of the logistic and the exponential loss by the margin itself, found by a language model's search.
 
-    Lu et al. 2024, arXiv 2406.08414, equation 5. At policy == reference the loss is (log 2 + 1) / 2, and with a small
+    Lu et al. 2024, arXiv 2406.08414. At policy == reference the loss is (log 2 + 1) / 2, and with a small
     tau the margin is pushed down there: the loss is not monotone. The exponential part, sigmoid(z/tau) e^{-z}, is
     clamped where its exponent is 20 and goes on as a line from there; up to tau = 1 it never gets there.
     """
@@ -36,7 +36,7 @@ class DiscoPOP(WithReference):
         "Lu et al.",
         2024,
         "2406.08414",
-        "5",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     fixes: ClassVar[str] = "Nothing by design: it came out best of a search, and does well where DPO does."

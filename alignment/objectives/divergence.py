@@ -21,7 +21,7 @@ class DivergenceDPO(WithReference):
         "Wang et al.",
         2023,
         "2309.16240",
-        "table 1",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
 

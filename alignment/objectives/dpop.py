@@ -34,7 +34,7 @@ class DPOP(WithReference):
         "Pal et al.",
         2024,
         "2402.13228",
-        "DPOP",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     fixes: ClassVar[str] = (

@@ -44,7 +44,7 @@ class DrDPO(Objective):
         "Wu et al.",
         2024,
         "2407.07880",
-        "Dr. DPO loss",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE._replace(coupled=True)

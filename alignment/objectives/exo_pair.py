@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class EXO(WithReference):
     """Reverse KL from the label's distribution over the two responses, (1-eps, eps), to the policy's.
 
-    Ji et al. 2024, arXiv 2402.00856, equation 16. At policy == reference the loss is -log 2 - (log(1-eps) + log eps)/2.
+    Ji et al. 2024, arXiv 2402.00856. At policy == reference the loss is -log 2 - (log(1-eps) + log eps)/2.
     0 is its minimum, at beta h = log((1-eps)/eps); its gradient vanishes for badly ranked pairs.
     """
 
@@ -31,7 +31,7 @@ class EXO(WithReference):
         + MARGIN
     )
     paper: ClassVar[Paper] = Paper(
-        "Towards Efficient Exact Optimization of Language Model Alignment", "Ji et al.", 2024, "2402.00856", "16"
+        "Towards Efficient Exact Optimization of Language Model Alignment", "Ji et al.", 2024, "2402.00856", ""
     )
     fidelity: ClassVar[Fidelity] = "paper"
     fixes: ClassVar[str] = (

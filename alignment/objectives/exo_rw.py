@@ -30,7 +30,7 @@ class EXO(Listed):
         r"\Big),\quad q=\mathrm{softmax}\Big(\frac{r_i}{\beta_r}\Big)"
     )
     paper: ClassVar[Paper] = Paper(
-        "Towards Efficient Exact Optimization of Language Model Alignment", "Ji et al.", 2024, "2402.00856", "EXO"
+        "Towards Efficient Exact Optimization of Language Model Alignment", "Ji et al.", 2024, "2402.00856", ""
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = SCORED

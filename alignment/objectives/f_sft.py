@@ -42,7 +42,7 @@ class FSFT(Objective):
         "Wang et al.",
         2025,
         "2507.00018",
-        "f-divergence SFT",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "reconstruction"
     needs: ClassVar[Needs] = Needs(frozenset({Role.DESIRABLE}), reference="sequence")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Alpha(DivergenceDPO):
     """f-DPO under an alpha-divergence, between the reverse KL (alpha to 0, DPO) and the forward KL (alpha to 1).
 
-    Wang et al. 2023, arXiv 2309.16240, table 1; others write 1 - alpha for alpha. At policy == reference the loss is
+    Wang et al. 2023, arXiv 2309.16240; others write 1 - alpha for alpha. At policy == reference the loss is
     log 2 and every reward 0. e^{-alpha d} is clamped at alpha d = -20 and goes on as a line from there.
     """
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class ForwardKL(DivergenceDPO):
     """f-DPO under the forward KL: whatever falls below the reference is punished ever more steeply.
 
-    Wang et al. 2023, arXiv 2309.16240, table 1. At policy == reference the loss is log 2 and every reward 0. e^{-d} is
+    Wang et al. 2023, arXiv 2309.16240. At policy == reference the loss is log 2 and every reward 0. e^{-d} is
     clamped at d = -20 and goes on as a line from there.
     """
 

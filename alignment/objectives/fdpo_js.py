@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class JensenShannon(DivergenceDPO):
     """f-DPO under the Jensen-Shannon divergence: what rises above the reference earns a bounded reward.
 
-    Wang et al. 2023, arXiv 2309.16240, table 1. At policy == reference the loss is log 2 and every reward 0.
+    Wang et al. 2023, arXiv 2309.16240. At policy == reference the loss is log 2 and every reward 0.
     """
 
     name: ClassVar[str] = "fdpo_js"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class ReverseKL(DivergenceDPO):
     """f-DPO under the reverse KL, which is DPO itself.
 
-    Wang et al. 2023, arXiv 2309.16240, table 1. At policy == reference the loss is log 2 and every reward 0.
+    Wang et al. 2023, arXiv 2309.16240. At policy == reference the loss is log 2 and every reward 0.
     """
 
     name: ClassVar[str] = "fdpo_reverse_kl"

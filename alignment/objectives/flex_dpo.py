@@ -43,7 +43,7 @@ class FlexDPO(Objective):
         "Yan et al.",
         2024,
         "2406.07327",
-        "Flex-DPO",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE

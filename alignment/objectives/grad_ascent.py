@@ -29,7 +29,7 @@ class GradientAscent(Objective):
         "Jang et al.",
         2022,
         "2210.01504",
-        "unlearning",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(frozenset({Role.UNDESIRABLE}))

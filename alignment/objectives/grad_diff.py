@@ -26,9 +26,7 @@ class GradientDifference(Forgetting):
         r"\lambda_f\,\frac{1}{|y_f|}\log\pi(y_f)\ \text{unwanted},\quad "
         r"-\lambda_r\,\frac{1}{|y_r|}\log\pi(y_r)\ \text{retained}"
     )
-    paper: ClassVar[Paper] = Paper(
-        "Continual Learning and Private Unlearning", "Liu et al.", 2022, "2203.12817", "gradient difference"
-    )
+    paper: ClassVar[Paper] = Paper("Continual Learning and Private Unlearning", "Liu et al.", 2022, "2203.12817", "")
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(FORGET_AND_RETAIN)
     fixes: ClassVar[str] = "Retained answers hold the model while others are forgotten."

@@ -32,7 +32,7 @@ class InfoNCA(Listed):
         "Chen et al.",
         2024,
         "2402.05369",
-        "InfoNCA",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = SCORED

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class KTO(Objective):
     """Raises wanted answers above, and unwanted ones below, the point to which the policy has moved on average.
 
-    Ethayarajh et al. 2024, arXiv 2402.01306, section 4.1. The point z0 is the mean log-ratio of answers to other
+    Ethayarajh et al. 2024, arXiv 2402.01306. The point z0 is the mean log-ratio of answers to other
     prompts over the whole optimizer batch, at least 0 and without gradient. Where policy equals reference each
     example's loss is half its weight.
     """
@@ -36,7 +36,7 @@ class KTO(Objective):
         "Ethayarajh et al.",
         2024,
         "2402.01306",
-        "section 4.1",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(

@@ -43,7 +43,7 @@ class LCPO(Modifier):
         "Cao et al.",
         2025,
         "2509.24159",
-        "E-step and M-step",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = joined(

@@ -47,7 +47,7 @@ class LDDPO(Objective):
         "Liu et al.",
         2024,
         "2409.06411",
-        "LD-DPO",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = Needs(PAIR, reference="tokens", tokens=frozenset({TokenValue.LOGPS}))

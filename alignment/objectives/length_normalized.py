@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class LengthNormalized(Modifier):
     """Lets the base see each response as if it were one token: log-probabilities divided by the response's length.
 
-    Lambert et al. 2024, arXiv 2411.15124, section 5, for any base that sees responses as wholes.  The base's
+    Lambert et al. 2024, arXiv 2411.15124, for any base that sees responses as wholes.  The base's
     hyperparameters are then on a scale per token: a beta of DPO that was 0.1 is rather 1 to 5.  Where policy and
     reference agree, it is what the base is there.
     """
@@ -35,7 +35,7 @@ class LengthNormalized(Modifier):
         "Lambert et al.",
         2024,
         "2411.15124",
-        "section 5",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = joined(Needs(frozenset()))

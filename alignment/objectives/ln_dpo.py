@@ -27,7 +27,7 @@ class LengthNormalizedDPO(WithReference):
         r"-\log\sigma\!\left(\beta\left[\frac{d(y_w)}{|y_w|}-\frac{d(y_l)}{|y_l|}\right]\right),\quad " + RATIO
     )
     paper: ClassVar[Paper] = Paper(
-        "The Hitchhiker's Guide to Human Alignment with *PO", "Ahrabian et al.", 2024, "2407.15229", "LN-DPO"
+        "The Hitchhiker's Guide to Human Alignment with *PO", "Ahrabian et al.", 2024, "2407.15229", ""
     )
     fidelity: ClassVar[Fidelity] = "paper"
     fixes: ClassVar[str] = "Answers that grow longer only because sums over more tokens make larger margins."

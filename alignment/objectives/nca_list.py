@@ -28,7 +28,7 @@ class NCA(Listed):
         r"s_i=\beta\log\frac{\pi(y_i)}{\pi_{\mathrm{ref}}(y_i)}"
     )
     paper: ClassVar[Paper] = Paper(
-        "Noise Contrastive Alignment of Language Models with Explicit Rewards", "Chen et al.", 2024, "2402.05369", "NCA"
+        "Noise Contrastive Alignment of Language Models with Explicit Rewards", "Chen et al.", 2024, "2402.05369", ""
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = SCORED

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class NCA(WithReference):
     """Classifies chosen responses against noise: each side's reward is compared with 0, not with the other's.
 
-    Chen et al. 2024, arXiv 2402.05369, section 4.1. At policy == reference the loss is 2 log 2. The chosen response has
+    Chen et al. 2024, arXiv 2402.05369. At policy == reference the loss is 2 log 2. The chosen response has
     a target, beta d = log 2, beyond which it is pulled back; the rejected one is always pushed down.
     """
 
@@ -32,7 +32,7 @@ class NCA(WithReference):
         "Chen et al.",
         2024,
         "2402.05369",
-        "section 4.1",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     fixes: ClassVar[str] = "Chosen responses that become less likely: their likelihood itself is what is trained."

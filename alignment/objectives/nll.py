@@ -30,7 +30,7 @@ class NLL(Objective):
         "Liu et al.",
         2024,
         "2405.16436",
-        "RPO loss",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = PAIRED

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class NPOGradientDifference(Forgetting):
     """NPO on unwanted answers beside training on answers to be retained.
 
-    Zhang et al. 2024, arXiv 2404.05868, section 3 (NPO + RT). Where policy equals reference an unwanted answer's loss
+    Zhang et al. 2024, arXiv 2404.05868 (NPO + RT). Where policy equals reference an unwanted answer's loss
     is (2 / beta) log 2.
     """
 
@@ -34,7 +34,7 @@ class NPOGradientDifference(Forgetting):
         "Zhang et al.",
         2024,
         "2404.05868",
-        "NPO+RT",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(FORGET_AND_RETAIN, reference="sequence")

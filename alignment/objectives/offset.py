@@ -35,7 +35,7 @@ class Offset(Modifier):
     family: ClassVar[str] = "Made of parts"
     formula: ClassVar[str] = r"\mathcal{L}\!\left(\log\pi(y_w)-c-s\,m,\ \log\pi(y_l)\right)"
     paper: ClassVar[Paper] = Paper(
-        "Direct Preference Optimization with an Offset", "Amini et al.", 2024, "2402.10571", "ODPO loss"
+        "Direct Preference Optimization with an Offset", "Amini et al.", 2024, "2402.10571", ""
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = joined(PAIRED, lambda offset: _MARGIN if offset.scale else _NOTHING)

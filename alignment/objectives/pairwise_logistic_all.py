@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class PairwiseLogistic(Listed):
     """DPO's loss of every two responses of which one is ranked above the other, added up.
 
-    Liu et al. 2024 (LiPO), arXiv 2402.01878, section 3. Where policy equals reference it is log 2 for each such pair.
+    Liu et al. 2024 (LiPO), arXiv 2402.01878. Where policy equals reference it is log 2 for each such pair.
     Ties contribute nothing.
     """
 
@@ -28,7 +28,7 @@ class PairwiseLogistic(Listed):
         r"-\sum_{\psi_i>\psi_j}\log\sigma(s_i-s_j),\quad s_i=\beta\log\frac{\pi(y_i)}{\pi_{\mathrm{ref}}(y_i)}"
     )
     paper: ClassVar[Paper] = Paper(
-        "LiPO: Listwise Preference Optimization through Learning-to-Rank", "Liu et al.", 2024, "2402.01878", "section 3"
+        "LiPO: Listwise Preference Optimization through Learning-to-Rank", "Liu et al.", 2024, "2402.01878", ""
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = RANKED

@@ -31,7 +31,7 @@ class LengthRegularizedDPO(WithReference):
         "Park et al.",
         2024,
         "2403.19159",
-        "R-DPO",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     fixes: ClassVar[str] = "Data in which the better answer is the longer one as a rule: such pairs push less."

@@ -31,11 +31,11 @@ class RankList(Listed):
         r"s_i=\beta\log\frac{\pi(y_i)}{\pi_{\mathrm{ref}}(y_i)}"
     )
     paper: ClassVar[Paper] = Paper(
-        "RankList: A Listwise Preference Learning Framework for Predicting Subjective Preferences",
+        "RankList -- A Listwise Preference Learning Framework for Predicting Subjective Preferences",
         "Naini et al.",
         2025,
         "2508.09826",
-        "RankList",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "reconstruction"
     needs: ClassVar[Needs] = RANKED

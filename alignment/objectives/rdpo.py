@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class RobustDPO(WithReference):
     """DPO whose mean over randomly wrong labels is the DPO loss of the right ones.
 
-    Chowdhury et al. 2024, arXiv 2403.00409, section 3.1: ((1-eps) DPO - eps DPO with the sides swapped) / (1-2 eps).
+    Chowdhury et al. 2024, arXiv 2403.00409: ((1-eps) DPO - eps DPO with the sides swapped) / (1-2 eps).
     At policy == reference the loss is log 2. Unbounded below: about -eps beta h / (1-2 eps) for a large margin,
     and its push never vanishes.
     """
@@ -34,7 +34,7 @@ class RobustDPO(WithReference):
         "Chowdhury et al.",
         2024,
         "2403.00409",
-        "section 3.1",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     fixes: ClassVar[str] = (

@@ -40,7 +40,7 @@ class RPO(WithReference):
         "Liu et al.",
         2024,
         "2405.16436",
-        "RPO",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = varying(

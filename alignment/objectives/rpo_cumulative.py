@@ -31,7 +31,7 @@ class CumulativeRPO(WithReference):
         "Liu et al.",
         2024,
         "2405.16436",
-        "RPO",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     fixes: ClassVar[str] = (

@@ -40,7 +40,7 @@ class RSOHinge(Objective):
         "Liu et al.",
         2023,
         "2309.06657",
-        "hinge-norm",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE

@@ -41,7 +41,7 @@ class RSOSigmoid(Objective):
         "Liu et al.",
         2023,
         "2309.06657",
-        "sigmoid-norm",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class SLiC(Objective):
     """Hinge loss on the log-probabilities themselves, with the chosen response as what fine-tuning holds on to.
 
-    Zhao et al. 2023, arXiv 2305.10425, section 2. Without a reference; where both responses are equally likely the loss
+    Zhao et al. 2023, arXiv 2305.10425. Without a reference; where both responses are equally likely the loss
     is delta - lam log policy(y_w).
     """
 
@@ -28,7 +28,7 @@ class SLiC(Objective):
     family: ClassVar[str] = WITHOUT_REFERENCE
     formula: ClassVar[str] = r"\max\left(0,\delta-\log\pi(y_w)+\log\pi(y_l)\right)-\lambda\log\pi(y_w)"
     paper: ClassVar[Paper] = Paper(
-        "SLiC-HF: Sequence Likelihood Calibration with Human Feedback", "Zhao et al.", 2023, "2305.10425", "section 2"
+        "SLiC-HF: Sequence Likelihood Calibration with Human Feedback", "Zhao et al.", 2023, "2305.10425", ""
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = PAIRED

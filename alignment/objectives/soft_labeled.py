@@ -28,7 +28,7 @@ class SoftLabeled(Modifier):
     title: ClassVar[str] = "Soft labels"
     family: ClassVar[str] = "Made of parts"
     formula: ClassVar[str] = r"q\,\mathcal{L}(y_w,y_l)+(1-q)\,\mathcal{L}(y_l,y_w)"
-    paper: ClassVar[Paper] = Paper("ADPO: Anchored Direct Preference Optimization", "Zixian", 2025, "2510.18913", "")
+    paper: ClassVar[Paper] = Paper("ADPO: Anchored Direct Preference Optimization", "Wang", 2025, "2510.18913", "")
     fidelity: ClassVar[Fidelity] = "reconstruction"
     needs: ClassVar[Needs] = joined(PAIRED._replace(facts=frozenset({"soft_label"})))
     fixes: ClassVar[str] = "Pairs on which people are divided are not pushed apart for ever."

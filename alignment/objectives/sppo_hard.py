@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class SPPOHard(Objective):
     """Squared distance of each log-ratio to what a certain win, or a certain defeat, is worth: +- 1/(2 beta).
 
-    Wu et al. 2024, arXiv 2405.00675, equation 4.7 with win probabilities 1 and 0. The reference is the previous
+    Wu et al. 2024, arXiv 2405.00675, with win probabilities 1 and 0. The reference is the previous
     iterate. At policy == reference the loss is 1/(4 beta^2): large values are normal.
     """
 
@@ -40,7 +40,7 @@ class SPPOHard(Objective):
         + RATIO
     )
     paper: ClassVar[Paper] = Paper(
-        "Self-Play Preference Optimization for Language Model Alignment", "Wu et al.", 2024, "2405.00675", "4.7"
+        "Self-Play Preference Optimization for Language Model Alignment", "Wu et al.", 2024, "2405.00675", ""
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE

@@ -42,7 +42,7 @@ class Sum(Composite):
         "Liu et al.",
         2024,
         "2405.16436",
-        "RPO loss",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = joined(Needs(frozenset()))

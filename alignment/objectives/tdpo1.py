@@ -35,7 +35,7 @@ class TDPO1(Objective):
         "Zeng et al.",
         2024,
         "2404.11999",
-        "TDPO1",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(PAIR, reference="distribution")

@@ -46,7 +46,7 @@ class TDPO2(Objective):
         "Zeng et al.",
         2024,
         "2404.11999",
-        "TDPO2",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(PAIR, reference="distribution")

@@ -51,7 +51,7 @@ class TGDPO(Objective):
         "Zhu et al.",
         2025,
         "2506.14574",
-        "TGDPO",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(

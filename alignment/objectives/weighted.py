@@ -33,7 +33,7 @@ class Weighted(Modifier):
         "Shimodaira",
         2000,
         "",
-        "2.1",
+        "",
         url="https://doi.org/10.1016/S0378-3758(00)00115-4",
     )
     fidelity: ClassVar[Fidelity] = "paper"

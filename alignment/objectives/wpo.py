@@ -47,7 +47,7 @@ class WPO(Objective):
         "Zhou et al.",
         2024,
         "2406.11827",
-        "WPO",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = Needs(PAIR, reference="sequence", tokens=frozenset({TokenValue.LOG_COLLISION}))

@@ -32,7 +32,7 @@ class SFT(Objective):
         "Ouyang et al.",
         2022,
         "2203.02155",
-        "section 3.5",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = Needs(frozenset({Role.DESIRABLE}))

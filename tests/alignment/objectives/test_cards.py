@@ -1,12 +1,16 @@
 """The theory card of every objective: what the paper used lies within the bounds, and stated equalities hold."""
 
+import re
+
 import pytest
 import torch
 
-from alignment.objectives import CATALOGUE, Batch, Relative, Role, State
+from alignment.objectives import CATALOGUE, Batch, Objective, Relative, Role, State
 from alignment.objectives.facts import FACTS
+from alignment.training.kinds import KINDS
 
 NAMES = list(CATALOGUE)
+LOSSES_OF_ALL = [loss for kind in KINDS.values() for loss in kind.losses.values()]
 EQUATIONS = [(name, one) for name in NAMES for one in CATALOGUE[name].relatives if one.at is not None]
 
 
@@ -60,3 +64,14 @@ def test_a_stated_equality_holds(name: str, relative: Relative) -> None:
 
     expected = theirs.loss(pairs(reference=theirs.needs.reference != "none"), State())
     torch.testing.assert_close(ours.loss(pairs(reference=ours.needs.reference != "none"), State()), expected)
+
+
+@pytest.mark.parametrize("objective", LOSSES_OF_ALL, ids=[one.name for one in LOSSES_OF_ALL])
+def test_papers_are_named_in_one_way(objective: type[Objective]) -> None:
+    """An equation is the paper's own number or nothing; a paper has an arXiv id or an address; and the same paper has
+    the same authors on every card."""
+    paper = objective.paper
+    assert re.fullmatch(r"(\d+(\.\d+)?)?", paper.equation)
+    assert bool(re.fullmatch(r"\d{4}\.\d{4,5}", paper.arxiv)) != bool(paper.url)
+    alike = [one.paper for one in LOSSES_OF_ALL if (one.paper.arxiv, one.paper.url) == (paper.arxiv, paper.url)]
+    assert {(one.title, one.authors, one.year) for one in alike} == {(paper.title, paper.authors, paper.year)}
