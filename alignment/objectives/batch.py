@@ -204,7 +204,8 @@ class Batch:
 
     `example` numbers the examples from 0 without gaps; `facts` hold one value per response (a fact of
     an example is repeated for each of its responses).  `mean_length` is that of the whole optimizer batch's responses,
-    however few of them are here.
+    however few of them are here.  Of a reward model `logps` are what its head says of each response: its score, or
+    (S, labels) where it says more.
     """
 
     logps: Tensor

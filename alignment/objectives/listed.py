@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from alignment.objectives.batch import Role
-from alignment.objectives.objective import Needs, Objective
+from alignment.objectives.batch import NOTHING, Role
+from alignment.objectives.objective import Needs, Objective, log_sigmoid
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignment.objectives.batch import Batch
+    from alignment.objectives.batch import Batch, Lists
 
 LIST: frozenset[Role] = frozenset({Role.CANDIDATE})
 RANKED = Needs(LIST, reference="sequence", facts=frozenset({"rank"}))
 SCORED = Needs(LIST, reference="sequence", facts=frozenset({"score"}))
+SkipWeights = Annotated[
+    list[Annotated[float, Field(ge=0, le=100)]],
+    Field(
+        min_length=1,
+        max_length=16,
+        title="Weights by distance",
+        description="Weight of neighbors, then of responses two, three … places apart.",
+    ),
+]
 
 
 class Listed(Objective):
@@ -31,3 +41,19 @@ class Listed(Objective):
     def rewards(self, batch: Batch) -> Tensor:
         """beta * log(policy / reference), (S,)."""
         return self.beta * batch.singles().ratios
+
+
+def apart(lists: Lists, scores: Tensor, weights: Sequence[float]) -> Tensor:
+    """Weighted means of -log sigmoid(s_(i) - s_(i+d)) over the distances d = 1, 2 …, (examples,): RankList.
+
+    `scores` are (examples, K), and (i) is the place by the fact `rank`.  Two responses of one rank contribute nothing;
+    a distance that no list has adds nothing.
+    """
+    order = lists.facts["rank"].masked_fill(~lists.mask, -NOTHING).argsort(dim=1, stable=True)
+    scores, rank, there = (each.gather(1, order) for each in (scores, lists.facts["rank"], lists.mask))
+    total = scores.new_zeros(len(scores))
+    for distance, weight in enumerate(weights[: scores.shape[1] - 1], start=1):
+        counts = there[:, distance:] & (rank[:, distance:] > rank[:, :-distance])
+        terms = -log_sigmoid(scores[:, :-distance] - scores[:, distance:]).masked_fill(~counts, 0.0)
+        total = total + weight * terms.sum(dim=1) / counts.sum(dim=1).clamp(min=1)
+    return total

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
-
-from alignment.objectives.batch import NOTHING
-from alignment.objectives.listed import RANKED, Listed
-from alignment.objectives.objective import Fidelity, Needs, Paper, Relative, State, log_sigmoid
+from alignment.objectives.listed import RANKED, Listed, SkipWeights, apart
+from alignment.objectives.objective import Fidelity, Needs, Paper, Relative, State
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,22 +40,9 @@ class RankList(Listed):
     costs: ClassVar[str] = "With neighbors alone, responses far apart are compared through all those between them."
     relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "A ranking of two responses gives DPO."),)
 
-    skip_weights: list[Annotated[float, Field(ge=0, le=100)]] = Field(
-        [1.0],
-        min_length=1,
-        max_length=16,
-        title="Weights by distance",
-        description="Weight of neighbors, then of responses two, three … places apart.",
-    )
+    skip_weights: SkipWeights = [1.0]
 
     def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
         """Weighted means of -log sigmoid(s_(i) - s_(i+d)) over the distances d, (examples,)."""
         lists = batch.lists()
-        order = lists.facts["rank"].masked_fill(~lists.mask, -NOTHING).argsort(dim=1, stable=True)
-        scores, rank, there = (each.gather(1, order) for each in (lists.ratios, lists.facts["rank"], lists.mask))
-        total = scores.new_zeros(len(scores))
-        for distance, weight in enumerate(self.skip_weights[: scores.shape[1] - 1], start=1):
-            counts = there[:, distance:] & (rank[:, distance:] > rank[:, :-distance])
-            terms = -log_sigmoid(self.beta * (scores[:, :-distance] - scores[:, distance:])).masked_fill(~counts, 0.0)
-            total = total + weight * terms.sum(dim=1) / counts.sum(dim=1).clamp(min=1)
-        return total
+        return apart(lists, self.beta * lists.ratios, self.skip_weights)

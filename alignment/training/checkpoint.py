@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Kind = Literal["full", "lora"]
+READING = "reward_model.json"
+"""How the head of a reward model is read: `RewardLoss.reading`. Beside the weights, because an adapter has no config of
+the model that it adapts."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Checkpoints:
     kind: Kind
     keep: Keep
     measure: str | None = None  # tells the best one
+    reading: Mapping[str, Any] | None = None  # of a reward model: how its head is read
     saved: list[Saved] = field(default_factory=list)
 
     def save(
@@ -51,7 +56,8 @@ class Checkpoints:
         metrics: Mapping[str, float],
         weights: dict[str, Tensor] | None = None,
     ) -> Saved:
-        """Write weights (or the adapter), tokenizer and template; the folder appears whole or not at all.
+        """Write weights (or the adapter), tokenizer and template, and of a reward model how it is read; the folder
+        appears whole or not at all.
 
         `weights` are those of a model that holds only its share of them.  A folder that is there already holds these
         very weights: a run that goes on after it was stopped between a training state and the end of its evaluation
@@ -68,6 +74,8 @@ class Checkpoints:
                 only_adapters: dict[str, Any] = {"save_embedding_layers": False} if self.kind == "lora" else {}
                 model.save_pretrained(partial, state_dict=weights, **only_adapters)
                 tokenizer.save_pretrained(partial)
+                if self.reading is not None:
+                    (partial / READING).write_text(json.dumps(self.reading, indent=2) + "\n")
                 (partial / "README.md").unlink(missing_ok=True)  # an empty card that peft writes
         saved = Saved(place, step, self.kind, dict(metrics))
         self.saved = [*(known for known in self.saved if known.step != step), saved]

@@ -1,4 +1,4 @@
-"""Scores of whole responses: a linear head on the hidden state of their last token, as transformers' classifiers."""
+"""What a linear head says of whole responses, on hidden states of their last tokens, as transformers' classifiers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from alignment.training.vocabulary import NOBODY, Voices
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from alignment.training.kinds.scored import RewardLoss
     from alignment.training.layout import Layout
 
 HEAD = "score"
@@ -24,15 +25,18 @@ HEAD = "score"
 
 
 class HeadScorer(nn.Module):
-    """The score of each response by a sequence classifier with one label; it stands where log-probabilities would.
+    """What a sequence classifier gives for each response; it stands where log-probabilities would.
 
-    It is taken at the response's last token that is no padding, where the classifier itself looks, in float32 or the
-    head's own type.
+    One label is a score, (S,); several are (S, labels). They are taken at the response's last token that is no padding,
+    where the classifier itself looks, in float32 or the head's own type; the last `read.of_prompt` of them at the last
+    token of the prompt.
     """
 
-    def __init__(self, model: PreTrainedModel, precision: str) -> None:
+    def __init__(self, model: PreTrainedModel, precision: str, read: RewardLoss) -> None:
         super().__init__()
         self.model = model
+        self.of_prompt = read.of_prompt
+        self.shape: tuple[int, ...] = () if len(read.labels) == 1 else (len(read.labels),)
         self.exact = precision == "fp32"
         self.router_weight = routing.coefficient(model.config)
         self.experts = routing.experts(model.config)
@@ -47,7 +51,7 @@ class HeadScorer(nn.Module):
         route: bool = False,
         voices: Voices = NOBODY,
     ) -> Scores:
-        """Scores (S,) of the layout's responses, in its order.  Raises ValueError when tokens are asked about."""
+        """What there is of the layout's responses, in its order.  Raises ValueError when tokens are asked about."""
         if asked or voices:
             raise ValueError("a reward model has no token values")
         whole = unadapted(self.model)
@@ -61,12 +65,20 @@ class HeadScorer(nn.Module):
                 use_cache=False,
                 **more,
             )
-        hidden = output.last_hidden_state.flatten(0, 1)[layout.last]
-        head = head_of(self.model)
-        with torch.autocast(layout.ids.device.type, enabled=False):
-            found: Tensor = head(hidden.to(next(head.parameters()).dtype)).float().squeeze(1)
+        found = self._read(output.last_hidden_state.flatten(0, 1), layout)
         routed = routing.routed(output.router_logits, layout.weights, self.choices) if route else None
         return Scores(found, layout.lengths, layout.response, {}, routed)
+
+    def _read(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """What the head says of flattened hidden states, (S, *shape)."""
+        head, responses = head_of(self.model), len(layout.last)
+        firsts = layout.lengths.long().cumsum(0) - layout.lengths.long()  # of each response's tokens
+        places = torch.cat([layout.last, layout.source[firsts]]) if self.of_prompt else layout.last
+        with torch.autocast(hidden.device.type, enabled=False):
+            said: Tensor = head(hidden[places].to(next(head.parameters()).dtype)).float()
+        if self.of_prompt:
+            said = torch.cat([said[:responses, : -self.of_prompt], said[responses:, -self.of_prompt :]], dim=1)
+        return said.reshape(responses, *self.shape)
 
 
 def head_of(model: PreTrainedModel) -> nn.Module:

@@ -19,6 +19,7 @@ from alignment.training.events import Events, finite
 from alignment.training.exhausted import out_of_memory
 from alignment.training.failures import is_out_of_memory
 from alignment.training.keeping import Keeper
+from alignment.training.kinds.scored import reading_of
 from alignment.training.model import dropout_off
 from alignment.training.prepare import Prepared, draw
 from alignment.training.spec import LoraTuning, Spec
@@ -118,7 +119,8 @@ class _Loop:
         self._ranks = prepared.learner.scoring.ranks
         self._check = self._ranks.check(stop)
         kind: Kind = "lora" if isinstance(spec.tuning, LoraTuning) else "full"
-        self.checkpoints = Checkpoints(out / "checkpoints", kind, spec.keep, spec.best)
+        reading = reading_of(spec.objective)
+        self.checkpoints = Checkpoints(out / "checkpoints", kind, spec.keep, spec.best, reading)
         self._order = draw(spec, prepared.examples)
         self._meter = Meter(prepared.model, prepared.learner.scoring)
         self.summary = Summary(total_steps=prepared.total_steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -84,8 +84,10 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMo
     return model
 
 
-def load_classifier(folder: Path, padding: int, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """A sequence classifier with one label on the backbone of a language model's folder, in evaluation mode.
+def load_classifier(
+    folder: Path, labels: Sequence[str], padding: int, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """A sequence classifier with these labels on the backbone of a language model's folder, in evaluation mode.
 
     Its head has random weights; it takes `padding` for padding.  Raises CheckpointRefused.
     """
@@ -100,7 +102,8 @@ def load_classifier(folder: Path, padding: int, dtype: torch.dtype = torch.float
         with _refusing(folder):
             model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
                 chain[-1],
-                num_labels=1,
+                id2label=dict(enumerate(labels)),
+                label2id={label: place for place, label in enumerate(labels)},
                 dtype=dtype,
                 use_safetensors=True,
                 trust_remote_code=False,

@@ -22,6 +22,7 @@ from alignment.training.data import Wanted, read
 from alignment.training.encode import Encoder, Examples
 from alignment.training.errors import BadData, BadSpec, TooFewExamples
 from alignment.training.events import Events
+from alignment.training.kinds.scored import RewardLoss
 from alignment.training.remarks import remarks
 from alignment.training.schedule import total_steps
 from alignment.training.spec import LoraTuning, Spec
@@ -299,12 +300,15 @@ def build(
     from alignment.training.step import Learner
 
     set_seed(spec.seed)
-    head = spec.kind == "reward_model"
+    head = spec.objective if isinstance(spec.objective, RewardLoss) else None
     padding = _padding(tokenizer)
     dtype = precision.of_weights(spec)
-    model = load_classifier(spec.checkpoint, padding, dtype) if head else load_model(spec.checkpoint, dtype)
+    if head is None:
+        model = load_model(spec.checkpoint, dtype)
+    else:
+        model = load_classifier(spec.checkpoint, head.labels, padding, dtype)
     if isinstance(spec.tuning, LoraTuning):
-        model = add_adapters(model, spec.tuning, spec.checkpoint, precision.of_adapters(spec), head=head)
+        model = add_adapters(model, spec.tuning, spec.checkpoint, precision.of_adapters(spec), head=head is not None)
         train_only_adapter_dropout(model)
     ranks = ranks or alone()
     if ranks.size > 1:
@@ -313,7 +317,7 @@ def build(
         shard = shardable if spec.parallel == "auto" else spec.parallel == "fsdp"
         ranks = replace(ranks, sharded=ranks.told(shard))
     rows = arrange(model, ranks.device)
-    scorer = HeadScorer(model, spec.precision) if head else Scorer(model, spec.precision)
+    scorer = Scorer(model, spec.precision) if head is None else HeadScorer(model, spec.precision, head)
     wrapped = wrap(ranks, scorer)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     chosen = spec.optimizer

@@ -88,17 +88,18 @@ def _difference(scoring: Scoring, some: list[Encoded], check: Callable[[], None]
     together: Tensor = scoring.scores(some).logps.cpu()
     apart = sequence_logps(replace(scoring, structure=structure.plain("")), some, check)
     alone = torch.cat(apart)
-    differences = (together - alone).abs()
+    differences = (together - alone).abs().flatten()
     if not bool(differences.isfinite().all()):
         return math.nan, 0.0
-    limits = torch.cat([allowed(scoring, logps, one) for logps, one in zip(apart, some, strict=True)])
+    limits = torch.cat([allowed(scoring, logps, one).flatten() for logps, one in zip(apart, some, strict=True)])
     worst = int((differences - limits).argmax())
     return float(differences[worst]), float(limits[worst])
 
 
 def allowed(scoring: Scoring, logps: Tensor, example: Encoded) -> Tensor:
-    """By how much rounding may change the log-probabilities (K,) of an example's responses."""
+    """By how much rounding may change the log-probabilities (K,) of an example's responses, or what else is said of
+    them, (K, labels)."""
     if scoring.scorer.exact:
         return EXACT + RELATIVE * logps.abs()
-    lengths = torch.tensor([float(len(answer)) for answer in example.responses])
+    lengths = torch.tensor([float(len(answer)) for answer in example.responses]).reshape(-1, *[1] * (logps.dim() - 1))
     return EXACT_BF16 * lengths.sqrt() + RELATIVE_BF16 * logps.abs()

@@ -40,7 +40,7 @@ Mask = Tensor | dict[str, Tensor] | None
 class Scores(NamedTuple):
     """What a pass over some sequences gives: per response (S,), float32; per token (T,) what was asked for.
 
-    Tokens lie in the order of the responses.
+    Tokens lie in the order of the responses.  A head with several labels gives (S, labels) in the place of `logps`.
     """
 
     logps: Tensor
@@ -65,6 +65,7 @@ class Scorer(nn.Module):
     def __init__(self, model: PreTrainedModel, precision: str) -> None:
         super().__init__()
         self.model = model
+        self.shape: tuple[int, ...] = ()  # of what it says of each response
         self.exact = precision == "fp32"
         self._scale = _scale(model)
         self.router_weight = routing.coefficient(model.config) if self._scale is not None else 0.0

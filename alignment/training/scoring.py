@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from alignment.objectives import REFERENCE, Batch, Objective, OtherValue, State, Tokens, TokenValue, beside
-from alignment.training import head_measures, layout, measures, routing, sft_measures
+from alignment.training import layout, measures, routing, sft_measures
 from alignment.training.batches import packs
 from alignment.training.encode import Encoded
 from alignment.training.head import HeadScorer
+from alignment.training.head_measures import HeadMeasures
+from alignment.training.kinds.scored import RewardLoss
 from alignment.training.kinds.sft import SFT
 from alignment.training.ranks import Ranks
 from alignment.training.scorer import Other, Scorer, Scores
@@ -38,11 +40,12 @@ AnyScorer = Scorer | HeadScorer
 class Measures(Protocol):
     """What runs of one kind tell of their examples: rows of values, a batch of them as one, and its names.
 
-    Every row begins with the loss of its example and with what the model itself says of it, as `COLUMNS` name them.
+    Every row begins with the loss of its example and with what the model itself says of it, added up.
     """
 
-    COLUMNS: Sequence[str]
-    MEASURED: frozenset[TokenValue]
+    @property
+    def MEASURED(self) -> frozenset[TokenValue]:  # noqa: N802
+        """What the metrics ask about each token."""
 
     def rows(self, objective: Objective, batch: Batch, losses: Tensor, scores: Scores, aux: Tensor | None) -> Tensor:
         """One row per example."""
@@ -179,8 +182,8 @@ class Scoring:
     @property
     def told(self) -> Measures:
         """What a run of this kind tells of its examples."""
-        if isinstance(self.scorer, HeadScorer):
-            return head_measures
+        if isinstance(self.objective, RewardLoss):
+            return HeadMeasures(self.objective)
         return sft_measures if isinstance(self.objective, SFT) else measures
 
     def begun(self, seed: int) -> State:

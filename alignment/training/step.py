@@ -51,7 +51,8 @@ def _measured(
     response = torch.arange(len(lengths), device=device).repeat_interleave(lengths)
     where = _split(torch.arange(len(lengths)), examples)
     token_where = _split(torch.arange(len(response)), examples, tokens=True)
-    logps, values = torch.zeros(len(lengths), device=device), torch.zeros(len(names), len(response), device=device)
+    logps = torch.zeros(len(lengths), *scoring.scorer.shape, device=device)
+    values = torch.zeros(len(names), len(response), device=device)
     routed = torch.zeros(2, scoring.scorer.experts, device=device) if asked.router and scoring.routes else None
     for pack in scoring.packs(examples):
         check()

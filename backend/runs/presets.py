@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from alignment.training.kinds import KINDS
+
 
 class Suits(BaseModel):
     """The checkpoints that a preset is for, by what is known of every checkpoint."""
@@ -25,7 +27,7 @@ class Preset(BaseModel):
 
 def _others(sft: float, scores: float) -> dict[str, dict[str, Any]]:
     """Learning rates of runs that are no preference runs: they move weights further."""
-    rates = {"sft": sft, "bradley_terry": scores, "bradley_terry_margin": scores}
+    rates = dict.fromkeys(KINDS["sft"].losses, sft) | dict.fromkeys(KINDS["reward_model"].losses, scores)
     return {name: {"objective": {"name": name}, "optimizer": {"learning_rate": rate}} for name, rate in rates.items()}
 
 

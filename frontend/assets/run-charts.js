@@ -11,6 +11,7 @@ const PANELS = [
   ["Accuracy of scores", "share of pairs right", ["accuracy"]],
   ["Margin", "chosen − rejected reward", ["rewards/margins"]],
   ["Margin of scores", "chosen − rejected score", ["margin"]],
+  ["Disagreement of heads", "deviation of margins", ["disagreement"]],
   ["Scores", "score", ["mean_reward", "min_reward", "max_reward"]],
   ["Rewards", "reward", ["rewards/chosen", "rewards/rejected"]],
   ["Log-probabilities", "nats a response", ["logps/chosen", "logps/rejected"]],

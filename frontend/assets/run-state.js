@@ -47,7 +47,10 @@ export function size(parameters) {
 }
 
 // What runs train by that are no preference runs.
-const OTHER_LOSSES = { sft: "SFT", bradley_terry: "Bradley-Terry", bradley_terry_margin: "Bradley-Terry with margins" };
+const OTHER_LOSSES = {
+  sft: "SFT", bradley_terry: "Bradley-Terry", bradley_terry_margin: "Bradley-Terry with margins",
+  ranklist_rm: "RankList scores", gpm_rm: "General preference",
+};
 const KINDS = { preference: "Preference run", sft: "Supervised fine-tuning", reward_model: "Reward model" };
 export const kindTitle = (kind) => KINDS[kind] || kind;
 

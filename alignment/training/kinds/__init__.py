@@ -14,6 +14,8 @@ from alignment.objectives import CATALOGUE, Objective
 from alignment.parts import Choice, unknown
 from alignment.training.kinds.bradley_terry import BradleyTerry
 from alignment.training.kinds.bradley_terry_margin import BradleyTerryMargin
+from alignment.training.kinds.gpm_rm import GPM
+from alignment.training.kinds.ranklist_rm import RankListRM
 from alignment.training.kinds.sft import SFT
 
 RunKind = Literal["preference", "sft", "reward_model"]
@@ -47,8 +49,9 @@ KINDS: Final[Mapping[RunKind, Kind]] = {
     ),
     "reward_model": Kind(
         "Reward model",
-        "Trains a score on top of a model that ranks responses as people did; it writes no text. Needs pairs.",
-        {BradleyTerry.name: BradleyTerry, BradleyTerryMargin.name: BradleyTerryMargin},
+        "Trains a score on top of a model that ranks responses as people did; it writes no text. Needs pairs, or "
+        "rankings.",
+        {loss.name: loss for loss in (BradleyTerry, BradleyTerryMargin, RankListRM, GPM)},
         BradleyTerry.name,
         ("eval/accuracy", "eval/loss"),
     ),

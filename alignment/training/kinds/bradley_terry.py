@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from alignment.objectives.objective import PAIRED, Fidelity, Needs, Objective, Paper, State, log_sigmoid
+from alignment.objectives.objective import PAIRED, Fidelity, Needs, Paper, log_sigmoid
+from alignment.training.kinds.scored import Scored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,16 +15,15 @@ if TYPE_CHECKING:
     from alignment.objectives.batch import Batch
 
 
-class BradleyTerry(Objective):
+class BradleyTerry(Scored):
     """Fits scores so that sigmoid(chosen - rejected) is the probability of the preference.
 
     Ouyang et al. 2022, arXiv 2203.02155, equation 1; the centering is that of Eisenstein et al. 2023, arXiv 2312.09244.
-    `batch.logps` are the model's scores.
+    Where both scores are 0 the loss is log 2.
     """
 
     name: ClassVar[str] = "bradley_terry"
     title: ClassVar[str] = "Bradley-Terry"
-    family: ClassVar[str] = "Reward models"
     formula: ClassVar[str] = r"-\log\sigma\!\left(r(x,y_w)-r(x,y_l)\right)+c\,\left(r(x,y_w)+r(x,y_l)\right)^2"
     paper: ClassVar[Paper] = Paper(
         "Training language models to follow instructions with human feedback", "Ouyang et al.", 2022, "2203.02155", "1"
@@ -35,7 +35,7 @@ class BradleyTerry(Objective):
         0.0, ge=0, le=10, description="Weight of the pull that keeps the scores of each pair around zero."
     )
 
-    def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
+    def member(self, batch: Batch) -> Tensor:
         """-log sigmoid(chosen - rejected - margin) + center * (chosen + rejected)^2, (examples,)."""
         pairs = batch.pairs()
         better, worse = pairs.chosen.logps, pairs.rejected.logps
@@ -45,7 +45,3 @@ class BradleyTerry(Objective):
     def margin(self, batch: Batch) -> Tensor | float:  # noqa: ARG002
         """By how much the chosen score must be the higher one: not at all."""
         return 0.0
-
-    def rewards(self, batch: Batch) -> Tensor:
-        """The scores themselves, (S,)."""
-        return batch.logps

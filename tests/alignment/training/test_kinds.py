@@ -12,11 +12,12 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from alignment.formats import snapshot
 from alignment.generation import Generator
 from alignment.objectives import Batch, Role, State
-from alignment.training import Spec, head_measures, train
+from alignment.training import Spec, train
 from alignment.training.data import Example
 from alignment.training.encode import Encoded
 from alignment.training.errors import BadData, CheckpointRefused, TrainingError
 from alignment.training.estimate import estimate
+from alignment.training.head_measures import HeadMeasures
 from alignment.training.kinds.bradley_terry import BradleyTerry
 from alignment.training.kinds.bradley_terry_margin import BradleyTerryMargin
 from alignment.training.layout import last_token
@@ -242,9 +243,10 @@ def test_a_margin_is_asked_for_beyond_the_preference() -> None:
 def test_the_lowest_and_the_highest_score_are_of_the_batch() -> None:
     """Rows become means but for these two, with the router loss in its place."""
     given = batch([1.0, -3.0], [0.5, 4.0])
-    rows = head_measures.rows(BradleyTerry(), given, torch.tensor([0.1, 0.3]), None, torch.tensor(2.0))  # type: ignore[arg-type]
-    found = head_measures.named(head_measures.summed(rows).tolist())
+    told = HeadMeasures(BradleyTerry())
+    rows = told.rows(told.loss, given, torch.tensor([0.1, 0.3]), None, torch.tensor(2.0))  # type: ignore[arg-type]
+    found = told.named(told.summed(rows).tolist())
 
     assert (found["min_reward"], found["max_reward"], found["aux_loss"]) == (-3.0, 4.0, 2.0)
     assert (found["accuracy"], found["margin"], found["mean_reward"]) == (0.5, -3.25, 0.625)
-    assert rows.shape[1] == head_measures.columns(routed=True)
+    assert rows.shape[1] == told.columns(routed=True)

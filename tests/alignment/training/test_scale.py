@@ -29,7 +29,7 @@ from tests.alignment.training.conftest import MakeSpec
 CPU = torch.device("cpu")
 LIMIT_SECONDS = 300
 WAYS = ("ddp", "fsdp")
-CASES = ("uncoupled", "coupled", "lora", "lora in bf16", "sft", "scores")
+CASES = ("uncoupled", "coupled", "lora", "lora in bf16", "sft", "scores", "circle in lora")
 Results = dict[str, Any]
 
 

@@ -52,7 +52,8 @@ CASES: dict[str, dict[str, Any]] = {
     "lora": {"tuning": LORA},
     "lora in bf16": {"tuning": LORA, "precision": "bf16"},
     "sft": {"kind": "sft", "objective": {"name": "sft"}},
-    "scores": {"kind": "reward_model", "objective": {"name": "bradley_terry"}},
+    "scores": {"kind": "reward_model", "objective": {"name": "bradley_terry", "heads": 2}},
+    "circle in lora": {"kind": "reward_model", "objective": {"name": "gpm_rm", "gate": True}, "tuning": LORA},
 }
 
 
@@ -97,7 +98,7 @@ def train(case: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
     said = []
     with scoring.ranks.gathered(scoring.scorer):
         sampling = Sampling(temperature=0, max_new_tokens=6)
-        if case != "scores":  # which writes nothing
+        if spec.kind != "reward_model":  # which writes nothing
             said = [response.text for response in Generator.of(model, tokenizer).generate(PROMPTS, sampling)]
     weights = scoring.ranks.weights(scoring.scorer)
     if ranks.first:

@@ -1,11 +1,13 @@
 """Kinds of runs through the API: which data and which losses each takes, and what its checkpoints are."""
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+import frontend
 from alignment.formats import Item
 from alignment.formats import snapshot as frozen
 from alignment.training.kinds import KINDS
@@ -57,7 +59,12 @@ def test_the_form_tells_of_every_kind(researcher: Client) -> None:
     assert list(kinds) == list(KINDS)
     assert kinds["preference"]["losses"] == []
     assert [loss["name"] for loss in kinds["sft"]["losses"]] == ["sft"]
-    assert kinds["reward_model"]["losses"][0]["schema"]["properties"]["center"]["minimum"] == 0
+    scores, embeddings = (kinds["reward_model"]["losses"][place] for place in (0, -1))
+    assert (scores["name"], scores["schema"]["properties"]["center"]["minimum"]) == ("bradley_terry", 0)
+    assert embeddings["schema"]["properties"]["dimensions"]["multipleOf"] == 2
+    script = (Path(frontend.__file__).parent / "assets" / "run-state.js").read_text()
+    told = [one for kind in kinds.values() for one in kind["losses"]]
+    assert [one["name"] for one in told if f'{one["name"]}: "{one["title"]}"' not in script] == []
 
 
 def test_demonstrations_are_frozen_and_trained_on(researcher: Client, demonstrations: str, launched: Launched) -> None:
@@ -91,6 +98,9 @@ def test_data_that_a_kind_does_not_take(researcher: Client, body: Body, demonstr
     field, words = refused(researcher, body(**SFT))
     assert (field, "these data are pairs" in words) == ("dataset_id", True)
 
+    field, words = refused(researcher, body(kind="reward_model", objective={"name": "ranklist_rm"}))
+    assert (field, "these data are pairs" in words) == ("dataset_id", True)
+
     assert researcher.post("/api/v1/runs/preflight", json=body(**SFT, pairs="apart")).json()["errors"] == []
     assert researcher.post("/api/v1/runs", json=body(**SFT, pairs="apart")).status_code == 202
 
@@ -101,6 +111,10 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"objective": {"name": "bradley_terry"}}, "objective", "kind reward_model"),
     (SCORES | {"objective": {"name": "bradley_terry", "center": -1}}, "objective.center", "greater than"),
     (SFT | {"objective": {"name": "sft", "mean": "median"}}, "objective.mean", "'token' or 'example'"),
+    (SCORES | {"objective": {"name": "gpm_rm", "dimensions": 3}}, "objective.dimensions", "multiple of 2"),
+    (SCORES | {"objective": {"name": "bradley_terry", "heads": 0}}, "objective.heads", "greater than"),
+    (SCORES | {"objective": {"name": "ranklist"}}, "objective", "takes bradley_terry"),
+    ({"objective": {"name": "ranklist_rm"}}, "objective", "kind reward_model"),
     (SCORES | {"keep": {"best": "eval/rewards/margins"}}, "keep.best", "does not measure"),
     ({"kind": "stf"}, "kind", "did you mean 'sft'"),
 ]
