@@ -18,7 +18,8 @@ class ADPOKL(Anchored):
     """KL divergence from the softmax of a list's scores to the softmax of log(policy / anchor) / tau.
 
     Wang 2025, arXiv 2510.18913; the anchor is the reference. It is 0 where both agree, so its value says
-    how far there is to go. Adding a constant to all log-ratios changes nothing.
+    how far there is to go: where policy equals anchor it is log K less the entropy of the scores' softmax. Adding a
+    constant to all log-ratios changes nothing.
     """
 
     name: ClassVar[str] = "adpo_list_kl"

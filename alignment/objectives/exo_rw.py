@@ -20,7 +20,7 @@ class EXO(Listed):
     """Reverse KL from the scores of a list to the policy's rewards, both as a softmax: seeks the best mode.
 
     Ji et al. 2024, arXiv 2402.00856. It is 0 where both agree; a response that the policy finds very
-    unlikely hardly moves, however good it is.
+    unlikely hardly moves, however good it is. Where policy equals reference it is -log K - mean log q.
     """
 
     name: ClassVar[str] = "exo_rw"

@@ -19,9 +19,10 @@ HIGHEST = 30.0
 class LiPO(Listed):
     """Each pair of a list weighs what swapping its two responses would change of the list's DCG.
 
-    Liu et al. 2024, arXiv 2402.01878, equation 8: the weight is |2^psi_i - 2^psi_j| |1/log(1+r_i) - 1/log(1+r_j)|, r
-    the places by the policy's present scores, without gradient. Equal scores stand in the order of the data, so that
-    the weights are not zero where policy equals reference. Pairs of equal labels contribute nothing.
+    Liu et al. 2024, arXiv 2402.01878, equation 8: the weight is |2^psi_i - 2^psi_j| |1/log(1+r_i) - 1/log(1+r_j)|,
+    r the places by the policy's present scores, without gradient. Equal scores stand in the order of the data, so
+    that the weights are not zero where policy equals reference; the loss is then log 2 times the sum of them. Pairs
+    of equal labels contribute nothing.
     """
 
     name: ClassVar[str] = "lipo_lambda"

@@ -27,7 +27,8 @@ class Offset(Modifier):
 
     Amini et al. 2024, arXiv 2402.10571, for any base of pairs that sees responses as wholes: the base then
     asks for that much more.  Offsets are in nats of log-probability: for DPO and a margin m of rewards, `scale` is
-    1/beta.  Rewards are those of the base without the offset.
+    1/beta.  Rewards are those of the base without the offset.  Without an offset, and where policy and reference agree,
+    it is what the base is there.
     """
 
     name: ClassVar[str] = "offset"

@@ -22,11 +22,21 @@ from workers.tasks import train
 
 def answers() -> Dataset:
     """A dataset of the friendly answers alone."""
-    items = [Item(one.prompt, one.responses[:1]) for one in loop.pairs(60)]
+    return stored("Answers", [Item(one.prompt, one.responses[:1]) for one in loop.pairs(60)], DataKind.demonstrations)
+
+
+def thumbs() -> Dataset:
+    """A dataset of single answers, of which the friendly ones are wanted."""
+    items = [
+        Item(one.prompt, one.responses[place % 2 :][:1], facts={"desirable": place % 2 == 0})
+        for place, one in enumerate(loop.pairs(60))
+    ]
+    return stored("Thumbs", items, DataKind.unpaired)
+
+
+def stored(name: str, items: list[Item], kind: DataKind) -> Dataset:
     with transaction() as session:
-        return datasets.create_from_items(
-            session, projects.default(session), "Answers", items, kind=DataKind.demonstrations
-        )
+        return datasets.create_from_items(session, projects.default(session), name, items, kind=kind)
 
 
 def trained(client: Client, body: dict[str, Any]) -> tuple[dict[str, Any], Checkpoint]:
@@ -59,3 +69,17 @@ def test_demonstrations_then_a_reward_model(researcher: Client, clean: None, tin
     assert loaded.config.num_labels == 1
     again = researcher.post("/api/v1/runs", json=loop.run_body(model, pairs))
     assert (again.status_code, again.json()["field"]) == (422, "checkpoint_id")
+
+
+@pytest.mark.slow
+def test_a_preference_run_on_single_answers(researcher: Client, clean: None, tiny: Path) -> None:
+    """An objective that is not DPO, on data that are not pairs: KTO's point is of the whole batch, its rewards are of
+    wanted and unwanted answers, and what it leaves is a model to start from."""
+    base = loop.add_checkpoint(tiny)
+    body = loop.run_body(base, thumbs(), objective={"name": "kto", "beta": 0.2, "lam_u": 1.5})
+
+    run, tuned = trained(researcher, body)
+
+    assert {"loss", "eval/loss", "rewards/accuracies"} <= set(run["metrics"])
+    assert (tuned.kind, tuned.parent_id) == (CheckpointKind.language_model, base.id)
+    assert run["objective"]["name"] == "kto"

@@ -117,9 +117,11 @@ HEADS = {"degree_logits": ([1.0, 0.2, -0.3, 0.0], [-0.5, 0.1, 0.4, 0.9])}
 
 
 def usual(name: str, roles: Sequence[Role], dtype: Any = torch.float64) -> torch.Tensor:
-    """What the responses of one example might have as a fact; a list begins with its best."""
+    """What the responses of one example might have as a fact; a list begins with its best and ends with its worst."""
     fact = find(name)
     better, worse = HEADS[name] if fact is None else fact.usual
+    if fact is not None and Role.CANDIDATE in roles:
+        return torch.linspace(*fact.usual, len(roles), dtype=dtype)
     return torch.tensor([worse if role is Role.REJECTED else better for role in roles], dtype=dtype)
 
 

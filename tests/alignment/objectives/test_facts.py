@@ -4,12 +4,11 @@ import math
 from typing import Any, ClassVar
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alignment.objectives import Batch, Needs, Objective, Role, State
+from alignment.objectives import Batch, Needs, Objective, State
 from alignment.objectives.composite import Composite, joined
 from alignment.objectives.facts import FACTS, Reader, Unfit
 from tests.alignment.objectives.cases import make, pair_batch
@@ -52,14 +51,6 @@ def test_modpo_with_all_weight_on_its_pairs_is_dpo(chosen: float, rejected: floa
     assert value(alone, batch) == pytest.approx(dpo(0.2, batch), rel=1e-12)
     shared = make("modpo", beta=0.2, w=[0.5, 0.5], aspects=["a"])
     assert value(shared, alike) == pytest.approx(dpo(0.4, alike), rel=1e-12)
-
-
-@pytest.mark.parametrize("gap", [0.0, 2.0, -2.0, -30.0])
-def test_madpo_weighs_like_dpo_at_its_landmarks(gap: float) -> None:
-    """The weight is 1 where the score difference is 0, tau, or at most -tau."""
-    batch = pair({"score": [1.0 + gap, 1.0]})
-
-    assert value(make("madpo", tau=2.0), batch) == pytest.approx(dpo(0.1, batch), rel=1e-12)
 
 
 def test_madpo_amplifies_hard_pairs_and_damps_doubtful_ones() -> None:
@@ -112,49 +103,6 @@ def test_online_ipo_aims_at_the_difference_of_win_rates(chosen: float, rejected:
     found = value(make("online_ipo", beta=0.1), batch)
     assert found == pytest.approx((chosen + 45 - rejected - 50 - 5) ** 2, rel=1e-9, abs=1e-9)
     assert value(make("online_ipo", beta=0.1), turned) == pytest.approx(found, rel=1e-9, abs=1e-9)
-
-
-def beside(role: Role, *roles: Role) -> Batch:
-    """A pair with further responses of -30 nats, whose reference is -32."""
-    more = [role, *roles]
-    return Batch(
-        logps=torch.tensor([-42.0, -51, *[-30.0] * len(more)], dtype=torch.float64, requires_grad=True),
-        lengths=torch.ones(2 + len(more), dtype=torch.float64),
-        example=torch.zeros(2 + len(more), dtype=torch.long),
-        role=torch.tensor([int(Role.CHOSEN), int(Role.REJECTED), *map(int, more)]),
-        reference=torch.tensor([-45.0, -50, *[-32.0] * len(more)], dtype=torch.float64),
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "fields", "roles"),
-    [
-        ("xpo", {"alpha": 0}, [Role.REFERENCE_SAMPLE]),
-        ("hypo_surrogate", {"lam": 0}, [Role.POLICY_SAMPLE]),
-        ("rationale_dpo", {"gamma": 0}, [Role.RATIONALE]),
-        ("bvpo", {"alpha": 1}, [Role.EMPTY_CHOSEN, Role.EMPTY_REJECTED]),
-    ],
-)
-def test_what_stands_beside_a_pair_counts_by_its_weight(name: str, fields: dict[str, Any], roles: list[Role]) -> None:
-    """Without that weight each of them is DPO on the pair."""
-    batch = beside(*roles)
-
-    assert value(make(name, **fields), batch) == pytest.approx(dpo(0.1, batch), rel=1e-12)
-
-
-def test_a_rationale_without_weight_adds_log_two_in_the_other_form() -> None:
-    """The log-sigmoid form of the released code is DPO + log 2 at gamma = 0."""
-    batch = beside(Role.RATIONALE)
-
-    found = value(make("rationale_dpo", gamma=0, form="logsigmoid"), batch)
-    assert found == pytest.approx(dpo(0.1, batch) + math.log(2), rel=1e-12)
-
-
-def test_degrees_without_weight_leave_dpo() -> None:
-    """SPO at gamma = 0 is DPO."""
-    batch = pair({"degree_logits": [[1.0, 0.2, -0.3, 0.0], [-0.5, 0.1, 0.4, 0.9]]})
-
-    assert value(make("spo_degree", gamma=0), batch) == pytest.approx(dpo(0.1, batch), rel=1e-12)
 
 
 def told(name: str, facts: dict[str, Any], responses: int = 2, **fields: Any) -> dict[str, tuple[float, ...]]:

@@ -160,16 +160,6 @@ def test_a_pair_that_the_policy_would_say_counts_no_more_than_one() -> None:
     assert found == pytest.approx([math.log(2), math.exp(1.8) * math.log(2)])
 
 
-def test_dckd_is_zero_where_the_student_is_the_teacher() -> None:
-    """Without the text's own term nothing is left to learn: value and gradient are zero."""
-    logits, objective = Logits(moved=0.0), make("dckd", sft=0.0, c_w=1.0, c_l=1.0)
-
-    found = objective.loss(logits.batch(teacher=REFERENCE), State())
-
-    assert found.tolist() == pytest.approx([0.0, 0.0], abs=1e-14)
-    assert logits.slope(objective, teacher=REFERENCE).abs().max() < 1e-14
-
-
 def test_adpa_is_blind_to_a_teacher_that_gained_nothing() -> None:
     """Where the teacher equals itself before alignment, only the chosen text is learned."""
     logits = Logits()

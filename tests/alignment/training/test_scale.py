@@ -25,6 +25,7 @@ from alignment.training.ranks import Ranks
 from alignment.training.run import EVENTS
 from alignment.training.stop import Stop
 from tests.alignment.training.conftest import MakeSpec
+from tests.alignment.training.together import OBJECTIVES
 
 CPU = torch.device("cpu")
 LIMIT_SECONDS = 300
@@ -93,6 +94,23 @@ def test_two_processes_leave_the_checkpoint_of_one(together: Together, way: str,
     assert found.keys() == expected.keys()
     for name, values in expected.items():
         torch.testing.assert_close(found[name], values, rtol=1e-5, atol=2e-6 if "bf16" not in case else 1e-3)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_objectives_of_the_whole_batch_see_it_from_every_rank(together: Together, name: str) -> None:
+    """Losses, norms, what is kept between steps and the weights are those of one process, step after step."""
+    alone = together.one[name]["steps"]
+    for rank in together.two:
+        for step, expected in zip(rank[name]["steps"], alone, strict=True):
+            assert step.keys() == expected.keys()
+            for key, value in expected.items():
+                assert step[key] == pytest.approx(value, rel=1e-6, abs=1e-6), key
+    assert together.two[0][name] == together.two[1][name]
+    assert alone[0] != alone[1]
+    one, two = (load_file(together.folder / f"{name}, {size}.safetensors") for size in (1, 2))
+    assert one.keys() == two.keys()
+    for key, values in one.items():
+        torch.testing.assert_close(two[key], values, rtol=1e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
@@ -21,7 +22,7 @@ from alignment.sampling import Sampling
 from alignment.training import Spec
 from alignment.training.checkpoint import Checkpoints
 from alignment.training.data import Example
-from alignment.training.encode import Encoded
+from alignment.training.encode import Encoded, mismatched
 from alignment.training.launch import seat
 from alignment.training.model import load_tokenizer
 from alignment.training.prepare import build
@@ -55,6 +56,21 @@ CASES: dict[str, dict[str, Any]] = {
     "scores": {"kind": "reward_model", "objective": {"name": "bradley_terry", "heads": 2}},
     "circle in lora": {"kind": "reward_model", "objective": {"name": "gpm_rm", "gate": True}, "tuning": LORA},
 }
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "kto": {"name": "kto", "lam_u": 1.5},
+    "bco, pooled": {"name": "bco"},
+    "bco, midpoint": {"name": "bco", "shift": "midpoint"},
+    "bco_pair": {"name": "bco_pair", "shift": "pooled"},
+    "beta_dpo": {"name": "beta_dpo", "filter": 0.3},
+    "lcpo": {"name": "lcpo", "ema": 0.5},
+    "lcpo over simpo": {"name": "lcpo", "ema": 0.5, "base": {"name": "simpo"}},
+    "dr_dpo": {"name": "dr_dpo"},
+    "aot_paired": {"name": "aot_paired"},
+    "aot_unpaired": {"name": "aot_unpaired", "eps": 0.1},
+    "cpo over a batch": {"name": "cpo", "nll": "batch"},
+}
+"""What sees the whole batch, or keeps something between steps, by what the tests call it."""
+OBJECTIVE_STEPS = (7, 6, 7)
 
 
 def encoded(count: int) -> list[Encoded]:
@@ -68,6 +84,40 @@ def encoded(count: int) -> list[Encoded]:
         Encoded(Example(str(index), "train", [], (message, message)), ids(1, 12), (ids(1, 30), ids(1, 30)))
         for index in range(count)
     ]
+
+
+def singles(pairs: list[Encoded], roles: frozenset[Role]) -> list[Encoded]:
+    """One side of each pair, wanted and unwanted in turn; with answers to other prompts where the roles have them."""
+    found = []
+    for place, one in enumerate(pairs):
+        role = (Role.DESIRABLE, Role.UNDESIRABLE)[place % 2]
+        found.append(replace(one, responses=one.responses[:1], roles=(role,)))
+    return list(mismatched(found, None)) if Role.MISMATCHED in roles else found
+
+
+def learn(name: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
+    """A few uneven steps of an objective of the whole batch; afterwards the weights are a file beside the others."""
+    learner, _ = build(spec, load_tokenizer(spec.checkpoint), len(OBJECTIVE_STEPS), ranks)
+    scoring = replace(learner.scoring, tokens=70)
+    learner = replace(learner, scoring=scoring)
+    examples, roles = encoded(sum(OBJECTIVE_STEPS)), spec.objective.needs.roles
+    if not roles >= PAIR:
+        examples = singles(examples, roles)
+    draws = torch.Generator().manual_seed(5)
+    reference = [
+        logps + 3 * torch.randn(logps.shape, generator=draws) for logps in sequence_logps(scoring, examples, nothing)
+    ]
+    steps, start = [], 0
+    state = scoring.begun(spec.seed)
+    for size in OBJECTIVE_STEPS:
+        some = slice(start, start + size)
+        told, state = learner.update(examples[some], reference[some], state, nothing)
+        steps.append(told | {f"state/{key}": value.tolist() for key, value in state.values.items()})
+        start += size
+    if ranks.first:
+        weights = {key: value.detach().clone() for key, value in scoring.scorer.named_parameters()}
+        save_file(weights, out / f"{name}, {ranks.size}.safetensors")
+    return {"steps": steps}
 
 
 def nothing() -> None:
@@ -129,6 +179,9 @@ def main(spec: dict[str, Any], out: Path) -> None:
         for case, changes in CASES.items():
             chosen = Spec.model_validate({**spec, **changes, "devices": ranks.size, "parallel": way})
             found[f"{case}, {way}"] = train(case, chosen, ranks, out / f"{case}, {way}")
+    for name, objective in OBJECTIVES.items():
+        chosen = Spec.model_validate({**spec, "objective": objective, "devices": ranks.size})
+        found[name] = learn(name, chosen, ranks, out)
     (out / f"{ranks.size}-{ranks.rank}.json").write_text(json.dumps(found))
     part()
 
