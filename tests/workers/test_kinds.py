@@ -82,4 +82,4 @@ def test_a_preference_run_on_single_answers(researcher: Client, clean: None, tin
 
     assert {"loss", "eval/loss", "rewards/accuracies"} <= set(run["metrics"])
     assert (tuned.kind, tuned.parent_id) == (CheckpointKind.language_model, base.id)
-    assert run["objective"]["name"] == "kto"
+    assert run["objective"] == "kto"
