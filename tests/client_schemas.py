@@ -15,7 +15,7 @@ TARGET = Path(__file__).parents[1] / "plumbline" / "client" / "schemas.py"
 WANTED = (
     "MeOut", "ProjectOut", "TokenOut", "NewTokenOut",
     "UploadOut", "ImportOut", "ImportDetail", "DatasetBrief", "DatasetOut", "DatasetDetail", "ItemOut", "LossesOut",
-    "PairsOut", "SnapshotOut", "SnapshotLabelOut", "HubDatasetOut",
+    "ConversionOut", "ConvertPreviewOut", "ConvertedOut", "SnapshotOut", "SnapshotLabelOut", "HubDatasetOut",
     "CardsOut", "SubmittedOut", "UndoneOut", "LabelOut", "DatasetProgress",
     "CheckpointOut", "LineageOut", "HubModelOut", "FetchOut", "EndpointTestOut",
     "RunOut", "RunRow", "RunDetail", "PreflightOut", "MetricsOut", "EventsOut",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 from typing import Final, Literal
@@ -9,10 +10,11 @@ from typing import Final, Literal
 from alignment.formats.canonical import CHOSEN_FIRST, BadRow, Item
 from alignment.formats.facts import PER_RESPONSE
 
-PairRule = Literal["best_worst", "best_rest", "adjacent", "all"]
+PairRule = Literal["best_worst", "best_rest", "best_random", "adjacent", "all"]
 RULES: Final[dict[PairRule, str]] = {
     "best_worst": "The best against the worst: one pair each.",
     "best_rest": "The best against every other answer.",
+    "best_random": "The best against one of the others, drawn by lot: one pair each.",
     "adjacent": "Each against the next in rank.",
     "all": "Each against each.",
 }
@@ -29,11 +31,15 @@ def ranks_of(item: Item) -> list[float]:
     return [1.0 + sum(other > score for other in scores) for score in scores]
 
 
-def pairs_of(item: Item, rule: PairRule) -> Iterator[Item]:
-    """The pairs of a ranked item, the better answer first; `margin` is how many ranks lie between them."""
+def pairs_of(item: Item, rule: PairRule, seed: int = 0) -> Iterator[Item]:
+    """The pairs of a ranked item, the better answer first; `margin` is how many ranks lie between them.
+
+    `seed` and the prompt decide what is drawn by lot.  Raises BadRow where nothing says the order.
+    """
     ranks = ranks_of(item)
     order = sorted(range(len(ranks)), key=ranks.__getitem__)
-    for better, worse in _meetings(order, rule):
+    lot = random.Random(f"{seed}/{item.prompt_hash}") if rule == "best_random" else None
+    for better, worse in _meetings(order, rule, lot, ranks):
         one, other = item.responses[better], item.responses[worse]
         if ranks[better] == ranks[worse] or one["content"].strip() == other["content"].strip():
             continue
@@ -45,8 +51,13 @@ def pairs_of(item: Item, rule: PairRule) -> Iterator[Item]:
         yield Item(item.prompt, [one, other], (CHOSEN_FIRST,), facts, line=item.line)
 
 
-def _meetings(order: list[int], rule: PairRule) -> Iterator[tuple[int, int]]:
-    if rule == "all":
+def _meetings(
+    order: list[int], rule: PairRule, lot: random.Random | None, ranks: list[float]
+) -> Iterator[tuple[int, int]]:
+    if lot is not None:
+        worse = [other for other in order[1:] if ranks[other] > ranks[order[0]]]
+        yield from [(order[0], lot.choice(worse))] if worse else []
+    elif rule == "all":
         yield from combinations(order, 2)
     elif rule == "adjacent":
         yield from pairwise(order)

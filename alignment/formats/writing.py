@@ -12,6 +12,7 @@ from alignment.formats.detect import Format
 from alignment.formats.losses import ESSENTIAL, LABELS, WORDS, label_traits, traits, without
 from alignment.formats.preference import Decision, Policy, decide
 from alignment.formats.ranking import PairRule, pairs_of
+from alignment.formats.turning import best, less, sides, single
 
 _UNSAID: Final = LABELS - {"strengths", "several"}  # number, share and strength of votes become facts
 UNDECIDED: Final = {
@@ -164,7 +165,7 @@ class Export:
             yield from self._ranked(item)
         elif self.kind == "unpaired" and self.target == "demonstrations":
             if item.facts.get("desirable"):
-                yield Item(item.prompt, item.responses, (), _less(item.facts, "desirable"))
+                yield Item(item.prompt, item.responses, (), less(item.facts, {"desirable"}))
             else:
                 self.losses.left_out["are not wanted"] += 1
         else:
@@ -175,29 +176,18 @@ class Export:
         if not isinstance(decision, Decision):
             self.losses.left_out[UNDECIDED[decision]] += 1
             return
-        facts = decision.facts | ({"meta": item.facts["meta"]} if "meta" in item.facts else {})
         if self.target == "paired":
+            facts = decision.facts | ({"meta": item.facts["meta"]} if "meta" in item.facts else {})
             yield Item(item.prompt, decision.responses, (), facts)
-            return
-        scores = facts.get("scores", (None, None))
-        kept = _less(facts, "scores", "aspects", "margin", "soft_label", "win_probability", "votes")
-        for answer, wanted, score in zip(decision.responses, (True, False), scores, strict=True):
-            own = kept if score is None else kept | {"scores": [score]}
-            if self.target == "unpaired":
-                yield Item(item.prompt, [answer], (), own | {"desirable": wanted})
-            elif wanted:
-                yield Item(item.prompt, [answer], (), own)
+        elif self.target == "unpaired":
+            yield from sides(item, decision)
+        else:
+            wanted, _ = sides(item, decision)
+            yield single(wanted, 0, {})
 
     def _ranked(self, item: Item) -> Iterator[Item]:
-        found = list(pairs_of(item, self.rule or "best_worst"))
+        made = pairs_of(item, self.rule or "best_worst") if self.target == "paired" else filter(None, [best(item)])
+        found = [Item(one.prompt, one.responses, (), one.facts) for one in made]
         if not found:
             self.losses.left_out["have answers of one rank only"] += 1
-        elif self.target == "paired":
-            yield from (Item(one.prompt, one.responses, (), one.facts) for one in found)
-        else:
-            facts = _less(found[0].facts, "scores", "aspects", "margin")
-            yield Item(item.prompt, found[0].responses[:1], (), facts)
-
-
-def _less(facts: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in facts.items() if name not in names}
+        yield from found

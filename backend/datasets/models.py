@@ -26,7 +26,10 @@ class Kind(StrEnum):
 
 
 class Dataset(ProjectRow, Base):
-    """A named collection of items; `splits` is how many each split has, kept by whoever adds some."""
+    """A named collection of items; `splits` is how many each split has, kept by whoever adds some.
+
+    `made_from` says by which rule it was made of which other dataset (`schemas.MadeFrom`).
+    """
 
     __tablename__ = "datasets"
     __table_args__ = (UniqueConstraint("project_id", "name"), Index("ix_datasets_project_id_id", "project_id", "id"))
@@ -35,6 +38,7 @@ class Dataset(ProjectRow, Base):
     description: Mapped[str] = mapped_column(default="")
     toy: Mapped[bool] = mapped_column(default=False)
     splits: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)
+    made_from: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
 
 

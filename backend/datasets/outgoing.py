@@ -1,4 +1,4 @@
-"""Routes that give data out: the catalogue of formats, exports, what they lose, and rankings turned into pairs."""
+"""Routes that give data out: the catalogue of formats, exports, what they lose, and items made of others."""
 
 import uuid
 from typing import Annotated
@@ -11,8 +11,16 @@ from alignment.formats import FORMATS
 from alignment.formats.preference import Policy, Sources
 from alignment.formats.ranking import PairRule
 from backend.audit import service as audit
-from backend.datasets import exports, pairing, previews, service, transfers
-from backend.datasets.schemas import FormatOut, LossesOut, PairsIn, PairsOut
+from backend.datasets import converting, exports, previews, service, transfers
+from backend.datasets.schemas import (
+    ConversionOut,
+    ConvertedOut,
+    ConvertPreviewOut,
+    DatasetConvertIn,
+    DatasetConvertPreviewIn,
+    FormatOut,
+    LossesOut,
+)
 from backend.db import transaction
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
 
@@ -90,10 +98,31 @@ def count_losses(
     return exports.losses(session, dataset, format, exports.plan(dataset, format, style, rule, decided))
 
 
-@router.post("/datasets/{dataset_id}/pairs", status_code=201)
-def make_pairs(
-    dataset_id: uuid.UUID, body: PairsIn, user: Researcher, session: SessionDep, project: ProjectDep, once: OnceDep
-) -> PairsOut:
-    """Turn a dataset of rankings into a new dataset of pairs, by a stated rule."""
+@router.get("/datasets/{dataset_id}/conversions")
+def list_conversions(
+    dataset_id: uuid.UUID, _: Researcher, session: SessionDep, project: ProjectDep
+) -> list[ConversionOut]:
+    """What can be made of the dataset's items, each with the rule that has to be stated."""
+    return converting.choices(service.find(session, project, dataset_id))
+
+
+@router.post("/datasets/{dataset_id}/convert/preview")
+def preview_conversion(
+    dataset_id: uuid.UUID, body: DatasetConvertPreviewIn, _: Researcher, session: SessionDep, project: ProjectDep
+) -> ConvertPreviewOut:
+    """What a rule would make of the dataset, and what it would leave out and why; nothing is written."""
+    return converting.preview(session, service.find(session, project, dataset_id), body.rule)
+
+
+@router.post("/datasets/{dataset_id}/convert", status_code=201)
+def convert_dataset(
+    dataset_id: uuid.UUID,
+    body: DatasetConvertIn,
+    user: Researcher,
+    session: SessionDep,
+    project: ProjectDep,
+    once: OnceDep,
+) -> ConvertedOut:
+    """Make a new dataset of the items of this one, by a stated rule."""
     dataset = service.find(session, project, dataset_id)
-    return once(body, PairsOut, lambda: pairing.make(session, project, user.id, dataset, body))
+    return once(body, ConvertedOut, lambda: converting.make(session, project, user.id, dataset, body))

@@ -48,6 +48,18 @@ def walk(session: Session, dataset_id: uuid.UUID, until: uuid.UUID | None = None
         after = found[-1].item.line
 
 
+def by_prompt(session: Session, dataset_id: uuid.UUID) -> Iterator[Judged]:
+    """Every item, those of one prompt after each other."""
+    query = (
+        select(cast(Item.id, String), Item.position, Item.split, _WHOLE)
+        .where(Item.dataset_id == dataset_id)
+        .order_by(Item.prompt_hash, Item.position)
+    )
+    for rows in session.execute(query.execution_options(yield_per=CHUNK)).partitions():
+        labels = judgements.of_items(session, [row[0] for row in rows])
+        yield from (_judged(row, labels.get(row[0], [])) for row in rows)
+
+
 def _judged(row: Row[str, int, str, str], labels: Sequence[judgements.Judgement]) -> Judged:
     id, position, split, whole = row
     prompt, responses, facts = orjson.loads(whole)

@@ -14,6 +14,7 @@ from backend.datasets.schemas import (
     DatasetDetail,
     DatasetOut,
     ItemOut,
+    MadeFrom,
     SnapshotIn,
     SnapshotLabelOut,
     SnapshotOut,
@@ -76,6 +77,7 @@ def read_dataset(dataset_id: uuid.UUID, place: PlaceDep, session: SessionDep) ->
         sources=sources,
         lengths=[BarOut.model_validate(bar) for bar in bars],
         length_sample=looked_at,
+        made_from=None if dataset.made_from is None else MadeFrom.model_validate(dataset.made_from),
     )
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, WithJsonSchema
 
 from alignment.formats import FORMATS, Columns, Survey
+from alignment.formats.conversions import AnyConversion
 from alignment.formats.label_studio import MAX_CONFIG
 from alignment.formats.preference import Policy
-from alignment.formats.ranking import PairRule
 from backend.accounts.schemas import In, Out
 from backend.datasets.models import Kind
 from backend.work import State
@@ -223,6 +223,18 @@ class BarOut(Out):
     responses: int
 
 
+class MadeFrom(BaseModel):
+    """The dataset that another one was made of, as it was called then, by which rule, and what was left out."""
+
+    dataset_id: uuid.UUID
+    name: str
+    kind: Kind
+    rule: dict[str, Any]
+    title: str
+    left_out: dict[str, int]
+    doubled: int
+
+
 class DatasetDetail(DatasetOut):
     """One dataset with what is in it; lengths are of a sample of `length_sample` items."""
 
@@ -231,6 +243,7 @@ class DatasetDetail(DatasetOut):
     sources: dict[str, int]
     lengths: list[BarOut]
     length_sample: int
+    made_from: MadeFrom | None = None
 
 
 class ItemOut(Out):
@@ -258,17 +271,46 @@ class LossesOut(BaseModel):
     sentences: list[str]
 
 
-class PairsIn(In):
-    """Pairs made of a dataset of rankings, as a dataset of their own."""
+class ConversionOut(BaseModel):
+    """What can be made of a dataset's items: the kind, what becomes of an item, and the rule to be stated."""
+
+    name: str
+    title: str
+    does: str
+    to: Kind
+    form: dict[str, Any] = Field(description="JSON schema of the rule.")
+
+
+class DatasetConvertPreviewIn(In):
+    """The rule by which items of another kind would be made."""
+
+    rule: AnyConversion
+
+
+class DatasetConvertIn(DatasetConvertPreviewIn):
+    """Items of another kind, made by a rule, as a dataset of their own."""
 
     name: Name
-    rule: PairRule = Field(description="Which answers of a ranking meet.")
 
 
-class PairsOut(Out):
+class ConvertPreviewOut(BaseModel):
+    """What the rule would make: its first rows, and what it leaves out, counted over the items looked at."""
+
+    to: Kind
+    items: int
+    looked_at: int
+    made: int
+    left_out: dict[str, int]
+    doubled: int
+    sentences: list[str]
+    rows: list[PreviewRow]
+
+
+class ConvertedOut(Out):
     dataset_id: uuid.UUID
     items: int
     left_out: dict[str, int]
+    doubled: int
 
 
 class SnapshotIn(In):

@@ -70,6 +70,8 @@ BODIES: dict[str, Any] = {
     "POST /arena/matches": {"prompt": "How do I reset my password?", "sampling": SAMPLING},
     "POST /imports": {"upload_id": ID, "name": "Support answers", "abort_on_bad_row": False},
     "POST /datasets/{dataset_id}/snapshots": {"policy": {"sources": "people_first"}},
+    "POST /datasets/{dataset_id}/convert": {"name": "Thumbs", "rule": {"name": "pairs_to_thumbs", "min_votes": 2}},
+    "POST /datasets/{dataset_id}/convert/preview": {"rule": {"name": "rankings_to_pairs", "meet": "best_rest"}},
     "POST /me/tokens": {"name": "nightly import", "role": "researcher", "days": 90},
     "POST /exports": {"checkpoint_id": ID, "kind": "merged", "dtype": "bf16"},
     "POST /fetches": {"hub_id": "HuggingFaceTB/SmolLM2-135M", "revision": "main"},

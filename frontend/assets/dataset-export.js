@@ -1,8 +1,8 @@
 // Exporting a dataset: the format, what of the data it would lose (counted before the download), and the file.
 
-import { get, newKey, post } from "./api.js";
-import { button, dialog, errorCard, field, fill, h, link, showError, skeleton, toastError } from "./dom.js";
-import { count, plural } from "./format.js";
+import { get } from "./api.js";
+import { dialog, errorCard, field, fill, h, skeleton } from "./dom.js";
+import { plural } from "./format.js";
 import { nouns, RULES } from "./kinds.js";
 
 const OWN = [["native", "Plumbline rows (JSON lines): nothing is lost"], ["parquet", "Parquet: the same in typed columns"]];
@@ -74,33 +74,4 @@ function form(place, dataset, formats) {
   format.addEventListener("change", draw);
   fill(place, field("Format", format), more, losses, foot);
   draw();
-}
-
-// Rankings as a new dataset of pairs, by a rule that is stated.
-export function pairsDialog(dataset) {
-  return dialog("Make pairs", () => {
-    const rule = h("select", Object.entries(RULES).map(([value, words]) => h("option", { value }, words)));
-    const name = field("Name of the new dataset", h("input", { maxlength: 120, value: `${dataset.name} pairs`.slice(0, 120) }));
-    const under = h("div");
-    const key = newKey();
-    let asked = 0;
-    const send = async (event) => {
-      event.preventDefault();
-      showError(name, "");
-      fill(under, skeleton(1));
-      try {
-        const made = await post(`/datasets/${dataset.id}/pairs`, { name: name.querySelector("input").value, rule: rule.value }, { key: `${key}-${(asked += 1)}` });
-        const left = made.left_out.one_rank ? ` ${count(made.left_out.one_rank)} rankings have no better answer.` : "";
-        fill(under, h("p", `${plural(made.items, "pair")} made.${left} `, link("Open them", `/dataset?id=${made.dataset_id}`)));
-      } catch (error) {
-        fill(under);
-        if (error.field === "name") showError(name, [error.detail, error.remedy].filter(Boolean).join(" "));
-        else if (error.detail) fill(under, errorCard(error));
-        else toastError(error);
-      }
-    };
-    return h("form.pl-stack", { onsubmit: send, novalidate: true },
-      field("Which answers meet", rule, { help: "Answers of one rank never meet." }), name, under,
-      h("div.pl-row.end", button("Make pairs", null, { kind: "primary", type: "submit" })));
-  });
 }

@@ -5,7 +5,8 @@ import { histogram } from "./charts.js";
 import { badge, button, empty, h, link, stateBadge, table, toast, toastError } from "./dom.js";
 import { ago, count, percent, plural } from "./format.js";
 import { actions, param, title } from "./frame.js";
-import { exportDialog, pairsDialog } from "./dataset-export.js";
+import { convertDialog, madeFrom } from "./dataset-convert.js";
+import { exportDialog } from "./dataset-export.js";
 import { itemList } from "./dataset-items.js";
 import { errors } from "./import-watch.js";
 import { nouns, purpose } from "./kinds.js";
@@ -30,7 +31,7 @@ function draw(page, dataset) {
   const labelled = dataset.labelled > 0;
   actions(
     button("Export", () => exportDialog(dataset)),
-    dataset.kind === "ranked" && button("Make pairs", () => pairsDialog(dataset)),
+    dataset.kind !== "prompts" && button("Convert", () => convertDialog(dataset)),
     SINGLE.includes(dataset.kind) && button("Train on this", () => location.assign(`/new-run?dataset=${dataset.id}`), { kind: "primary" }),
     paired && button("Train on this", () => location.assign(`/new-run?dataset=${dataset.id}`), { disabled: labelled ? null : "No labelled pair yet: label some first." }),
     paired && button("Label this", () => location.assign(`/label?dataset=${dataset.id}`), { kind: "primary" }),
@@ -130,7 +131,7 @@ async function drawLog(place, dataset) {
   };
   await load(place, read, (rows) => {
     place.append(h("h2", "Where it came from"));
-    if (!rows.length) place.append(h("p.pl-muted", origin(dataset)));
+    if (!rows.length) place.append(madeFrom(dataset) || h("p.pl-muted", origin(dataset)));
     else place.append(table("Imports", LOG_COLUMNS, rows), ...rows.map(errors).filter(Boolean));
   });
 }

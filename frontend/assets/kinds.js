@@ -13,6 +13,7 @@ export const purpose = (kind) => KINDS[kind]?.[2] || "";
 export const RULES = {
   best_worst: "The best against the worst",
   best_rest: "The best against each other answer",
+  best_random: "The best against one of the others, by lot",
   adjacent: "Each against the next",
   all: "Each against each",
 };

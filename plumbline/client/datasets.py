@@ -8,6 +8,9 @@ from typing import Any, Literal
 from plumbline.client.line import Ref, id_of, optional_id
 from plumbline.client.noun import Noun, Spec
 from plumbline.client.schemas import (
+    ConversionOut,
+    ConvertedOut,
+    ConvertPreviewOut,
     DatasetBrief,
     DatasetDetail,
     DatasetOut,
@@ -16,7 +19,6 @@ from plumbline.client.schemas import (
     ImportOut,
     ItemOut,
     LossesOut,
-    PairsOut,
     SnapshotLabelOut,
     SnapshotOut,
     UploadOut,
@@ -138,9 +140,19 @@ class Datasets(Noun):
         path = f"/datasets/{id_of(dataset)}/export"
         return self._line.download(path, Path(to), format=format, style=style, rule=rule, sources=sources)
 
-    def make_pairs(self, dataset: Ref, name: str, rule: str) -> PairsOut:
-        """Turn a dataset of rankings into a new one of pairs."""
-        return self._line.create(f"/datasets/{id_of(dataset)}/pairs", PairsOut, {"name": name, "rule": rule})
+    def conversions(self, dataset: Ref) -> tuple[ConversionOut, ...]:
+        """What can be made of the dataset's items, each with the schema of its rule."""
+        return self._line.get(f"/datasets/{id_of(dataset)}/conversions", tuple[ConversionOut, ...])
+
+    def preview_conversion(self, dataset: Ref, conversion: Spec) -> ConvertPreviewOut:
+        """What a rule would make of the dataset, and what it would leave out: `{"name": "pairs_to_thumbs"}`."""
+        path = f"/datasets/{id_of(dataset)}/convert/preview"
+        return self._line.post(path, ConvertPreviewOut, {"rule": conversion}, retry="always")
+
+    def convert(self, dataset: Ref, name: str, conversion: Spec) -> ConvertedOut:
+        """Make a new dataset of the items of this one, by a stated rule."""
+        body = {"name": name, "rule": conversion}
+        return self._line.create(f"/datasets/{id_of(dataset)}/convert", ConvertedOut, body)
 
     def _upload(self, filename: str, content: Any) -> UploadOut:
         return self._line.post("/uploads", UploadOut, retry="never", params={"filename": filename}, content=content)

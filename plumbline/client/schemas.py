@@ -214,6 +214,18 @@ class BarOut(Answer):
     responses: int
 
 
+class MadeFrom(Answer):
+    """The dataset that another one was made of, as it was called then, by which rule, and what was left out."""
+
+    dataset_id: UUID
+    name: str
+    kind: Kind
+    rule: dict[str, Any]
+    title: str
+    left_out: dict[str, int]
+    doubled: int
+
+
 class DatasetDetail(Answer):
     """One dataset with what is in it; lengths are of a sample of `length_sample` items."""
 
@@ -231,6 +243,7 @@ class DatasetDetail(Answer):
     sources: dict[str, int]
     lengths: list[BarOut]
     length_sample: int
+    made_from: MadeFrom | None = None
 
 
 class ItemOut(Answer):
@@ -258,10 +271,42 @@ class LossesOut(Answer):
     sentences: list[str]
 
 
-class PairsOut(Answer):
+class ConversionOut(Answer):
+    """What can be made of a dataset's items: the kind, what becomes of an item, and the rule to be stated."""
+
+    name: str
+    title: str
+    does: str
+    to: Kind
+    form: dict[str, Any] = Field(description="JSON schema of the rule.")
+
+
+class PreviewRow(Answer):
+    line: int
+    prompt: list[dict[str, Any]]
+    responses: list[dict[str, Any]]
+    labels: list[dict[str, Any]]
+    facts: dict[str, Any]
+
+
+class ConvertPreviewOut(Answer):
+    """What the rule would make: its first rows, and what it leaves out, counted over the items looked at."""
+
+    to: Kind
+    items: int
+    looked_at: int
+    made: int
+    left_out: dict[str, int]
+    doubled: int
+    sentences: list[str]
+    rows: list[PreviewRow]
+
+
+class ConvertedOut(Answer):
     dataset_id: UUID
     items: int
     left_out: dict[str, int]
+    doubled: int
 
 
 class SnapshotOut(Answer):

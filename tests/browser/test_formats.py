@@ -59,7 +59,7 @@ def test_columns_are_mapped_and_losses_told(sign_in: SignIn, tmp_path: Path) -> 
 
 
 def test_rankings_become_pairs(sign_in: SignIn, tmp_path: Path) -> None:
-    """A file of rankings is a dataset of its own kind, which says what it is for and gives pairs by a rule."""
+    """A file of rankings is a dataset of its own kind; a rule makes pairs of it, which are counted before."""
     page = sign_in()
     row = json.loads(nectar.EXAMPLE)
     path = tmp_path / "ranked.jsonl"
@@ -69,10 +69,19 @@ def test_rankings_become_pairs(sign_in: SignIn, tmp_path: Path) -> None:
     bring_in(page, path)
     expect(page.get_by_text("as pairs that are made of them")).to_be_visible()
     expect(page.locator(".pl-item").first).to_contain_text("rank 3")
-    page.get_by_role("button", name="Make pairs").click()
+    page.get_by_role("button", name="Convert").click()
+    expect(page.get_by_text("5 pairs of 5 items")).to_be_visible()
     page.get_by_label("Which answers meet").select_option("all")
-    page.get_by_role("dialog").get_by_role("button", name="Make pairs").click()
+    expect(page.get_by_text("15 pairs of 5 items")).to_be_visible()
+    page.get_by_label("Margin").fill("-1")
+    expect(page.get_by_role("dialog").get_by_text("greater than or equal to 0")).to_be_visible()
+    page.get_by_label("Margin").fill("9")
+    expect(page.get_by_text("5 of 5 items have no scores; left out.")).to_be_visible()
+    page.get_by_label("Margin").fill("0")
+    expect(page.get_by_text("15 pairs of 5 items")).to_be_visible()
+    page.get_by_role("dialog").get_by_role("button", name="Make the dataset").click()
     expect(page.get_by_text("15 pairs made.")).to_be_visible()
     page.get_by_role("link", name="Open them").click()
-    expect(page.locator("#pl-title")).to_have_text("ranked pairs")
+    expect(page.locator("#pl-title")).to_have_text("ranked: pairs")
+    expect(page.get_by_text("Made of ranked (rankings): meet all")).to_be_visible()
     expect(page.get_by_role("button", name="Train on this")).to_be_visible()

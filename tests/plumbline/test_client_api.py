@@ -106,6 +106,7 @@ def card(kind: type[BaseModel]) -> Any:
 # Something for every argument of a method, by its name; what is not here is a row.
 VALUES: dict[str, Any] = {
     "rows": [{"prompt": "a"}], "name": "A name", "split": "train", "hub_id": "a/b", "config": "main",
+    "conversion": {"name": "pairs_to_thumbs"},
     "rule": "best_worst", "policy": {"sources": "people_first"}, "n": 2, "holding": [ID], "strength": 2,
     "seconds": 1.0, "rationale": "clearer", "client_id": None, "base_url": "http://x/v1", "model": "m",
     "chat_template": "{{ messages }}", "folder": "a", "objective": {"name": "dpo", "beta": 0.1},

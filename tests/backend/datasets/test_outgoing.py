@@ -1,4 +1,4 @@
-"""What goes out: every kind of dataset in and out again, losses counted first, rankings as pairs, and who may."""
+"""What goes out: every kind of dataset in and out again, losses counted first, and who may."""
 
 import json
 import uuid
@@ -15,15 +15,21 @@ ROUTES = [
     ("GET", "/api/v1/formats"),
     ("GET", f"/api/v1/datasets/{NOBODY}/export?format=hh"),
     ("GET", f"/api/v1/datasets/{NOBODY}/export/losses?format=hh"),
-    ("POST", f"/api/v1/datasets/{NOBODY}/pairs"),
+    ("GET", f"/api/v1/datasets/{NOBODY}/conversions"),
+    ("POST", f"/api/v1/datasets/{NOBODY}/convert/preview"),
+    ("POST", f"/api/v1/datasets/{NOBODY}/convert"),
 ]
 RANKED = [json.loads(nectar.EXAMPLE) | {"prompt": f"\n\nHuman: Color {n}?\n\nAssistant: "} for n in range(4)]
+
+
+def _body(path: str) -> dict[str, Any]:
+    return {"rule": {"name": "pairs_to_thumbs"}} | ({} if path.endswith("preview") else {"name": "x"})
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_who_may(anonymous: Client, annotator: Client, method: str, path: str) -> None:
     """Signed out is 401; an annotator neither exports nor makes datasets."""
-    body = {"name": "x", "rule": "all"} if method == "POST" else None
+    body = _body(path) if method == "POST" else None
     assert anonymous.request(method, path, json=body).status_code == 401
     assert annotator.request(method, path, json=body).status_code == 403
 
@@ -31,7 +37,7 @@ def test_who_may(anonymous: Client, annotator: Client, method: str, path: str) -
 @pytest.mark.parametrize(("method", "path"), ROUTES[1:])
 def test_unknown(researcher: Client, method: str, path: str) -> None:
     """A dataset that is not the project's is not found."""
-    body = {"name": "x", "rule": "all"} if method == "POST" else None
+    body = _body(path) if method == "POST" else None
     assert researcher.request(method, path, json=body).status_code == 404
 
 
@@ -133,21 +139,12 @@ def test_what_cannot_be_written(imported: Importer, researcher: Client, query: d
         assert answer.status_code == 422, answer.text
 
 
-def test_rankings_become_pairs(imported: Importer, researcher: Client) -> None:
-    """By a rule that must be stated; the new dataset can be frozen, and says where it came from."""
+def test_rankings_are_exported_as_pairs(imported: Importer, researcher: Client) -> None:
+    """By a rule that must be stated."""
     dataset_id = imported(lines(RANKED * 1))["dataset_id"]
     refused = researcher.get(f"/api/v1/datasets/{dataset_id}/export", params={"format": "trl"})
     assert (refused.status_code, refused.json()["remedy"]) == (422, "Choose a rule.")
     assert len(rows_of(researcher, dataset_id, format="trl", rule="best_rest")) == 8
-
-    made = researcher.post(f"/api/v1/datasets/{dataset_id}/pairs", json={"name": "made", "rule": "all"})
-    assert (made.status_code, made.json()["items"]) == (201, 12)
-    dataset = researcher.get(f"/api/v1/datasets/{made.json()['dataset_id']}").json()
-    assert (dataset["kind"], dataset["labelled"]) == ("paired", 12)
-    taken = researcher.post(f"/api/v1/datasets/{dataset_id}/pairs", json={"name": "made", "rule": "all"})
-    assert (taken.status_code, taken.json()["field"]) == (409, "name")
-    wrong = researcher.post(f"/api/v1/datasets/{dataset['id']}/pairs", json={"name": "other", "rule": "all"})
-    assert wrong.status_code == 422
 
 
 def test_an_import_by_a_mapping(imported: Importer, researcher: Client) -> None:

@@ -1,0 +1,149 @@
+"""A dataset's items as a new dataset of another kind, by a rule that somebody stated and whose outcome they can see."""
+
+import uuid
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from alignment.formats import Item as ReadItem
+from alignment.formats.conversion import Conversion
+from alignment.formats.conversions import CONVERSIONS
+from alignment.formats.converting import Counted, convert
+from alignment.formats.writing import NOUNS
+from backend.datasets import reading, service
+from backend.datasets.models import Dataset, Item, Kind
+from backend.datasets.schemas import (
+    ConversionOut,
+    ConvertedOut,
+    ConvertPreviewOut,
+    DatasetConvertIn,
+    MadeFrom,
+    PreviewRow,
+)
+from backend.datasets.service import WrongKind
+from backend.datasets.writer import Writer
+from backend.errors import Invalid
+from backend.projects.models import Project
+
+MOST_MADE: Final = 100_000  # while somebody waits
+LOOKED_AT: Final = 20_000  # items that a preview looks at
+SHOWN: Final = 5
+
+
+class NothingMade(Invalid):
+    title = "Nothing to make"
+
+
+class TooManyMade(Invalid):
+    title = "Too many items"
+
+
+def choices(dataset: Dataset) -> list[ConversionOut]:
+    """What can be made of the dataset's items."""
+    return [
+        ConversionOut(
+            name=rule.model_fields["name"].default,
+            title=rule.TITLE,
+            does=rule.DOES,
+            to=Kind(rule.TO),
+            form=rule.model_json_schema(),
+        )
+        for rule in CONVERSIONS
+        if dataset.kind.value == rule.KIND
+    ]
+
+
+def preview(session: Session, dataset: Dataset, rule: Conversion) -> ConvertPreviewOut:
+    """What the rule makes of the first items.  Raises WrongKind."""
+    _refuse_kind(dataset, rule)
+    counted = Counted()
+    rows: list[PreviewRow] = []
+    for made in convert(islice(_items(session, dataset, rule), LOOKED_AT), rule, counted):
+        if len(rows) < SHOWN:
+            rows.append(_row(made))
+    items = session.scalar(select(func.count()).where(Item.dataset_id == dataset.id)) or 0
+    said = counted.sentences()
+    if items > counted.items:
+        said.insert(0, f"Counted over the first {counted.items:,} of {items:,} items.")
+    return ConvertPreviewOut(
+        to=Kind(rule.TO),
+        items=items,
+        looked_at=counted.items,
+        made=counted.made,
+        left_out=dict(+counted.left),
+        doubled=counted.doubled,
+        sentences=said,
+        rows=rows,
+    )
+
+
+def make(
+    session: Session, project: Project, user_id: uuid.UUID, dataset: Dataset, body: DatasetConvertIn
+) -> ConvertedOut:
+    """A new dataset of what the rule makes, which says where it came from.
+
+    Raises WrongKind, NameTaken, NothingMade, TooManyMade.
+    """
+    rule, counted = body.rule, Counted()
+    _refuse_kind(dataset, rule)
+    made = service.create(
+        session, project, body.name, Kind(rule.TO), description=f"Made of “{dataset.name}”.", created_by=user_id
+    )
+    found = convert(_items(session, dataset, rule), rule, counted)
+    added = Writer(session, made).add(_within_limit(found))
+    if not added.ids:
+        raise NothingMade(
+            f"“{dataset.name}” gives nothing by this rule. {' '.join(counted.sentences())}".rstrip(),
+            field="rule",
+            remedy="Look at the preview of another rule.",
+        )
+    left_out = dict(+counted.left)
+    made.made_from = MadeFrom(
+        dataset_id=dataset.id,
+        name=dataset.name,
+        kind=dataset.kind,
+        rule=rule.model_dump(),
+        title=rule.TITLE,
+        left_out=left_out,
+        doubled=counted.doubled,
+    ).model_dump(mode="json")
+    session.flush()
+    return ConvertedOut(dataset_id=made.id, items=len(added.ids), left_out=left_out, doubled=counted.doubled)
+
+
+def _refuse_kind(dataset: Dataset, rule: Conversion) -> None:
+    if dataset.kind.value != rule.KIND:
+        raise WrongKind(
+            f"“{dataset.name}” holds {NOUNS[dataset.kind.value]}, and the rule is for {NOUNS[rule.KIND]}.",
+            field="rule.name",
+            remedy="Choose a rule for what it holds.",
+        )
+
+
+def _items(session: Session, dataset: Dataset, rule: Conversion) -> Iterator[ReadItem]:
+    walk = reading.by_prompt if rule.GROUPED else reading.walk
+    return (judged.item for judged in walk(session, dataset.id))
+
+
+def _within_limit(made: Iterator[ReadItem]) -> Iterator[ReadItem]:
+    for count, item in enumerate(made, start=1):
+        if count > MOST_MADE:
+            raise TooManyMade(
+                f"The rule makes more than {MOST_MADE:,} items.",
+                field="rule",
+                remedy="Choose a rule that makes fewer, or export the dataset in a format of that kind and import it.",
+            )
+        yield item
+
+
+def _row(made: ReadItem) -> PreviewRow:
+    return PreviewRow(
+        line=made.line,
+        prompt=[dict(turn) for turn in made.prompt],
+        responses=[dict(one) for one in made.responses],
+        labels=[{"source": label.source, "value": dict(label.value)} for label in made.labels],
+        facts=made.facts,
+    )
