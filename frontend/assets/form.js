@@ -94,6 +94,7 @@ function bounds(schema) {
     schema.minimum !== undefined && `at least ${schema.minimum}`,
     schema.exclusiveMaximum !== undefined && `below ${schema.exclusiveMaximum}`,
     schema.maximum !== undefined && `at most ${schema.maximum}`,
+    schema.multipleOf !== undefined && `a multiple of ${schema.multipleOf}`,
   ].filter(Boolean);
   return parts.length ? `(${parts.join(", ")})` : "";
 }
@@ -102,6 +103,7 @@ function outside(value, schema) {
   if (schema.exclusiveMinimum !== undefined && value <= schema.exclusiveMinimum) return true;
   if (schema.minimum !== undefined && value < schema.minimum) return true;
   if (schema.exclusiveMaximum !== undefined && value >= schema.exclusiveMaximum) return true;
+  if (schema.multipleOf !== undefined && value % schema.multipleOf) return true;
   return schema.maximum !== undefined && value > schema.maximum;
 }
 
@@ -135,7 +137,7 @@ function sliderFor(schema, start, label) {
   if (!slide) return null;
   const ratio = slide.log ? Math.log(slide.high / slide.low) : 0;
   const whole = schema.type === "integer";
-  const attributes = slide.log ? { min: 0, max: NOTCHES, step: 1 } : { min: slide.low, max: slide.high, step: whole ? 1 : slide.step || 0.01 };
+  const attributes = slide.log ? { min: 0, max: NOTCHES, step: 1 } : { min: slide.low, max: slide.high, step: schema.multipleOf || (whole ? 1 : slide.step || 0.01) };
   const element = h("input", { type: "range", ...attributes, "aria-label": `${label}, slider` });
   const value = () => {
     if (!slide.log) return Number(element.value);

@@ -84,7 +84,7 @@ function slideOf(property, range) {
 const part = (heading, ...children) => h("section.pl-stack.tight", h("h3", heading), ...children);
 
 // theory(objective, { known, form, onshow, drawn }): all but the hyperparameters, which `form` holds already.
-// `known` has every objective by name; onshow(name) opens a relative; only what is `drawn` has a curve. Returns { element, draw() }; draw() follows the form.
+// `known` has every objective by name; onshow(name) opens a relative; only what is `drawn`, as all of the catalogue is, has a curve and links to others. Returns { element, draw() }; draw() follows the form.
 export function theory(objective, { known, form, onshow, drawn = true }) {
   const plot = drawn ? curve(objective, form) : null;
   // Docstrings are broken at the width of the code; only blank lines are meant.
@@ -95,7 +95,7 @@ export function theory(objective, { known, form, onshow, drawn = true }) {
     objective.fixes && h("div.pl-theory-sides", part("What it fixes", h("p", objective.fixes)), part("What it costs", h("p", objective.costs))),
     plot && part("Loss and gradient", plot.element),
     part("What it needs", h("ul.pl-theory-list", objective.needs_words.map(({ words, why }) => h("li", h("b", words), " · ", why)))),
-    objective.relatives.length ? part("Relatives", h("ul.pl-theory-list", objective.relatives.map((one) => relative(one, { known, form, onshow })))) : null,
+    objective.relatives.length ? part("Relatives", h("ul.pl-theory-list", objective.relatives.map((one) => relative(one, { known, form, onshow, linked: drawn })))) : null,
     objective.logic ? part("As a statement of logic", h("div.pl-formula", { tabindex: 0, role: "group", "aria-label": "Symbolic form" }, formula(objective.logic)),
       h("p.pl-muted", "M(y): the model holds y valid; Ref(y): the reference does. After ", h("a", { href: "https://arxiv.org/abs/2412.17696", target: "_blank", rel: "noopener noreferrer" }, "Richardson et al. 2024"), ".")) : null,
     part("Where it comes from", h("p", paper(objective.paper, true)), h("p", fidelity(objective), " ", h("span.pl-muted", faith)),
@@ -104,7 +104,7 @@ export function theory(objective, { known, form, onshow, drawn = true }) {
   return { element, draw: () => plot?.draw() };
 }
 
-function relative({ name, words, at }, { known, form, onshow }) {
+function relative({ name, words, at }, { known, form, onshow, linked }) {
   const other = known.get(name);
   const values = Object.entries(at || {});
   const set = values.length ? button(`Set ${values.map(([field, value]) => `${field} = ${value}`).join(", ")}`, () => values.forEach(([field, value]) => form.set(field, value)), { kind: "small" }) : null;
@@ -113,6 +113,6 @@ function relative({ name, words, at }, { known, form, onshow }) {
     event.preventDefault();
     onshow(name);
   };
-  const door = other && h("a", { href: `/objectives?name=${encodeURIComponent(name)}`, target: onshow ? null : "_blank", onclick: follow }, other.title);
+  const door = other && !linked ? h("b", other.title) : other && h("a", { href: `/objectives?name=${encodeURIComponent(name)}`, target: onshow ? null : "_blank", onclick: follow }, other.title);
   return h("li.pl-row", door, h("span", words), set);
 }

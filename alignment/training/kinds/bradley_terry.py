@@ -30,6 +30,8 @@ class BradleyTerry(Scored):
     )
     fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = PAIRED
+    fixes: ClassVar[str] = "Gives every response a score that can be compared with that of any other."
+    costs: ClassVar[str] = "Preferences that go in a circle have no such scores: of three it ranks two right at most."
 
     center: float = Field(
         0.0, ge=0, le=10, description="Weight of the pull that keeps the scores of each pair around zero."

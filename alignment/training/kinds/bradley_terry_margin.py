@@ -26,6 +26,8 @@ class BradleyTerryMargin(BradleyTerry):
         "Llama 2: Open Foundation and Fine-Tuned Chat Models", "Touvron et al.", 2023, "2307.09288", "2"
     )
     fidelity: ClassVar[Fidelity] = "paper"
+    fixes: ClassVar[str] = "Sets responses further apart of which one is much better."
+    costs: ClassVar[str] = "Margins must be on the scale of log-odds, or scores grow to meet them."
     needs: ClassVar[Needs] = Needs(PAIR, facts=frozenset({"margin"}))
 
     def margin(self, batch: Batch) -> Tensor | float:

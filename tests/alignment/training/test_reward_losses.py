@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
@@ -21,6 +21,7 @@ from alignment.training.kinds.scored import RewardLoss
 from tests.alignment.objectives.golden import contents
 
 DTYPE = torch.float64
+drawn = settings(deadline=None, derandomize=True, database=None, max_examples=25)
 MANY = st.lists(st.floats(-20, 20), min_size=4, max_size=4)
 
 
@@ -84,6 +85,7 @@ def test_a_worked_value() -> None:
     assert GPM(dimensions=2).loss(pairs(said), State()).item() == pytest.approx(2.859033, abs=1e-6)
 
 
+@drawn
 @given(st.lists(st.floats(-5, 5), min_size=12, max_size=12), st.booleans(), st.booleans())
 def test_a_preference_is_the_opposite_of_its_reverse(values: list[float], normalize: bool, gate: bool) -> None:
     """s(a > b) = -s(b > a) and s(a > a) = 0 exactly, so the two probabilities make 1."""
@@ -97,6 +99,7 @@ def test_a_preference_is_the_opposite_of_its_reverse(values: list[float], normal
     assert abs(loss.preference(one, other).item()) <= (2.0 if gate else 1.0) + 1e-9 or not normalize
 
 
+@drawn
 @given(MANY)
 def test_embeddings_of_a_score_and_one_are_bradley_terry(values: list[float]) -> None:
     """As they are, and at tau 1, they have its losses."""
@@ -119,6 +122,7 @@ def test_scales_of_a_prompt() -> None:
     assert with_gate(0.0, 100.0).item() == pytest.approx(2 * (3 * 0 - 1 * 1))
 
 
+@drawn
 @given(st.floats(1e-3, 1e3))
 def test_only_the_direction_of_an_embedding_of_unit_length_counts(factor: float) -> None:
     """Longer or shorter, the preference is the same."""
@@ -127,6 +131,7 @@ def test_only_the_direction_of_an_embedding_of_unit_length_counts(factor: float)
     torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-9)
 
 
+@drawn
 @given(MANY, st.floats(-10, 10))
 def test_a_ranking_of_two_is_bradley_terry(values: list[float], added: float) -> None:
     """In value, and whatever is added to all scores of a list."""

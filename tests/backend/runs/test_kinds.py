@@ -159,7 +159,8 @@ def test_a_reward_model_is_listed_and_starts_nothing(
     assert known == [CheckpointKind.language_model, CheckpointKind.reward_model]
     assert researcher.get(f"/api/v1/checkpoints/{own}").json()["kind"] == "reward_model"
 
-    for changes in ({"checkpoint_id": own}, {"reference_id": own}):
+    guided = {"third_ids": {"guide": own}, "objective": {"name": "tgdpo"}}
+    for changes in ({"checkpoint_id": own}, {"reference_id": own}, guided):
         field, words = refused(researcher, body(**changes))
         assert (field, "is a reward model" in words) == (next(iter(changes)), True)
     contest = {
