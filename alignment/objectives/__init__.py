@@ -5,8 +5,8 @@ Importing this package does not import torch.
 
 from typing import Annotated
 
-from alignment.objectives.batch import REFERENCE, Batch, OtherValue, Role, Tokens, TokenValue, beside
-from alignment.objectives.objective import Needs, Objective, Paper, Range, Relative, State
+from alignment.objectives.batch import OWN, REFERENCE, Batch, OtherValue, Role, Tokens, TokenValue, beside, own
+from alignment.objectives.objective import Needs, Objective, Own, Paper, Range, Relative, State
 from alignment.parts import Choice, find_parts
 
 CATALOGUE = find_parts(__name__, Objective)
@@ -16,12 +16,14 @@ ObjectiveSpec = Annotated[Objective, _CHOICE]
 
 __all__ = [
     "CATALOGUE",
+    "OWN",
     "REFERENCE",
     "Batch",
     "Needs",
     "Objective",
     "ObjectiveSpec",
     "OtherValue",
+    "Own",
     "Paper",
     "Range",
     "Relative",
@@ -30,5 +32,6 @@ __all__ = [
     "TokenValue",
     "Tokens",
     "beside",
+    "own",
     "resolve",
 ]

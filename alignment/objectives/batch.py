@@ -50,14 +50,17 @@ NOTHING = -1e30
 class OtherValue(StrEnum):
     """What an objective may ask about each response token under another model q, alone or beside the policy p.
 
-    Only the policy is differentiated: `logps` have no gradient.
+    Only the policy is differentiated: `logps` and `activity` have no gradient.
     """
 
     LOGPS = "logps"  # log q(token)
     KL = "kl"  # sum q (log q - log p), in nats
     EXPECTED = "expected"  # sum p log q
+    ACTIVITY = "activity"  # how far its activations stand above their means over the response, in standard deviations
 
 
+OWN = "own"
+"""What the names of values begin with that an objective's own modules give tokens."""
 REFERENCE = "reference"
 """The name of the reference among the other models."""
 
@@ -65,6 +68,11 @@ REFERENCE = "reference"
 def beside(model: str, value: OtherValue) -> str:
     """The name under which `Tokens.values` holds what is asked about another model."""
     return f"{model}/{value}"
+
+
+def own(name: str) -> str:
+    """The name under which `Tokens.values` holds what the objective's own modules call by this name."""
+    return f"{OWN}/{name}"
 
 
 class MissingReference(ValueError):
@@ -84,7 +92,7 @@ class Tokens:
     """Per-token values, flat: `values[name]` is (T,), `sequence` (T,) is the response each token belongs to.
 
     Tokens of a response follow each other as they are written, its end of sequence included; only values that the
-    objective's `needs.asked` names are there, with their gradients: a `TokenValue`, or `beside` another model.
+    objective's `needs.asked` names are there, with their gradients: a `TokenValue`, `beside` another model, `own`.
     """
 
     sequence: Tensor

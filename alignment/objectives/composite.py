@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 from pydantic import ModelWrapValidatorHandler, model_validator
 from pydantic_core import PydanticCustomError
 
-from alignment.objectives.objective import Needs, Objective, State
+from alignment.objectives.objective import Needs, Objective, Own, State, Varying
 from alignment.parts import Choice, NamedPart
 
 if TYPE_CHECKING:
@@ -31,17 +31,12 @@ Inner = Annotated[Objective, Choice(Objective, _catalogue, "an objective is writ
 """An objective as a field of another one."""
 
 
-class _Joined:
+class _Joined(Varying):
     """`needs` of an instance: what it needs by itself and what its parts do, joined."""
 
-    def __init__(self, own: Needs, more: Callable[[Any], Needs] | None) -> None:
-        self._own, self._more = own, more
-
-    def __get__(self, instance: Composite | None, owner: type[Composite]) -> Needs:
-        if instance is None:
-            return self._own
-        own = self._own if self._more is None else self._own.joined(self._more(instance))
-        return reduce(Needs.joined, (part.needs for part in instance.parts().values()), own)
+    def __get__(self, instance: Objective | None, owner: type[Objective]) -> Needs:
+        parts = instance.parts().values() if isinstance(instance, Composite) else ()
+        return reduce(Needs.joined, (part.needs for part in parts), super().__get__(instance, owner))
 
 
 def joined(own: Needs, more: Callable[[Any], Needs] | None = None) -> Needs:
@@ -54,7 +49,7 @@ class Composite(Objective):
     """An objective made of others; `parts` names each by the path of its field.
 
     Its class says what it needs by itself as `needs = joined(…)`.  What a part keeps between steps is kept under the
-    part's path.
+    part's path.  One part at most trains modules of its own.
     """
 
     def parts(self) -> dict[str, Objective]:
@@ -69,6 +64,15 @@ class Composite(Objective):
     def usual_needs(cls) -> Needs:
         """What an instance with the default parts needs."""
         return cls().needs
+
+    def own_modules(self, layers: int, width: int) -> Own | None:
+        """Those of the one part that has some."""
+        found = (part.own_modules(layers, width) for part in self.parts().values())
+        return next((own for own in found if own is not None), None)
+
+    def own_weights(self, layers: int, width: int) -> int:
+        """Those of the one part that has some."""
+        return sum(part.own_weights(layers, width) for part in self.parts().values())
 
     def start(self) -> dict[str, Tensor]:
         """What each part starts with, under its path."""
@@ -89,6 +93,14 @@ class Composite(Objective):
             message = "objectives may stand within objectives {most} levels deep, this one included"
             raise PydanticCustomError("too_deep", message, {"most": DEEPEST})
         return handler(value)
+
+    @model_validator(mode="after")
+    def _one_trains_modules(self) -> Self:
+        training = [part.title for part in self.parts().values() if part.needs.own]
+        if len(training) > 1:
+            message = "{titles} each train modules of their own: take one of them"
+            raise PydanticCustomError("own_modules", message, {"titles": " and ".join(training)})
+        return self
 
 
 def within(state: State, path: str) -> State:

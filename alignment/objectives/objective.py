@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, cast, get_args
 
-from alignment.objectives.batch import REFERENCE, OtherValue, Role, TokenValue, beside
+from alignment.objectives.batch import REFERENCE, OtherValue, Role, TokenValue, beside, own
 from alignment.parts import NamedPart, plain_schema
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from alignment.objectives.batch import Batch
 
@@ -22,8 +22,10 @@ class Needs(NamedTuple):
     """What the loop must supply for an objective, and how much of the optimizer batch its loss must see.
 
     A reference by `sequence` is asked once, before training; by `tokens` (its log-probability of each) or by
-    `distribution` (its divergence from the policy, too) at every step.  `third` names other checkpoints, and `of_third`
-    what each of them is asked at every step.
+    `distribution` (its divergence from the policy, too) at every step; `of_reference` is what it is asked then beside
+    these.  `third` names other checkpoints, and `of_third` what each of them is asked at every step.  `own` names the
+    values of tokens that modules give which the objective trains, see `Objective.own_modules`; they read a reference
+    that is asked at every step.
     `coupled`: the loss is a function of the whole batch.  `state`: something moves between steps, see `State`.
     `least`: fewest examples of a batch that the loss is defined for.  `goals`: each pair is given twice, its prompt
     asking for the score of either response, whose response then is the chosen one.
@@ -39,6 +41,8 @@ class Needs(NamedTuple):
     least: int = 1
     goals: bool = False
     of_third: frozenset[OtherValue] = frozenset()
+    of_reference: frozenset[OtherValue] = frozenset()
+    own: frozenset[str] = frozenset()
 
     @property
     def live(self) -> frozenset[str]:
@@ -49,9 +53,9 @@ class Needs(NamedTuple):
     def asked(self) -> frozenset[str]:
         """Names of all values of tokens that the objective sees, of the policy's and of other models."""
         of_reference = {"tokens": [OtherValue.LOGPS], "distribution": [OtherValue.LOGPS, OtherValue.KL]}
-        others = {beside(REFERENCE, value) for value in of_reference.get(self.reference, [])}
+        others = {beside(REFERENCE, value) for value in (*of_reference.get(self.reference, []), *self.of_reference)}
         others |= {beside(model, value) for model in self.third for value in self.of_third}
-        return frozenset({*self.tokens, *others})
+        return frozenset({*self.tokens, *others, *map(own, self.own)})
 
     def joined(self, other: Needs) -> Needs:
         """What serves both: every set joined, the richer reference, whatever either asks of the batch."""
@@ -62,6 +66,33 @@ def _joined(own: Any, its: Any) -> Any:
     if isinstance(own, frozenset):
         return own | its
     return max(own, its, key=get_args(ReferenceNeed).index) if isinstance(own, str) else max(own, its)
+
+
+class Varying:
+    """`needs` that say of a class what every instance needs, and of an instance what its fields make it need, too."""
+
+    def __init__(self, always: Needs, more: Callable[[Any], Needs] | None) -> None:
+        self._always, self._more = always, more
+
+    def __get__(self, instance: Objective | None, owner: type[Objective]) -> Needs:
+        return self._always if instance is None or self._more is None else self._always.joined(self._more(instance))
+
+
+def varying(always: Needs, more: Callable[[Any], Needs]) -> Needs:
+    """The `needs` of an objective of which this much holds always, and `more` says the rest of an instance."""
+    return cast("Needs", Varying(always, more))
+
+
+class Own(NamedTuple):
+    """What an objective trains beside the model: it takes hidden states of the reference (P, layers, width), those
+    after each layer where a response token is predicted, and gives the values (P,) that `needs.own` names.
+
+    Its weights follow the run's schedule from a rate of their own.
+    """
+
+    module: nn.Module
+    learning_rate: float
+    weight_decay: float
 
 
 PAIR: frozenset[Role] = frozenset({Role.CHOSEN, Role.REJECTED})
@@ -163,6 +194,17 @@ class Objective(NamedPart):
         """
         return {}
 
+    def own_modules(self, layers: int, width: int) -> Own | None:  # noqa: ARG002
+        """What gives the values of `needs.own`, for a reference of so many layers; None where there are none.
+
+        All processes of a run make it alike, and drawing no random numbers.
+        """
+        return None
+
+    def own_weights(self, layers: int, width: int) -> int:  # noqa: ARG002
+        """How many weights `own_modules` trains, told without making them."""
+        return 0
+
     def objection(self, facts: Mapping[str, tuple[float, ...]]) -> str | None:  # noqa: ARG002
         """Why an example with these facts cannot be learned from, in words that follow its name; None where it can.
 
@@ -193,6 +235,8 @@ class Objective(NamedPart):
                 "facts": sorted(needs.facts),
                 "third": sorted(needs.third),
                 "of_third": sorted(needs.of_third),
+                "of_reference": sorted(needs.of_reference),
+                "own": sorted(needs.own),
                 "tokens": sorted(needs.tokens),
                 "coupled": needs.coupled,
                 "state": needs.state,

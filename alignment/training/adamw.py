@@ -38,7 +38,9 @@ class MasteredAdamW(torch.optim.Optimizer):
     State of each weight: `step`, `exp_avg` and `exp_avg_sq` in float32 as torch.optim.AdamW names them, and `rest`.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+    def __init__(
+        self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float, weight_decay: float
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()

@@ -7,7 +7,10 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from safetensors.torch import save_file
 
 from alignment.training import whole
 from alignment.training.failures import require_room
@@ -21,6 +24,9 @@ Kind = Literal["full", "lora"]
 READING = "reward_model.json"
 """How the head of a reward model is read: `RewardLoss.reading`. Beside the weights, because an adapter has no config of
 the model that it adapts."""
+OWN: Final = Path("objective", "modules.safetensors")
+"""Where a checkpoint keeps the modules that its objective has trained: in a folder, since weights that lie beside the
+model's would be taken for its own."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +61,21 @@ class Checkpoints:
         step: int,
         metrics: Mapping[str, float],
         weights: dict[str, Tensor] | None = None,
+        own: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> Saved:
         """Write weights (or the adapter), tokenizer and template, and of a reward model how it is read; the folder
         appears whole or not at all.
 
-        `weights` are those of a model that holds only its share of them.  A folder that is there already holds these
-        very weights: a run that goes on after it was stopped between a training state and the end of its evaluation
-        comes by twice.
+        `weights` are those of a model that holds only its share of them, `own` those of the objective's modules.  A
+        folder that is there already holds these very weights: a run that goes on after it was stopped between a
+        training state and the end of its evaluation comes by twice.
 
         Raises DiskFull, or the OSError that the disk gave, and leaves nothing behind.
         """
         place = self.folder / str(step)
         if not place.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            require_room(self.folder, size_of(model))
+            require_room(self.folder, size_of(model) + sum(part.numel() * part.element_size() for part in own.values()))
             with whole.written(place) as partial:
                 # embeddings are never trained beside adapters; peft would look for the base's config to find that out
                 only_adapters: dict[str, Any] = {"save_embedding_layers": False} if self.kind == "lora" else {}
@@ -76,6 +83,9 @@ class Checkpoints:
                 tokenizer.save_pretrained(partial)
                 if self.reading is not None:
                     (partial / READING).write_text(json.dumps(self.reading, indent=2) + "\n")
+                if own:
+                    (partial / OWN).parent.mkdir()
+                    save_file(dict(own), partial / OWN)
                 (partial / "README.md").unlink(missing_ok=True)  # an empty card that peft writes
         saved = Saved(place, step, self.kind, dict(metrics))
         self.saved = [*(known for known in self.saved if known.step != step), saved]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from alignment.training import footprint
 from alignment.training.batches import auto_tokens
 from alignment.training.folder import CheckpointFacts, inspect
-from alignment.training.footprint import Memory, Work
+from alignment.training.footprint import NO_OWN, Memory, OwnWork, Work
 from alignment.training.schedule import total_steps
 from alignment.training.spec import BatchSize, Checkpointing, Duration, FullTuning, LoraTuning, Precision, Spec
 from alignment.training.structure import MASK_BY_LAYER, ONE_MASK
@@ -71,6 +71,7 @@ class Settings:
     others: tuple[Path, ...] = ()
     asked: int = 0  # models that are asked at every step
     head: bool = False
+    own: OwnWork = NO_OWN
 
 
 def settings_of(spec: Spec) -> Settings:
@@ -89,7 +90,19 @@ def settings_of(spec: Spec) -> Settings:
         others=tuple(sorted(others)),
         asked=len(needs.live),
         head=spec.kind == "reward_model",
+        own=own_work(spec),
     )
+
+
+def own_work(spec: Spec) -> OwnWork:
+    """What the objective's own modules take: of each token the hidden states that they read, and of each value that
+    they give as many again.  Raises CheckpointRefused."""
+    needs = spec.objective.needs
+    if not needs.own:
+        return NO_OWN
+    facts = inspect(spec.reference or spec.checkpoint)
+    weights = spec.objective.own_weights(facts.layers, facts.hidden)
+    return OwnWork(weights, (1 + len(needs.own)) * facts.layers * facts.hidden)
 
 
 def estimate(
@@ -126,13 +139,14 @@ def estimate_parts(
         shared=shared,
         others=settings.asked,
         head=settings.head,
+        own=settings.own,
     )
     kept = round((PAIR if lengths is None else lengths.responses) * 4 * examples) if settings.kept_reference else 0
     reference = kept + sum(inspect(other).parameters for other in settings.others) * footprint.weight_bytes(work)
     memory, again = fitted(facts, work, settings.gradient_checkpointing, reference, free)
     return Estimate(
         parameters=facts.parameters,
-        trainable=trainable,
+        trainable=trainable + settings.own.weights,
         memory=memory,
         memory_total=memory.total,
         gradient_checkpointing=again,
@@ -140,8 +154,8 @@ def estimate_parts(
         examples_seen=seen,
         tokens=None if lengths is None else round(seen * lengths.responses * (lengths.prompt + lengths.response)),
         tokens_computed=None if lengths is None else round(seen * _computed(lengths, shared=shared)),
-        checkpoint_bytes=trainable * footprint.trained_bytes(work),
-        state_bytes=footprint.state_bytes(trainable),
+        checkpoint_bytes=(trainable + settings.own.weights) * footprint.trained_bytes(work),
+        state_bytes=footprint.state_bytes(trainable + settings.own.weights),
     )
 
 

@@ -6,7 +6,7 @@ It counts what autograd keeps of a transformer layer, as `benchmarks/estimates.p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -42,6 +42,16 @@ class Memory(BaseModel):
         return self.weights + self.gradients + self.optimizer + self.activations + self.reference
 
 
+class OwnWork(NamedTuple):
+    """What an objective's own modules take: weights that are trained, and values that they keep of each token."""
+
+    weights: int = 0
+    values: int = 0
+
+
+NO_OWN = OwnWork()
+
+
 @dataclass(frozen=True)
 class Work:
     """What is done with a model: `tokens` in the largest pack, of which a share `answers` are predicted."""
@@ -55,6 +65,7 @@ class Work:
     shared: bool
     others: int = 0  # models that are asked beside the one that is trained
     head: bool = False  # scores are taken of what layers give, and nothing is projected to the vocabulary
+    own: OwnWork = NO_OWN
 
 
 def weight_bytes(work: Work) -> int:
@@ -74,12 +85,13 @@ def trained_bytes(work: Work) -> int:
 
 def memory(facts: CheckpointFacts, work: Work, reference: int, *, again: bool) -> Memory:
     """The most that each part takes; `again` when layers are computed again in the backward pass."""
-    trained = trained_bytes(work)
+    trained, added = trained_bytes(work), (work.trainable if work.lora else 0) + work.own.weights
+    moved = work.trainable + work.own.weights
     return Memory(
-        weights=facts.parameters * weight_bytes(work) + (work.trainable * trained if work.lora else 0),
-        gradients=work.trainable * trained,
-        optimizer=work.trainable * (8 + (2 if work.precision == "pure_bf16" else 0)),
-        activations=_layers(facts, work, again=again) + _vocabulary(facts, work) + _masks(work),
+        weights=facts.parameters * weight_bytes(work) + added * trained,
+        gradients=moved * trained,
+        optimizer=moved * (8 + (2 if work.precision == "pure_bf16" else 0)),
+        activations=_layers(facts, work, again=again) + _vocabulary(facts, work) + _masks(work) + _own(work),
         reference=reference,
     )
 
@@ -120,6 +132,11 @@ def _vocabulary(facts: CheckpointFacts, work: Work) -> int:
     logits = positions * facts.vocabulary * ((8 if work.precision == "fp32" else 10) + OF_ANOTHER * work.others)
     head = facts.vocabulary * facts.hidden
     return logits + head * ((0 if work.lora else 4) + (2 if _casts(work) else 0))
+
+
+def _own(work: Work) -> int:
+    """What an objective's own modules keep of the positions where something is predicted."""
+    return round(work.tokens * work.answers) * work.own.values * trained_bytes(work)
 
 
 def _masks(work: Work) -> int:

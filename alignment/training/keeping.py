@@ -32,7 +32,7 @@ class Keeper:
         self._ranks = prepared.learner.scoring.ranks
         self._wanted = spec.keep.state != "never"
         self._states = States(out / FOLDER)
-        self._held = Held.of(prepared.model, prepared.learner, resume.told_reference(prepared.reference))
+        self._held = Held.of(prepared.learner, resume.told_reference(prepared.reference))
         self._step = 0  # of the newest state
         self._moving = False  # whether a step has begun to change the weights
         self._randomness = randomness.capture()

@@ -228,10 +228,11 @@ class _Loop:
         """Save the weights as they are now, and delete the checkpoints that need not stay; rank 0 does."""
         step, prepared = self.summary.step, self._prepared
         self.summary.checkpoint = self.checkpoints.folder / str(step)
-        weights = self._ranks.weights(prepared.learner.scoring.scorer)
+        scorer = prepared.learner.scoring.scorer
+        weights, own = self._ranks.weights(scorer), self._ranks.own_weights(scorer)
         if not self._ranks.first:
             return
-        saved = self.checkpoints.save(prepared.model, prepared.tokenizer, step, metrics, weights)
+        saved = self.checkpoints.save(prepared.model, prepared.tokenizer, step, metrics, weights, own)
         self._events.emit("checkpoint", **saved.event())
         for gone in self.checkpoints.prune():
             self._events.log(f"deleted the checkpoint of step {gone.step}", removed_checkpoint=str(gone.path))

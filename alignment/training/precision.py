@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from alignment.training.spec import LoraTuning, Spec
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
+
+    from alignment.objectives import Own
 
 
 def of_weights(spec: Spec) -> torch.dtype:
@@ -30,12 +32,17 @@ def of_adapters(spec: Spec) -> torch.dtype:
     return torch.bfloat16 if spec.precision == "pure_bf16" else torch.float32
 
 
-def optimizer(spec: Spec, parameters: list[nn.Parameter]) -> Optimizer:
-    """AdamW as the spec has it; bf16 weights are moved through float32 masters."""
+def optimizer(spec: Spec, parameters: Sequence[nn.Parameter], own: Own | None = None) -> Optimizer:
+    """AdamW as the spec has it, and for the objective's `own` modules as they have it; bf16 weights are moved through
+    float32 masters."""
     rate, decay = spec.optimizer.learning_rate, spec.optimizer.weight_decay
+    groups: list[dict[str, Any]] = [{"params": list(parameters)}]
+    if own is not None:
+        mine = {"params": list(own.module.parameters()), "lr": own.learning_rate, "weight_decay": own.weight_decay}
+        groups.append(mine)
     if spec.precision == "pure_bf16":
-        return MasteredAdamW(parameters, rate, decay)
-    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+        return MasteredAdamW(groups, rate, decay)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
 
 
 def clip(parameters: Sequence[nn.Parameter], most: float) -> Tensor:

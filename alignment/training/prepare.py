@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from alignment.objectives import feeding
+from alignment.objectives import REFERENCE, feeding
 from alignment.objectives.batch import Role
 from alignment.objectives.facts import Reader, find
 from alignment.rendering import RENDERER
@@ -166,7 +166,7 @@ def prepare(
         learner = replace(learner, scoring=scoring)
         origin = resume.origin(spec, scoring, examples)
         if states and told:
-            resumed, reference = resume.bring_back(states, told, origin, learner, model, examples, events)
+            resumed, reference = resume.bring_back(states, told, origin, learner, examples, events)
             if told.progress.total_steps != steps:
                 raise state.misfit()
             return Prepared(tokenizer, model, learner, examples, steps, reference, origin, resumed)
@@ -290,7 +290,7 @@ def build(
     import torch
     from transformers import get_scheduler, set_seed
 
-    from alignment.training import others, precision
+    from alignment.training import inside, others, precision
     from alignment.training.head import HeadScorer
     from alignment.training.model import add_adapters, load_classifier, load_model, train_only_adapter_dropout
     from alignment.training.ranks import alone, wants_shards, wrap
@@ -317,14 +317,18 @@ def build(
         shard = shardable if spec.parallel == "auto" else spec.parallel == "fsdp"
         ranks = replace(ranks, sharded=ranks.told(shard))
     rows = arrange(model, ranks.device)
-    scorer = Scorer(model, spec.precision) if head is None else HeadScorer(model, spec.precision, head)
+    asking = others.load(spec, ranks.device)
+    own = inside.own_modules(spec, asking[REFERENCE].scorer.model if REFERENCE in asking else model)
+    scorer = (
+        Scorer(model, spec.precision, own and own.module) if head is None else HeadScorer(model, spec.precision, head)
+    )
     wrapped = wrap(ranks, scorer)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     chosen = spec.optimizer
-    optimizer = precision.optimizer(spec, parameters)
+    optimizer = precision.optimizer(spec, trained, own)
+    parameters = [parameter for parameter in scorer.parameters() if parameter.requires_grad]
     schedule = get_scheduler(SCHEDULES[chosen.schedule], optimizer, int(chosen.warmup_ratio * steps), steps)
     asked = spec.batch.tokens_per_pack
     tokens = auto_tokens(ranks.device.type) if asked == "auto" else asked
-    asking = others.load(spec, ranks.device)
     scoring = Scoring(scorer, wrapped, spec.objective, rows, padding, tokens, ranks, asking)
     return Learner(scoring, optimizer, schedule, parameters, chosen.max_grad_norm), model

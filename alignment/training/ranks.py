@@ -22,8 +22,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from alignment.training.errors import BadSpec
+from alignment.training.inside import layers_of
 from alignment.training.launch import PLACE, Seat
 from alignment.training.stop import Stop
+from alignment.training.tensors import gathered
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
@@ -147,7 +149,12 @@ class Ranks:
         for name, parameter in scorer.named_parameters(remove_duplicate=False):
             if name in found:
                 found[name] = found[first.setdefault(id(parameter), name)]
-        return {name.removeprefix("model."): values for name, values in found.items()}
+        return {name.removeprefix("model."): values for name, values in found.items() if name.startswith("model.")}
+
+    def own_weights(self, scorer: AnyScorer) -> dict[str, Tensor]:
+        """The weights of the objective's own modules, whole and on the CPU; none where it has none.  All must ask."""
+        named = () if scorer.own is None else scorer.own.named_parameters()
+        return {name: gathered(weight.detach()).cpu().contiguous() for name, weight in named}
 
 
 def alone() -> Ranks:
@@ -209,7 +216,7 @@ def wrap(ranks: Ranks, scorer: AnyScorer) -> nn.Module:
         from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh(ranks.device.type, (ranks.size,))
-        for layer in _layers(scorer.model):
+        for layer in layers_of(scorer.model):
             fully_shard(layer, mesh=mesh)
         fully_shard(scorer, mesh=mesh)
         return scorer
@@ -222,12 +229,6 @@ def wrap(ranks: Ranks, scorer: AnyScorer) -> nn.Module:
         gradient_as_bucket_view=True,
         find_unused_parameters=True,  # an expert that no token of the last pack went to; looked for once a step
     )
-
-
-def _layers(model: nn.Module) -> list[nn.Module]:
-    """The decoder layers, which the architecture names as what must not be split."""
-    names = {name for module in model.modules() for name in getattr(module, "_no_split_modules", None) or ()}
-    return [module for module in model.modules() if type(module).__name__ in names]
 
 
 def turns(wrapped: nn.Module, groups: Sequence[T]) -> Iterator[T]:

@@ -18,7 +18,7 @@ from alignment.training.spec import Spec
 from alignment.training.state import FOLDER, Origin, Progress, States, Told
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from alignment.training.events import Events
     from alignment.training.randomness import Randomness
@@ -110,7 +110,7 @@ def settle(spec: Spec, scoring: Scoring, told: Told | None) -> Scoring:
 
 
 def bring_back(
-    states: States, told: Told, now: Origin, learner: Learner, model: nn.Module, examples: Examples, events: Events
+    states: States, told: Told, now: Origin, learner: Learner, examples: Examples, events: Events
 ) -> tuple[Resumed, Reference | None]:
     """Afterwards model and optimizer are as they were at the newest state.  Raises StateRefused."""
     from alignment.training.randomness import Randomness
@@ -131,7 +131,7 @@ def bring_back(
         events.log(f"the run began with {', '.join(changed)}: it goes on, but not to the last bit alike", "warning")
     place = states.folder / str(told.progress.step)
     learner.scoring.ranks.reshard(learner.scoring.scorer)
-    rest = state.fill(place, told, state.Held.of(model, learner, {}))
+    rest = state.fill(place, told, state.Held.of(learner, {}))
     begun = learner.scoring.objective.start()
     if {name: value.dim() for name, value in rest.values.items()} != {name: one.dim() for name, one in begun.items()}:
         raise state.misfit()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from alignment.training import footprint, recompute
 from alignment.training.errors import BadSpec
-from alignment.training.estimate import USABLE, adapter_parameters
+from alignment.training.estimate import USABLE, adapter_parameters, own_work
 from alignment.training.footprint import Memory, Work
 from alignment.training.machine import free_bytes
 from alignment.training.spec import LoraTuning, Spec
@@ -86,6 +86,7 @@ def work_of(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence
         shared=shared,
         others=len(spec.objective.needs.live),
         head=spec.kind == "reward_model",
+        own=own_work(spec),
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from alignment.objectives.batch import REFERENCE, TokenValue
-from alignment.training import routing
+from alignment.objectives.batch import OWN, REFERENCE, OtherValue, TokenValue, beside, own
+from alignment.training import inside, routing
 from alignment.training.model import dropout_off
 from alignment.training.structure import Structure
 from alignment.training.vocabulary import (
@@ -20,6 +20,7 @@ from alignment.training.vocabulary import (
     Voice,
     Voices,
     models_of,
+    of_logits,
     product_type,
     token_values,
     values_of,
@@ -56,16 +57,18 @@ class Scores(NamedTuple):
 
 
 class Scorer(nn.Module):
-    """Log-probabilities of responses under a model, summed over their tokens.
+    """Log-probabilities of responses under a model, summed over their tokens, and what an objective's `own` modules say
+    of each.
 
     Only positions where a response token is predicted are projected to the vocabulary; log-softmax and sums are in
     float32.  Models whose logits are no linear map of the last hidden states are asked for the logits themselves.
     """
 
-    def __init__(self, model: PreTrainedModel, precision: str) -> None:
+    def __init__(self, model: PreTrainedModel, precision: str, own: nn.Module | None = None) -> None:
         super().__init__()
         self.model = model
         self.shape: tuple[int, ...] = ()  # of what it says of each response
+        self.own = own
         self.exact = precision == "fp32"
         self._scale = _scale(model)
         self.router_weight = routing.coefficient(model.config) if self._scale is not None else 0.0
@@ -82,36 +85,56 @@ class Scorer(nn.Module):
     ) -> Scores:
         """Scores of the layout's responses, in its order, with the token values and the routing asked for.
 
-        `voices` are what other models say there; a reference that is asked about and is not among them is this model
-        without its adapters.
+        `voices` are what other models say there; a reference that is asked and is not among them is this model without
+        its adapters.
         """
-        mask = structure.mask(layout.masks)
+        mask, wanted = structure.mask(layout.masks), of_logits(asked) | LOGPS
         with self._arithmetic(layout):
-            if REFERENCE in models_of(asked) and REFERENCE not in voices:
+            if models_of(asked) & {REFERENCE, OWN} and REFERENCE not in voices:
                 with adapters_off(self.model), torch.no_grad():
-                    voices = {**voices, REFERENCE: self._voice(layout, mask)}
+                    look = inside.look_of(asked, REFERENCE)
+                    voices = {**voices, REFERENCE: self._voice(layout, mask, look)}
             if self._scale is None:
-                found, routed = self._by_logits(layout, mask, asked | LOGPS, voices), None
+                found, routed = self._by_logits(layout, mask, wanted, voices), None
             else:
                 route = route and self.router_weight > 0
-                found, routed = self._linear(layout, mask, asked | LOGPS, route, voices)
+                found, routed = self._linear(layout, mask, wanted, route, voices)
+        found |= self._of_inside(layout, voices)
         logps = found[TokenValue.LOGPS]
         sums = logps.new_zeros(len(layout.lengths)).index_add(0, layout.response, logps)
         told = {name: value for name, value in found.items() if name in asked}
         return Scores(sums, layout.lengths, layout.response, told, routed)
 
     @torch.no_grad()
-    def voice(self, layout: Layout, structure: Structure) -> Voice:
+    def voice(self, layout: Layout, structure: Structure, look: inside.Look = inside.NOTHING) -> Voice:
         """What the model says where the layout's response tokens are predicted, for another one to be compared with."""
         with self._arithmetic(layout):
-            return self._voice(layout, structure.mask(layout.masks))
+            return self._voice(layout, structure.mask(layout.masks), look)
 
-    def _voice(self, layout: Layout, mask: Mask) -> Voice:
-        if self._scale is None:
-            return Voice(self._logits(layout, mask))
-        hidden, _ = self._hidden(layout, mask, route=False)
-        head = self._head
-        return Voice(hidden, head.weight.detach().to(product_type(head.weight)), head.bias, self._scale)
+    def _voice(self, layout: Layout, mask: Mask, look: inside.Look) -> Voice:
+        with inside.watched(self.model, layout.source, look) as seen:
+            if self._scale is None:
+                found = Voice(self._logits(layout, mask))
+            else:
+                hidden, _ = self._hidden(layout, mask, route=False)
+                head = self._head
+                found = Voice(hidden, head.weight.detach().to(product_type(head.weight)), head.bias, self._scale)
+        activity = seen.activity(found.means(), layout.response, len(layout.lengths)) if look.activity else None
+        return replace(found, states=seen.states(), activity=activity)
+
+    def _of_inside(self, layout: Layout, voices: Voices) -> Values:
+        """What is told by the insides of other models that were looked into, alone or through the own modules."""
+        found = {
+            beside(name, OtherValue.ACTIVITY): voice.activity
+            for name, voice in voices.items()
+            if voice.activity is not None
+        }
+        states = voices[REFERENCE].states if REFERENCE in voices else None
+        if self.own is not None and states is not None:
+            with torch.autocast(layout.ids.device.type, enabled=False):
+                said = self.own(states.to(next(self.own.parameters()).dtype))
+            found |= {own(name): values.float() for name, values in said.items()}
+        return found
 
     def _arithmetic(self, layout: Layout) -> AbstractContextManager[object]:
         return nullcontext() if self.exact else torch.autocast(layout.ids.device.type, torch.bfloat16)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from alignment.objectives import REFERENCE, Batch, Objective, OtherValue, State, Tokens, TokenValue, beside
-from alignment.training import layout, measures, routing, sft_measures
+from alignment.objectives import OWN, REFERENCE, Batch, Objective, OtherValue, State, Tokens, TokenValue, beside
+from alignment.training import inside, layout, measures, routing, sft_measures
 from alignment.training.batches import packs
 from alignment.training.encode import Encoded
 from alignment.training.head import HeadScorer
@@ -120,11 +120,11 @@ class Scoring:
     def scores(self, examples: Sequence[Encoded], asked: Asked = NOTHING) -> Scores:
         """Log-probabilities of the responses of each example, in turn: (S,), with what else is asked for."""
         laid = self._laid(examples, self.structure)
-        voices = {}
-        for name in models_of(asked.tokens) & self.others.keys():
+        voices, names = {}, models_of(asked.tokens)
+        for name in (names | {REFERENCE} if OWN in names else names) & self.others.keys():
             rows = self.others[name].structure
             theirs = laid if (rows.shared, rows.distinct) == self._rows else self._laid(examples, rows)
-            voices[name] = self.others[name].scorer.voice(theirs, rows)
+            voices[name] = self.others[name].scorer.voice(theirs, rows, inside.look_of(asked.tokens, name))
         scores: Scores = self.wrapped(laid, self.structure, asked.tokens, asked.router, voices)
         return scores
 
@@ -145,7 +145,9 @@ class Scoring:
     def idle(self, examples: Sequence[Encoded], asked: Asked) -> Tensor:
         """Nothing, computed like a pack: what a rank does while others have more to do than it, since all of them
         gather weights and sum gradients together.  Zero, with a gradient of zeros."""
-        return self.scores([min(examples, key=lambda example: example.longest)], asked).logps.sum() * 0
+        scores = self.scores([min(examples, key=lambda example: example.longest)], asked)
+        own = [values for name, values in scores.tokens.items() if name.startswith(f"{OWN}/")]
+        return torch.cat([scores.logps, *own]).sum() * 0
 
     def batch(
         self,

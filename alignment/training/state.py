@@ -96,9 +96,12 @@ class Held:
     values: Mapping[str, Tensor] = field(default_factory=dict)  # of the objective's state
 
     @classmethod
-    def of(cls, model: nn.Module, learner: Learner, reference: Mapping[str, Tensor]) -> Held:
-        """What a learner trains of its model, whose parameters may be gathered at the moment, in the same order."""
-        names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    def of(cls, learner: Learner, reference: Mapping[str, Tensor]) -> Held:
+        """What a learner trains of its model, whose parameters may be gathered at the moment, in the same order, and
+        the modules of its objective."""
+        scorer = learner.scoring.scorer
+        names = [name for name, parameter in scorer.named_parameters() if parameter.requires_grad]
+        names = [name.removeprefix("model.") for name in names]
         return cls(dict(zip(names, learner.parameters, strict=True)), learner.optimizer, reference)
 
     def names(self) -> dict[int, str]:

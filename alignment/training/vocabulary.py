@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment.objectives.batch import OtherValue, TokenValue, beside
+from alignment.objectives.batch import OWN, OtherValue, TokenValue, beside
 from alignment.training.batches import chunk_rows
 
 LIKELIEST = 10  # tokens whose probabilities `top_mass` adds up
@@ -24,12 +24,17 @@ Values = dict[str, Tensor]
 @dataclass(frozen=True)
 class Voice:
     """What another model says at the same positions, without gradient: hidden states (P, D) that are projected chunk by
-    chunk like the policy's, in the type of `weight`; or the logits (P, V) themselves where there is none."""
+    chunk like the policy's, in the type of `weight`; or the logits (P, V) themselves where there is none.
+
+    `states` (P, layers, D) and `activity` (P,) are what was wanted of its inside.
+    """
 
     hidden: Tensor
     weight: Tensor | None = None
     bias: Tensor | None = None
     scale: float = 1.0
+    states: Tensor | None = None
+    activity: Tensor | None = None
 
     @torch.no_grad()
     def logits(self, rows: slice) -> Tensor:
@@ -39,6 +44,12 @@ class Voice:
         with torch.autocast(self.hidden.device.type, enabled=False):
             return _logits(self.hidden[rows].to(self.weight.dtype), self.weight, self.bias, self.scale)
 
+    def means(self) -> Tensor:
+        """The mean logit of the vocabulary at each position, (P,)."""
+        if self.weight is None:
+            return self.hidden.mean(dim=1)
+        return _mean_logits(self.hidden, self.weight, self.bias, self.scale)
+
 
 Voices = Mapping[str, Voice]
 NOBODY: Voices = {}
@@ -46,7 +57,14 @@ NOBODY: Voices = {}
 
 def without_gradient(name: str) -> bool:
     """Whether a value can have no gradient: a step of the policy's logits, or another model's own."""
-    return name in (TokenValue.TOP1, TokenValue.MEAN_LOGIT) or name.endswith(f"/{OtherValue.LOGPS}")
+    other = name.endswith((f"/{OtherValue.LOGPS}", f"/{OtherValue.ACTIVITY}"))
+    return name in (TokenValue.TOP1, TokenValue.MEAN_LOGIT) or other
+
+
+def of_logits(names: Iterable[str]) -> frozenset[str]:
+    """Those of some values that logits tell: not what modules give, nor how active a model is."""
+    told = (name for name in names if not name.endswith(f"/{OtherValue.ACTIVITY}"))
+    return frozenset(name for name in told if not name.startswith(f"{OWN}/"))
 
 
 def models_of(names: Iterable[str]) -> frozenset[str]:

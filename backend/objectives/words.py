@@ -55,6 +55,8 @@ def _told(needs: Needs) -> Iterator[tuple[str, str]]:
         yield f"third model: {third}", f"Another checkpoint, the {third}, is run beside this one."
     if needs.tokens:
         yield "values per token", "Reads every token of a response by itself, not only their sum."
+    if needs.own:
+        yield "modules of its own", "Trains small modules beside the model, saved with each checkpoint and state."
     if needs.state:
         yield "memory", "Keeps running values between steps; they are saved with the run."
     if needs.coupled:

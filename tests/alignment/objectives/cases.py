@@ -22,6 +22,7 @@ from alignment.objectives import (
     Tokens,
     TokenValue,
     beside,
+    own,
 )
 from alignment.objectives.facts import find
 from alignment.objectives.objective import PAIR
@@ -90,6 +91,9 @@ def tokens_of(needs: Needs, batch: Batch, reference: torch.Tensor) -> Tokens:
         values[beside(model, OtherValue.LOGPS)] = measured if model == REFERENCE else measured + 0.1
         values[beside(model, OtherValue.KL)] = drift
         values[beside(model, OtherValue.EXPECTED)] = drift - place
+        values[beside(model, OtherValue.ACTIVITY)] = torch.arange(len(measured)).to(measured).sin()
+    for place, name in enumerate(sorted(needs.own)):
+        values[own(name)] = 0.5 + 0.5 * (measured + place).sin().abs()
     return Tokens(sequence, {name: values[name] for name in needs.asked})
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from alignment.objectives import CATALOGUE, REFERENCE, Batch, OtherValue, Role, State, Tokens, TokenValue, beside
+from alignment.objectives import CATALOGUE, REFERENCE, Batch, OtherValue, Role, State, Tokens, TokenValue, beside, own
 from alignment.training.vocabulary import values_of
 from tests.alignment.objectives import told
 from tests.alignment.objectives.cases import NAMES, pair_batch
@@ -137,7 +137,8 @@ def batch(case: dict[str, Any], dtype: Any) -> Reading:
 def token(case: dict[str, Any], dtype: Any) -> Reading:
     """A chosen and a rejected response by the logits at each of their tokens, of the policy and of the reference.
 
-    The reference stands for the teacher where one is asked for; a guide's log-probabilities and an advantage are given.
+    The reference stands for the teacher where one is asked for; a guide's log-probabilities, an advantage and masks are
+    given.
     """
     given = case["inputs"]
     leaves = [torch.tensor(given[f"logits_{side}"], dtype=dtype, requires_grad=True) for side in "wl"]
@@ -148,6 +149,7 @@ def token(case: dict[str, Any], dtype: Any) -> Reading:
     asked = frozenset({TokenValue.LOGPS, TokenValue.LOG_COLLISION}) | {
         beside(model, value) for model in models for value in OtherValue
     }
+    slopes = [value for side in "wl" for row in case["grad"][f"logits_{side}"] for value in row]
     logits = torch.cat(leaves)
     values = values_of(logits, torch.tensor([*given["ids_w"], *given["ids_l"]]), asked, models)
     if "guide_w" in given:
@@ -158,6 +160,11 @@ def token(case: dict[str, Any], dtype: Any) -> Reading:
         expected = (logits.softmax(dim=1) * advantage).sum(dim=1)
         values[beside("teacher", OtherValue.EXPECTED)] = expected
         values[beside("teacher_reference", OtherValue.EXPECTED)] = torch.zeros_like(expected)
+    for short, name in (("u", "reward_mask"), ("d", "kl_mask")) if "mask_u_w" in given else ():
+        masks = [torch.tensor(given[f"mask_{short}_{side}"], dtype=dtype, requires_grad=True) for side in "wl"]
+        values[own(name)] = torch.cat(masks)
+        leaves += masks
+        slopes += [value for side in "wl" for value in case["grad"][f"mask_{short}_{side}"]]
     tokens = Tokens(sequence, values)
     batch = Batch(
         logps=tokens.sums(TokenValue.LOGPS, 2),
@@ -167,7 +174,6 @@ def token(case: dict[str, Any], dtype: Any) -> Reading:
         reference=tokens.sums(beside(REFERENCE, OtherValue.LOGPS), 2),
         tokens=tokens,
     )
-    slopes = [value for side in "wl" for row in case["grad"][f"logits_{side}"] for value in row]
     return Reading(batch, leaves, slopes, State())
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from alignment.objectives import REFERENCE, Batch, Objective, OtherValue, Role, State, Tokens, TokenValue, beside
+from alignment.objectives import REFERENCE, Batch, Objective, OtherValue, Role, State, Tokens, TokenValue, beside, own
 from alignment.objectives.batch import MissingTokens
 from alignment.training.vocabulary import values_of
 from tests.alignment.objectives.cases import make, pair_batch
@@ -80,6 +81,103 @@ def test_without_its_own_part_an_objective_is_dpo(
         objective.loss(logits.batch(**models), State()), dpo.loss(logits.batch(), State()), rtol=1e-12, atol=0
     )
     torch.testing.assert_close(logits.slope(objective, **models), logits.slope(dpo), rtol=1e-10, atol=1e-15)
+
+
+def masked(batch: Batch, **masks: float | torch.Tensor) -> Batch:
+    """The batch with masks over its tokens, each one number for all of them or one for each."""
+    tokens = batch.each_token()
+    ones = torch.ones(len(tokens.sequence), dtype=torch.float64)
+    values = {own(f"{name}_mask"): ones * mask for name, mask in masks.items()}
+    return replace(batch, tokens=Tokens(tokens.sequence, {**tokens.values, **values}))
+
+
+@several
+@given(seed=SEEDS)
+def test_sparsepo_is_tdpo1_under_masks_of_one_and_dpo_without_divergences(seed: int) -> None:
+    """Value, rewards and gradient: all masks 1 are TDPO1; reward masks 1 and KL masks 0 are DPO."""
+    logits = Logits(seed)
+    batch, sparse = logits.batch(), make("sparsepo", beta=0.3)
+
+    for name, held in (("tdpo1", 1.0), ("dpo", 0.0)):
+        found, other = masked(batch, reward=1.0, kl=held), make(name, beta=0.3)
+        losses = [one.loss(each, State()) for one, each in ((sparse, found), (other, batch))]
+        slopes = [torch.autograd.grad(loss.sum(), logits.policy, retain_graph=True)[0] for loss in losses]
+        torch.testing.assert_close(*losses, rtol=1e-12, atol=0)
+        torch.testing.assert_close(*slopes, rtol=1e-10, atol=1e-15)
+        torch.testing.assert_close(sparse.rewards(found), other.rewards(batch), rtol=1e-12, atol=1e-15)
+
+
+@several
+@given(seed=SEEDS)
+def test_a_common_mask_is_two_equal_ones(seed: int) -> None:
+    """One mask for both terms gives what the same mask given twice does, L1 norms too."""
+    batch, fields = Logits(seed).batch(), {"beta": 0.3, "l1_u": 0.1, "l1_d": 0.2}
+    mask = torch.rand(sum(LENGTHS), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    common, both = masked(batch, reward=mask), masked(batch, reward=mask, kl=mask)
+
+    losses = [make("sparsepo", mask="common", **fields).loss(common, State())]
+    losses.append(make("sparsepo", **fields).loss(both, State()))
+    torch.testing.assert_close(*losses)
+    bare = make("sparsepo", mask="common", beta=0.3).loss(common, State())
+    norms = common.each_token().added(mask, len(LENGTHS)).view(2, 2).sum(1)
+    torch.testing.assert_close(losses[0] - bare, 0.3 * norms)
+
+
+def test_masks_of_nothing_teach_nothing() -> None:
+    """Where all masks are 0 the loss is log 2 and has no gradient, as the card warns."""
+    logits = Logits()
+    loss = make("sparsepo").loss(masked(logits.batch(), reward=0.0, kl=0.0), State())
+
+    assert loss.tolist() == pytest.approx([math.log(2)] * 2)
+    assert torch.autograd.grad(loss.sum(), logits.policy)[0].abs().max() == 0
+
+
+def test_an_activation_mask_lies_between_the_least_and_the_most_active_token() -> None:
+    """It is 0 and 1 at these within each response, linear between them, and 1 where all tokens are as active."""
+    batch = Logits().batch()
+    tokens = batch.each_token()
+    activity = torch.tensor([3.0, 1, 2, 5, 0, 0, 0, -2, -1, 9, 9, 9, 9, 10], dtype=torch.float64)
+    mask = torch.tensor([0.5, 0, 0.25, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 1], dtype=torch.float64)
+    seen = Tokens(tokens.sequence, {**tokens.values, beside(REFERENCE, OtherValue.ACTIVITY): activity})
+
+    found = make("sparsepo", mask="activation").rewards(replace(batch, tokens=seen))
+    expected = make("sparsepo").rewards(masked(batch, reward=mask, kl=mask))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("fields", [{"l1_u": 0.1}, {"l1_d": 1}, {"mask_rate": 0.1}, {"mask_decay": 0}])
+def test_what_only_learned_masks_use_is_refused_without_them(fields: dict[str, float]) -> None:
+    """An option that would change nothing is named, and its default may stand there."""
+    with pytest.raises(ValidationError, match=f"so {next(iter(fields))} would change nothing"):
+        make("sparsepo", mask="activation", **fields)
+    defaults = {name: make("sparsepo").model_dump()[name] for name in fields}
+    assert make("sparsepo", mask="activation", **defaults).needs.own == frozenset()
+
+
+def test_what_sparsepo_needs_is_what_its_masks_do() -> None:
+    """Modules are asked for by learned masks, activations by the others, and the reference's distribution by all."""
+    asked = {mask: make("sparsepo", mask=mask).needs for mask in ("independent", "common", "activation")}
+
+    assert asked["independent"].own == {"reward_mask", "kl_mask"}
+    assert asked["common"].own == {"reward_mask"}
+    assert asked["activation"].own == frozenset()
+    assert asked["activation"].of_reference == {OtherValue.ACTIVITY}
+    assert not asked["common"].of_reference
+    assert {need.reference for need in asked.values()} == {"distribution"}
+
+
+def test_one_part_of_a_sum_may_train_modules() -> None:
+    """A sum trains its part's masks; two parts that would both train some are refused by their titles."""
+    sparse, dpo = {"objective": {"name": "sparsepo"}}, {"objective": {"name": "dpo"}}
+    one = make("sum", terms=[dpo, sparse])
+
+    assert one.needs.own == {"reward_mask", "kl_mask"}
+    assert one.own_weights(3, 8) == make("sparsepo").own_weights(3, 8)
+    own_modules = one.own_modules(3, 8)
+    assert own_modules is not None
+    assert sum(weight.numel() for weight in own_modules.module.parameters()) == one.own_weights(3, 8)
+    with pytest.raises(ValidationError, match="SparsePO and SparsePO each train modules"):
+        make("sum", terms=[sparse, sparse])
 
 
 def test_ld_dpo_is_dpo_where_both_responses_are_equally_long() -> None:
