@@ -9,7 +9,7 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from alignment.apart import Apart, jobs, say
@@ -24,6 +24,7 @@ from alignment.objectives import (
     TokenValue,
     beside,
     feeding,
+    own,
     resolve,
 )
 from alignment.objectives.objective import PAIR
@@ -116,8 +117,6 @@ def undrawable(objective: Objective) -> str | None:
     needs, title = objective.needs, objective.title
     if needs.third:
         return f"{title} also reads what a third model says: log-probabilities alone do not tell it."
-    if needs.reference == "distribution":
-        return f"{title} also reads how far whole distributions are apart: log-probabilities alone do not tell it."
     if not all(map(_samples, needs.facts)):
         return f"{title} also reads facts that have no usual value: log-probabilities alone do not tell it."
     if not scenes(objective):
@@ -180,7 +179,19 @@ def curves(objective: Objective, reach: float, facts: Facts) -> dict[str, Any]:
         "facts": {name: list(values) for name, values in facts.items()},
         "responses": told_of(objective),
         "companions": len(companions),
+        "assumed": list(_assumed(objective)),
     }
+
+
+def _assumed(objective: Objective) -> Iterator[str]:
+    """What a curve takes for granted of the values of tokens that log-probabilities do not tell, in sentences."""
+    needs = objective.needs
+    if needs.reference == "distribution":
+        yield "Distributions are taken to differ by no more than the log-ratios of the tokens themselves make them."
+    if needs.own:
+        yield "Learned masks are taken to be 1, as they begin."
+    if OtherValue.ACTIVITY in needs.of_reference:
+        yield "The reference is taken to be as active at every token, so that masks are 1."
 
 
 def _companions(objective: Objective) -> list[float]:
@@ -248,7 +259,11 @@ def _of_slots(values: Sequence[float], slots: Sequence[Slot]) -> list[float]:
 
 
 def _tokens(objective: Objective, logps: Tensor, reference: Tensor) -> Tokens | None:
-    """Every response's log-probabilities spread evenly over its tokens, and an ordinary model's other values."""
+    """Every response's log-probabilities spread evenly over its tokens, and an ordinary model's other values.
+
+    The reference's divergence from the policy is the least that such log-probabilities p and q of one token allow:
+    q log(q/p) + (1-q) log((1-q)/(1-p)), since whatever else is likely can be alike; no number where p would exceed 1.
+    """
     import torch
 
     if not objective.needs.asked:
@@ -263,7 +278,15 @@ def _tokens(objective: Objective, logps: Tensor, reference: Tensor) -> Tokens | 
     }
     spread, before = ((sums / TOKENS).repeat_interleave(TOKENS) for sums in (logps, reference))
     values: dict[str, Tensor] = {name: torch.full_like(before, value) for name, value in ordinary.items()}
-    values |= {TokenValue.LOGPS: spread, beside(REFERENCE, OtherValue.LOGPS): before}
+    shares = before.exp()
+    others = ((1 - shares) / -spread.expm1()).log()
+    values |= {
+        TokenValue.LOGPS: spread,
+        beside(REFERENCE, OtherValue.LOGPS): before,
+        beside(REFERENCE, OtherValue.KL): shares * (before - spread) + (1 - shares) * others,
+        beside(REFERENCE, OtherValue.ACTIVITY): torch.zeros_like(before),
+    }
+    values |= {own(name): torch.ones_like(before) for name in objective.needs.own}
     return Tokens(torch.arange(len(logps)).repeat_interleave(TOKENS), values)
 
 

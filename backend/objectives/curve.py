@@ -35,6 +35,7 @@ class CurveOut(BaseModel):
     lines: list[LineOut]
     tokens: int = Field(description="Length of every response.")
     companions: int = Field(description="Examples beside the one that moves, where the loss is that of a batch.")
+    assumed: list[str] = Field(description="What is taken for granted beside log-probabilities, in sentences.")
     facts: dict[str, list[float]] = Field(description="What the data say: of all responses, or of each in turn.")
     responses: list[str] = Field(description="What the responses are called, in the order of facts.")
 

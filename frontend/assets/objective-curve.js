@@ -119,7 +119,7 @@ function lines(answer, charts) {
 }
 
 // The curve in a few words, for whoever cannot see it; and what it is drawn for.
-function words({ axis, x, lines: found, tokens, companions }) {
+function words({ axis, x, lines: found, tokens, companions, assumed }) {
   const number = (value) => (value === null ? "infinite" : String(Number(value.toPrecision(3))));
   const middle = Math.floor(x.length / 2);
   const place = axis === "margin" ? "margin" : "log-ratio";
@@ -134,6 +134,6 @@ function words({ axis, x, lines: found, tokens, companions }) {
     return `${found.length > 1 ? `${of}: ` : ""}loss ${number(loss[middle])} at 0, where ${here.join(" and ")}; ${end}.`;
   });
   const batch = companions ? ` The loss is that of a batch of ${companions + 1}, of which one moves.` : "";
-  const text = `${told.join(" ")} Drawn for answers of ${plural(tokens, "token")}.${batch}`;
+  const text = `${told.join(" ")} Drawn for answers of ${plural(tokens, "token")}.${batch} ${assumed.join(" ")}`.trim();
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

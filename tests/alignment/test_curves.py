@@ -66,6 +66,27 @@ def test_dpo_at_no_preference() -> None:
     assert line["gradients"]["rejected"][middle] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("mask", ["independent", "activation"])
+def test_divergences_are_the_least_that_log_ratios_allow(mask: str) -> None:
+    """TDPO1 and SparsePO, whose masks are 1, are drawn alike: at no preference DPO's, beside it with the divergence of
+    the tokens; where a token would be more than certain there is no number, and the words say what is assumed."""
+    found, tdpo = curves(make("sparsepo", mask=mask), 60.0, {}), curves(make("tdpo1"), 60.0, {})
+    (line,), middle = found["lines"], POINTS // 2
+    p, q = math.exp(-1.5 + 30 / 32), math.exp(-1.5)
+    chosen = q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p))
+    p = math.exp(-1.5 - 30 / 32)
+    rejected = q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p))
+
+    for name in ("loss", "slope"):
+        assert line[name] == pytest.approx(tdpo["lines"][0][name], rel=1e-9, abs=1e-12)
+    assert line["loss"][middle] == pytest.approx(math.log(2))
+    assert line["loss"][-1] == pytest.approx(math.log1p(math.exp(-0.1 * (60 + 32 * (chosen - rejected)))))
+    assert all("taken to" in one for one in found["assumed"])
+    (far,) = curves(make("tdpo1"), 200.0, {})["lines"]
+    assert far["loss"][0] is None is far["loss"][-1]
+    assert far["loss"][middle] is not None
+
+
 def test_the_other_process_says_the_same(drawing: Curves) -> None:
     """What is drawn apart is what the objective gives here, number for number."""
     objective = make("ipo_avg", tau=0.3)

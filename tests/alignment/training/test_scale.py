@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from alignment.generation import Generator
 from alignment.sampling import Sampling
 from alignment.training import train
+from alignment.training.checkpoint import OWN
 from alignment.training.errors import BadData, BadSpec, NonFiniteLoss, ProcessLost, Unexpected, retold
 from alignment.training.failures import named
 from alignment.training.launch import PLACE, report
@@ -30,7 +31,7 @@ from tests.alignment.training.together import OBJECTIVES
 CPU = torch.device("cpu")
 LIMIT_SECONDS = 300
 WAYS = ("ddp", "fsdp")
-CASES = ("uncoupled", "coupled", "lora", "lora in bf16", "sft", "scores", "circle in lora")
+CASES = ("uncoupled", "coupled", "lora", "lora in bf16", "masks", "sft", "scores", "circle in lora")
 Results = dict[str, Any]
 
 
@@ -43,8 +44,11 @@ class Together:
         self.two: list[Results] = [json.loads((folder / f"2-{rank}.json").read_text()) for rank in (0, 1)]
 
     def weights(self, case: str) -> dict[str, torch.Tensor]:
-        loaded: dict[str, torch.Tensor] = load_file(next((self.folder / case).glob("*/*.safetensors")))
-        return loaded
+        """Those of the checkpoint, and of the modules that its objective has trained."""
+        place = self.folder / case
+        files = [*place.glob("*/*.safetensors"), *place.glob(f"*/{OWN}")]
+        assert len(files) == 1 + case.startswith("masks")
+        return {name: values for file in files for name, values in load_file(file).items()}
 
 
 @pytest.fixture(scope="module")

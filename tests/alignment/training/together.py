@@ -52,6 +52,8 @@ CASES: dict[str, dict[str, Any]] = {
     "coupled": {},
     "lora": {"tuning": LORA},
     "lora in bf16": {"tuning": LORA, "precision": "bf16"},
+    "masks": {"objective": {"name": "sparsepo", "beta": 0.5, "mask_rate": 0.01, "l1_u": 1e-3}},
+    "masks, lora": {"objective": {"name": "sparsepo", "mask_rate": 0.01}, "tuning": LORA},
     "sft": {"kind": "sft", "objective": {"name": "sft"}},
     "scores": {"kind": "reward_model", "objective": {"name": "bradley_terry", "heads": 2}},
     "circle in lora": {"kind": "reward_model", "objective": {"name": "gpm_rm", "gate": True}, "tuning": LORA},
@@ -150,10 +152,10 @@ def train(case: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
         sampling = Sampling(temperature=0, max_new_tokens=6)
         if spec.kind != "reward_model":  # which writes nothing
             said = [response.text for response in Generator.of(model, tokenizer).generate(PROMPTS, sampling)]
-    weights = scoring.ranks.weights(scoring.scorer)
+    weights, own = scoring.ranks.weights(scoring.scorer), scoring.ranks.own_weights(scoring.scorer)
     if ranks.first:
         kept = Checkpoints(out, "lora" if "lora" in case else "full", spec.keep)
-        kept.save(model, tokenizer, len(STEPS), {}, weights)
+        kept.save(model, tokenizer, len(STEPS), {}, weights, own)
     parameters = list(scoring.scorer.parameters())
     return {
         "steps": steps,
