@@ -123,7 +123,8 @@ def own_modules(spec: Spec, reference: PreTrainedModel) -> Own | None:
 def layers_of(model: nn.Module) -> list[nn.Module]:
     """The decoder layers, which the architecture names as what must not be split."""
     names = {name for module in model.modules() for name in getattr(module, "_no_split_modules", None) or ()}
-    return [module for module in model.modules() if type(module).__name__ in names]
+    # of all classes of a module, since FSDP puts its own before the architecture's
+    return [module for module in model.modules() if any(kind.__name__ in names for kind in type(module).__mro__)]
 
 
 def _parts(layer: nn.Module) -> list[nn.Module]:

@@ -33,7 +33,7 @@ class TokenMask(nn.Module):
             projection(norm(states[:, place])).relu()
             for place, (norm, projection) in enumerate(zip(self.norms, self.projections, strict=True))
         ]
-        mask: Tensor = self.mix(torch.cat(each, dim=1)).relu().squeeze(1)
+        mask: Tensor = self.mix(torch.cat(each, dim=1)).squeeze(1).relu()  # last, so that it is no view: FSDP minds
         return mask
 
 

@@ -97,7 +97,9 @@ def test_two_processes_leave_the_checkpoint_of_one(together: Together, way: str,
 
     assert found.keys() == expected.keys()
     for name, values in expected.items():
-        torch.testing.assert_close(found[name], values, rtol=1e-5, atol=2e-6 if "bf16" not in case else 1e-3)
+        # while policy and reference agree, masks have no gradient but rounding, and Adam takes steps by its direction
+        close = 5e-3 if name.startswith("masks.") else 1e-3 if "bf16" in case else 2e-6
+        torch.testing.assert_close(found[name], values, rtol=1e-5, atol=close)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -52,8 +52,7 @@ CASES: dict[str, dict[str, Any]] = {
     "coupled": {},
     "lora": {"tuning": LORA},
     "lora in bf16": {"tuning": LORA, "precision": "bf16"},
-    "masks": {"objective": {"name": "sparsepo", "beta": 0.5, "mask_rate": 0.01, "l1_u": 1e-3}},
-    "masks, lora": {"objective": {"name": "sparsepo", "mask_rate": 0.01}, "tuning": LORA},
+    "masks": {"objective": {"name": "sparsepo", "mask_rate": 0.01, "l1_u": 1e-3}, "tuning": LORA},
     "sft": {"kind": "sft", "objective": {"name": "sft"}},
     "scores": {"kind": "reward_model", "objective": {"name": "bradley_terry", "heads": 2}},
     "circle in lora": {"kind": "reward_model", "objective": {"name": "gpm_rm", "gate": True}, "tuning": LORA},
@@ -154,7 +153,7 @@ def train(case: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
             said = [response.text for response in Generator.of(model, tokenizer).generate(PROMPTS, sampling)]
     weights, own = scoring.ranks.weights(scoring.scorer), scoring.ranks.own_weights(scoring.scorer)
     if ranks.first:
-        kept = Checkpoints(out, "lora" if "lora" in case else "full", spec.keep)
+        kept = Checkpoints(out, "lora" if "tuning" in CASES[case] else "full", spec.keep)
         kept.save(model, tokenizer, len(STEPS), {}, weights, own)
     parameters = list(scoring.scorer.parameters())
     return {
