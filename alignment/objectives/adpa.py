@@ -30,7 +30,7 @@ class ADPA(Objective):
     title: ClassVar[str] = "ADPA"
     family: ClassVar[str] = "From a teacher"
     formula: ClassVar[str] = (
-        r"-\frac{\gamma}{|y_l|}\sum_t\sum_v\pi(v\mid y^l_{<t})\,A(v\mid y^l_{<t})-\frac{s}{|y_w|}\log\pi(y_w),\quad"
+        r"-\frac{\gamma}{|y_l|}\sum_t\sum_v\pi(v\mid y^l_{<t})\,A(v\mid y^l_{<t})-\frac{s}{|y_w|}\log\pi(y_w),\quad "
         r"A=\log\frac{\pi_{\mathrm{teacher}}}{\pi_{\mathrm{teacher,ref}}}"
     )
     paper: ClassVar[Paper] = Paper(

@@ -39,6 +39,7 @@ class ASFT(Objective):
     relatives: ClassVar[tuple[Relative, ...]] = (
         Relative("orpo", "ORPO compares the odds of both sides, and is never larger."),
     )
+    logic: ClassVar[str] = r"M(y_w)\land\neg M(y_l)"
 
     lam: float = Field(0.1, ge=0, le=100, title="Lambda", description="Weight of the odds beside fine-tuning.")
 

@@ -47,6 +47,7 @@ class CDPO(WithReference):
         "eps": Range(0.0, 0.3, "the note draws 0.1 to 0.3"),
     }
     relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "Equals DPO at epsilon = 0.", at={"eps": 0.0}),)
+    logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
     beta: float = strength(0.1)
     eps: float = Field(

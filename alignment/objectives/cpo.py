@@ -59,6 +59,7 @@ class CPO(Objective):
         Relative("rpo_average", "RPO is the same with a reference."),
         Relative("cpo_simpo", "The same on averages per token, with a margin."),
     )
+    logic: ClassVar[str] = r"M(y_l)\;\Rightarrow\;M(y_w)"
 
     beta: float = Field(0.1, gt=0, le=100, title="Beta", description="Scale of the reward, on sums over tokens.")
     alpha: float = Field(1.0, ge=0, le=100, title="Alpha", description="Weight of the chosen response's likelihood.")

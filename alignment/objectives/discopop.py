@@ -48,6 +48,7 @@ class DiscoPOP(WithReference):
     relatives: ClassVar[tuple[Relative, ...]] = (
         Relative("dpo", "DPO's logistic loss is one of its two parts; with a large tau both count a half."),
     )
+    logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
     beta: float = strength(0.05)
     tau: float = Field(

@@ -46,6 +46,7 @@ class EXO(WithReference):
     relatives: ClassVar[tuple[Relative, ...]] = (
         Relative("cdpo", "cDPO is the forward KL between the same two distributions, up to a constant."),
     )
+    logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
     beta: float = strength(0.1)
     eps: float = Field(

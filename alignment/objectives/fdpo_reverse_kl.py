@@ -27,6 +27,7 @@ class ReverseKL(DivergenceDPO):
         Relative("dpo", "Equals DPO.", at={}),
         Relative("fdpo_alpha", "The alpha-divergence comes near to it as alpha falls to 0."),
     )
+    logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
     def of_ratio(self, ratio: Tensor) -> Tensor:
         """The log-ratio itself."""

@@ -62,6 +62,7 @@ class IPO(Objective):
     relatives: ClassVar[tuple[Relative, ...]] = (
         Relative("dpo", "The same preferences with a logistic loss, which asks for an ever larger margin."),
     )
+    logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
     tau: float = Field(
         0.1,

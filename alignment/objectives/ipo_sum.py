@@ -54,6 +54,7 @@ class IPOSum(Objective):
         Relative("ipo_avg", "The same on averages per token, as the authors trained language models."),
         Relative("dpo", "The same preferences with a logistic loss, which asks for an ever larger margin."),
     )
+    logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
     tau: float = Field(
         0.1,

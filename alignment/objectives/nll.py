@@ -36,6 +36,7 @@ class NLL(Objective):
     needs: ClassVar[Needs] = PAIRED
     fixes: ClassVar[str] = "Chosen responses that become less likely while the margin grows."
     costs: ClassVar[str] = "By itself it learns nothing from rejected responses."
+    logic: ClassVar[str] = r"M(y_w)"
 
     per: Literal["token", "response"] = Field(
         "token", title="Per", description="Mean over a response's tokens, or sum over them: long ones then weigh more."

@@ -155,7 +155,8 @@ class Objective(NamedPart):
 
     `needs` of the class holds for every instance; an instance made of other objectives needs what they do, too.
     Its theory card is drawn from its schema and from what follows: `fixes` and `costs` are sentences, `ranges` is by
-    field, `logic` is its symbolic form (LaTeX) as Richardson et al. write it, arXiv 2412.17696, where they do.
+    field, `logic` is the statement (LaTeX) whose weighted count its comparison is a function of, in the manner of
+    Richardson et al. 2024, arXiv 2412.17696, where there is one.
     """
 
     title: ClassVar[str]

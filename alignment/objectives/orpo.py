@@ -54,6 +54,7 @@ class ORPO(Objective):
         Relative("asft", "ASFT asks each side's odds by itself, and is never smaller."),
         Relative("simpo", "SimPO compares the averages themselves, without fine-tuning."),
     )
+    logic: ClassVar[str] = r"M(y_l)\Rightarrow M(y_w),\quad M(y_w)\oplus M(y_l)"
 
     lam: float = Field(0.1, ge=0, le=100, title="Lambda", description="Weight of the preference beside fine-tuning.")
 

@@ -53,6 +53,7 @@ class RobustDPO(WithReference):
         Relative("dpo", "Equals DPO at epsilon = 0.", at={"eps": 0.0}),
         Relative("cdpo", "cDPO adds the swapped pair where rDPO subtracts it: its margin has an optimum."),
     )
+    logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
     beta: float = strength(0.1)
     eps: float = Field(0.1, ge=0, lt=0.5, title="Epsilon", description="Probability that a label is wrong; 0 is DPO.")

@@ -51,6 +51,7 @@ class RSOHinge(Objective):
         Relative("slic_hf", "SLiC-HF without its regularizer, on log-ratios."),
         Relative("dpo", "DPO is the same with a logistic loss."),
     )
+    logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
     gamma: float = Field(
         0.05, gt=0, le=100, title="Gamma", description="Strength of the pull towards the reference; DPO's beta."

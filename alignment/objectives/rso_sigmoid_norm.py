@@ -54,6 +54,7 @@ class RSOSigmoid(Objective):
         Relative("dpo", "Equals DPO with beta = gamma.", at={"gamma": 0.1}, theirs={"beta": 0.1}),
         Relative("rso_hinge_norm", "The same with a hinge."),
     )
+    logic: ClassVar[str] = r"\mathrm{Ref}(y_w)\land M(y_l)\;\Rightarrow\;\mathrm{Ref}(y_l)\land M(y_w)"
 
     gamma: float = Field(
         0.05, gt=0, le=100, title="Gamma", description="Strength of the pull towards the reference; DPO's beta."

@@ -64,6 +64,7 @@ class SimPO(Objective):
             "dpo", "Without margin, and where both responses have n tokens, DPO with a constant reference and beta / n."
         ),
     )
+    logic: ClassVar[str] = r"M(y_l)\;\Rightarrow\;M(y_w)"
 
     beta: float = Field(2.0, gt=0, le=100, title="Beta", description="Scale of the reward per token.")
     gamma: float = Field(

@@ -39,6 +39,7 @@ class SLiC(Objective):
         Relative("rso_hinge_norm", "The hinge on log-ratios, without a regularizer."),
         Relative("cpo", "CPO is the same with a logistic loss."),
     )
+    logic: ClassVar[str] = r"M(y_l)\;\Rightarrow\;M(y_w)"
 
     delta: float = Field(
         1.0, ge=0, le=1000, title="Delta", description="Margin of log-probability from which a pair is left alone."

@@ -27,7 +27,7 @@ class TDPO1(Objective):
     title: ClassVar[str] = "TDPO1"
     family: ClassVar[str] = "Token by token"
     formula: ClassVar[str] = (
-        r"-\log\sigma\!\left(\beta\left[h-\left(K(y_l)-K(y_w)\right)\right]\right),\quad"
+        r"-\log\sigma\!\left(\beta\left[h-\left(K(y_l)-K(y_w)\right)\right]\right),\quad "
         r"K(y)=\sum_t\mathrm{KL}\!\left(\pi_{\mathrm{ref}}(\cdot\mid y_{<t})\,\|\,\pi(\cdot\mid y_{<t})\right)"
     )
     paper: ClassVar[Paper] = Paper(

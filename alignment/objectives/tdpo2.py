@@ -38,7 +38,7 @@ class TDPO2(Objective):
     title: ClassVar[str] = "TDPO2"
     family: ClassVar[str] = "Token by token"
     formula: ClassVar[str] = (
-        r"-\log\sigma\!\left(\beta\left[h-\alpha\left(K(y_l)-\mathrm{sg}\left[K(y_w)\right]\right)\right]\right),\quad"
+        r"-\log\sigma\!\left(\beta\left[h-\alpha\left(K(y_l)-\mathrm{sg}\left[K(y_w)\right]\right)\right]\right),\quad "
         r"K(y)=\sum_t\mathrm{KL}\!\left(\pi_{\mathrm{ref}}(\cdot\mid y_{<t})\,\|\,\pi(\cdot\mid y_{<t})\right)"
     )
     paper: ClassVar[Paper] = Paper(

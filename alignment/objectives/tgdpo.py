@@ -43,7 +43,7 @@ class TGDPO(Objective):
     formula: ClassVar[str] = (
         r"-\log\sigma\!\left(\sum_t\beta\left(1+\alpha\beta g_t^w\right)"
         r"\log\frac{\pi(y_t^w)}{\pi_{\mathrm{ref}}(y_t^w)}"
-        r"-\sum_t\beta\left(1-\alpha\beta g_t^l\right)\log\frac{\pi(y_t^l)}{\pi_{\mathrm{ref}}(y_t^l)}\right),\quad"
+        r"-\sum_t\beta\left(1-\alpha\beta g_t^l\right)\log\frac{\pi(y_t^l)}{\pi_{\mathrm{ref}}(y_t^l)}\right),\quad "
         r"g_t=\log\frac{\pi_{\mathrm{guide}}(y_t)}{\pi_{\mathrm{ref}}(y_t)}"
     )
     paper: ClassVar[Paper] = Paper(
