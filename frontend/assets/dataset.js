@@ -9,7 +9,7 @@ import { convertDialog, madeFrom } from "./dataset-convert.js";
 import { exportDialog } from "./dataset-export.js";
 import { itemList } from "./dataset-items.js";
 import { errors } from "./import-watch.js";
-import { nouns, purpose } from "./kinds.js";
+import { noun, nouns, purpose } from "./kinds.js";
 import { load } from "./live.js";
 
 const SINGLE = ["demonstrations", "unpaired", "ranked"]; // what is trained on without a label
@@ -84,7 +84,7 @@ async function drawSnapshots(place, dataset) {
   await load(place, () => get("/snapshots", { dataset_id: dataset.id, limit: 50 }), ({ items }) => {
     place.append(
       h("div.pl-row.between", h("h2", "Snapshots"), button("Freeze now", () => freeze(dataset, refresh), { kind: "small", title: "Keep the decided pairs, or the answers, as they are, for a run to train on" })),
-      table("Snapshots", SNAPSHOT_COLUMNS, items, { none: "None yet. A run freezes one by itself when it starts." }),
+      table("Snapshots", SNAPSHOT_COLUMNS.filter((one) => dataset.kind === "paired" || one.title !== "Whose labels"), items, { none: "None yet. A run freezes one by itself when it starts." }),
     );
   });
 }
@@ -109,7 +109,7 @@ function leftOut(row) {
 async function freeze(dataset, refresh) {
   try {
     const row = await post(`/datasets/${dataset.id}/snapshots`, {}, { key: newKey() });
-    toast(`Snapshot ${row.hash.slice(0, 12)} holds ${plural((row.counts.train || 0) + (row.counts.validation || 0) + (row.counts.test || 0), "pair")}.`);
+    toast(`Snapshot ${row.hash.slice(0, 12)} holds ${plural((row.counts.train || 0) + (row.counts.validation || 0) + (row.counts.test || 0), noun(dataset.kind))}.`);
     refresh();
   } catch (error) {
     toastError(error);

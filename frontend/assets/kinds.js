@@ -8,6 +8,7 @@ const KINDS = {
   ranked: ["ranking", "rankings", "Several answers in an order: to train on as they are, or as pairs that are made of them."],
 };
 
+export const noun = (kind) => KINDS[kind]?.[0] || kind;
 export const nouns = (kind) => KINDS[kind]?.[1] || kind;
 export const purpose = (kind) => KINDS[kind]?.[2] || "";
 export const RULES = {

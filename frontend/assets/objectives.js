@@ -50,8 +50,14 @@ function draw(list, objectives, words, known) {
 const slug = (text) => `family-${text.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`;
 const lines = (objectives, known) => h("div.pl-objective-lines", objectives.map((one) => line(one, known)));
 
-const doors = (objective, known) =>
-  h("div.pl-row", button("Details", () => open(objective, known), { kind: "small" }), button("Use", () => location.assign(useAddress(objective)), { kind: "small primary" }));
+const doors = (objective, known) => {
+  const made = [["Details", () => open(objective, known), "small"], ["Use", () => location.assign(useAddress(objective)), "small primary"]].map(([words, go, kind]) => {
+    const door = button(words, go, { kind });
+    door.setAttribute("aria-label", `${words}: ${objective.title}`); // dozens of the same word say nothing without their card
+    return door;
+  });
+  return h("div.pl-row", made);
+};
 
 const card = (objective, known) =>
   h("article.pl-card.pl-stack.tight", { "aria-label": objective.title },
