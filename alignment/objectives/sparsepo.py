@@ -65,7 +65,7 @@ class SparsePO(Objective):
         "Christopoulou et al.",
         2024,
         "2410.05102",
-        "SparsePO",
+        "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = varying(

@@ -11,6 +11,8 @@ const FIDELITY = {
   reconstruction: ["reconstruction", "warn", "The paper leaves something open, and no code closes it: this is our reading. Values that agree prove that it is consistent, not that it is what the authors ran."],
 };
 
+const LOGIC = { title: "Understanding the Logic of Direct Preference Alignment through Logic", authors: "Richardson et al.", year: 2024, arxiv: "2412.17696", equation: "" };
+
 export function fidelity(objective) {
   const [text, kind, why] = FIDELITY[objective.fidelity];
   const note = badge(text, kind);
@@ -97,7 +99,7 @@ export function theory(objective, { known, form, onshow, drawn = true }) {
     part("What it needs", h("ul.pl-theory-list", objective.needs_words.map(({ words, why }) => h("li", h("b", words), " · ", why)))),
     objective.relatives.length ? part("Relatives", h("ul.pl-theory-list", objective.relatives.map((one) => relative(one, { known, form, onshow, linked: drawn })))) : null,
     objective.logic ? part("As a statement of logic", h("div.pl-formula", { tabindex: 0, role: "group", "aria-label": "Symbolic form" }, formula(objective.logic)),
-      h("p.pl-muted", "M(y): the model holds y valid; Ref(y): the reference does. The loss compares how much weight their probabilities give to the statement's truth and to its failure. Written as ", h("a", { href: "https://arxiv.org/abs/2412.17696", target: "_blank", rel: "noopener noreferrer" }, "Richardson et al. 2024"), " do, and counted here from the formula.")) : null,
+      h("p.pl-muted", "M(y): the model holds y valid; Ref(y): the reference does. The loss compares how much weight their probabilities give to the statement's truth and to its failure. Written as ", paper(LOGIC), " do, and counted here from the formula.")) : null,
     part("Where it comes from", h("p", paper(objective.paper, true)), h("p", fidelity(objective), " ", h("span.pl-muted", faith)),
       h("div.pl-row", button("Copy the formula as LaTeX", () => copy(objective.formula), { kind: "small" }))),
   );

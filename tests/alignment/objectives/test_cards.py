@@ -1,6 +1,7 @@
 """The theory card of every objective: what the paper used lies within the bounds, and stated equalities hold."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,3 +76,10 @@ def test_papers_are_named_in_one_way(objective: type[Objective]) -> None:
     assert bool(re.fullmatch(r"\d{4}\.\d{4,5}", paper.arxiv)) != bool(paper.url)
     alike = [one.paper for one in LOSSES_OF_ALL if (one.paper.arxiv, one.paper.url) == (paper.arxiv, paper.url)]
     assert {(one.title, one.authors, one.year) for one in alike} == {(paper.title, paper.authors, paper.year)}
+
+
+def test_every_family_has_its_line_in_the_guide() -> None:
+    """docs/objectives.md tells of each family what it learns from."""
+    guide = (Path(__file__).parents[3] / "docs" / "objectives.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| ([^|]+) \|", guide, re.MULTILINE))
+    assert {one.family for one in CATALOGUE.values()} <= told

@@ -129,6 +129,30 @@ def test_an_offset_asks_for_that_much_more(batch: Batch, beta: float, scale: flo
     torch.testing.assert_close(whole, loss(batch, "simpo", beta=2, gamma=0.5))
 
 
+PRESETS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
+    ("cdpo", {"beta": 0.3, "eps": 0.2}, "smoothed", {"eps": 0.2, "base": {"name": "dpo", "beta": 0.3}}),
+    ("ipo_avg", {"tau": 0.2}, "length_normalized", {"base": {"name": "ipo_sum", "tau": 0.2}}),
+    ("ln_dpo", {"beta": 2.0}, "length_normalized", {"base": {"name": "dpo", "beta": 2.0}}),
+    ("odpo_offset", {"beta": 0.5}, "offset", {"constant": 0.0, "scale": 2.0, "base": {"name": "dpo", "beta": 0.5}}),
+    (
+        "rpo_average",
+        {"beta": 0.5, "eta": 0.2},
+        "sum",
+        {"terms": [{"objective": {"name": "dpo", "beta": 0.5}}, {"weight": 0.2, "objective": {"name": "nll"}}]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "own", "made", "parts"), PRESETS, ids=[one[0] for one in PRESETS])
+@settings(max_examples=20, deadline=None)
+@given(batch=pairs())
+def test_papers_that_are_compositions_equal_their_parts(
+    batch: Batch, name: str, own: dict[str, Any], made: str, parts: dict[str, Any]
+) -> None:
+    """What a paper calls by one name, and what its parts make together, are the same loss on every pair."""
+    torch.testing.assert_close(loss(batch, name, **own), loss(batch, made, **parts))
+
+
 def test_rewards_are_the_bases_own() -> None:
     """A sum tells the rewards of its first term; an offset does not change what a response earns."""
     batch = Batch(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from alignment.objectives import CATALOGUE, Batch, Role, State
 
-Case = tuple[bool, bool, bool, bool]  # M(y_w), M(y_l), Ref(y_w), Ref(y_l)
+Case = tuple[bool, ...]  # M(y_w), M(y_l), Ref(y_w), Ref(y_l)
 
 
 class Statement(NamedTuple):
