@@ -61,12 +61,12 @@ def test_demonstrations_then_a_reward_model(researcher: Client, clean: None, tin
     assert {"loss", "eval/loss", "mean_token_accuracy"} <= set(run["metrics"])
     assert tuned.kind is CheckpointKind.language_model
 
-    scores = loop.run_body(tuned, pairs, kind="reward_model", objective={"name": "bradley_terry"})
+    scores = loop.run_body(tuned, pairs, kind="reward_model", objective={"name": "bradley_terry", "heads": 2})
     run, model = trained(researcher, scores)
     assert {"loss", "accuracy", "eval/accuracy"} <= set(run["metrics"])
     assert (model.kind, model.parent_id) == (CheckpointKind.reward_model, tuned.id)
     loaded = AutoModelForSequenceClassification.from_pretrained(storage.local(model.path))
-    assert loaded.config.num_labels == 1
+    assert loaded.config.id2label == {0: "head_1", 1: "head_2"}
     again = researcher.post("/api/v1/runs", json=loop.run_body(model, pairs))
     assert (again.status_code, again.json()["field"]) == (422, "checkpoint_id")
 

@@ -218,6 +218,13 @@ def test_transformers_gives_what_was_trained(name: str, tuning: dict[str, Any], 
         train(scores("ensemble", checkpoint=str(summary.checkpoint)), tmp_path / "again")
 
 
+def test_half_precision_shares_rows_too(scores: Scores, tmp_path: Path) -> None:
+    """Several numbers for each response are compared within what rounding explains, as one is."""
+    summary = train(scores("circle", precision="bf16", duration={"steps": 1}), tmp_path / "run")
+    told = [event["path"] for event in of_type(events_of(tmp_path / "run"), "log") if "largest_difference" in event]
+    assert (told, summary.step) == (["shared"], 1)
+
+
 BEATS = {"rock": "scissors", "scissors": "paper", "paper": "rock"}
 
 
@@ -263,8 +270,7 @@ def test_rankings_are_learned(scores: Scores, tmp_path: Path) -> None:
     spec = scores("ranking", duration={"steps": 15}, optimizer={"learning_rate": 1e-2, "warmup_ratio": 0})
     summary = train(spec, tmp_path / "run")
 
-    steps = [event["values"]["loss"] for event in of_type(events_of(tmp_path / "run"), "step") if event["examples"]]
-    assert steps[-1] < 0.5 * steps[0]
+    assert (summary.metrics["eval/loss"] or 1) < 0.7 * math.log(2)
     assert (summary.metrics["eval/accuracy"] or 0) > 0.8
 
 
