@@ -17,6 +17,7 @@ from alignment.training.head import HeadScorer
 from alignment.training.head_measures import HeadMeasures
 from alignment.training.kinds.scored import RewardLoss
 from alignment.training.kinds.sft import SFT
+from alignment.training.own_measures import OwnMeasures
 from alignment.training.ranks import Ranks
 from alignment.training.scorer import Other, Scorer, Scores
 from alignment.training.structure import Structure
@@ -186,7 +187,9 @@ class Scoring:
         """What a run of this kind tells of its examples."""
         if isinstance(self.objective, RewardLoss):
             return HeadMeasures(self.objective)
-        return sft_measures if isinstance(self.objective, SFT) else measures
+        told: Measures = sft_measures if isinstance(self.objective, SFT) else measures
+        own = self.objective.needs.own
+        return OwnMeasures(told, own) if own else told
 
     def begun(self, seed: int) -> State:
         """The objective's state before the first step."""

@@ -15,6 +15,8 @@ const PANELS = [
   ["Scores", "score", ["mean_reward", "min_reward", "max_reward"]],
   ["Rewards", "reward", ["rewards/chosen", "rewards/rejected"]],
   ["Log-probabilities", "nats a response", ["logps/chosen", "logps/rejected"]],
+  ["Masks", "mean over the tokens", ["own/reward_mask", "own/kl_mask"]],
+  ["Masked out", "share of tokens at 0", ["own/reward_mask/zeros", "own/kl_mask/zeros"]],
   ["Gradient norm", "norm before clipping", ["grad_norm"]],
   ["Learning rate", "", ["learning_rate"]],
   ["Speed", "tokens a second", ["throughput/tokens_per_second"]],
