@@ -87,13 +87,28 @@ def _step_seconds(learner: "Learner", examples: "list[Encoded]") -> float:
 
 def _fed(kind: "type[Objective]", scoring: "Scoring", examples: "list[Encoded]") -> float | None:
     """Processor time of the objective with its defaults, on a batch of what it needs; None where pairs of the toy world
-    cannot be made into that."""
-    if any(field.is_required() for field in kind.model_fields.values()):
+    cannot be made into that.  Facts are the usual ones, and other models say what the policy does, or nearly."""
+    from alignment.objectives.facts import find
+
+    facts = kind.usual_needs().facts
+    if any(field.is_required() for field in kind.model_fields.values()) or None in map(find, facts):
         return None
-    needs = kind.usual_needs()
-    if needs.facts or needs.third or needs.reference in ("tokens", "distribution"):
-        return None
-    return _seconds(kind(), scoring, _laid_out(kind, examples[: len(examples) // STEPS]))
+    laid = _laid_out(kind, examples[: len(examples) // STEPS])
+    return _seconds(kind(), scoring, [_told(one, facts) for one in laid])
+
+
+def _told(example: "Encoded", facts: frozenset[str]) -> "Encoded":
+    """The example with the usual values of some facts: the first response's are the best."""
+    from alignment.objectives.facts import find
+
+    values = {}
+    for name in facts:
+        known = find(name)
+        assert known is not None
+        best, worst = known.usual
+        steps = max(len(example.responses) - 1, 1)
+        values[name] = tuple(best + (worst - best) * place / steps for place in range(len(example.responses)))
+    return replace(example, example=replace(example.example, values=values))
 
 
 def _laid_out(kind: "type[Objective]", examples: "list[Encoded]") -> "list[Encoded]":
@@ -123,13 +138,22 @@ def _laid_out(kind: "type[Objective]", examples: "list[Encoded]") -> "list[Encod
 
 
 def _seconds(objective: "Objective", scoring: "Scoring", examples: "list[Encoded]") -> float:
-    """Processor time of state, loss and gradient on those examples, the median of many."""
+    """Processor time of state, loss and gradient on those examples, the median of many.
+
+    The gradient goes where the policy decides: not to what other models say of tokens."""
     import torch
 
-    own = replace(scoring, objective=objective)
+    from alignment.objectives import OtherValue, TokenValue
+
+    own, wanted = replace(scoring, objective=objective), objective.needs.asked
     with torch.no_grad():
-        scores = own.scores(examples, own.asked)
-    leaves = [scores.logps.requires_grad_(), *(scores.tokens[name].requires_grad_() for name in objective.needs.tokens)]
+        asked = own.asked._replace(tokens=objective.needs.tokens | own.told.MEASURED | {TokenValue.LOGPS})
+        scores = own.scores(examples, asked)
+    said = dict(scores.tokens)
+    said |= {name: said[TokenValue.LOGPS] - 0.1 * place for place, name in enumerate(sorted(wanted - said.keys()))}
+    scores = scores._replace(tokens=said)
+    moving = [name for name in wanted if not name.endswith(f"/{OtherValue.LOGPS}")]
+    leaves = [scores.logps.requires_grad_(), *(said[name].requires_grad_() for name in moving)]
     sizes = [len(one.responses) for one in examples]
     reference = list(torch.split(scores.logps.detach() - 1.0, sizes))
     batch = own.batch(scores, examples, reference)
