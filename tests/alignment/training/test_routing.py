@@ -1,12 +1,13 @@
 """The router loss of a mixture of experts is that of the whole optimizer batch, however it is packed and shared."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from alignment.objectives import Batch, Objective
 from alignment.objectives.batch import Role
@@ -14,6 +15,8 @@ from alignment.objectives.dpo import DPO
 from alignment.training import measures, routing, structure
 from alignment.training.data import Example
 from alignment.training.encode import Encoded
+from alignment.training.head import HeadScorer
+from alignment.training.kinds.gpm_rm import GPM
 from alignment.training.ranks import Ranks
 from alignment.training.rows import arrange
 from alignment.training.scorer import Scorer
@@ -132,3 +135,26 @@ def test_even_routing_costs_least() -> None:
     assert float(routing.loss(routing.routed([one_sided], weights, 2), 2)) > 3.9
     spread = torch.stack([torch.full((4,), 4.0), torch.full((4,), 2.0)])
     assert float(routing.loss(spread, 2)) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("name", ["mixtral", "qwen3_moe"])
+def test_a_reward_model_has_the_router_loss_of_the_whole_batch(name: str) -> None:
+    """Several numbers for each response are weighted in a second pass as log-probabilities are: one gradient."""
+    config = build(name, EXPERTS | MODELS[name]).config
+    config.id2label = dict(enumerate(GPM(gate=True).labels))
+    torch.manual_seed(0)
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config).eval()  # type: ignore[no-untyped-call]
+    found = []
+    for tokens in BUDGETS:
+        scorer = HeadScorer(model, "fp32", GPM(gate=True))
+        plain = learner(model, tokens, structure.plain(""), GPM(gate=True))
+        packed = replace(plain, scoring=replace(plain.scoring, scorer=scorer, wrapped=scorer))
+        packed.optimizer.zero_grad(set_to_none=True)
+        rows, _ = packed.backward(pairs(), None, STATE, nothing)
+        told = packed.scoring.told
+        found.append((told.named(told.summed(rows).tolist()), flat(model)))
+
+    assert found[0][0]["aux_loss"] > 0
+    for metrics, gradients in found[1:]:
+        assert metrics == pytest.approx(found[0][0], abs=1e-5)
+        torch.testing.assert_close(gradients, found[0][1], rtol=1e-4, atol=1e-5)
