@@ -55,7 +55,9 @@ class BetaDPO(Objective):
     needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE._replace(coupled=True, state=True, least=2)
     fixes: ClassVar[str] = "One beta for easy and hard batches; outliers that are probably wrong labels."
     costs: ClassVar[str] = "Some pairs of each batch teach nothing; each batch is scored twice."
-    relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "With a = 0 and no filter it is DPO."),)
+    relatives: ClassVar[tuple[Relative, ...]] = (
+        Relative("dpo", "Equals DPO at a = 0 and without a filter.", at={"a": 0.0, "filter": 0.0}),
+    )
 
     beta: float = Field(0.1, gt=0, le=100, title="Beta", description="Beta where margins are at their running mean.")
     a: float = Field(0.6, ge=0, le=100, title="a", description="How far beta follows the batch's margins.")

@@ -56,7 +56,9 @@ class BVPO(Objective):
     fixes: ClassVar[str] = "Long sampled traces drown the preference for an answer in noise; pairs without them do not."
     costs: ClassVar[str] = "A second set of pairs has to be drawn with reasoning turned off, and doubles each step."
     ranges: ClassVar[Mapping[str, Range]] = {"alpha": Range(0.5, 0.5, "in all of its experiments")}
-    relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "With alpha = 1 it is DPO on the pairs with traces."),)
+    relatives: ClassVar[tuple[Relative, ...]] = (
+        Relative("dpo", "Equals DPO on the pairs with traces at alpha = 1.", at={"alpha": 1.0}),
+    )
 
     beta: float = Field(
         0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."

@@ -56,7 +56,7 @@ class HyPO(Objective):
     )
     costs: ClassVar[str] = "The policy has to answer prompts while it trains, which a run on fixed data does not do."
     ranges: ClassVar[Mapping[str, Range]] = {}
-    relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "With lambda = 0 it is DPO."),)
+    relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "Equals DPO at lambda = 0.", at={"lam": 0.0}),)
 
     beta: float = Field(
         0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."

@@ -55,7 +55,7 @@ class LDDPO(Objective):
     costs: ClassVar[str] = "What a longer response says late is hardly learned; the best alpha differs between models."
     ranges: ClassVar[Mapping[str, Range]] = {"alpha": Range(0.3, 0.6, "where the paper's models were best")}
     relatives: ClassVar[tuple[Relative, ...]] = (
-        Relative("dpo", "LD-DPO is DPO where alpha is 1, and where both responses are equally long."),
+        Relative("dpo", "Equals DPO at alpha = 1, and where both responses are equally long.", at={"alpha": 1.0}),
     )
 
     beta: float = Field(

@@ -55,7 +55,9 @@ class RationaleDPO(Objective):
         "gamma": Range(0.001, 0.1, "0.001 and 0.1 with the log-sigmoid form in the released code")
     }
     relatives: ClassVar[tuple[Relative, ...]] = (
-        Relative("dpo", "With gamma = 0 it is DPO; the log-sigmoid form then adds log 2."),
+        Relative(
+            "dpo", "Equals DPO at gamma = 0; the log-sigmoid form then adds log 2.", at={"gamma": 0.0, "form": "linear"}
+        ),
     )
 
     beta: float = Field(

@@ -56,7 +56,7 @@ class SPODegree(Objective):
     )
     costs: ClassVar[str] = "Responses have to be degraded by known amounts, and a head is trained beside the model."
     ranges: ClassVar[Mapping[str, Range]] = {}
-    relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "With gamma = 0 it is DPO."),)
+    relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "Equals DPO at gamma = 0.", at={"gamma": 0.0}),)
 
     beta: float = Field(
         0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."

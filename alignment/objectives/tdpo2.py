@@ -59,7 +59,7 @@ class TDPO2(Objective):
     )
     ranges: ClassVar[Mapping[str, Range]] = {"alpha": Range(0.1, 1.0, "0.5 as a rule")}
     relatives: ClassVar[tuple[Relative, ...]] = (
-        Relative("dpo", "TDPO2 is DPO where alpha is 0."),
+        Relative("dpo", "Equals DPO at alpha = 0.", at={"alpha": 0.0}),
         Relative(
             "tdpo1", "TDPO2 has TDPO1's value where alpha is 1; its gradient spares the chosen side's divergence."
         ),

@@ -67,7 +67,7 @@ class TGDPO(Objective):
     )
     ranges: ClassVar[Mapping[str, Range]] = {"alpha": Range(0.5, 2.0, "0.5 with a DPO guide in the authors' code")}
     relatives: ClassVar[tuple[Relative, ...]] = (
-        Relative("dpo", "TGDPO is DPO where alpha is 0, and where the guide is the reference."),
+        Relative("dpo", "Equals DPO at alpha = 0, and where the guide is the reference.", at={"alpha": 0.0}),
     )
 
     beta: float = Field(

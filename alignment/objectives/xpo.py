@@ -54,7 +54,7 @@ class XPO(Objective):
     )
     costs: ClassVar[str] = "Both responses are drawn anew and judged at every step, which no fixed data can do."
     ranges: ClassVar[Mapping[str, Range]] = {"alpha": Range(1e-5, 1e-5, "the default of TRL; the paper gives none")}
-    relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "With alpha = 0 it is DPO."),)
+    relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "Equals DPO at alpha = 0.", at={"alpha": 0.0}),)
 
     beta: float = Field(
         0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."

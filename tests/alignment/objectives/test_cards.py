@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from alignment.objectives import CATALOGUE, Batch, Objective, Relative, Role, State
-from alignment.objectives.facts import FACTS
+from alignment.objectives import CATALOGUE, Batch, Needs, Objective, Relative, Role
+from alignment.objectives.facts import FACTS, find
+from alignment.objectives.objective import PAIR
 from alignment.training.kinds import KINDS
+from tests.alignment.objectives.cases import batch_of, begun, layout
 
 NAMES = list(CATALOGUE)
 LOSSES_OF_ALL = [loss for kind in KINDS.values() for loss in kind.losses.values()]
@@ -63,8 +65,18 @@ def test_a_stated_equality_holds(name: str, relative: Relative) -> None:
     shared = {field: getattr(ours, field) for field in set(type(ours).model_fields) & set(other.model_fields)}
     theirs = other.model_validate({**shared, **relative.theirs})
 
-    expected = theirs.loss(pairs(reference=theirs.needs.reference != "none"), State())
-    torch.testing.assert_close(ours.loss(pairs(reference=ours.needs.reference != "none"), State()), expected)
+    batch, other_batch = fed(ours.needs, theirs.needs)
+    expected = theirs.loss(other_batch, begun(theirs, other_batch))
+    found = ours.loss(batch, begun(ours, batch))
+    torch.testing.assert_close(found, expected.mean() if ours.needs.coupled else expected)
+
+
+def fed(*needs: Needs) -> list[Batch]:
+    """For each objective the same four pairs, with what else it asks for."""
+    if all(one.roles == PAIR and not one.asked and all(map(find, one.facts)) for one in needs):
+        return [pairs(reference=one.reference != "none") for one in needs]
+    ratios = [(4.0, -4.0), (-1.0, 0.0), (-10.0, 6.0), (0.5, -24.0)]
+    return [batch_of(one, [(*pair, *[1.5] * (len(layout(one)) - 2)) for pair in ratios]) for one in needs]
 
 
 @pytest.mark.parametrize("objective", LOSSES_OF_ALL, ids=[one.name for one in LOSSES_OF_ALL])
