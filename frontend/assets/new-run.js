@@ -27,7 +27,7 @@ export async function mount(element) {
 async function materials() {
   const run = (name) => (param(name) ? get(`/runs/${encodeURIComponent(param(name))}`) : null);
   const [form, objectives, registered, datasets, from, after] = await Promise.all([
-    get("/run-form"), get("/objectives"), everything("/checkpoints"), everything("/datasets"), run("from"), run("after"),
+    get("/run-form"), get("/objectives"), everything("/checkpoints"), everything("/datasets"), run("from"), run("after")?.catch(() => null), // the form does without the run that it follows
   ]);
   const frozen = param("snapshot") || null;
   const snapshot = frozen ? await get(`/snapshots/${encodeURIComponent(frozen)}`) : null;

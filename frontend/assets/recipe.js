@@ -38,7 +38,8 @@ async function around(run) {
   const quiet = { quiet: true };
   const root = run.kind === "sft" ? run : await madeBy(run.checkpoint_id);
   if (run.kind === "preference" && !root) return null;
-  const made = root ? (await get("/checkpoints", { run_id: root.id, limit: 200 }, quiet)).items.filter((one) => one.available).slice(0, MOST_PRODUCTS) : [await get(`/checkpoints/${run.checkpoint_id}`, {}, quiet)];
+  const known = root ? (await get("/checkpoints", { run_id: root.id, limit: 200 }, quiet)).items : [await get(`/checkpoints/${run.checkpoint_id}`, {}, quiet)];
+  const made = known.filter((one) => one.available).slice(0, MOST_PRODUCTS);
   const pages = await Promise.all(made.map((one) => get("/runs", { checkpoint_id: one.id, limit: 50 }, quiet)));
   const pairs = [];
   for await (const one of all("/datasets", { limit: 100 })) if (one.kind === "paired" && one.labelled > 0) pairs.push(one);
