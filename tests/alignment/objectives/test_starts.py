@@ -30,6 +30,8 @@ def madpo_weight(gap: float, c_max: float, c_min: float, tau: float) -> float:
 
 SCORES = log_softmax(6.0, 4.0, 2.0)  # 3, 2 and 1 at the temperature 0.5
 DEGREES = log_softmax(1.0, 0.2, -0.3, 0.0)[0] + log_softmax(-0.5, 0.1, 0.4, 0.9)[3]
+GAIN = {(first, second): abs(2.0 ** (4 - first) - 2.0 ** (4 - second)) for first, second in ((1, 2), (1, 3), (2, 3))}
+LAMBDA = LOG2 * sum(gain * (1 / math.log(1 + a) - 1 / math.log(1 + b)) for (a, b), gain in GAIN.items())
 
 STATED = {
     "adpo_list_ce": math.log(3),
@@ -48,8 +50,7 @@ STATED = {
     "ipo_avg": 25.0,
     "ipo_sum": 25.0,
     "kto": 0.5,
-    "lipo_lambda": LOG2
-    * (4 * (1 / LOG2 - 1 / math.log(3)) + 6 * (1 / LOG2 - 1 / math.log(4)) + 2 * (1 / math.log(3) - 1 / math.log(4))),
+    "lipo_lambda": LAMBDA,
     "madpo": LOG2 * madpo_weight(2.0, 2.0, 0.5, 6.907),
     "modpo": softplus(0.3),
     "nca_list": 2 * LOG2,
@@ -70,6 +71,7 @@ STATED = {
     "sppo_hard": 250_000.0,
     "sppo_soft": (300.0**2 + 200.0**2) / 2,
     "sum": LOG2 - START / CHOSEN_TOKENS,
+    "tpo_tree_lambda": LAMBDA,
     "wpo": LOG2 * math.exp(START / CHOSEN_TOKENS + 2 + START / REJECTED_TOKENS + 2),
     "xpo": LOG2 + 1e-5 * START,
 }
