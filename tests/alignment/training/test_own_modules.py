@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from alignment.objectives import REFERENCE, Objective, OtherValue, State, beside, own
 from alignment.objectives.sparsepo import SparsePO
-from alignment.training import Spec, TrainingError, train
+from alignment.training import Spec, TrainingError, recompute, train
 from alignment.training.batches import auto_tokens
 from alignment.training.checkpoint import OWN
 from alignment.training.encode import Encoded
@@ -368,3 +368,16 @@ def test_an_architecture_that_hides_its_layers_is_refused(make_spec: MakeSpec, m
     assert refused.value.field == "objective"
     assert "llama" in refused.value.detail
     made(make_spec(objective={"name": "sparsepo"}))
+
+
+@BOTH
+def test_layers_that_are_computed_again_are_seen_once(make_spec: MakeSpec, tuning: dict[str, Any]) -> None:
+    """Gradient checkpointing changes neither what masks read nor any gradient."""
+    objective = make("sparsepo", beta=0.5)
+    learner, examples = stirred(made(make_spec(objective={"name": "sparsepo"}, tuning=tuning))), encoded(3)
+    expected = gradient(learner, examples, tokens=1000, rows=True, objective=objective)
+
+    recompute.switch_on(learner.scoring.scorer)
+
+    found = gradient(learner, examples, tokens=1000, rows=True, objective=objective)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
