@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from alignment.objectives import Own
 
-PARTS = (("attn", "attention"), ("mlp", "feed_forward", "ffn", "moe"))
+PARTS = (("attn", "attention"), ("mlp", "feed_forward", "ffn", "moe", "fc2"))
 """What architectures call the attention and the feed-forward network of a layer."""
 NO_PARTS = ("norm", "dropout", "ln_")
 
