@@ -82,7 +82,7 @@ class SparsePO(Objective):
         "beta": Range(0.1, 0.8, "0.8 for sentiment and summaries, 0.1 for dialogues"),
         "l1_u": Range(0, 0.001, "0.001 for dialogues with a common mask, else 0"),
         "l1_d": Range(0, 0.001, "0.001 for dialogues with a common mask, else 0"),
-        "mask_decay": Range(0.01, 0.01, "0.01 in the authors' code"),
+        "mask_decay": Range(0.01, 0.01, "the authors' code"),
     }
     relatives: ClassVar[tuple[Relative, ...]] = (
         Relative("tdpo1", "SparsePO is TDPO1 where all masks are 1."),

@@ -54,6 +54,22 @@ def test_an_objective_is_found_by_its_paper_and_its_curve_follows_the_sliders(si
     tab.wait_for_url("**/new-run?objective=cdpo")
 
 
+def test_masks_are_drawn_as_they_begin_and_what_they_cannot_use_is_refused(sign_in: SignIn) -> None:
+    """A loss of tokens has a curve that says what it assumes; L1 without learned masks is named where it stands."""
+    tab = sign_in(Role.researcher)
+    tab.goto("/objectives?name=sparsepo")
+    dialog = tab.get_by_role("dialog")
+    note = dialog.locator(".pl-curve-note")
+    expect(note).to_contain_text("Learned masks are taken to be 1")
+    expect(dialog.get_by_text("modules of its own").first).to_be_visible()
+
+    dialog.get_by_role("textbox", name="L1 of reward masks").fill("0.001")
+    dialog.get_by_label("Mask", exact=True).select_option("activation")
+    expect(dialog.get_by_text("l1_u would change nothing")).to_be_visible()
+    dialog.get_by_role("textbox", name="L1 of reward masks").fill("0")
+    expect(note).to_contain_text("The reference is taken to be as active at every token")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_card_is_readable_on_a_phone(sign_in: SignIn, theme: str) -> None:
     """Nothing of the open card is wider than a phone, and its text has AA contrast in both themes."""
