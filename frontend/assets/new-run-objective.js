@@ -43,7 +43,7 @@ export class ObjectivePart {
     this.picker.choose(known.name);
     this.hyper = hyperparameters(known, { known: this.known, values: known.name === values?.name ? values : {}, onchange: () => { this.askFurther(); if (this.box.open) this.theory.draw(); this.onchange(); } });
     this.theory = theory(known, { known: this.known, form: this.hyper, onshow: null, drawn: this.catalogue.includes(known) });
-    this.box = h("details", h("summary", `Theory of ${known.title}: what it fixes and costs, its loss and gradient, relatives`), this.theory.element);
+    this.box = h("details", h("summary", known.fixes ? `Theory of ${known.title}: what it fixes and costs, its loss and gradient, relatives` : `More about ${known.title}: what it needs, where it comes from`), this.theory.element);
     this.box.addEventListener("toggle", () => {
       remember(this.box.open);
       if (this.box.open) this.theory.draw();

@@ -79,7 +79,8 @@ function next(run, made, scored, pairs) {
   const lacking = pairs.length ? null : "No labelled pairs yet: import some, or label some first.";
   const go = (kind, words, first) => button(words, () => open(kind), { kind: first ? "primary" : "", disabled: lacking });
   return [
-    pairs.length ? h("div.pl-form", field("Go on from", checkpoint), field("With the pairs of", data)) : h("p", `${lacking} `, link("Data", "/data")),
-    h("div.pl-row", go("reward_model", scored.length ? "Train another reward model" : "Train a reward model", !scored.length && run.kind === "sft"), go("preference", "Preference run from this checkpoint", scored.length > 0 || run.kind === "reward_model")),
+    pairs.length ? h("div.pl-form.pl-recipe-choices", field("Go on from", checkpoint), field("With the pairs of", data)) : h("p", `${lacking} `, link("Data", "/data")),
+    h("div.pl-row", go("reward_model", scored.length ? "Train another reward model" : "Train a reward model", !scored.length && run.kind === "sft"),
+      go("preference", run.kind === "preference" ? "Another preference run" : "Preference run from this checkpoint", run.kind === "reward_model" || (run.kind === "sft" && scored.length > 0))),
   ];
 }

@@ -7,10 +7,10 @@ const EVALUATED = "eval/";
 // title, y, names; the first name of a panel has the run's own color
 const PANELS = [
   ["Loss", "nats", ["loss"]],
-  ["Accuracy", "share in the right order", ["rewards/accuracies"]],
+  ["Accuracy", "share right", ["rewards/accuracies"]],
   ["Accuracy of scores", "share of pairs right", ["accuracy"]],
-  ["Margin", "chosen − rejected reward", ["rewards/margins"]],
-  ["Margin of scores", "chosen − rejected score", ["margin"]],
+  ["Margin", "reward difference", ["rewards/margins"]],
+  ["Margin of scores", "score difference", ["margin"]],
   ["Disagreement of heads", "deviation of margins", ["disagreement"]],
   ["Scores", "score", ["mean_reward", "min_reward", "max_reward"]],
   ["Rewards", "reward", ["rewards/chosen", "rewards/rejected"]],
