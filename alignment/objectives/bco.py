@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from alignment.objectives.batch import Role
+from alignment.objectives.facts import WANTED_PROMPT
 from alignment.objectives.objective import (
     Fidelity,
     Needs,
@@ -18,6 +19,8 @@ from alignment.objectives.objective import (
     State,
     log_sigmoid,
 )
+from alignment.objectives.pairs import varying
+from alignment.parts import Part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,27 +28,52 @@ if TYPE_CHECKING:
     from alignment.objectives.batch import Batch
 
 
+ALIKE = Needs(frozenset({Role.DESIRABLE, Role.UNDESIRABLE}), reference="sequence", state=True)
+
+
+class Alike(Part):
+    """Every unwanted answer weighs 1."""
+
+    kind: Literal["none"] = "none"
+
+
+class ByPrompts(Part):
+    """Each weighs the odds that its prompt is one of a wanted answer (underlying distribution matching)."""
+
+    kind: Literal["prompts"] = "prompts"
+    min_ratio: float = Field(0.5, gt=0, le=1, title="Least weight", description="What lower odds are raised to.")
+    max_ratio: float = Field(10.0, ge=1, le=1e6, title="Greatest weight", description="What higher odds are cut to.")
+
+    def weights(self, wanted: Tensor) -> Tensor:
+        """p / (1 - p), clipped, without gradient; `wanted` is p of each answer's prompt."""
+        return (wanted / (1 - wanted).clamp(min=1e-12)).clamp(self.min_ratio, self.max_ratio).detach()
+
+
 class BCO(Objective):
     """Trains the policy as a classifier of wanted and unwanted answers, whose threshold follows the rewards it gives.
 
-    Jung et al. 2024, arXiv 2404.04656, without its matching of underlying distributions: every unwanted
-    answer weighs the same. The threshold is the mean of all rewards seen so far, this optimizer batch included, without
-    gradient: over all answers (pooled, as in the authors' code), or the midpoint of both classes' means (as in the
-    paper); the two agree where classes are of equal size. Where policy equals reference the loss is log 2.
+    Jung et al. 2024, arXiv 2404.04656. The threshold is the mean of all rewards seen so far, this optimizer batch
+    included, without gradient: over all answers (pooled, as in the authors' code), or the midpoint of both classes'
+    means (as in the paper); the two agree where classes are of equal size. Where people give thumbs down to other
+    prompts than thumbs up, `matching` weighs each unwanted answer by the odds p / (1 - p) that its prompt is one of a
+    wanted answer, clipped to a range; p is that of a logistic regression on prompts as the reference reads them
+    (`alignment.training.matching`). Where policy equals reference the loss is log 2 times the weight.
     """
 
     name: ClassVar[str] = "bco"
     title: ClassVar[str] = "BCO"
     family: ClassVar[str] = "Single answers"
     formula: ClassVar[str] = (
-        r"-\log\sigma(\beta D-\delta)\ \text{wanted},\quad -\log\sigma(\delta-\beta D)\ \text{unwanted},\quad "
+        r"-\log\sigma(\beta D-\delta)\ \text{wanted},\quad -r\log\sigma(\delta-\beta D)\ \text{unwanted},\quad "
         r"D=\log\frac{\pi(y)}{\pi_{\mathrm{ref}}(y)},\ \delta=\overline{\beta D}"
     )
     paper: ClassVar[Paper] = Paper(
         "Binary Classifier Optimization for Large Language Model Alignment", "Jung et al.", 2024, "2404.04656", ""
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = Needs(frozenset({Role.DESIRABLE, Role.UNDESIRABLE}), reference="sequence", state=True)
+    needs: ClassVar[Needs] = varying(
+        ALIKE, "matching.kind", "prompts", ALIKE._replace(facts=frozenset({WANTED_PROMPT}))
+    )
     fixes: ClassVar[str] = "Learns from thumbs alone, and goes on learning from answers that are far on the wrong side."
     costs: ClassVar[str] = "The threshold remembers all rewards since the start, so it lags behind a fast policy."
     ranges: ClassVar[Mapping[str, Range]] = {"beta": Range(0.01, 0.1, "0.01 in the authors' recipe")}
@@ -60,6 +88,10 @@ class BCO(Objective):
         "pooled",
         title="Threshold",
         description="Mean of all rewards (pooled), or midpoint of the means of wanted and of unwanted answers.",
+    )
+
+    matching: Annotated[Alike | ByPrompts, Field(discriminator="kind")] = Field(
+        Alike(), title="Unwanted answers", description="How much each of them weighs."
     )
 
     def start(self) -> dict[str, Tensor]:
@@ -79,10 +111,13 @@ class BCO(Objective):
         }
 
     def loss(self, batch: Batch, state: State) -> Tensor:
-        """-log sigmoid(beta D - delta) wanted, of the others -log sigmoid(delta - beta D), (examples,)."""
+        """-log sigmoid(beta D - delta) wanted, of the others -r log sigmoid(delta - beta D), (examples,)."""
         own = batch.of(Role.DESIRABLE, Role.UNDESIRABLE)
         above = self.beta * own.ratios - self._threshold(state).to(own.ratios.dtype)
-        return batch.added(-log_sigmoid(above.where(own.are(Role.DESIRABLE), -above)), own)
+        loss = -log_sigmoid(above.where(own.are(Role.DESIRABLE), -above))
+        if isinstance(self.matching, ByPrompts):
+            loss = loss.where(own.are(Role.DESIRABLE), loss * self.matching.weights(own.facts[WANTED_PROMPT]))
+        return batch.added(loss, own)
 
     def rewards(self, batch: Batch) -> Tensor:
         """beta * log(policy / reference), (S,)."""

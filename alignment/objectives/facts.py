@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ASPECT: Final = "aspect:"
 """What the name of a fact begins with that is one aspect of each response, as its reader calls it."""
 
+WANTED_PROMPT: Final = "wanted_prompt"
+"""The fact that `alignment.training.matching` finds: how probable it is that a prompt is one of a wanted answer."""
+
 
 class Fact(NamedTuple):
     """One fact: `held` is what data must have for it, `meaning` follows “asks”.
@@ -32,6 +35,7 @@ class Fact(NamedTuple):
     usual: tuple[float, float]
     take: Callable[[Mapping[str, Any]], Any]
     probability: bool = False
+    formed: bool = False  # found by training, not in data: examples are given it once all of them are read
     named: bool = False  # a text that stands for somebody; batches hold numbers in the order of first appearance
 
 
@@ -97,6 +101,14 @@ FACTS: Final[Mapping[str, Fact]] = {
         _aspect("preference_score"),
     ),
     "weight": Fact("weights", "how much each example counts", (1, 1), lambda facts: facts.get("weight")),
+    WANTED_PROMPT: Fact(
+        "prompts of wanted and of unwanted answers",
+        "how probable it is that the prompt is one of a wanted answer",
+        (0.6, 0.4),
+        lambda _: math.nan,
+        probability=True,
+        formed=True,
+    ),
     "annotator": Fact("annotators", "who judged", (0, 0), lambda facts: facts.get("annotator"), named=True),
 }
 """Every fact that data can hold but aspects, which have names of their own: `aspect:helpfulness`."""
@@ -137,7 +149,8 @@ class Reader:
     def __init__(self, objective: Objective) -> None:
         """Raises KeyError where no data can hold one of the facts; `require_supported` names it before."""
         self._objective = objective
-        self._wanted = {name: _known(name) for name in sorted(objective.needs.facts)}
+        facts = {name: _known(name) for name in sorted(objective.needs.facts)}
+        self._wanted = {name: fact for name, fact in facts.items() if not fact.formed}
         self._texts = [name for role, name in TOLD.items() if role in objective.needs.roles]
         self._numbers: dict[str, int] = {}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from alignment.objectives import REFERENCE, feeding
 from alignment.objectives.batch import Role
-from alignment.objectives.facts import Reader, find
+from alignment.objectives.facts import WANTED_PROMPT, Reader, find
 from alignment.rendering import RENDERER
 from alignment.training import folder as folders
 from alignment.training import mixture
@@ -133,6 +133,7 @@ def prepare(
         folders.require_language_model(*folders.base_chain(spec.reference), field="reference")
     RENDERER.start()  # it loads while this process loads its libraries
     from alignment.training import budget, resume, room, state
+    from alignment.training.matching import MATCHING, matched
     from alignment.training.model import dropout_off, load_tokenizer
     from alignment.training.others import require_same_tokens
     from alignment.training.reference import compute as reference_of
@@ -165,6 +166,9 @@ def prepare(
         scoring = budget.choose(spec, facts, scoring, examples.train, steps, events, check, begun=begun)
         learner = replace(learner, scoring=scoring)
         origin = resume.origin(spec, scoring, examples)
+        if WANTED_PROMPT in spec.objective.needs.facts:
+            file = states.folder.parent / MATCHING if states else None
+            examples = matched(spec, scoring, tokenizer, examples, file, events, check)
         if states and told:
             resumed, reference = resume.bring_back(states, told, origin, learner, examples, events)
             if told.progress.total_steps != steps:

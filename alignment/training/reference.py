@@ -105,7 +105,7 @@ def _scored(
 ) -> dict[bytes, Tensor]:
     judge = scoring
     if spec.reference is not None:
-        judge = _other(spec, spec.reference, scoring, tokenizer)
+        judge = other(spec, spec.reference, scoring, tokenizer)
         judge = checked(judge, some, events, check, of="the reference: ")
     found = sequence_logps(judge, some, check)
     del judge
@@ -161,9 +161,9 @@ def _noise_floor(fresh: Mapping[int, Tensor], keys: Sequence[bytes], known: Mapp
     return floor if math.isfinite(floor) else None
 
 
-def _other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedTokenizerBase) -> Scoring:
+def other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedTokenizerBase) -> Scoring:
     """A scoring by another checkpoint.  Raises CheckpointRefused when it reads text differently."""
     require_same_tokens(spec, REFERENCE, folder, tokenizer)
-    other = frozen(spec, folder, scoring.device, REFERENCE)
-    wrapped = wrap(scoring.ranks, other.scorer)
-    return replace(scoring, scorer=other.scorer, wrapped=wrapped, structure=other.structure)
+    judge = frozen(spec, folder, scoring.device, REFERENCE)
+    wrapped = wrap(scoring.ranks, judge.scorer)
+    return replace(scoring, scorer=judge.scorer, wrapped=wrapped, structure=judge.structure)

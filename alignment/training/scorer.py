@@ -111,6 +111,15 @@ class Scorer(nn.Module):
         with self._arithmetic(layout):
             return self._voice(layout, structure.mask(layout.masks), look)
 
+    @torch.no_grad()
+    def read(self, layout: Layout, structure: Structure) -> Tensor:
+        """The last hidden state, averaged over the positions where tokens of each of the layout's responses are
+        predicted, (S, D), under the model without its adapters."""
+        with self._arithmetic(layout), adapters_off(self.model):
+            hidden, _ = self._hidden(layout, structure.mask(layout.masks), route=False)
+        found = hidden.new_zeros(len(layout.lengths), hidden.shape[1], dtype=torch.float32)
+        return found.index_add(0, layout.response, hidden.float()) / layout.lengths[:, None]
+
     def _voice(self, layout: Layout, mask: Mask, look: inside.Look) -> Voice:
         with inside.watched(self.model, layout.source, look) as seen:
             if self._scale is None:

@@ -129,6 +129,12 @@ class Scoring:
         scores: Scores = self.wrapped(laid, self.structure, asked.tokens, asked.router, voices)
         return scores
 
+    def read(self, examples: Sequence[Encoded]) -> Tensor:
+        """The last hidden state averaged over where each response is predicted, (S, D); see `Scorer.read`."""
+        if not isinstance(self.scorer, Scorer):
+            raise TypeError("only a language model reads prompts")
+        return self.scorer.read(self._laid(examples, self.structure), self.structure)
+
     @property
     def _rows(self) -> tuple[bool, frozenset[int | None]]:
         return self.structure.shared, self.structure.distinct

@@ -1,6 +1,7 @@
 """Objectives of single answers: KTO's point, BCO's threshold, forgetting and demonstrations, held to golden values."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,21 +90,26 @@ def test_kto_without_a_mismatched_answer_measures_from_nothing() -> None:
 
 @DTYPES
 def test_one_answer_under_bco_agrees_with_its_golden_value(dtype: Any) -> None:
-    """Around a threshold that is given; without matching of distributions every unwanted answer weighs 1."""
+    """Around a threshold that is given, unwanted answers by the odds of their prompt, clipped; or all alike."""
     for key, role in (("bco_desirable", D), ("bco_undesirable", U)):
         for case in cases(key):
-            given, beta = case["inputs"], case["params"]["beta"]
-            ratio = 1.0
-            if key == "bco_undesirable":
-                odds = given["prob_d"] / (1 - given["prob_d"])
-                ratio = min(max(odds, case["params"]["min_ratio"]), case["params"]["max_ratio"])
+            given, params = case["inputs"], case["params"]
             sums = torch.tensor([given["delta"], 0.0], dtype=torch.float64)
             state = State(moved={"sums": sums, "counts": torch.tensor([1.0, 0.0], dtype=torch.float64)})
-            batch = singles((role, given["logp"], given["ref"]), dtype=dtype)
+            facts = {"wanted_prompt": torch.tensor([given.get("prob_d", 0.9)], dtype=dtype)}
+            batch = replace(singles((role, given["logp"], given["ref"]), dtype=dtype), facts=facts)
+            clips = {name: params[name] for name in ("min_ratio", "max_ratio") if name in params}
+            matched = make("bco", beta=params["beta"], matching={"kind": "prompts", **clips})
 
-            loss = make("bco", beta=beta).loss(batch, state)
+            loss = matched.loss(batch, state)
+            alike = make("bco", beta=params["beta"]).loss(batch, state)
 
-            assert loss.item() * ratio == near(case["loss"], dtype)
+            (gradient,) = torch.autograd.grad(loss.sum(), batch.logps)
+            odds = given["prob_d"] / (1 - given["prob_d"]) if "prob_d" in given else 1.0
+            weight = min(max(odds, params.get("min_ratio", 0)), params.get("max_ratio", 1))
+            assert loss.item() == near(case["loss"], dtype)
+            assert gradient.item() == near(case["grad"]["logp"], dtype)
+            assert alike.item() * weight == near(case["loss"], dtype)
 
 
 @DTYPES
