@@ -29,6 +29,8 @@ from alignment.training.model import load_adapted, load_model, load_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Generator as PyGenerator
 
+    import numpy as np
+    from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -138,6 +140,24 @@ class Generator:
             yield response.text[len(told) :]
         return response
 
+    def continued(
+        self, prompts: Sequence[list[int]], sampling: Sampling, *, samples: int, stop: Callable[[], bool], key: str
+    ) -> list[list[list[int]]]:
+        """For each prompt, given as token ids and never cut, the ids of so many answers, their ends included.
+
+        There are none where a prompt fills the context.  `key` and the place of a prompt decide what is drawn.
+        """
+        rows: list[list[Row]] = []
+        for place, ids in enumerate(prompts):
+            room = sampling.max_new_tokens if self._context is None else self._context - len(ids)
+            limit = min(sampling.max_new_tokens, room)
+            draws = [_uniforms(f"{sampling.seed}/{key}/{place}/{number}", limit) for number in range(samples)]
+            rows.append([Row(ids, 0, limit, uniforms) for uniforms in draws] if limit > 0 else [])
+        for _ in self._advance([row for some in rows for row in some], sampling):
+            if stop():
+                break
+        return [[row.produced for row in some] for some in rows]
+
     def _rows(
         self, prompts: Sequence[Sequence[chat.ChatMessage]], sampling: Sampling, cut: bool, samples: int = 1
     ) -> list[Row]:
@@ -160,10 +180,7 @@ class Generator:
                 raise PromptTooLong(len(ids), room)
             kept = chat.shortened(self._tokenizer, ids, room)
             limit = min(limit, self._context - len(kept))
-        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
-        source = torch.Generator().manual_seed(seed)
-        uniforms = torch.rand(limit, generator=source, dtype=torch.float64).numpy()
-        return Row(kept, len(ids) - len(kept), limit, uniforms)
+        return Row(kept, len(ids) - len(kept), limit, _uniforms(key, limit))
 
     def _advance(self, rows: list[Row], sampling: Sampling) -> Iterator[None]:
         """Give unfinished rows their next tokens, turn by turn, until all are finished."""
@@ -182,3 +199,11 @@ class Generator:
 
     def _response(self, row: Row) -> Response:
         return Response(self._text(row), len(row.produced), row.finish or "stopped", len(row.prompt), row.cut)
+
+
+def _uniforms(key: str, limit: int) -> NDArray[np.float64]:
+    """Numbers in [0, 1) for so many tokens, by the key alone."""
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
+    source = torch.Generator().manual_seed(seed)
+    found: NDArray[np.float64] = torch.rand(max(limit, 0), generator=source, dtype=torch.float64).numpy()
+    return found

@@ -18,17 +18,14 @@ from alignment.objectives.objective import (
     Relative,
     State,
     log_sigmoid,
+    varying,
 )
-from alignment.objectives.pairs import varying
 from alignment.parts import Part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from alignment.objectives.batch import Batch
-
-
-ALIKE = Needs(frozenset({Role.DESIRABLE, Role.UNDESIRABLE}), reference="sequence", state=True)
 
 
 class Alike(Part):
@@ -72,7 +69,8 @@ class BCO(Objective):
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
     needs: ClassVar[Needs] = varying(
-        ALIKE, "matching.kind", "prompts", ALIKE._replace(facts=frozenset({WANTED_PROMPT}))
+        Needs(frozenset({Role.DESIRABLE, Role.UNDESIRABLE}), reference="sequence", state=True),
+        lambda own: Needs(frozenset(), facts=frozenset({WANTED_PROMPT} if own.matching.kind == "prompts" else ())),
     )
     fixes: ClassVar[str] = "Learns from thumbs alone, and goes on learning from answers that are far on the wrong side."
     costs: ClassVar[str] = "The threshold remembers all rewards since the start, so it lags behind a fast policy."

@@ -7,8 +7,11 @@ from typing import Final, NamedTuple
 
 from alignment.objectives.batch import Role
 
-FORMED: Final[frozenset[Role]] = frozenset({Role.MISMATCHED})
-"""Roles that no data have: training forms such responses of those that other examples have."""
+FORMED: Final[Mapping[Role, str]] = {
+    Role.MISMATCHED: "Formed from the other examples of a batch.",
+    Role.POLICY_SAMPLE: "Drawn from the policy before each step.",
+}
+"""Roles that no data have, and how training comes by such responses."""
 
 NAMES: Final[Mapping[Role, str]] = {
     Role.CHOSEN: "chosen answers",
@@ -18,13 +21,13 @@ NAMES: Final[Mapping[Role, str]] = {
     Role.UNDESIRABLE: "unwanted answers",
     Role.RETAIN: "answers to be retained",
     Role.MISMATCHED: "answers to other prompts",
+    Role.POLICY_SAMPLE: "samples of the policy",
     Role.RATIONALE: "rationales",
     Role.EMPTY_CHOSEN: "chosen answers without a trace of reasoning",
     Role.EMPTY_REJECTED: "rejected answers without a trace of reasoning",
 }
 UNFED: Final[Mapping[Role, str]] = {
-    Role.REFERENCE_SAMPLE: "samples of the reference",
-    Role.POLICY_SAMPLE: "samples of the policy as it is at each step",
+    Role.REFERENCE_SAMPLE: "samples of the reference beside pairs that the policy answers itself, round by round",
 }
 """Roles that no data fill yet, in words: objectives that need them are refused."""
 TOLD: Final[Mapping[Role, str]] = {
@@ -95,7 +98,7 @@ def lacking(title: str, roles: frozenset[Role], found: Iterable[Role]) -> Refusa
 
     What no data fill is not what these lack.
     """
-    missing = roles - FORMED - UNFED.keys() - frozenset(found)
+    missing = roles - FORMED.keys() - UNFED.keys() - frozenset(found)
     if not missing:
         return None
     return Refusal(
@@ -106,4 +109,4 @@ def lacking(title: str, roles: frozenset[Role], found: Iterable[Role]) -> Refusa
 
 def _listed(roles: frozenset[Role]) -> str:
     names = {**NAMES, **UNFED}
-    return " and ".join(names[role] for role in sorted(roles - FORMED))
+    return " and ".join(names[role] for role in sorted(roles - FORMED.keys()))

@@ -18,6 +18,7 @@ from alignment.objectives.objective import (
     Relative,
     State,
     log_sigmoid,
+    varying,
 )
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 
 
 class HyPO(Objective):
-    """DPO on fixed pairs plus the reverse KL divergence, estimated on a fresh sample of the policy.
+    """DPO on fixed pairs plus the reverse KL divergence, estimated on fresh samples of the policy.
 
-    Song et al. 2024, arXiv 2406.01462; the surrogate is reconstructed: lam times the sample's log-ratio, held constant,
-    times its log-probability, whose gradient is that of the divergence in expectation (its value is not the
-    divergence).  Where policy and reference agree, the loss is log 2.
+    Song et al. 2024, arXiv 2406.01462; the surrogate is reconstructed: lam times a sample's log-ratio, held constant,
+    times its log-probability, averaged over the samples of a prompt, whose gradient is that of the divergence in
+    expectation (its value is not the divergence; the metric kl is its estimate).  A sample that is cut short stands for
+    its first tokens.  Evaluations draw none, and tell DPO's loss.  Where policy and reference agree, the loss is log 2.
     """
 
     name: ClassVar[str] = "hypo_surrogate"
@@ -50,11 +52,14 @@ class HyPO(Objective):
         "",
     )
     fidelity: ClassVar[Fidelity] = "reconstruction"
-    needs: ClassVar[Needs] = Needs(PAIR | {Role.POLICY_SAMPLE}, reference="sequence")
+    needs: ClassVar[Needs] = varying(
+        Needs(PAIR | {Role.POLICY_SAMPLE}, reference="tokens"),
+        lambda own: Needs(frozenset(), samples=own.samples, sample_tokens=own.sample_tokens),
+    )
     fixes: ClassVar[str] = (
         "Pairs that cover little leave DPO free to drift where they say nothing; a penalty on fresh samples holds it."
     )
-    costs: ClassVar[str] = "The policy has to answer prompts while it trains, which a run on fixed data does not do."
+    costs: ClassVar[str] = "The policy answers every prompt of a step before it, and the reference stays in memory."
     ranges: ClassVar[Mapping[str, Range]] = {}
     relatives: ClassVar[tuple[Relative, ...]] = (Relative("dpo", "Equals DPO at lambda = 0.", at={"lam": 0.0}),)
 
@@ -62,11 +67,17 @@ class HyPO(Objective):
         0.1, gt=0, le=100, title="Beta", description="Strength of the pull towards the reference model."
     )
     lam: float = Field(1e-4, ge=0, le=100, title="Lambda", description="Strength of the KL penalty; 0 gives DPO.")
+    samples: int = Field(1, ge=1, le=16, title="Samples", description="Answers drawn to each prompt of a step.")
+    sample_tokens: int = Field(
+        64, ge=1, le=4096, title="Sample tokens", description="Tokens of a sample at most: the rest is not drawn."
+    )
 
     def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
-        """-log sigmoid(beta h) + lam sg(log-ratio of the sample) log policy(sample), (examples,)."""
+        """-log sigmoid(beta h) + lam mean sg(log-ratio of a sample) log policy(sample), (examples,)."""
         drawn = batch.of(Role.POLICY_SAMPLE)
-        return self.lam * drawn.ratios.detach() * drawn.logps - log_sigmoid(self.beta * batch.pairs().margin)
+        total = batch.added(drawn.ratios.detach() * drawn.logps, drawn)
+        number = batch.added(drawn.logps.new_ones(len(drawn.logps)), drawn).clamp(min=1)
+        return self.lam * total / number - log_sigmoid(self.beta * batch.pairs().margin)
 
     def rewards(self, batch: Batch) -> Tensor:
         """beta * log(policy / reference), (S,)."""

@@ -28,7 +28,8 @@ class Needs(NamedTuple):
     that is asked at every step.
     `coupled`: the loss is a function of the whole batch.  `state`: something moves between steps, see `State`.
     `least`: fewest examples of a batch that the loss is defined for.  `goals`: each pair is given twice, its prompt
-    asking for the score of either response, whose response then is the chosen one.
+    asking for the score of either response, whose response then is the chosen one.  `samples`: so many answers to each
+    prompt, of at most `sample_tokens`, are drawn from the policy before each step.
     """
 
     roles: frozenset[Role]
@@ -43,6 +44,8 @@ class Needs(NamedTuple):
     of_third: frozenset[OtherValue] = frozenset()
     of_reference: frozenset[OtherValue] = frozenset()
     own: frozenset[str] = frozenset()
+    samples: int = 0
+    sample_tokens: int = 0
 
     @property
     def live(self) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from pydantic import Field
@@ -54,16 +53,13 @@ def negative_log_likelihood(chosen: Responses, of: Likelihood) -> Tensor:
 
 
 class _Varying:
-    """`needs` that differ where a field of the instance (or, `a.b`, a field of that) has a value; the class's own are
-    those of other instances."""
+    """`needs` that differ where a field of the instance has a value; the class's own are those of other instances."""
 
     def __init__(self, own: Needs, field: str, value: str, there: Needs) -> None:
         self._own, self._field, self._value, self._there = own, field, value, there
 
     def __get__(self, instance: Any, owner: type[Objective]) -> Needs:
-        if instance is not None and attrgetter(self._field)(instance) == self._value:
-            return self._there
-        return self._own
+        return self._there if getattr(instance, self._field, None) == self._value else self._own
 
 
 def varying(own: Needs, field: str, value: str, there: Needs) -> Needs:

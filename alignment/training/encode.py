@@ -63,6 +63,16 @@ class Encoded:
             return self
         return replace(self, responses=self.responses[:-1], roles=self.roles[:-1])
 
+    def joined(self, samples: Sequence[list[int]]) -> Encoded:
+        """The example with answers that were drawn to its prompt; a mismatched response stays the last."""
+        last = len(self.responses) - (Role.MISMATCHED in self.roles)
+        drawn = (Role.POLICY_SAMPLE,) * len(samples)
+        return replace(
+            self,
+            responses=(*self.responses[:last], *samples, *self.responses[last:]),
+            roles=(*self.roles[:last], *drawn, *self.roles[last:]),
+        )
+
     @property
     def longest(self) -> int:
         """Tokens of the longest sequence: a prompt and a response."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from alignment.generation import Generator
-from alignment.generation.rows import room_for
 from alignment.sampling import Sampling
 from alignment.training import recompute
 from alignment.training.checkpoint import Checkpoints, Kind, Saved
+from alignment.training.drawing import answering, drawn
 from alignment.training.events import Events, finite
 from alignment.training.exhausted import out_of_memory
 from alignment.training.failures import is_out_of_memory
@@ -154,6 +153,9 @@ class _Loop:
         began = time.monotonic()
         indices = list(islice(self._order, size))
         examples = [prepared.examples.train[index] for index in indices]
+        if self._spec.objective.needs.samples:
+            examples = drawn(prepared, self._spec, examples, step, self._stop)
+            self._check()
         reference = None if prepared.reference is None else prepared.reference.of(indices)
         try:
             values, self._state = prepared.learner.update(examples, reference, self._state, self._check)
@@ -247,13 +249,9 @@ class _Loop:
             return  # what scores responses writes none
         most = min(spec.length.max_response_tokens, SAMPLE_TOKENS)
         sampling = Sampling(temperature=0, max_new_tokens=most, seed=spec.seed)
-        model, ranks = self._prepared.model, self._ranks
         prompts = [encoded.example.prompt for encoded in shown]
-        with dropout_off(model), ranks.gathered(self._prepared.learner.scoring.scorer):
-            room = room_for(model)
-            room = replace(room, tokens=min(ranks.each(room.tokens)))  # with less memory, one would take more turns
-            generator = Generator.of(model, self._prepared.tokenizer, room)
-            responses = generator.generate(prompts, sampling, stop=lambda: ranks.any(self._stop.asked))
+        with answering(self._prepared) as generator:
+            responses = generator.generate(prompts, sampling, stop=lambda: self._ranks.any(self._stop.asked))
         self._check()
         for encoded, response in zip(shown, responses, strict=True):
             self._events.emit(

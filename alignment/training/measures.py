@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from alignment.objectives.batch import Role, TokenValue
+from alignment.objectives.feeding import FORMED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +41,7 @@ SUMMED = (
     "entropy",
     *(f"{name}/{side}" for side in ("chosen", "rejected") for name in _SIDE),
     "mismatched",
-    "moved",  # log-ratios of mismatched responses
+    "moved",  # log-ratios of mismatched responses, or of samples of the policy
 )
 COLUMNS: Sequence[str] = ("loss", *SUMMED, "ordered", "right")
 """What a row holds, summed over the responses of its example; then any router loss."""
@@ -52,7 +53,7 @@ def rows(objective: Objective, batch: Batch, losses: Tensor, scores: Scores, aux
     count, rewards = len(losses), objective.rewards(batch)
     listed = Role.CANDIDATE in objective.needs.roles
     entropy, top1, logits = (scores.sums(name) for name in (TokenValue.ENTROPY, TokenValue.TOP1, TokenValue.MEAN_LOGIT))
-    formed = (batch.role == int(Role.MISMATCHED)).to(rewards.dtype)
+    formed = sum((batch.role == int(role) for role in FORMED), batch.role < 0).to(rewards.dtype)
     chosen, rejected = (side.to(rewards.dtype) for side in _sides(batch, count, listed=listed))
     each = torch.stack([torch.ones_like(rewards), rewards, batch.logps, scores.lengths, logits, top1])
     ratios = torch.zeros_like(rewards) if batch.reference is None else batch.logps - batch.reference

@@ -45,8 +45,7 @@ def _told(needs: Needs) -> Iterator[tuple[str, str]]:
             yield words, why
     for role in sorted(left):
         words = {**feeding.NAMES, **feeding.UNFED}[role]
-        formed = role in feeding.FORMED
-        yield words, "Formed from the other examples of a batch." if formed else "Beside the others, in the data."
+        yield words, feeding.FORMED.get(role, "Beside the others, in the data.")
     yield REFERENCE[needs.reference]
     for fact in sorted(needs.facts):
         words = fact.replace("_", " ")

@@ -145,7 +145,7 @@ def feed(smallest: Mapping[str, Path], sources: Mapping[str, Path]) -> Feed:
 
     def fed(name: str) -> dict[str, Any]:
         needs = LOSSES[name].usual_needs()
-        missing, chosen = needs.roles - feeding.FORMED, []
+        missing, chosen = needs.roles - feeding.FORMED.keys(), []
         for kind in feeding.kinds(needs.roles):
             if missing & feeding.fed(needs.roles, kind):
                 chosen.append(Source(path=sources[kind]))

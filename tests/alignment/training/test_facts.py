@@ -149,7 +149,6 @@ def test_a_goal_turns_a_pair_into_two(make_snapshot: MakeSnapshot, make_spec: Ma
     ("name", "words"),
     [
         ("xpo", "samples of the reference"),
-        ("hypo_surrogate", "samples of the policy"),
         ("spo_degree", "degree_logits"),
     ],
 )
