@@ -47,6 +47,7 @@ SAMPLES: Final[Mapping[str, tuple[float, ...]]] = {
     "soft_label": (0.85,),
     "weight": (1.0,),
     "annotator": (0.0,),
+    "wanted_prompt": (0.7,),
 }
 """What the data say of the drawn example, unless told otherwise: of each response from the best one on, or of all."""
 
@@ -88,8 +89,8 @@ def scenes(objective: Objective) -> list[Scene]:
         names = ["best", *(f"rank {place}" for place in range(2, LIST + 1))]
         slots = tuple(Slot(Role.CANDIDATE, called, float(rank == 0), rank) for rank, called in enumerate(names))
         return [Scene("ranking", "ratio", slots + _beside(roles - {Role.CANDIDATE}))]
-    beside = _beside(roles & feeding.FORMED)
-    singles = [Slot(role, _name(role), 1.0, rank) for rank, role in enumerate(sorted(roles - feeding.FORMED))]
+    beside = _beside(roles & feeding.FORMED.keys())
+    singles = [Slot(role, _name(role), 1.0, rank) for rank, role in enumerate(sorted(roles - feeding.FORMED.keys()))]
     return [Scene(slot.called, "ratio", (slot, *beside)) for slot in singles]
 
 

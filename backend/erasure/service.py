@@ -21,7 +21,8 @@ from backend.work import now
 
 LOCK = 0x45726173  # advisory lock key, "Eras"
 STAYS = (
-    "Snapshots that are frozen: they hold which response won, and no names, ids or reasons of people here.",
+    "Snapshots that are frozen: they hold which response won, and no names of people here; ids and reasons only where"
+    " they were frozen with each label by itself (unit), or with reasons as rationales.",
     "Checkpoints that were trained on such snapshots.",
     "Items that arena matches have become in a dataset, with their prompts.",
     "Names of annotators and reasons that came in imported files: they belong to no account.",
