@@ -16,8 +16,8 @@ Sources = Literal["people_first", "people", "imports", "judges"]
 Unit = Literal["pair", "label"]
 Verdict = Literal["first", "second", "tie", "both_bad"]
 
-_LEVELS: Final = {"people": ("person", "vote"), "imports": ("import",), "judges": ("judge",)}
-_ORDERS: Final = {
+LEVELS: Final = {"people": ("person", "vote"), "imports": ("import",), "judges": ("judge",)}
+ORDERS: Final = {
     "people_first": ("people", "imports", "judges"),
     "people": ("people",),
     "imports": ("imports",),
@@ -121,8 +121,8 @@ def _leaders(labels: Sequence[LabelFacts]) -> list[Verdict]:
 
 def _that_count(labels: Sequence[LabelFacts], policy: Policy) -> list[LabelFacts]:
     """The judgements (no skips) of the first kind of source that has any."""
-    for level in _ORDERS[policy.sources]:
-        found = [label for label in labels if label.source in _LEVELS[level] and "skip" not in label.value]
+    for level in ORDERS[policy.sources]:
+        found = [label for label in labels if label.source in LEVELS[level] and "skip" not in label.value]
         if found:
             return found
     return []

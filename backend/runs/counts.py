@@ -2,28 +2,22 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, String, case, cast, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from alignment.formats.preference import Policy
+from alignment.formats.preference import LEVELS, ORDERS, Policy
 from alignment.objectives import Role, feeding
 from backend.datasets import judgements
 from backend.datasets.models import Dataset, Item, Kind, Snapshot
-from backend.labels.models import Label, LabelSource
+from backend.labels.models import Label
 from backend.runs.schemas import RunIn
-
-SOURCES = {
-    "people": (LabelSource.person, LabelSource.vote),
-    "imports": (LabelSource.imported,),
-    "judges": (LabelSource.judge,),
-}
 
 
 class Examples(NamedTuple):
     """Examples of two splits that a run takes, and the roles that the training ones fill.
 
-    `exact` is false where votes may still outweigh each other, or something may be left out.
+    `exact` is false where something may be left out.
     """
 
     train: int
@@ -71,24 +65,45 @@ def _taken(kind: Kind, splits: dict[str, Any], wanted: dict[str, int], body: Run
 
 
 def _decided(session: Session, dataset: Dataset, policy: Policy) -> dict[str, int]:
-    who = judgements.annotator()
+    """What freezing takes of the pairs in each split, see `alignment.formats.preference.decisions`; of those whose
+    media leave them out, too."""
+    who, strength = judgements.annotator(), Label.value["strength"].as_float()
     newest = (
-        select(Item.split, Label.item_id, Label.value)
+        select(Item.split, Label.item_id, Label.value, _level(policy).label("level"), strength.label("strength"))
         .join(Item, Item.id == Label.item_id)
         .where(Item.dataset_id == dataset.id)
         .ext(distinct_on(Label.item_id, who))
-        .order_by(Label.item_id, who, Label.version.desc())
+        .order_by(Label.item_id, who, Label.version.desc(), Label.id.desc())
+    ).subquery()
+    value = newest.c.value
+    judged = (
+        select(newest, func.min(newest.c.level).over(partition_by=newest.c.item_id).label("first"))
+        .where(newest.c.level.is_not(None), ~value.has_key("skip"), ~value.has_key("retracted"))
+        .subquery()
     )
-    if policy.sources in SOURCES:
-        newest = newest.where(Label.source.in_(SOURCES[policy.sources]))
-    found = newest.subquery()
-    decided = (
-        select(found.c.split, found.c.item_id, func.count().label("labels"))
-        .where(found.c.value["strength"].as_float() != 0)
-        .group_by(found.c.split, found.c.item_id)
+
+    def votes(which: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.count().filter(which)
+
+    better, worse = votes(judged.c.strength > 0), votes(judged.c.strength < 0)
+    neither = func.greatest(votes(judged.c.strength == 0), votes(judged.c.strength.is_(None)))
+    each = (
+        select(
+            judged.c.split,
+            (better + worse).label("sided"),
+            (func.greatest(better, worse) > func.greatest(func.least(better, worse), neither)).label("leads"),
+        )
+        .where(judged.c.level == judged.c.first)
+        .group_by(judged.c.split, judged.c.item_id)
         .having(func.count() >= policy.min_votes)
         .subquery()
     )
-    counted = func.sum(decided.c.labels) if policy.unit == "label" else func.count()
-    found_splits = session.execute(select(decided.c.split, counted).group_by(decided.c.split)).all()
-    return {split: int(count) for split, count in found_splits}
+    taken = func.sum(each.c.sided) if policy.unit == "label" else func.count().filter(each.c.leads)
+    found = session.execute(select(each.c.split, taken).group_by(each.c.split))
+    return {split: int(count) for split, count in found}
+
+
+def _level(policy: Policy) -> ColumnElement[int]:
+    """The place of a label's source among those that the policy takes, 0 the first; null for one that it leaves out."""
+    origin = func.coalesce(Label.value["origin"].astext, cast(Label.source, String))
+    return case(*((origin.in_(LEVELS[level]), place) for place, level in enumerate(ORDERS[policy.sources])))

@@ -27,7 +27,7 @@ def test_a_config_becomes_the_parts_of_a_run(researcher: Client) -> None:
     assert [one["key"] for one in found["ignored"]] == ["foo"]
 
 
-@pytest.mark.parametrize("text", ["loss_type: exo_pair", "learning_rate: 5", "seed: -1", "", "beta: -1"])
+@pytest.mark.parametrize("text", ["loss_type: exotic", "learning_rate: 5", "seed: -1", "", "beta: -1"])
 def test_what_cannot_be_done_is_422_with_its_name(researcher: Client, text: str) -> None:
     """An unknown loss, or a value out of bounds, is told with what to do."""
     answer = researcher.post("/api/v1/runs/convert", json={"text": text})
@@ -42,5 +42,5 @@ def test_the_command_line_prints_the_spec(tmp_path: Path) -> None:
     ran = CliRunner().invoke(app, ["convert-config", str(tmp_path / "dpo.yaml"), "--devices", "2"])
     assert ran.exit_code == 0
     assert "examples_per_step: 8" in ran.stdout
-    (tmp_path / "dpo.yaml").write_text("loss_type: exo_pair")
+    (tmp_path / "dpo.yaml").write_text("loss_type: exotic")
     assert CliRunner().invoke(app, ["convert-config", str(tmp_path / "dpo.yaml")]).exit_code == 1
