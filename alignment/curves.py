@@ -8,6 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import resource
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -27,7 +29,9 @@ from alignment.objectives import (
     own,
     resolve,
 )
+from alignment.objectives.facts import FACTS, Unfit, find, require_sound
 from alignment.objectives.objective import PAIR
+from alignment.rendering import limit, size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +41,8 @@ NATS_PER_TOKEN: Final = 1.5  # an ordinary model's
 POINTS: Final = 121
 STANDING: Final = (-0.4, 0.1, 0.5)  # where the other examples of a batch stand, as parts of the reach
 LIST: Final = 4  # responses of a ranked example
+NAMED: Final = 1_000  # the highest number of somebody (an annotator, say): objectives keep a row for each
+CPU_SECONDS: Final = 20.0  # for one curve
 SAMPLES: Final[Mapping[str, tuple[float, ...]]] = {
     "score": (3.0, 1.0, 0.5, 0.0),
     "rank": (1.0, 2.0, 3.0, 4.0),
@@ -129,6 +135,27 @@ def _samples(name: str) -> tuple[float, ...]:
     return SAMPLES.get(name.partition(":")[0], ())
 
 
+def require_facts(objective: Objective, facts: Facts) -> None:
+    """Raise Unfit where the objective cannot learn from an example of these facts, as `usual_facts` gives them."""
+    for name, values in facts.items():
+        fact = find(name) or FACTS["score"]
+        require_sound(name, values, len(values), fact)
+        wrong = [value for value in values if fact.named and not (value % 1 == 0 and 0 <= value <= NAMED)]
+        if wrong:
+            raise Unfit(
+                f"has {wrong[0]:g} as its {name}, which stands for nobody", f"Give a whole number from 0 to {NAMED:,}."
+            )
+    for scene in scenes(objective):
+        slots = [slot for slot in scene.slots if slot.called]
+        objection = objective.objection({name: tuple(_of_slots(values, slots)) for name, values in facts.items()})
+        if objection is not None:
+            raise Unfit(objection, "Change the facts of the drawn example, or the hyperparameters.")
+
+
+class Undrawn(Exception):
+    """The process ended at a curve: why, as a sentence."""
+
+
 class Curves:
     """Draws in a process of its own, which stays a while for the next one. Threads take turns."""
 
@@ -142,16 +169,18 @@ class Curves:
         return self._process.pid
 
     def draw(self, objective: Objective, reach: float, facts: Facts) -> dict[str, Any]:
-        """What `curves` says of an objective that is drawable, as plain JSON."""
+        """What `curves` says of an objective that is drawable, as plain JSON.  Raises Undrawn."""
         asked = {"objective": objective.model_dump(mode="json"), "reach": reach, "facts": dict(facts)}
         job = json.dumps(asked) + "\n"
         for _ in range(2):  # it may have gone because it was idle, or because somebody ended it
             answers, code = self._process.ask(job.encode(), 1)
             if code is None:
                 return answers[0]
+            if code == -signal.SIGXCPU:
+                raise Undrawn(f"Drawing {objective.title} takes too long with these values.")
             if code > 0:
                 break
-        raise RuntimeError(f"the process that draws objectives ended at {objective.name}")
+        raise Undrawn(f"{objective.title} could not be drawn with these values.")
 
 
 CURVES = Curves()
@@ -300,8 +329,11 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    base = size()
     for line in jobs():
         job = json.loads(line)
+        limit(base, len(line), CPU_SECONDS)
         say(curves(resolve(job["objective"]), job["reach"], job["facts"]))
     return 0
 

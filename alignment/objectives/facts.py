@@ -191,7 +191,7 @@ class Reader:
             given = tuple(map(float, value)) if isinstance(value, list) else (float(value),) * responses
         except TypeError as error:  # a hole in a list
             raise Unfit(f"has a {_said(name)} that is no number", "Correct or remove the example.") from error
-        _require_sound(name, given, responses, fact)
+        require_sound(name, given, responses, fact)
         return given
 
 
@@ -206,7 +206,8 @@ def _known(name: str) -> Fact:
     return fact
 
 
-def _require_sound(name: str, values: Collection[float], responses: int, fact: Fact) -> None:
+def require_sound(name: str, values: Collection[float], responses: int, fact: Fact) -> None:
+    """Raise Unfit unless these are so many finite numbers, and probabilities where the fact is one."""
     said = _said(name)
     if len(values) != responses:
         raise Unfit(

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from alignment.curves import CURVES, undrawable, usual_facts
+from alignment.curves import CURVES, Undrawn, require_facts, undrawable, usual_facts
 from alignment.objectives import CATALOGUE, Objective
+from alignment.objectives.facts import Unfit
 from backend.errors import Conflict, Invalid, NotFound
 
 _NUMBERS = TypeAdapter(list[Annotated[float, Field(allow_inf_nan=False, strict=True)]])
@@ -46,7 +47,11 @@ def draw(name: str, parameters: str, reach: float, facts: str) -> CurveOut:
     reason = undrawable(objective)
     if reason is not None:
         raise NoCurve(reason, remedy="Read its formula instead.")
-    return CurveOut.model_validate(CURVES.draw(objective, reach, _facts(objective, facts)))
+    known = _facts(objective, facts)
+    try:
+        return CurveOut.model_validate(CURVES.draw(objective, reach, known))
+    except Undrawn as error:
+        raise NoCurve(str(error), remedy="Change its hyperparameters or facts, or read its formula instead.") from error
 
 
 def _facts(objective: Objective, given: str) -> dict[str, list[float]]:
@@ -62,6 +67,10 @@ def _facts(objective: Objective, given: str) -> dict[str, list[float]]:
         if len(found) != len(known[name]):
             raise Invalid(f"{name} takes {len(known[name])} numbers.", field="facts")
         known[name] = found
+    try:
+        require_facts(objective, known)
+    except Unfit as unfit:
+        raise Invalid(f"The drawn example {unfit.detail}.", field="facts", remedy=unfit.remedy) from unfit
     return known
 
 

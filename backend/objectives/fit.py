@@ -12,7 +12,7 @@ from alignment.formats.preference import Policy
 from alignment.formats.snapshot import Example
 from alignment.objectives import Objective, Role, feeding
 from alignment.objectives.composite import Composite
-from alignment.objectives.facts import COLUMNS
+from alignment.objectives.facts import COLUMNS, find
 from alignment.training.kinds import LOSSES
 from backend.datasets import service as datasets
 from backend.datasets import snapshots
@@ -60,12 +60,17 @@ def unfit(
     apart: bool,
     policy: Policy,
 ) -> dict[str, UnfitOut]:
-    """By name, the objectives that a run on these data together cannot have.  Raises NotFound, UnfitExample."""
+    """By name, the objectives that a run on these data together cannot have; none without data.
+
+    Raises NotFound, UnfitExample.
+    """
     found = [datasets.find(session, project, one) for one in dataset_ids]
     parts = [_Part(one.kind, [*suited.decided(session, one, policy, LOOKED_AT)]) for one in found]
     for one in [snapshots.find(session, project, id) for id in snapshot_ids]:
         with suited.frozen(one, "snapshot_id", COLUMNS_READ) as examples:
             parts.append(_Part(one.kind, [*islice(examples, LOOKED_AT)]))
+    if not parts:
+        return {}
     told = {name: _of_kinds(loss, parts, apart) or _of_facts(loss, parts) for name, loss in LOSSES.items()}
     return {name: UnfitOut(detail=why.detail, remedy=why.remedy) for name, why in told.items() if why is not None}
 
@@ -88,6 +93,10 @@ def _of_kinds(loss: type[Objective], parts: Sequence[_Part], apart: bool) -> fee
 
 def _of_facts(loss: type[Objective], parts: Sequence[_Part]) -> feeding.Refusal | None:
     objective = loss()  # one that is made of others asks what its usual parts do
+    unknown = sorted(name for name in objective.needs.facts if find(name) is None)
+    if unknown:
+        words = ", ".join(unknown)
+        return feeding.Refusal(f"{loss.title} needs {words}, which no data hold yet.", "Choose another objective.")
     if not suited.asks(objective):
         return None
     for part in parts:

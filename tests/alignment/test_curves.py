@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from alignment.curves import POINTS, Curves, curves, undrawable, usual_facts
+from alignment.curves import POINTS, Curves, Undrawn, curves, undrawable, usual_facts
 from alignment.objectives import CATALOGUE
 from tests.alignment.objectives.cases import make
 
@@ -100,6 +100,14 @@ def test_a_process_that_was_ended_is_started_again(drawing: Curves) -> None:
     drawing.draw(make("dpo"), 60.0, {})
     assert drawing.pid is not None
     os.kill(drawing.pid, signal.SIGKILL)
+
+    assert drawing.draw(make("dpo"), 60.0, {})["axis"] == "margin"
+
+
+def test_a_curve_has_only_so_much_memory(drawing: Curves) -> None:
+    """A curve that takes too much ends the process and not the machine; the next one is drawn."""
+    with pytest.raises(Undrawn, match="could not be drawn"):
+        drawing.draw(make("lcpo", annotators="each"), 60.0, {"annotator": [2e8]})
 
     assert drawing.draw(make("dpo"), 60.0, {})["axis"] == "margin"
 

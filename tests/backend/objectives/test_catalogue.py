@@ -91,8 +91,14 @@ def test_what_data_cannot_feed_is_told_with_the_reason(researcher: Client) -> No
     starved = researcher.get("/api/v1/objectives/unfit", params={"dataset_id": str(single.id)}).json()
 
     assert "dpo" not in fed
+    assert "degree_logits, which no data hold yet" in fed["spo_degree"]["detail"]  # as a launch refuses it
     assert "chosen answers" in starved["dpo"]["detail"]
     assert starved["dpo"]["remedy"]
+
+
+def test_nothing_is_unfit_without_data(researcher: Client) -> None:
+    """Before any data are chosen, no objective is told to lack them."""
+    assert researcher.get("/api/v1/objectives/unfit").json() == {}
 
 
 def scored(scores: list[float] | None) -> Dataset:

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from alignment import curves
 from alignment.curves import undrawable
 from alignment.objectives import CATALOGUE
 from tests.conftest import Client
@@ -76,3 +77,38 @@ def test_an_unknown_objective(researcher: Client) -> None:
 
     assert response.status_code == 404
     assert "dpo" in response.json()["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "facts", "said"),
+    [
+        ("lcpo", {"annotators": "each"}, {"annotator": [-1]}, "nobody"),
+        ("lcpo", {"annotators": "each"}, {"annotator": [2e7]}, "nobody"),
+        ("lcpo", {"annotators": "each"}, {"annotator": [0.5]}, "nobody"),
+        ("adpo_pair_soft", {}, {"soft_label": [1.5]}, "no probability"),
+        ("odpo_log", {}, {"score": [1, 3]}, "needs the first higher"),
+        ("odpo_log", {}, {"score": [1e300, 1]}, "1e+300"),
+    ],
+)
+def test_facts_that_no_example_may_have_are_refused(
+    researcher: Client, name: str, parameters: dict[str, object], facts: dict[str, object], said: str
+) -> None:
+    """What the paper does not allow of data is not drawn either: a 422 that names the facts and says why."""
+    response = researcher.get(
+        f"/api/v1/objectives/{name}/curve", params={"parameters": json.dumps(parameters), "facts": json.dumps(facts)}
+    )
+
+    assert (response.status_code, response.json().get("field")) == (422, "facts")
+    assert said in response.json()["detail"]
+
+
+def test_a_curve_that_ends_its_process_is_no_curve(researcher: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the process dies at a curve, people read a sentence and a 409; the next curve is drawn again."""
+    draw = curves.CURVES.draw
+    monkeypatch.setattr(curves.CURVES, "draw", lambda objective, reach, _: draw(objective, reach, {"score": []}))
+    died = researcher.get("/api/v1/objectives/dpo/curve")
+    monkeypatch.undo()
+
+    assert (died.status_code, died.json()["title"]) == (409, "No curve")
+    assert died.json()["detail"].endswith(".")
+    assert researcher.get("/api/v1/objectives/dpo/curve").status_code == 200
