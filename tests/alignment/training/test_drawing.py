@@ -131,3 +131,16 @@ def test_the_penalty_is_the_mean_over_the_samples_of_a_prompt() -> None:
     penalty = hypo.loss(batch, State()) - dpo.loss(batch, State())
 
     assert penalty.tolist() == pytest.approx([0.5 * (-0.5 * -5 + -2.5 * -7) / 2, 0.0], abs=1e-5)
+
+
+def test_two_devices_draw_as_one_does(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """Every rank learns from the same samples, so that losses and divergence are those of one process."""
+    found = []
+    for devices in (1, 2):
+        train(make_spec(objective=HYPO, devices=devices), tmp_path / str(devices))
+        values = [step["values"] for step in steps_of(tmp_path / str(devices))]
+        found.append([(one["loss"], one["kl"]) for one in values])
+
+    assert [number for step in found[0] for number in step] == pytest.approx(
+        [number for step in found[1] for number in step], abs=1e-4
+    )

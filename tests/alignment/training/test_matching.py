@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 from alignment.formats import Message, snapshot
 from alignment.objectives.facts import WANTED_PROMPT
 from alignment.training import Spec, train
-from alignment.training.errors import BadData, BadSpec
+from alignment.training.errors import BadData, BadSpec, TrainingError
 from alignment.training.events import Events
 from alignment.training.matching import MATCHING, embedded, fitted, name
 from alignment.training.prepare import Prepared, prepare
@@ -145,3 +145,13 @@ def test_a_matching_that_means_nothing_is_refused(
         train(make_spec(objective={"name": "bco", "matching": matching}), tmp_path / "out")
 
     assert refused.value.field == field
+
+
+def test_a_model_that_is_sharded_is_refused(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """It gives no hidden states outside of its own pass, and the run says what to choose instead."""
+    spec = spec_of(make_spec, tmp_path, thumbs(), devices=2, parallel="fsdp")
+
+    with pytest.raises(TrainingError, match="sharded") as refused:
+        train(spec, tmp_path / "out")
+
+    assert refused.value.field == "parallel"
