@@ -38,12 +38,10 @@ class Conversion(BaseModel):
         """What becomes of an item, or of all items of a prompt; `left` counts the others by `converting.LEFT`."""
         for item in items:
             try:
-                made = list(self.of(item))
+                yield from self.of(item)
             except Left as nothing:
                 left[nothing.why] += 1
-            else:
-                yield from made
 
     def of(self, item: Item) -> Iterable[Item]:
-        """What becomes of one item, at least one.  Raises Left."""
+        """What becomes of one item, at least one.  Raises Left, before the first of them."""
         raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from itertools import islice
 from typing import Annotated, ClassVar, Final, Literal, get_args
 
 from pydantic import Field
@@ -12,8 +12,11 @@ from pydantic import Field
 from alignment.formats.canonical import BadRow, Item, Kind
 from alignment.formats.conversion import Conversion, Left
 from alignment.formats.preference import Decision, Policy, Sources, decide
-from alignment.formats.ranking import RULES, PairRule, pairs_of, ranks_of
-from alignment.formats.turning import ahead, best, by_scores, joined, less, sides, single
+from alignment.formats.ranking import MOST_RANKED, RULES, PairRule, pairs_of, ranks_of
+from alignment.formats.turning import ahead, best, by_scores, joined, less, rounds, sides, single
+
+MOST_MEETINGS: Final = 10_000
+"""The most pairs that are made of the answers to one prompt."""
 
 
 class Labelled(Conversion):
@@ -95,11 +98,25 @@ class PairsByScores(Conversion):
         return [found]
 
 
-class RankingsToPairs(Conversion):
+class Ranked(Conversion):
+    """From rankings, of as many answers as training takes."""
+
+    KIND: ClassVar[Kind] = "ranked"
+
+    def ranks(self, item: Item) -> list[float]:
+        """The rank of each answer.  Raises Left."""
+        if len(item.responses) > MOST_RANKED:
+            raise Left("many")
+        try:
+            return ranks_of(item)
+        except BadRow as none:
+            raise Left("unordered") from none
+
+
+class RankingsToPairs(Ranked):
     """Answers in an order, or with scores, as pairs."""
 
     name: Literal["rankings_to_pairs"] = "rankings_to_pairs"
-    KIND: ClassVar[Kind] = "ranked"
     TO: ClassVar[Kind] = "paired"
     TITLE: ClassVar[str] = "Pairs"
     DOES: ClassVar[str] = "Each ranking becomes pairs by the rule you choose; answers of one rank never meet."
@@ -117,49 +134,40 @@ class RankingsToPairs(Conversion):
 
     def of(self, item: Item) -> Iterable[Item]:
         """A pair for each meeting, chosen first."""
+        self.ranks(item)
         if self.margin and "scores" not in item.facts:
             raise Left("no_scores")
-        try:
-            found = list(pairs_of(item, self.meet, self.seed))
-        except BadRow as none:
-            raise Left("unordered") from none
-        if not found:
-            raise Left("one_rank")
-        far = [
-            one
-            for one in found
-            if not self.margin or ahead(one.facts["scores"][0] - one.facts["scores"][1], self.margin)
-        ]
-        if not far:
-            raise Left("too_close")
-        return far
+        met = made = False
+        for one in pairs_of(item, self.meet, self.seed):
+            met = True
+            if not self.margin or ahead(one.facts["scores"][0] - one.facts["scores"][1], self.margin):
+                made = True
+                yield one
+        if not made:
+            raise Left("too_close" if met else "one_rank")
 
 
-class RankingsToAnswers(Conversion):
+class RankingsToAnswers(Ranked):
     """The best answer of a ranking as a demonstration."""
 
     name: Literal["rankings_to_answers"] = "rankings_to_answers"
-    KIND: ClassVar[Kind] = "ranked"
     TO: ClassVar[Kind] = "demonstrations"
     TITLE: ClassVar[str] = "Single answers"
     DOES: ClassVar[str] = "Of each ranking the best answer is kept; of several that are the best, the first."
 
     def of(self, item: Item) -> Iterable[Item]:
         """One item."""
-        try:
-            found = best(item)
-        except BadRow as none:
-            raise Left("unordered") from none
+        self.ranks(item)
+        found = best(item)
         if found is None:
             raise Left("one_rank")
         return [found]
 
 
-class RankingsToThumbs(Conversion):
+class RankingsToThumbs(Ranked):
     """Every answer of a ranking with a thumb, by its rank or its score."""
 
     name: Literal["rankings_to_thumbs"] = "rankings_to_thumbs"
-    KIND: ClassVar[Kind] = "ranked"
     TO: ClassVar[Kind] = "unpaired"
     TITLE: ClassVar[str] = "Answers with a thumb"
     DOES: ClassVar[str] = "Each answer becomes one by itself, wanted where it is at or beyond the threshold."
@@ -174,12 +182,10 @@ class RankingsToThumbs(Conversion):
 
     def of(self, item: Item) -> Iterable[Item]:
         """As many items as there are answers."""
+        ranks = self.ranks(item)
         if self.by == "score" and "scores" not in item.facts:
             raise Left("no_scores")
-        try:
-            values = item.facts["scores"] if self.by == "score" else ranks_of(item)
-        except BadRow as none:
-            raise Left("unordered") from none
+        values = item.facts["scores"] if self.by == "score" else ranks
         wanted = [value >= self.threshold if self.by == "score" else value <= self.threshold for value in values]
         return [single(item, place, {"desirable": good}) for place, good in enumerate(wanted)]
 
@@ -197,7 +203,8 @@ class ThumbsToPairs(Conversion):
     meet: Literal["in_turn", "all"] = Field(
         "in_turn",
         title="Which answers meet",
-        description="Each answer in one pair, the first wanted with the first unwanted; or each with each.",
+        description="Each answer in one pair, the first wanted with the first unwanted; or each with each, up to"
+        f" {MOST_MEETINGS:,} pairs of a prompt.",
         json_schema_extra={"labels": {"in_turn": "In turn: each in one pair", "all": "Each with each"}},
     )
 
@@ -206,11 +213,14 @@ class ThumbsToPairs(Conversion):
         told = [item for item in items if "desirable" in item.facts]
         left["no_thumb"] += len(items) - len(told)
         good, bad = ([item for item in told if item.facts["desirable"] is wanted] for wanted in (True, False))
-        meetings = list(product(good, bad) if self.meet == "all" else zip(good, bad, strict=False))
-        sound = [(one, other) for one, other in meetings if one.responses != other.responses]
-        used = {id(item) for pair in sound for item in pair}
-        left["no_partner"] += sum(id(item) not in used for item in told)
-        yield from (joined(one, other) for one, other in sound)
+        meetings = rounds(good, bad) if self.meet == "all" else zip(good, bad, strict=False)
+        used: set[int] = set()
+        for one, other in islice(meetings, MOST_MEETINGS if self.meet == "all" else None):
+            if one.responses != other.responses:
+                used |= {id(one), id(other)}
+                yield joined(one, other)
+        alone = sum(id(item) not in used for item in told)
+        left["no_turn" if next(meetings, None) else "no_partner"] += alone
 
 
 class ThumbsToAnswers(Conversion):
@@ -245,8 +255,8 @@ class AnswersToRankings(Conversion):
         """One ranking, the best answer first."""
         told = [item for item in items if item.facts.get("scores")]
         left["no_scores"] += len(items) - len(told)
-        if len(told) < 2:
-            left["alone"] += len(told)
+        if not 2 <= len(told) <= MOST_RANKED:
+            left["alone" if len(told) < 2 else "crowd"] += len(told)
             return
         order = sorted(told, key=lambda item: -item.facts["scores"][0])
         scores = [item.facts["scores"][0] for item in order]

@@ -20,6 +20,9 @@ RULES: Final[dict[PairRule, str]] = {
 }
 """Which answers of a ranking meet; answers that share a rank never do."""
 
+MOST_RANKED: Final = 1_000
+"""The most answers of a ranking that is trained on or converted."""
+
 
 def ranks_of(item: Item) -> list[float]:
     """The rank of each response, 1 the best; by score where no ranks are given.  Raises BadRow without either."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from alignment.formats.canonical import CHOSEN_FIRST, BadRow, Item
@@ -53,6 +53,15 @@ def joined(wanted: Item, unwanted: Item) -> Item:
     if scores[0] and scores[1]:
         facts["scores"] = [scores[0][0], scores[1][0]]
     return Item(wanted.prompt, [*wanted.responses, *unwanted.responses], (CHOSEN_FIRST,), facts, line=wanted.line)
+
+
+def rounds(some: Sequence[Item], others: Sequence[Item]) -> Iterator[tuple[Item, Item]]:
+    """Each of some with each of the others; after as many pairs as the longer side has answers, all have met one."""
+    fewer, more = sorted((some, others), key=len)
+    for shift in range(len(fewer)):
+        for place, one in enumerate(more):
+            other = fewer[(place + shift) % len(fewer)]
+            yield (one, other) if more is some else (other, one)
 
 
 def by_scores(item: Item, margin: float) -> Item | None:

@@ -13,6 +13,7 @@ from alignment.formats import read as read_file
 from alignment.formats.canonical import Split as AnySplit
 from alignment.formats.facts import training_facts
 from alignment.formats.preference import Policy, decide
+from alignment.formats.ranking import MOST_RANKED
 from alignment.formats.split import split_of
 from alignment.objectives import feeding
 from alignment.objectives.batch import Role
@@ -159,7 +160,7 @@ def _examples(row: _Row, split: Split, wanted: Wanted, source: int, left_out: Co
             yield Example(id, split, prompt, tuple(some), (role,), facts, source)
 
 
-RESPONSES = {"paired": (2, 2), "ranked": (2, 1_000), "unpaired": (1, 1), "demonstrations": (1, 1)}
+RESPONSES = {"paired": (2, 2), "ranked": (2, MOST_RANKED), "unpaired": (1, 1), "demonstrations": (1, 1)}
 """How many responses an example of a kind has, at least and at most."""
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from alignment.formats import Item as ReadItem
 from alignment.formats.conversion import Conversion
 from alignment.formats.conversions import CONVERSIONS
-from alignment.formats.converting import Counted, convert
+from alignment.formats.converting import Counted, Found
 from alignment.formats.writing import NOUNS
 from backend.datasets import reading, service
 from backend.datasets.models import Dataset, Item, Kind
@@ -28,7 +28,7 @@ from backend.datasets.writer import Writer
 from backend.errors import Invalid
 from backend.projects.models import Project
 
-MOST_MADE: Final = 100_000  # while somebody waits
+MOST_MADE: Final = 100_000  # while somebody waits, doubles among them
 LOOKED_AT: Final = 20_000  # items that a preview looks at
 SHOWN: Final = 5
 
@@ -59,15 +59,19 @@ def choices(dataset: Dataset) -> list[ConversionOut]:
 def preview(session: Session, dataset: Dataset, rule: Conversion) -> ConvertPreviewOut:
     """What the rule makes of the first items.  Raises WrongKind."""
     _refuse_kind(dataset, rule)
-    counted = Counted()
-    rows: list[PreviewRow] = []
-    for made in convert(islice(_items(session, dataset, rule), LOOKED_AT), rule, counted):
-        if len(rows) < SHOWN:
-            rows.append(_row(made))
+
+    def looked_at() -> Iterator[ReadItem]:
+        return islice(_items(session, dataset, rule), LOOKED_AT)
+
+    found = Found(looked_at(), rule, MOST_MADE)
+    counted = found.counted
+    rows = [_row(made) for made in islice(found.take(looked_at()), min(SHOWN, counted.made))]
     items = session.scalar(select(func.count()).where(Item.dataset_id == dataset.id)) or 0
     said = counted.sentences()
     if items > counted.items:
         said.insert(0, f"Counted over the first {counted.items:,} of {items:,} items.")
+    if counted.more:
+        said.insert(0, f"They make more than {MOST_MADE:,} items, which are the most that are made at once.")
     return ConvertPreviewOut(
         to=Kind(rule.TO),
         items=items,
@@ -75,6 +79,8 @@ def preview(session: Session, dataset: Dataset, rule: Conversion) -> ConvertPrev
         made=counted.made,
         left_out=dict(+counted.left),
         doubled=counted.doubled,
+        contradicting=counted.contradicting,
+        more=counted.more,
         sentences=said,
         rows=rows,
     )
@@ -87,19 +93,15 @@ def make(
 
     Raises WrongKind, NameTaken, NothingMade, TooManyMade.
     """
-    rule, counted = body.rule, Counted()
+    rule = body.rule
     _refuse_kind(dataset, rule)
     made = service.create(
         session, project, body.name, Kind(rule.TO), description=f"Made of “{dataset.name}”.", created_by=user_id
     )
-    found = convert(_items(session, dataset, rule), rule, counted)
-    added = Writer(session, made).add(_within_limit(found))
-    if not added.ids:
-        raise NothingMade(
-            f"“{dataset.name}” gives nothing by this rule. {' '.join(counted.sentences())}".rstrip(),
-            field="rule",
-            remedy="Look at the preview of another rule.",
-        )
+    found = Found(_items(session, dataset, rule), rule, MOST_MADE)
+    counted = found.counted
+    _refuse_amount(dataset, counted)
+    added = Writer(session, made).add(found.take(_items(session, dataset, rule)))
     left_out = dict(+counted.left)
     made.made_from = MadeFrom(
         dataset_id=dataset.id,
@@ -109,9 +111,16 @@ def make(
         title=rule.TITLE,
         left_out=left_out,
         doubled=counted.doubled,
+        contradicting=counted.contradicting,
     ).model_dump(mode="json")
     session.flush()
-    return ConvertedOut(dataset_id=made.id, items=len(added.ids), left_out=left_out, doubled=counted.doubled)
+    return ConvertedOut(
+        dataset_id=made.id,
+        items=len(added.ids),
+        left_out=left_out,
+        doubled=counted.doubled,
+        contradicting=counted.contradicting,
+    )
 
 
 def _refuse_kind(dataset: Dataset, rule: Conversion) -> None:
@@ -128,15 +137,19 @@ def _items(session: Session, dataset: Dataset, rule: Conversion) -> Iterator[Rea
     return (judged.item for judged in walk(session, dataset.id))
 
 
-def _within_limit(made: Iterator[ReadItem]) -> Iterator[ReadItem]:
-    for count, item in enumerate(made, start=1):
-        if count > MOST_MADE:
-            raise TooManyMade(
-                f"The rule makes more than {MOST_MADE:,} items.",
-                field="rule",
-                remedy="Choose a rule that makes fewer, or export the dataset in a format of that kind and import it.",
-            )
-        yield item
+def _refuse_amount(dataset: Dataset, counted: Counted) -> None:
+    if counted.more:
+        raise TooManyMade(
+            f"The rule makes more than {MOST_MADE:,} items.",
+            field="rule",
+            remedy="Choose a rule that makes fewer, or export the dataset in a format of that kind and import it.",
+        )
+    if not counted.made:
+        raise NothingMade(
+            f"“{dataset.name}” gives nothing by this rule. {' '.join(counted.sentences())}".rstrip(),
+            field="rule",
+            remedy="Look at the preview of another rule.",
+        )
 
 
 def _row(made: ReadItem) -> PreviewRow:

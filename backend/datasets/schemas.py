@@ -233,6 +233,7 @@ class MadeFrom(BaseModel):
     title: str
     left_out: dict[str, int]
     doubled: int
+    contradicting: int = 0
 
 
 class DatasetDetail(DatasetOut):
@@ -302,6 +303,8 @@ class ConvertPreviewOut(BaseModel):
     made: int
     left_out: dict[str, int]
     doubled: int
+    contradicting: int = Field(description="How many say something else of the same content; all of them are left out.")
+    more: bool = Field(description="Whether more would be made than is made at once; then only these were counted.")
     sentences: list[str]
     rows: list[PreviewRow]
 
@@ -311,6 +314,7 @@ class ConvertedOut(Out):
     items: int
     left_out: dict[str, int]
     doubled: int
+    contradicting: int
 
 
 class SnapshotIn(In):

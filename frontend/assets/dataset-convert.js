@@ -91,7 +91,7 @@ function draw(place, dataset, choices) {
 function preview(found) {
   const looked = plural(found.looked_at, "item");
   return [
-    h("strong", found.made ? `${count(found.made)} ${nouns(found.to)} of ${looked}` : `Nothing of ${looked}`),
+    h("strong", found.made ? `${found.more ? "More than " : ""}${count(found.made)} ${nouns(found.to)} of ${looked}` : `Nothing of ${looked}`),
     found.sentences.length ? h("ul.pl-losses", found.sentences.map((line) => h("li", line))) : null,
     found.rows.length ? h("details", h("summary", "The first of them"), found.rows.map((row) => itemCard(row))) : null,
   ];
@@ -102,7 +102,7 @@ export function madeFrom({ made_from: made }) {
   if (!made) return null;
   const options = Object.entries(made.rule).filter(([name]) => name !== "name");
   const rule = options.map(([name, value]) => `${name.replaceAll("_", " ")} ${String(value).replaceAll("_", " ")}`).join(", ");
-  const left = Object.values(made.left_out).reduce((sum, number) => sum + number, 0) + made.doubled;
+  const left = Object.values(made.left_out).reduce((sum, number) => sum + number, 0) + made.doubled + made.contradicting;
   return h("p",
     "Made of ", link(made.name, `/dataset?id=${made.dataset_id}`), ` (${nouns(made.kind)})`, rule ? `: ${rule}` : "", ".",
     left ? h("span.pl-muted", ` ${plural(left, "item")} left out.`) : null);

@@ -224,6 +224,7 @@ class MadeFrom(Answer):
     title: str
     left_out: dict[str, int]
     doubled: int
+    contradicting: int = 0
 
 
 class DatasetDetail(Answer):
@@ -298,6 +299,8 @@ class ConvertPreviewOut(Answer):
     made: int
     left_out: dict[str, int]
     doubled: int
+    contradicting: int = Field(description="How many say something else of the same content; all of them are left out.")
+    more: bool = Field(description="Whether more would be made than is made at once; then only these were counted.")
     sentences: list[str]
     rows: list[PreviewRow]
 
@@ -307,6 +310,7 @@ class ConvertedOut(Answer):
     items: int
     left_out: dict[str, int]
     doubled: int
+    contradicting: int
 
 
 class SnapshotOut(Answer):

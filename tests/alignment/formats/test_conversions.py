@@ -1,6 +1,8 @@
 """Conversions between kinds of data: what each rule makes, that nothing is lost uncounted, and what is refused."""
 
+import itertools
 from collections import Counter
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -10,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from alignment.formats import Item, LabelFacts
 from alignment.formats.conversion import Conversion
-from alignment.formats.conversions import CONVERSIONS, AnyConversion
-from alignment.formats.converting import LEFT, Counted, convert
-from alignment.formats.ranking import RULES, ranks_of
+from alignment.formats.conversions import CONVERSIONS, MOST_MEETINGS, AnyConversion
+from alignment.formats.converting import LEFT, Counted, Found
+from alignment.formats.ranking import MOST_RANKED, RULES, ranks_of
 
 SCORES = st.lists(st.integers(-3, 3).map(float), min_size=3, max_size=5)
 
@@ -29,8 +31,8 @@ def item(prompt: str, answers: list[str], *labels: int, **facts: Any) -> Item:
 
 
 def converted(items: list[Item], conversion: Conversion) -> tuple[list[Item], Counted]:
-    counted = Counted()
-    return list(convert(items, conversion, counted)), counted
+    found = Found(items, conversion)
+    return list(found.take(items)), found.counted
 
 
 def texts(items: list[Item]) -> list[list[str]]:
@@ -164,6 +166,97 @@ def test_thumbs_meet_in_turn_or_each_with_each() -> None:
     assert texts(turn) == [["g1", "b1"], ["g2", "b2"]]
     assert counted.left == Counter(no_partner=1)
     assert len(every) == 6
+
+
+def test_each_with_each_stops_at_its_limit_and_spares_nobody_before() -> None:
+    """Thousands of thumbs on one prompt are never all paired: pairs come one at a time, each answer in one of the first
+    ones, and what is in none is counted as that."""
+    thumbs = [item("a", [f"{place}"], desirable=place % 3 == 0) for place in range(12_000)]
+    some, left = thumbs[:300], Counter[str]()
+    every = rule("thumbs_to_pairs", meet="all")
+
+    first = list(islice(every.turned(some, left), 200))
+    made = sum(1 for _ in every.turned(thumbs, left))
+
+    assert len({text for pair in texts(first) for text in pair}) == 300
+    assert made == MOST_MEETINGS
+    assert left == Counter(no_thumb=0, no_turn=0)
+
+    thumbs = [item("a", [f"{place}"], desirable=place < 5) for place in range(MOST_MEETINGS + 12)]
+    assert sum(1 for _ in every.turned(thumbs, left)) == MOST_MEETINGS
+    assert left["no_turn"] == 7
+
+
+@pytest.mark.parametrize("name", ["rankings_to_pairs", "rankings_to_answers", "rankings_to_thumbs"])
+def test_a_ranking_that_training_refuses_is_not_converted(name: str) -> None:
+    """One of more answers than training takes gives nothing, and says so; one as large as that is turned lazily."""
+    options: dict[str, dict[str, Any]] = {
+        "rankings_to_pairs": {"meet": "all"},
+        "rankings_to_thumbs": {"threshold": 0.0, "by": "rank"},
+    }
+    fields = options.get(name, {})
+    answers = [f"{place}" for place in range(MOST_RANKED + 1)]
+    large, most = (item("p", answers[:count], ranks=[*map(float, range(count))]) for count in (MOST_RANKED + 1, 1_000))
+    left: Counter[str] = Counter()
+
+    assert list(rule(name, **fields).turned([large], left)) == []
+    assert left == Counter(many=1)
+    assert next(iter(rule(name, **fields).turned([most], left))).prompt == most.prompt
+    assert Found([large], rule(name, **fields)).counted.sentences() == [
+        "1 of 1 items have more than 1,000 answers; left out."
+    ]
+
+
+def test_more_answers_than_a_ranking_may_have_become_none() -> None:
+    """Scored answers to one prompt by the thousand are left out, as training would refuse their ranking."""
+    answers = [item("a", [f"{place}"], scores=[1.0 * place]) for place in range(MOST_RANKED + 1)]
+
+    assert converted(answers, rule("answers_to_rankings"))[1].left == Counter(crowd=MOST_RANKED + 1)
+    assert len(converted(answers[1:], rule("answers_to_rankings"))[0]) == 1
+
+
+CONTRARY: list[tuple[list[Item], dict[str, Any], list[list[str]], int]] = [
+    ([item("p", ["A", "B"], 1), item("p", ["B", "C"], 1)], {"name": "pairs_to_thumbs"}, [["A"], ["C"]], 2),
+    ([item("p", ["A", "B", "A"], scores=[5.0, 3.0, 1.0])], {"name": "rankings_to_thumbs", "threshold": 3}, [["B"]], 2),
+    (
+        [item("p", ["A", "B", "C"], ranks=[1.0, 2.0, 3.0]), item("p", ["C", "B", "A"], ranks=[2.0, 1.0, 3.0])],
+        {"name": "rankings_to_pairs", "meet": "all"},
+        [["B", "C"]],
+        4,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("items", "fields", "kept", "contradicting"), CONTRARY, ids=["thumbs", "one ranking", "two rankings"]
+)
+def test_what_contradicts_another_is_left_out_whatever_comes_first(
+    items: list[Item], fields: dict[str, Any], kept: list[list[str]], contradicting: int
+) -> None:
+    """Of one content that is said to be wanted and not, or the better and the worse, nothing is made; it is counted,
+    and no order of the items settles it."""
+    for order in (items, items[::-1]):
+        made, counted = converted(order, rule(**fields))
+
+        assert (sorted(texts(made)), counted.contradicting, counted.made) == (kept, contradicting, len(kept))
+        assert counted.sentences()[0] == f"{contradicting} contradict another of the same content; left out."
+
+
+def test_what_says_the_same_again_is_a_double() -> None:
+    """Two pairs with one better side give one wanted answer, and a double that nobody need look at."""
+    _, counted = converted([item("p", ["A", "B"], 1), item("p", ["A", "C"], 2)], rule("pairs_to_thumbs"))
+
+    assert (counted.made, counted.doubled, counted.contradicting) == (3, 1, 0)
+
+
+def test_no_more_is_looked_at_than_was_asked_for() -> None:
+    """At the limit the rest is not even made; what was counted until then is told, and that there is more."""
+    ranking = item("p", [f"{place}" for place in range(1_000)], ranks=[1.0 * place for place in range(1_000)])
+
+    found = Found(itertools.repeat(ranking), rule("rankings_to_pairs", meet="all"), 50)
+
+    assert (found.counted.made, found.counted.more, found.counted.items) == (50, True, 1)
+    assert not Found([ranking], rule("rankings_to_pairs"), 1).counted.more
 
 
 def test_scored_pairs_are_decided_by_their_scores() -> None:

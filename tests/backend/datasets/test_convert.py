@@ -154,8 +154,12 @@ def test_a_rule_that_makes_too_many_leaves_nothing(
 
     assert (refused.status_code, refused.json()["field"]) == (422, "rule")
     assert "more than 3" in refused.json()["detail"]
+    monkeypatch.setattr(converting, "LOOKED_AT", 2)
+    cut = preview(researcher, dataset_id, {"name": "pairs_to_thumbs"}).json()
+    assert (cut["more"], cut["made"], len(cut["rows"])) == (True, 3, 3)
+    assert cut["sentences"][0] == "They make more than 3 items, which are the most that are made at once."
     assert refused.json()["remedy"]
-    assert (seen["looked_at"], seen["made"]) == (1, 2)
+    assert (seen["looked_at"], seen["made"], seen["more"]) == (1, 2, False)
     assert seen["sentences"][0] == "Counted over the first 1 of 2 items."
     assert convert(researcher, dataset_id, {"name": "pairs_to_answers"}, name).status_code == 201
 
@@ -168,3 +172,19 @@ def test_a_made_dataset_trains(imported: Importer, researcher: Client) -> None:
     frozen = researcher.post(f"/api/v1/datasets/{made}/snapshots", json={})
 
     assert (frozen.status_code, frozen.json()["kind"]) == (201, "unpaired")
+
+
+def test_what_contradicts_itself_is_seen_and_left_out(imported: Importer, researcher: Client) -> None:
+    """An answer that is better in one pair and worse in another becomes nothing, as the preview and the dataset say."""
+    rows = [{"prompt": "P", "chosen": better, "rejected": worse} for better, worse in ("AB", "BC", "AC")]
+    dataset_id = imported(lines(rows))["dataset_id"]
+
+    seen = preview(researcher, dataset_id, {"name": "pairs_to_thumbs"}).json()
+    done = convert(researcher, dataset_id, {"name": "pairs_to_thumbs"}).json()
+    made = researcher.get(f"/api/v1/datasets/{done['dataset_id']}").json()
+    items = researcher.get(f"/api/v1/datasets/{done['dataset_id']}/items").json()["items"]
+
+    for told in (seen, done, made["made_from"]):
+        assert (told["contradicting"], told["doubled"]) == (2, 2)
+    assert "2 contradict another of the same content; left out." in seen["sentences"]
+    assert [(one["responses"][0]["content"], one["facts"]["desirable"]) for one in items] == [("A", True), ("C", False)]
