@@ -62,7 +62,8 @@ class BCO(Objective):
     family: ClassVar[str] = "Single answers"
     formula: ClassVar[str] = (
         r"-\log\sigma(\beta D-\delta)\ \text{wanted},\quad -r\log\sigma(\delta-\beta D)\ \text{unwanted},\quad "
-        r"D=\log\frac{\pi(y)}{\pi_{\mathrm{ref}}(y)},\ \delta=\overline{\beta D},\ r=1\ \text{or}\ \mathrm{clip}\frac{p}{1-p}"
+        r"D=\log\frac{\pi(y)}{\pi_{\mathrm{ref}}(y)},\ \delta=\overline{\beta D},"
+        r"\ r=1\ \text{or}\ \mathrm{clip}\frac{p}{1-p}"
     )
     paper: ClassVar[Paper] = Paper(
         "Binary Classifier Optimization for Large Language Model Alignment", "Jung et al.", 2024, "2404.04656", ""
