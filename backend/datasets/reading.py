@@ -28,22 +28,26 @@ class Judged(NamedTuple):
     labels: list[uuid.UUID]
 
 
-def chunk(session: Session, dataset_id: uuid.UUID, after: int, until: uuid.UUID | None = None) -> list[Judged]:
+def chunk(
+    session: Session, dataset_id: uuid.UUID, after: int, until: uuid.UUID | None = None, at_once: int = CHUNK
+) -> list[Judged]:
     """The next items after a position, in order; empty at the end."""
     rows = session.execute(
         select(cast(Item.id, String), Item.position, Item.split, _WHOLE)
         .where(Item.dataset_id == dataset_id, Item.position > after)
         .order_by(Item.position)
-        .limit(CHUNK)
+        .limit(at_once)
     ).all()
     labels = judgements.of_items(session, [row[0] for row in rows], until)
     return [_judged(row, labels.get(row[0], [])) for row in rows]
 
 
-def walk(session: Session, dataset_id: uuid.UUID, until: uuid.UUID | None = None) -> Iterator[Judged]:
-    """Every item in order."""
+def walk(
+    session: Session, dataset_id: uuid.UUID, until: uuid.UUID | None = None, at_once: int = CHUNK
+) -> Iterator[Judged]:
+    """Every item in order, so many read at once."""
     after = -1
-    while found := chunk(session, dataset_id, after, until):
+    while found := chunk(session, dataset_id, after, until, at_once):
         yield from found
         after = found[-1].item.line
 

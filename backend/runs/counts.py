@@ -1,13 +1,16 @@
 """How many examples a run will train on, and what they are to its objective, before anything is frozen."""
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, String, case, cast, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from alignment.formats import snapshot
 from alignment.formats.preference import LEVELS, ORDERS, Policy
 from alignment.objectives import Role, feeding
+from backend import storage
 from backend.datasets import judgements
 from backend.datasets.models import Dataset, Item, Kind, Snapshot
 from backend.labels.models import Label
@@ -26,9 +29,17 @@ class Examples(NamedTuple):
     roles: frozenset[Role]
 
 
-def of_snapshot(snapshot: Snapshot, body: RunIn) -> Examples:
-    """What a run takes of a frozen snapshot."""
-    return _taken(snapshot.kind, snapshot.counts, snapshot.counts.get("desirable", {}), body, exact=True)
+def of_snapshot(found: Snapshot, body: RunIn) -> Examples:
+    """What a run takes of a frozen snapshot.  Raises StorageTrouble, FileRefused."""
+    splits = _aimed(found) if body.objective.needs.goals else found.counts
+    return _taken(found.kind, splits, found.counts.get("desirable", {}), body, exact=True)
+
+
+def _aimed(found: Snapshot) -> dict[str, int]:
+    """Pairs of each split whose chosen response scores higher, see `alignment.training.goals`."""
+    with storage.using() as use:
+        facts = ((one.split, one.facts.get("scores")) for one in snapshot.read_facts(use(found.path), ("scores",)))
+        return Counter(split for split, scores in facts if scores and scores[0] > scores[1])
 
 
 def of_dataset(session: Session, dataset: Dataset, body: RunIn) -> Examples:

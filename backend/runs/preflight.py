@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
+from alignment.objectives import REFERENCE
 from alignment.training.errors import CheckpointRefused, problems_of
 from alignment.training.spec import Spec
 from backend import storage
@@ -15,7 +16,7 @@ from backend.datasets import service as datasets
 from backend.datasets import snapshots
 from backend.errors import AppError
 from backend.projects.models import Project
-from backend.runs import counts, devices, estimate, lengths, mixture, service, spec, suited
+from backend.runs import alike, counts, devices, estimate, lengths, mixture, service, spec, suited
 from backend.runs.schemas import EstimateOut, Finding, Ingredient, PreflightOut, RunIn
 from backend.settings import get_settings
 
@@ -65,6 +66,9 @@ class _Check:
             self._look_at_data(examples)
         if self.body.devices > 1 and self.body.where == "worker":
             self._look_at_devices()
+        found = {name: one for name, one in {**third, REFERENCE: reference}.items() if one is not None}
+        if base is not None:
+            self._look_at_others(base, found)
         if base is None or examples is None or None in third.values():
             return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=None, yaml=None)
         told = storage.shown(reference.path) if reference else None
@@ -149,6 +153,12 @@ class _Check:
             self._doubt(field, f"Only {examples.train} training examples: what is learned will hardly carry over.")
         if not examples.validation:
             self._doubt(field, "No example is in the validation split: nothing is evaluated while it trains.")
+
+    def _look_at_others(self, base: Checkpoint, others: dict[str, Checkpoint]) -> None:
+        try:
+            alike.refuse_unlike(self.session, base, others, self.body)
+        except AppError as error:
+            self._refuse(error, "third_ids")
 
     def _look_at_devices(self) -> None:
         machine = devices.largest(get_settings().redis_url)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from alignment.objectives import REFERENCE
 from alignment.training.spec import Spec
 from backend import paging, queue, storage, work
 from backend.accounts.models import User
@@ -15,7 +16,7 @@ from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Invalid, NotFound
 from backend.projects.models import Project
-from backend.runs import counts, devices, estimate, mixture, spec, suited, thirds
+from backend.runs import alike, counts, devices, estimate, mixture, spec, suited, thirds
 from backend.runs.models import Place, Run, RunEvent
 from backend.runs.schemas import RunIn
 from backend.settings import Settings
@@ -34,15 +35,15 @@ class TooManySteps(Invalid):
 def launch(session: Session, project: Project, user: User, body: RunIn, settings: Settings) -> Run:
     """A queued run on a frozen snapshot; a worker is rung after the commit. Nothing is kept when it is refused.
 
-    Raises NotFound, WeightsGone, UnsupportedRun, UnsuitedData, UnfitExample, NothingToTrainOn, TooManyDevices,
-    TooFewExamples, TooManySteps, NoSpace.
+    Raises NotFound, WeightsGone, UnsupportedRun, UnlikeCheckpoints, UnsuitedData, UnfitExample, NothingToTrainOn,
+    TooManyDevices, TooFewExamples, TooManySteps, NoSpace.
     """
     base = usable(session, project, body.checkpoint_id, "checkpoint_id")
+    others = {name: usable(session, project, found, "third_ids") for name, found in body.third_ids.items()}
     if body.reference_id is not None:
-        usable(session, project, body.reference_id, "reference_id")
-    for checkpoint_id in body.third_ids.values():
-        usable(session, project, checkpoint_id, "third_ids")
+        others[REFERENCE] = usable(session, project, body.reference_id, "reference_id")
     suited.refuse_unsupported(body)
+    alike.refuse_unlike(session, base, others, body)
     parts = mixture.freeze(session, project, body, settings)
     field = body.ingredients()[0][0]
     examples = mixture.together([counts.of_snapshot(part.snapshot, body) for part in parts], body, field).train

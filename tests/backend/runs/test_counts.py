@@ -82,4 +82,4 @@ def test_the_count_is_what_freezing_takes(
             found = counts.of_dataset(session, judged, body_of(judged, base, policy))
 
         assert {"train": found.train, "validation": found.validation} == expected
-        assert least == 3 or expected["train"] > 5
+        assert least > 1 or expected["train"] > 5

@@ -1,11 +1,17 @@
 """The estimate before a launch knows how many tokens the run will read, from the first of its examples."""
 
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend import storage
 from backend.checkpoints.models import Checkpoint
+from backend.datasets import service as datasets
+from backend.datasets.models import Snapshot
+from backend.db import transaction
+from backend.projects import service as projects
 from tests import loop
 from tests.backend.runs.conftest import Body
 from tests.checkpoints import make_llama
@@ -60,3 +66,32 @@ def test_a_checkpoint_whose_tokenizer_cannot_be_read_has_no_tokens_told(research
     told = estimate(researcher, body())
     assert (told["tokens"], told["tokens_computed"]) == (None, None)
     assert told["memory_bytes"] > 0
+
+
+def test_texts_beside_a_pair_are_counted_too(researcher: Client, body: Body, real: Checkpoint) -> None:
+    """A rationale is a sequence of its own, after the prompt and both answers."""
+    items = loop.pairs(60)
+    for item in items:
+        item.facts["rationale"] = "The first one is friendly and tells what was asked for."
+    with transaction() as session:
+        dataset = datasets.create_from_items(session, projects.default(session), "With reasons", items)
+    sent = {"checkpoint_id": str(real.id), "dataset_id": str(dataset.id), "duration": {"steps": 10}}
+    dpo = estimate(researcher, body(**sent))
+    more = estimate(researcher, body(**sent, objective={"name": "rationale_dpo"}))
+
+    assert more["tokens"] > 1.8 * dpo["tokens"]
+    assert more["memory_bytes"] >= dpo["memory_bytes"]
+
+
+def test_a_damaged_snapshot_is_no_server_error(researcher: Client, body: Body, real: Checkpoint) -> None:
+    """The rest of the pre-flight is answered."""
+    run = researcher.post("/api/v1/runs", json=body(checkpoint_id=str(real.id))).json()
+    with transaction() as session:
+        place = Path(storage.shown(session.get_one(Snapshot, uuid.UUID(run["snapshot_id"])).path))
+    (place / "examples.parquet").write_bytes(b"no parquet")
+    sent = body(checkpoint_id=str(real.id)) | {"snapshot_id": run["snapshot_id"]}
+    del sent["dataset_id"]
+    answer = researcher.post("/api/v1/runs/preflight", json=sent)
+
+    assert answer.status_code == 200
+    assert answer.json()["estimate"]["tokens"] is None

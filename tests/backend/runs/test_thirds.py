@@ -12,7 +12,9 @@ from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.runs import service
 from backend.runs.models import Run
+from tests import loop
 from tests.backend.runs.conftest import Body, Launched
+from tests.checkpoints import make_llama
 from tests.conftest import Client
 
 SOME = "00000000-0000-7000-8000-000000000000"
@@ -82,3 +84,30 @@ def test_the_memory_of_a_guide_is_estimated(researcher: Client, body: Body, base
     reference = sum(part["bytes"] for part in told["estimate"]["memory"] if part["name"] == "reference")
     assert told["errors"] == []
     assert reference == 4 * told["estimate"]["parameters"]  # the guide is the reference, and held once
+
+
+@pytest.mark.parametrize(
+    ("objective", "role", "field"),
+    [(GUIDED, "guide", "third_ids"), ({"name": "dpo"}, "reference", "reference_id"), ({"name": "simpo"}, None, None)],
+    ids=["guide", "reference", "unread"],
+)
+def test_a_checkpoint_that_reads_other_tokens_is_refused_before_anything_is_queued(
+    researcher: Client, body: Body, tmp_path: Path, objective: dict[str, Any], role: str | None, field: str | None
+) -> None:
+    """By the pre-flight and by the launch; what the objective never asks is not compared."""
+    make_llama(tmp_path / "one", ["some words of the one"])
+    make_llama(tmp_path / "other", ["altogether different vocabulary here"], vocabulary=280)
+    own, other = (loop.add_checkpoint(tmp_path / name, name) for name in ("one", "other"))
+    sent = body(checkpoint_id=str(own.id), objective=objective)
+    sent |= {"third_ids": {"guide": str(other.id)}} if role == "guide" else {}
+    sent |= {"reference_id": str(other.id)} if role == "reference" else {}
+
+    told = researcher.post("/api/v1/runs/preflight", json=sent).json()["errors"]
+    answer = researcher.post("/api/v1/runs", json=sent)
+
+    if field is None:
+        assert (told, answer.status_code) == ([], 202)
+        return
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert f"The {role} has another tokenizer" in answer.json()["detail"]
+    assert [one["field"] for one in told] == [field]
