@@ -6,16 +6,17 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from alignment.formats import Item as ReadItem
 from alignment.formats import snapshot
 from alignment.formats.facts import training_facts
-from alignment.formats.preference import Decision, Policy, decisions
+from alignment.formats.preference import Decision, LeftOut, Policy, decisions
 from alignment.formats.writing import UNDECIDED
 from backend import paging, storage
 from backend.datasets import reading
@@ -24,6 +25,8 @@ from backend.datasets.models import Dataset, Kind, Snapshot, SnapshotLabel
 from backend.errors import Invalid, NoSpace, NotFound
 from backend.labels.models import Label
 from backend.projects.models import Project
+from backend.secrets import seal
+from backend.settings import get_settings
 
 
 class NothingToTrainOn(Invalid):
@@ -97,24 +100,38 @@ def _decided(
     used: list[uuid.UUID],
 ) -> Iterator[snapshot.Example]:
     """What the decided pairs become; counts those left out, and notes the labels behind the others."""
+    named = policy.unit == "label"
+    key = seal.derived(b"annotators" + dataset.id.bytes, seal.keys(get_settings())) if named else b""
     for item, split, labels in reading.walk(session, dataset.id, watermark):
-        decided = "media" if item.has_media else decisions(item, policy)
+        decided = decisions_on(item, policy)
         if isinstance(decided, str):
             left_out[decided] += 1
             continue
         used.extend(labels)
         for place, decision in enumerate(decided):
-            id = f"{item.id}/{place}" if policy.unit == "label" else item.id or ""
-            yield snapshot.Example(id, split, item.prompt, decision.responses, _unnamed(decision, dataset, policy))
+            id = f"{item.id}/{place}" if named else item.id or ""
+            facts = _unnamed(decision, key) if named else decision.facts  # of a pair, what a file says of it
+            yield snapshot.Example(id, split, item.prompt, decision.responses, facts)
 
 
-def _unnamed(decision: Decision, dataset: Dataset, policy: Policy) -> dict[str, Any]:
-    """The facts, with a word in the place of who judged that is the same in all of the dataset and names nobody."""
+def _unnamed(decision: Decision, key: bytes) -> dict[str, Any]:
+    """The facts, with a word in the place of who judged, the same under one key, which names nobody without it."""
     who = decision.facts.get("annotator")
-    if who is None or policy.unit == "pair":  # then it is what a file says of the whole pair
+    if who is None:
         return decision.facts
-    word = hashlib.blake2b(str(who).encode(), key=dataset.id.bytes, digest_size=6).hexdigest()
-    return decision.facts | {"annotator": word}
+    return decision.facts | {"annotator": hashlib.blake2b(str(who).encode(), key=key, digest_size=8).hexdigest()}
+
+
+def decisions_on(item: ReadItem, policy: Policy) -> list[Decision] | LeftOut:
+    """What freezing makes of a pair, or why it is left out."""
+    return "media" if item.has_media else decisions(item, policy)
+
+
+def unusable(item: ReadItem, kind: Kind) -> Literal["media", "unranked"] | None:
+    """Why freezing leaves out an item of a kind that no label decides, if it does."""
+    if item.has_media:
+        return "media"
+    return "unranked" if kind is Kind.ranked and not {"ranks", "scores"} & item.facts.keys() else None
 
 
 def _whole(
@@ -123,10 +140,8 @@ def _whole(
     """Every item, with its facts; counts those left out, and the wanted ones of each split."""
     for item, split, _ in reading.walk(session, dataset.id):
         facts = training_facts(item.facts)
-        if item.has_media:
-            left_out["media"] += 1
-        elif dataset.kind is Kind.ranked and not {"ranks", "scores"} & facts.keys():
-            left_out["unranked"] += 1
+        if why := unusable(item, dataset.kind):
+            left_out[why] += 1
         else:
             wanted[split] += bool(facts.get("desirable"))
             yield snapshot.Example(item.id or "", split, item.prompt, item.responses, facts)

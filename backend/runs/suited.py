@@ -8,13 +8,13 @@ from sqlalchemy.orm import Session
 
 from alignment.formats import FileRefused, snapshot
 from alignment.formats.facts import PER_RESPONSE, training_facts
-from alignment.formats.preference import Policy, decisions
+from alignment.formats.preference import Policy
 from alignment.objectives import Objective
 from alignment.objectives.facts import Reader, Unfit, find
 from alignment.training.errors import BadSpec
 from alignment.training.prepare import require_supported
 from backend import storage
-from backend.datasets import reading
+from backend.datasets import reading, snapshots
 from backend.datasets.models import Dataset, Kind, Snapshot
 from backend.errors import Invalid
 from backend.runs import spec
@@ -71,12 +71,12 @@ def frozen(found: Snapshot, field: str, columns: Collection[str]) -> Iterator[It
 def decided(session: Session, dataset: Dataset, policy: Policy, most: int) -> Iterator[snapshot.Example]:
     """The facts of what freezing the first items of a dataset would make examples of."""
     for item, split, _ in islice(reading.walk(session, dataset.id), most):
-        if dataset.kind is not Kind.paired and not item.has_media:
-            yield snapshot.Example(item.id or "", split, [], [], training_facts(item.facts))
-            continue
-        made = "media" if item.has_media else decisions(item, policy)
-        if not isinstance(made, str):
-            yield from (snapshot.Example(item.id or "", split, [], [], one.facts) for one in made)
+        if dataset.kind is Kind.paired:
+            made = snapshots.decisions_on(item, policy)
+            facts = [] if isinstance(made, str) else [one.facts for one in made]
+        else:
+            facts = [] if snapshots.unusable(item, dataset.kind) else [training_facts(item.facts)]
+        yield from (snapshot.Example(item.id or "", split, [], [], one) for one in facts)
 
 
 def asks(objective: Objective) -> bool:

@@ -106,6 +106,11 @@ def current(sealed: bytes, ring: Sequence[bytes]) -> bool:
     return sealed[1 : 1 + ID_BYTES] == key_id(ring[0])
 
 
+def derived(purpose: bytes, ring: Sequence[bytes]) -> bytes:
+    """A key of its own for a purpose, from the oldest key: it stays while keys are changed, until that one is gone."""
+    return hashlib.blake2b(purpose, key=ring[-1], digest_size=KEY_BYTES, person=b"plumbline").digest()
+
+
 def key_id(key: bytes) -> bytes:
     """What tells keys apart and says nothing about them."""
     return hashlib.sha256(b"plumbline secret key" + key).digest()[:ID_BYTES]

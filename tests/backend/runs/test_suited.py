@@ -1,24 +1,33 @@
 """Launching an objective that reads facts: data that lack them are refused by field and example, before a run is."""
 
+import base64
+import uuid
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from alignment.formats import LabelFacts, snapshot
+from alignment.formats import Item, LabelFacts, snapshot
 from alignment.formats.facts import FACTS as DATA_FACTS
+from alignment.formats.preference import Policy
 from alignment.objectives.facts import COLUMNS
 from backend import storage
 from backend.checkpoints.models import Checkpoint
 from backend.datasets import service as datasets
+from backend.datasets import snapshots
 from backend.datasets.models import Dataset, Kind, Snapshot
 from backend.datasets.writer import Writer
 from backend.db import transaction
 from backend.projects import service as projects
 from backend.runs.models import Run
+from backend.settings import get_settings
 from tests import loop
 from tests.conftest import Client
+
+PER_LABEL = Policy(unit="label")
 
 
 def add(scores: list[float] | None) -> Dataset:
@@ -163,6 +172,9 @@ def test_each_label_can_be_an_example_with_its_annotator(researcher: Client, bas
     assert len(rows) == 60
     assert len({row.facts["annotator"] for row in rows}) == 2
     assert not {"Ann", "Bob"} & {row.facts["annotator"] for row in rows}
+    known = body["dataset_id"].encode(), uuid.UUID(body["dataset_id"]).bytes  # which the manifest has
+    tried = {blake2b(b"Ann", key=key, digest_size=size).hexdigest() for key in known for size in (6, 8)}
+    assert not tried & {row.facts["annotator"] for row in rows}
     rows.sort(key=lambda row: row.id)
     for one, other in zip(rows[::2], rows[1::2], strict=True):
         assert one.responses == other.responses[::-1]
@@ -173,3 +185,56 @@ def test_each_label_can_be_an_example_with_its_annotator(researcher: Client, bas
 def test_what_is_looked_at_are_facts_of_data() -> None:
     """A column that objectives read is one that snapshots have."""
     assert set(COLUMNS) <= set(DATA_FACTS) & set(snapshot.FACT_TYPES)
+
+
+def words(dataset: Dataset) -> set[str]:
+    """What stands for the annotators in a snapshot of now."""
+    with transaction() as session:
+        made = snapshots.freeze(session, session.get_one(Dataset, dataset.id), PER_LABEL, get_settings().snapshots)
+        return {row.facts["annotator"] for row in snapshot.read(Path(storage.shown(made.path)))}
+
+
+def test_a_person_keeps_a_word_that_only_the_instance_can_find(
+    monkeypatch: pytest.MonkeyPatch, researcher: Client
+) -> None:
+    """The same in each snapshot of a dataset, also after a new key was put before the old one; another in another
+    dataset, and under another key: who has the snapshot alone cannot try names."""
+    dataset, other = judged("Ann"), judged("Eve")
+    first = words(dataset)
+    with transaction() as session:
+        items = [item for item in loop.pairs(40) if item.prompt not in [one.prompt for one in loop.pairs(30)]]
+        for item in items:
+            item.labels = [LabelFacts({"strength": 1}, annotator="Ann")]
+        Writer(session, session.get_one(Dataset, dataset.id)).add(items)
+    old, new = (base64.b64encode(bytes([place] * 32)).decode() for place in (1, 2))
+
+    assert words(dataset) == first
+    assert not words(other) & first
+    found = []
+    for ring in (old, f"{new},{old}", new):
+        monkeypatch.setattr(get_settings(), "secret_key", SecretStr(ring))
+        found.append(words(dataset))
+    assert found[0] == found[1]
+    assert not found[0] & first
+    assert not found[0] & found[2]
+
+
+def test_rankings_without_an_order_stand_in_nobodys_way(researcher: Client, base: Checkpoint) -> None:
+    """Freezing leaves them out, so neither pre-flight nor the form's picker refuses what the launch takes."""
+    items = []
+    for place, pair in enumerate(loop.pairs(60)):
+        answers = [{"role": "assistant", "content": f"{word} {place}"} for word in ("good", "fair", "poor")]
+        facts = {} if place % 3 == 0 else {"ranks": [1.0, 2.0, 3.0]}
+        items.append(Item(pair.prompt, answers, facts=facts))  # type: ignore[arg-type]
+    with transaction() as session:
+        dataset = datasets.create(session, projects.default(session), "Partly ranked", Kind.ranked)
+        Writer(session, dataset).add(items)
+    body = loop.run_body(base, dataset, objective={"name": "pl_dpo"})
+
+    told = researcher.post("/api/v1/runs/preflight", json=body).json()
+    unfit = researcher.get("/api/v1/objectives/unfit", params={"dataset_id": str(dataset.id)}).json()
+    launched = researcher.post("/api/v1/runs", json=body)
+
+    assert told["errors"] == []
+    assert "pl_dpo" not in unfit
+    assert launched.status_code == 202
