@@ -30,10 +30,12 @@ function draw(place, dataset, choices) {
   const input = name.querySelector("input");
   const under = h("div");
   const make = button("Make the dataset", null, { kind: "primary", type: "submit" });
-  const key = newKey();
-  let [form, turn, waiting, asked] = [null, 0, null, 0];
+  const keys = new Map(); // of each content that was sent: sent again, it makes nothing more
+  let [form, turn, waiting] = [null, 0, null];
   const chosen = () => choices.find((one) => one.name === choice.value);
   const told = () => ({ name: choice.value, ...form.value() });
+  const missing = () => (chosen().form.required || []).filter((one) => told()[one] === undefined);
+  const keyOf = (content) => keys.get(content) || keys.set(content, newKey()).get(content);
 
   const fail = (error) => {
     const path = String(error.field || "").replace(/^rule\.[a-z_]+\./, "");
@@ -45,6 +47,10 @@ function draw(place, dataset, choices) {
   const look = async () => {
     const mine = (turn += 1);
     form.clear();
+    if (missing().length) {
+      fill(shown, h("p.pl-muted", "What it makes is shown once the rule is complete."));
+      return;
+    }
     fill(shown, skeleton(3));
     let found;
     try {
@@ -69,17 +75,25 @@ function draw(place, dataset, choices) {
   };
   const send = async (event) => {
     event.preventDefault();
+    if (make.disabled) return;
+    make.disabled = true;
+    make.classList.add("busy");
+    const body = { name: input.value, rule: told() };
     showError(name, "");
     form.clear();
     fill(under, skeleton(1));
     try {
-      const made = await post(`/datasets/${dataset.id}/convert`, { name: input.value, rule: told() }, { key: `${key}-${(asked += 1)}` });
+      const made = await post(`/datasets/${dataset.id}/convert`, body, { key: keyOf(JSON.stringify(body)) });
       fill(under, h("p", `${count(made.items)} ${nouns(chosen().to)} made. `, link("Open them", `/dataset?id=${made.dataset_id}`)));
     } catch (error) {
       fill(under);
-      if (fail(error)) return;
-      if (error.detail) fill(under, errorCard(error));
-      else toastError(error);
+      if (!fail(error)) {
+        if (error.detail) fill(under, errorCard(error));
+        else toastError(error);
+      }
+    } finally {
+      make.disabled = false;
+      make.classList.remove("busy");
     }
   };
   choice.addEventListener("change", change);

@@ -5,9 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from alignment.formats import nectar
+from alignment.formats import Item, nectar
+from alignment.formats.canonical import Message
+from backend.datasets import service as datasets
+from backend.datasets.models import Kind
+from backend.datasets.writer import Writer
+from backend.db import transaction
+from backend.projects import service as projects
 from tests.browser.conftest import SignIn
 from workers.tasks import imports
 
@@ -85,3 +91,51 @@ def test_rankings_become_pairs(sign_in: SignIn, tmp_path: Path) -> None:
     expect(page.locator("#pl-title")).to_have_text("ranked: pairs")
     expect(page.get_by_text("Made of ranked (rankings): meet all")).to_be_visible()
     expect(page.get_by_role("button", name="Train on this")).to_be_visible()
+
+
+def test_a_rule_is_completed_before_it_is_shown_and_makes_one_dataset(sign_in: SignIn, tmp_path: Path) -> None:
+    """Nothing is asked of the server while a required field is empty; clicks while it works make nothing more, nor does
+    the same content sent again. Frozen, the snapshot says what it holds and what was left out, in words."""
+    items = []
+    for place in range(30):
+        answers: list[Message] = [{"role": "assistant", "content": one} for one in "abc"]
+        facts = {"ranks": [1.0, 2.0, 3.0]} if place else {}
+        items.append(Item([{"role": "user", "content": f"Name color {place}."}], answers, facts=facts))
+    with transaction() as session:
+        dataset = datasets.create(session, projects.default(session), "ranked", Kind.ranked)
+        Writer(session, dataset).add(items)
+    page = sign_in()
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url.rsplit("/", 1)[1]) if one.method == "POST" else None)
+    held: list[Route] = []
+    page.route("**/convert", lambda route: held.append(route))
+    page.goto(f"/dataset?id={dataset.id}")
+    page.get_by_role("button", name="Convert").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("29 pairs of 30 items")).to_be_visible()
+    before = asked.count("preview")
+    dialog.get_by_label("What becomes of it").select_option("rankings_to_thumbs")
+    expect(dialog.get_by_text("shown once the rule is complete")).to_be_visible()
+    page.wait_for_timeout(500)
+    assert asked.count("preview") == before
+    assert not any(dialog.get_by_role("alert").all_inner_texts())
+    dialog.get_by_label("By", exact=True).select_option("rank")
+    dialog.get_by_label("Threshold").fill("1")
+    expect(dialog.get_by_text("87 answers with a thumb of 30 items")).to_be_visible()
+    make = dialog.get_by_role("button", name="Make the dataset")
+    make.click()
+    expect(make).to_be_disabled()
+    dialog.get_by_label("Name of the new dataset").press("Enter")
+    page.wait_for_timeout(300)
+    assert len(held) == 1
+    held[0].continue_()
+    expect(dialog.get_by_text("87 answers with a thumb made.")).to_be_visible()
+    make.click()
+    expect(make).to_be_disabled()
+    held[1].continue_()
+    expect(dialog.get_by_text("87 answers with a thumb made.")).to_be_visible()
+    assert held[0].request.headers["idempotency-key"] == held[1].request.headers["idempotency-key"]
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Freeze now").click()
+    expect(page.get_by_text("holds 29 rankings.")).to_be_visible()
+    expect(page.get_by_text("1 without ranks or scores")).to_be_visible()
