@@ -1,10 +1,12 @@
 """What a run will take: steps, memory by part, and a range of time from what earlier runs measured."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from alignment.training.errors import BadSpec
@@ -74,12 +76,16 @@ def steps(body: RunIn, examples: int) -> int:
 
 
 def seconds(session: Session, body: RunIn, checkpoint: Checkpoint, steps: int) -> tuple[float, float] | None:
-    """Low and high seconds of the steps, from runs on checkpoints of the same size; None when there were none."""
-    same = (
+    """Low and high seconds of the steps, from runs of this kind on checkpoints of the same size; None without any.
+
+    Where some had the same objective, only those count: others may ask for a reference, or for more tokens.
+    """
+    alike = (
         select(Run.id)
         .join(Checkpoint, Checkpoint.id == Run.checkpoint_id)
         .where(
             Run.project_id == checkpoint.project_id,
+            Run.kind == body.kind,
             Checkpoint.parameters == checkpoint.parameters,
             Checkpoint.architecture == checkpoint.architecture,
             Run.spec["tuning"]["kind"].astext == body.tuning.kind,
@@ -88,12 +94,17 @@ def seconds(session: Session, body: RunIn, checkpoint: Checkpoint, steps: int) -
         .order_by(Run.id.desc())
         .limit(EARLIER_RUNS)
     )
-    rates = session.scalars(
-        select(func.percentile_cont(0.5).within_group(Metric.value))
-        .where(Metric.run_id.in_(same), Metric.name == RATE, Metric.value > 0)
-        .group_by(Metric.run_id)
-    ).all()
+    rates = _rates(session, alike.where(Run.objective == body.objective.name)) or _rates(session, alike)
     if not rates:
         return None
     expected = steps * body.batch.examples_per_step / median(rates)
     return expected * SPREAD[0], expected * SPREAD[1]
+
+
+def _rates(session: Session, runs: Select[UUID]) -> Sequence[float]:
+    """The usual examples a second of each of these runs that has measured some."""
+    return session.scalars(
+        select(func.percentile_cont(0.5).within_group(Metric.value))
+        .where(Metric.run_id.in_(runs), Metric.name == RATE, Metric.value > 0)
+        .group_by(Metric.run_id)
+    ).all()

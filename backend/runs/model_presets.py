@@ -1,9 +1,11 @@
 """Starting points of the launch form that are for one known model each."""
 
+from typing import Any
+
 from alignment.presets import TUNINGS, Model, TuningKind
 from backend.presets.catalogue import presets
 from backend.runs.estimate import NVIDIA
-from backend.runs.presets import Preset, Suits
+from backend.runs.presets import PRESETS, Preset, Suits
 
 
 def for_models() -> list[Preset]:
@@ -29,5 +31,10 @@ def _for_model(model: Model, kind: TuningKind) -> Preset:
             "precision": "bf16" if NVIDIA.exists() else "fp32",
         },
         suits=Suits(architecture=model.class_name, parameters=list(model.stored_parameters)),
-        objectives=by_objective,
+        objectives=_plain(kind) | by_objective,
     )
+
+
+def _plain(kind: TuningKind) -> dict[str, dict[str, Any]]:
+    """What runs of other kinds begin with on any model: recipes tell of preference runs alone."""
+    return next(one.objectives for one in PRESETS if one.name == kind)

@@ -167,13 +167,15 @@ function toggle(schema, start, label, onchange) {
   const input = h("input", { type: "checkbox", checked: Boolean(start), onchange });
   const failure = h("small.pl-field-error", { role: "alert" });
   const element = h("div.pl-field", h("label.pl-check", input, h("span", label)), schema.description && h("small.pl-help", schema.description), failure);
-  return { element, value: () => input.checked, fail: (_rest, why) => { failure.textContent = why; return true; } };
+  const set = (value) => { input.checked = Boolean(value); onchange(); };
+  return { element, value: () => input.checked, set, fail: (_rest, why) => { failure.textContent = why; return true; } };
 }
 
 function choice(schema, start, label, onchange) {
   const none = schema.nullable ? [h("option", { value: "" }, "None")] : [];
   const input = h("select", { onchange }, none, schema.enum.map((one) => h("option", { value: String(one), selected: one === start }, schema.labels?.[one] ?? String(one))));
-  return { ...wrap(label, input, schema), value: () => schema.enum.find((one) => String(one) === input.value) ?? null };
+  const set = (value) => { input.value = String(value ?? ""); onchange(); };
+  return { ...wrap(label, input, schema), set, value: () => schema.enum.find((one) => String(one) === input.value) ?? null };
 }
 
 function text(schema, start, label, onchange) {
@@ -204,7 +206,8 @@ const split = (typed) => typed.split(",").map((one) => one.trim()).filter(Boolea
 function words(schema, start, label, onchange) {
   const input = h("input", { type: "text", value: (start || []).join(", "), placeholder: "separated by commas", oninput: onchange });
   const numbers = schema.items && ["number", "integer"].includes(schema.items.type);
-  return { ...wrap(label, input, schema), value: () => (numbers ? split(input.value).map(Number) : split(input.value)) };
+  const set = (value) => { input.value = (value || []).join(", "); onchange(); };
+  return { ...wrap(label, input, schema), set, value: () => (numbers ? split(input.value).map(Number) : split(input.value)) };
 }
 
 function group(schema, defs, start, label, onchange) {

@@ -22,10 +22,9 @@ export function replaced(presets, name, checkpoint) {
 // The parts of a run that a preset gives with this objective.
 export const valuesFor = (preset, objective) => ({ ...preset.values, ...preset.objectives[objective] });
 
-// The learning rate that goes with another objective; null where somebody has typed one of their own.
-export function rateFor(preset, objective, typed) {
-  const known = Object.values(preset?.objectives || {}).map((one) => one.optimizer.learning_rate);
-  return known.includes(typed) ? preset.objectives[objective]?.optimizer.learning_rate ?? null : null;
+// The learning rate that goes with another objective; null where somebody has typed another one than was given.
+export function rateFor(preset, objective, typed, given) {
+  return typed === given ? preset?.objectives[objective]?.optimizer.learning_rate ?? null : null;
 }
 
 // Only the buttons of presets that the checkpoint can use are there.

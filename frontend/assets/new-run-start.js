@@ -28,7 +28,7 @@ export function startingPoint({ form, snapshot, datasets, checkpoints, from }, k
   const given = (some) => some.find((one) => !one.run_id);
   const checkpoint = checkpoints.find((one) => one.id === wanted) || given(alike) || given(checkpoints) || checkpoints[0];
   const preset = usual(form.presets, checkpoint);
-  const objective = param("objective") || (from ? null : kind === "preference" ? USUAL[dataset?.kind] || null : losses[0].name);
+  const objective = param("objective") || (from ? null : kind === "preference" ? USUAL[(snapshot || dataset)?.kind] || null : losses[0].name);
   const values = { ...(from ? from.spec : valuesFor(preset, objective)) };
   if (objective && objective !== values.objective?.name) values.objective = { name: objective };
   return { checkpoint, dataset: snapshot ? null : dataset, preset: from ? null : preset.name, values };

@@ -59,12 +59,13 @@ export class Training {
   follow(objective) {
     const preset = this.presets.find((one) => one.name === this.preset);
     const first = this.first.value();
-    const rate = rateFor(preset, objective, first.optimizer?.learning_rate);
+    const rate = rateFor(preset, objective, first.optimizer?.learning_rate, this.rate);
     if (rate !== null) this.set({ ...first, ...this.rest.value(), ...this.many.value(), duration: this.duration.value(), optimizer: { ...first.optimizer, learning_rate: rate } });
     return preset?.objectives[objective]?.objective || { name: objective };
   }
 
   set(values) {
+    this.rate = values.optimizer?.learning_rate;
     const make = (names) => schemaForm(schemaOf(this.schema, names), { values, onchange: this.onchange });
     this.first = make(FIRST);
     this.rest = make(REST);

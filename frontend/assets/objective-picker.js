@@ -34,11 +34,16 @@ export class ObjectivePicker {
   draw() {
     const few = !this.objectives.some((one) => one.recommended);
     const shown = this.objectives.filter((one) => few || one.recommended || one.name === this.value);
-    const focused = this.row.contains(document.activeElement);
+    const focused = this.row.contains(document.activeElement) ? document.activeElement.value : null;
     const more = this.objectives.length > shown.length ? button(`All ${this.objectives.length} objectives…`, () => this.open(), { kind: "small" }) : null;
     fill(this.row, shown.map((one) => this.pick(one)), more);
-    if (focused) this.row.querySelector('[aria-checked="true"]')?.focus();
-    const reason = this.unfit[this.value];
+    const again = [...this.row.querySelectorAll('[role="radio"]')].find((one) => one.value === focused);
+    again?.focus();
+    this.explain(again && this.unfit[focused] ? focused : this.value);
+  }
+
+  explain(name) {
+    const reason = this.unfit[name];
     fill(this.why, reason ? [reason.detail, " ", reason.remedy] : null);
     this.why.hidden = !reason;
   }
@@ -48,8 +53,14 @@ export class ObjectivePicker {
     const reason = this.unfit[one.name];
     const first = this.objectives.find((other) => other.recommended) || this.objectives[0];
     const reached = checked || (!this.objectives.some((other) => other.name === this.value) && one === first);
-    return h("button.pl-pick", { type: "button", role: "radio", value: one.name, "aria-checked": String(checked), class: reason ? "unfit" : null, tabindex: reached ? 0 : -1, title: reason ? `${reason.detail} ${reason.remedy}` : one.summary, onclick: () => this.take(one.name) },
+    return h("button.pl-pick", { type: "button", role: "radio", value: one.name, "aria-checked": String(checked), "aria-disabled": reason ? "true" : null, class: reason ? "unfit" : null, tabindex: reached ? 0 : -1, title: reason ? `${reason.detail} ${reason.remedy}` : one.summary, onclick: () => this.reach(one.name) },
       h("b", one.title), reason ? h("small", "needs other data") : h("small", one.paper.authors, " ", one.paper.year));
+  }
+
+  // One that the data cannot feed says why and is not taken.
+  reach(name) {
+    if (this.unfit[name] || name === this.value) this.explain(name);
+    else this.take(name);
   }
 
   take(name) {
@@ -58,14 +69,16 @@ export class ObjectivePicker {
     this.onchange(name);
   }
 
-  // Arrow keys go through the buttons, as in any group of radio buttons.
+  // Arrow keys go through the buttons, as in any group of radio buttons, also to those that say why they cannot be taken.
   walk(event) {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     const all = [...this.row.querySelectorAll('[role="radio"]')];
     const at = all.indexOf(document.activeElement);
     if (!step || at < 0) return;
     event.preventDefault();
-    this.take(all[(at + step + all.length) % all.length].value);
+    const next = all[(at + step + all.length) % all.length];
+    next.focus();
+    this.reach(next.value);
   }
 
   async open() {

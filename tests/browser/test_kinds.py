@@ -62,8 +62,11 @@ def test_the_kind_decides_what_is_asked_for(sign_in: SignIn, tiny: Path) -> None
     expect(page.get_by_text("Must be at least 2, at most 64, a multiple of 2.")).to_be_visible()
     page.get_by_label("Dimensions", exact=True).fill("6")
     expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
-    page.get_by_role("radio", name="RankList scores").click()
+    ranked = page.get_by_role("radio", name="RankList scores")
+    expect(ranked).to_have_attribute("aria-disabled", "true")
+    ranked.click(force=True)
     expect(page.get_by_text("these data are pairs").first).to_be_visible()
+    expect(ranked).not_to_be_checked()
 
     kinds.get_by_role("button", name="Preference run").click()
     expect(page.get_by_label("Name", exact=True)).to_have_value("DPO on Harbor pairs")

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from alignment.formats.preference import Policy
 from backend.accounts.models import Role
+from backend.datasets import snapshots
+from backend.datasets.models import Dataset
+from backend.db import transaction
 from tests import loop
 from tests.backend.objectives.test_catalogue import singles
 from tests.browser.conftest import SignIn
@@ -127,3 +131,61 @@ def test_what_the_data_cannot_feed_says_why_and_is_not_launched(sign_in: SignIn,
     option = tab.get_by_role("option").filter(has_text="cDPO").first
     expect(option).to_have_attribute("aria-disabled", "true")
     expect(option).to_contain_text("learns from chosen answers")
+
+
+def test_arrow_keys_reach_what_the_data_cannot_feed_and_do_not_choose_it(sign_in: SignIn, tiny: Path) -> None:
+    """With single answers chosen, KTO stays chosen while each other button that is reached says what it needs; a click
+    does the same, and going back to what is chosen takes the sentence away."""
+    tab = sign_in(Role.researcher)
+    dataset = singles()
+    on_new_run(tab, tiny, f"/new-run?dataset={dataset.id}")
+    group = tab.get_by_role("radiogroup", name="Objective")
+    chosen = group.get_by_role("radio", name="KTO")
+    dpo, why = group.locator('[value="dpo"]'), tab.locator("p.pl-pick-why")
+    expect(chosen).to_be_checked()
+    expect(dpo).to_have_attribute("aria-disabled", "true")
+    expect(why).to_be_hidden()
+
+    names = [one.get_attribute("value") for one in group.get_by_role("radio").all()]
+    back = names.index("kto") - names.index("dpo")
+    chosen.focus()
+    for _ in range(back):
+        tab.keyboard.press("ArrowLeft")
+    expect(dpo).to_be_focused()
+    expect(why).to_contain_text("DPO learns from chosen")
+    expect(chosen).to_be_checked()
+    for _ in range(back):
+        tab.keyboard.press("ArrowRight")
+    expect(chosen).to_be_focused()
+    expect(why).to_be_hidden()
+
+    dpo.click(force=True)
+    expect(why).to_contain_text("DPO learns from chosen")
+    expect(chosen).to_be_checked()
+    expect(tab.get_by_label("Name", exact=True)).to_have_value("KTO on Thumbs")
+
+
+def test_a_snapshot_begins_with_what_its_kind_is_trained_on(sign_in: SignIn, tiny: Path, tmp_path: Path) -> None:
+    """A snapshot of thumbs opens the form with KTO, also where labelled pairs exist."""
+    tab = sign_in(Role.researcher)
+    dataset = singles()
+    loop.add_dataset(name="Harbor pairs")
+    with transaction() as session:
+        frozen = snapshots.freeze(session, session.get_one(Dataset, dataset.id), Policy(), tmp_path).id
+    on_new_run(tab, tiny, f"/new-run?snapshot={frozen}")
+
+    expect(tab.get_by_role("radio", checked=True)).to_contain_text("KTO")
+
+
+def test_a_card_sets_lists_and_choices_of_its_relatives(sign_in: SignIn) -> None:
+    """The button beside an equality fills in whatever its fields are: weights, or one of several words."""
+    tab = sign_in(Role.researcher)
+    tab.goto("/objectives?name=modpo")
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_role("button", name="Set w = 1,0").click()
+    expect(dialog.get_by_role("textbox", name="Weights")).to_have_value("1, 0")
+
+    tab.goto("/objectives?name=rationale_dpo")
+    dialog.get_by_label("Form", exact=True).select_option("logsigmoid")
+    dialog.get_by_role("button", name="Set gamma = 0, form = linear").click()
+    expect(dialog.get_by_label("Form", exact=True)).to_have_value("linear")

@@ -11,6 +11,7 @@ from threading import Thread
 
 import pytest
 
+from alignment.training.kinds import KINDS
 from backend.checkpoints.models import Checkpoint, Source
 from backend.db import transaction
 from backend.presets import machine, service
@@ -223,7 +224,24 @@ def test_the_form_follows_the_model(researcher: Client) -> None:
     assert len(own) == 2 * len(presets().models)
     start = own["qwen3-0.6b-lora"]
     assert start["suits"] == {"architecture": "Qwen3ForCausalLM", "parameters": [596049920, 751632384]}
-    assert set(start["objectives"]) == {"dpo", "cdpo", "ipo_avg", "simpo"}
+    others = {*KINDS["sft"].losses, *KINDS["reward_model"].losses}
+    assert set(start["objectives"]) - others == {"dpo", "cdpo", "ipo_avg", "simpo"}
     assert start["objectives"]["ipo_avg"]["objective"] == {"name": "ipo_avg", "tau": 0.1}
     assert start["values"]["tuning"]["kind"] == "lora"
     assert json.dumps(start["values"])
+
+
+@pytest.mark.parametrize(("tuning", "sft", "scores"), [("lora", 2e-4, 1e-4), ("full", 2e-5, 1e-5)])
+def test_other_kinds_of_run_begin_at_their_own_rate_on_a_known_model(
+    researcher: Client, tuning: str, sft: float, scores: float
+) -> None:
+    """Fine-tuning and reward models move weights further than a preference run: no model's recipe slows them down."""
+    form = researcher.get("/api/v1/run-form").json()
+    own = [one for one in form["presets"] if one["suits"] and one["name"].endswith(f"-{tuning}")]
+
+    assert own
+    for start in own:
+        for kind, rate in ((KINDS["sft"], sft), (KINDS["reward_model"], scores)):
+            for name in kind.losses:
+                assert start["objectives"][name]["optimizer"]["learning_rate"] == rate, (start["name"], name)
+                assert start["objectives"][name]["objective"] == {"name": name}

@@ -13,7 +13,7 @@ from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot
 from backend.db import transaction
 from backend.runs import service
-from backend.runs.models import Run
+from backend.runs.models import Metric, Run
 from backend.runs.schemas import BESIDE_THE_SPEC, RunIn
 from tests import loop
 from tests.backend.runs.conftest import Body, Launched
@@ -242,6 +242,31 @@ def test_preflight(researcher: Client, body: Body, dataset: Dataset) -> None:
     assert "objective:\n  name: dpo" in told["yaml"]
     with transaction() as session:
         assert session.scalar(select(func.count()).select_from(Snapshot)) == 0
+
+
+def test_time_is_told_by_earlier_runs_like_it(researcher: Client, body: Body, launched: Launched) -> None:
+    """Runs of the same objective tell how long one takes, where there are none those of the same kind; never others."""
+
+    def told(**changes: Any) -> Any:
+        return researcher.post("/api/v1/runs/preflight", json=body(**changes)).json()["estimate"]["seconds"]
+
+    def measured(rate: float, **changes: Any) -> None:
+        run = launched(**changes)
+        with transaction() as session:
+            name = "throughput/examples_per_second"
+            session.add(Metric(run_id=uuid.UUID(run["id"]), name=name, step=1, value=rate, at=0))
+
+    scored = {"kind": "reward_model", "objective": {"name": "bradley_terry"}}
+    measured(1000.0, **scored)
+    assert told() is None
+
+    measured(8.0, objective={"name": "simpo"})
+    assert told() == pytest.approx((16 / 8 * 0.7, 16 / 8 * 1.5))  # four steps of four examples
+
+    measured(2.0)
+    assert told() == pytest.approx((16 / 2 * 0.7, 16 / 2 * 1.5))
+    assert told(objective={"name": "simpo"}) == pytest.approx((16 / 8 * 0.7, 16 / 8 * 1.5))
+    assert told(**scored) == pytest.approx((16 / 1000 * 0.7, 16 / 1000 * 1.5))
 
 
 def test_a_composed_objective(researcher: Client, body: Body) -> None:
