@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from alignment.export.errors import NoAdapter
 from alignment.training.errors import CheckpointRefused, DiskFull
-from alignment.training.folder import ADAPTER, BYTES, base_chain, read_json, tensors
+from alignment.training.folder import ADAPTER, BYTES, base_chain, is_reward_model, read_json, tensors
 
 Kind = Literal["merged", "adapter"]
 Dtype = Literal["as_trained", "bf16"]
@@ -62,6 +62,13 @@ class Plan:
 
 def plan(checkpoint: Path, kind: Kind, dtype: Dtype) -> Plan:
     """Look at a checkpoint folder's headers alone.  Raises CheckpointRefused, NoAdapter."""
+    if is_reward_model(checkpoint):
+        raise CheckpointRefused(
+            f"{checkpoint.name} is a reward model: an export is compared with its checkpoint by the text that both "
+            "write, and it writes none.",
+            "Use its folder as it is: transformers loads it as a sequence classifier.",
+            "checkpoint",
+        )
     chain = tuple(base_chain(checkpoint))
     if kind == "adapter" and len(chain) == 1:
         raise NoAdapter(

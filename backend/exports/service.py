@@ -17,7 +17,7 @@ from backend import paging, queue, storage, work
 from backend.accounts.models import User
 from backend.checkpoints import places
 from backend.checkpoints import service as checkpoints
-from backend.checkpoints.models import Checkpoint
+from backend.checkpoints.models import Checkpoint, CheckpointKind, Source
 from backend.errors import Conflict, Invalid, NoSpace, NotFound
 from backend.exports import archive
 from backend.exports.models import Export, ExportKind, Push
@@ -83,6 +83,15 @@ def request(session: Session, project: Project, user: User, body: ExportIn) -> E
 
 
 def _planned(session: Session, checkpoint: Checkpoint, body: ExportIn) -> Plan:
+    if checkpoint.kind is CheckpointKind.reward_model:
+        place = f" under {checkpoint.path}" if checkpoint.source is Source.run else ""
+        raise NotExportable(
+            f"“{checkpoint.name}” is a reward model: an export is compared with its checkpoint by the text that both "
+            "write, and it writes none.",
+            field="checkpoint_id",
+            remedy=f"Its folder can be used as it is: whoever runs the server finds it in the storage{place}, and "
+            "transformers loads it as a sequence classifier.",
+        )
     checkpoints.require_trainable(checkpoint, "checkpoint_id")
     try:
         order = plan(places.outline(session, checkpoint), body.kind.value, body.dtype.value)

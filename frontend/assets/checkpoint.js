@@ -39,11 +39,16 @@ function draw(page, lineage, titleOf) {
     !checkpoint.available && h("div.pl-error", { role: "alert" }, h("strong", checkpoint.removed_at ? ["Weights deleted ", ago(checkpoint.removed_at)] : "Weights gone"), h("p", `${gone} The record stays, so that its history can be read.`)),
     checkpoint.chat_template === "missing" && checkpoint.available ? templateCard(checkpoint) : null,
     h("section.pl-card.pl-stack", facts(checkpoint), served ? testPart(checkpoint) : checkpoint.source === "run" && checkpoint.available ? pinPart(checkpoint) : null),
-    served || checkpoint.kind === "reward_model" || checkpoint.chat_template === "missing" ? null : exportsCard(checkpoint),
+    served ? null : checkpoint.kind === "reward_model" ? scorerCard(checkpoint) : checkpoint.chat_template === "missing" ? null : exportsCard(checkpoint),
     h("section.pl-stack.tight", h("h2", "Lineage"), h("ol.pl-lineage", lineage.chain.map((one, index) => h("li", step(one, index === 0, titleOf))))),
     lineage.children.length ? h("section.pl-stack.tight", h("h2", "Trained from it"), table("Checkpoints trained from it", CHILDREN, lineage.children, { onrow: (one) => location.assign(checkpointPage(one.id)) })) : null,
     lineage.evaluations.length ? h("section.pl-stack.tight", h("h2", "Evaluations"), table("Evaluations", EVALUATIONS, lineage.evaluations, { onrow: (one) => location.assign(`/evaluation?id=${one.id}`) })) : null);
 }
+
+// Exports are compared by the text they write, so a reward model has none; its folder serves as it is.
+const scorerCard = (one) => h("section.pl-card.pl-stack.tight", { "aria-label": "Export" }, h("h2", "Export"),
+  h("p.pl-muted", "A reward model is not exported: exports are compared by the text they write, and it writes none. Its folder can be used as it is: transformers loads it as a sequence classifier."),
+  one.run_id && h("p.pl-muted", "Whoever runs the server finds it in the storage under ", h("code", `runs/${one.run_id}/checkpoints/${one.step}`), "."));
 
 // Without a template nobody can tell where a response begins, so it comes first.
 function templateCard(one) {

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
+from backend.checkpoints.models import Checkpoint, CheckpointKind
 from backend.db import transaction
 from backend.exports import service
 from backend.exports.models import Export, Push
@@ -120,3 +121,17 @@ def test_failures_are_told(sign_in: SignIn, folders: tuple[Path, Path]) -> None:
     for words in ("The disk is full.", "Delete old exports.", "does not let this token write", "Make a token"):
         expect(page.get_by_text(words)).to_be_visible()
     expect(page.get_by_role("button", name="Adapter only")).to_have_attribute("aria-disabled", "true")
+
+
+def test_a_reward_model_says_where_its_folder_lies(sign_in: SignIn, folders: tuple[Path, Path]) -> None:
+    """Nothing is offered that would be refused: its page says why, where the folder lies and what loads it."""
+    page = sign_in()
+    trained = exporting.add_trained(*folders)
+    with transaction() as session:
+        session.get_one(Checkpoint, trained.adapter.id).kind = CheckpointKind.reward_model
+    page.goto(f"/checkpoint?id={trained.adapter.id}")
+
+    card = page.get_by_role("region", name="Export")
+    expect(card).to_contain_text("loads it as a sequence classifier")
+    expect(card).to_contain_text(f"runs/{trained.run.id}/checkpoints/4")
+    expect(card.get_by_role("button")).to_have_count(0)

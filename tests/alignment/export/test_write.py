@@ -128,6 +128,19 @@ def test_no_adapter(base: Path) -> None:
         plan(base, "adapter", "as_trained")
 
 
+@pytest.mark.parametrize("kind", ["merged", "adapter"])
+def test_a_reward_model_is_told_from_a_language_model(kind: Kind, base: Path, adapter: Path, tmp_path: Path) -> None:
+    """What scores responses is refused before anything is loaded, with what its folder is good for as it is."""
+    name = {"merged": "config.json", "adapter": "adapter_config.json"}[kind]
+    change = {"merged": {"architectures": ["LlamaForSequenceClassification"]}, "adapter": {"task_type": "SEQ_CLS"}}
+    folder = shutil.copytree(base if kind == "merged" else adapter, tmp_path / "scores")
+    (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | change[kind]))
+
+    with pytest.raises(CheckpointRefused, match="is a reward model") as refused:
+        plan(folder, kind, "as_trained")
+    assert "sequence classifier" in refused.value.remedy
+
+
 def test_shards(base: Path, tmp_path: Path) -> None:
     """Weights larger than a shard are split, with an index, and still compared."""
     order = plan(base, "merged", "as_trained")

@@ -13,7 +13,7 @@ from backend import work
 from backend.accounts.models import Role
 from backend.audit.models import AuditEvent
 from backend.checkpoints import service as checkpoints
-from backend.checkpoints.models import Checkpoint, Source
+from backend.checkpoints.models import Checkpoint, CheckpointKind, Source
 from backend.db import transaction
 from backend.exports import pushes, service
 from backend.exports.models import Export, Push
@@ -119,6 +119,19 @@ def test_refused(researcher: Client, trained: Trained) -> None:
     for body, status, words in REFUSED:
         answer = researcher.post(f"{API}/exports", json={"checkpoint_id": str(trained.base.id)} | body)
         assert (answer.status_code, words in answer.json()["detail"]) == (status, True), body
+
+
+def test_a_reward_model_is_refused_with_the_reason(researcher: Client, trained: Trained) -> None:
+    """It cannot be compared by what it writes; people are told where its folder lies and what loads it."""
+    with transaction() as session:
+        row = session.get_one(Checkpoint, trained.adapter.id)
+        row.kind, row.path = CheckpointKind.reward_model, "runs/7/checkpoints/4"
+
+    answer = researcher.post(f"{API}/exports", json={"checkpoint_id": str(trained.adapter.id)})
+
+    assert (answer.status_code, answer.json()["field"]) == (422, "checkpoint_id")
+    assert "compared with its checkpoint by the text" in answer.json()["detail"]
+    assert "in the storage under runs/7/checkpoints/4" in answer.json()["remedy"]
 
 
 def test_weights_gone(researcher: Client, trained: Trained) -> None:
