@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from alignment.objectives.batch import Role
 from alignment.objectives.objective import (
     PAIRED_WITH_REFERENCE,
     Fidelity,
@@ -69,10 +70,10 @@ class BCOPair(WithReference):
         return {"sum": zero, "count": zero} if self.needs.state else {}
 
     def move(self, batch: Batch, state: State) -> dict[str, Tensor]:
-        """The batch's rewards join those seen so far."""
+        """The rewards of the batch's pairs join those seen so far."""
         if not self.needs.state:
             return {}
-        rewards = self.rewards(batch).double()
+        rewards = (self.beta * batch.of(Role.CHOSEN, Role.REJECTED).ratios).double()
         return {"sum": state.values["sum"] + rewards.sum(), "count": state.values["count"] + len(rewards)}
 
     def loss(self, batch: Batch, state: State) -> Tensor:

@@ -103,6 +103,15 @@ class Composite(Objective):
         return self
 
 
+def innermost(objective: Objective) -> Iterator[Objective]:
+    """The objectives within this one that are made of no others; itself where it is not made of any."""
+    if isinstance(objective, Composite):
+        for part in objective.parts().values():
+            yield from innermost(part)
+    else:
+        yield objective
+
+
 def within(state: State, path: str) -> State:
     """The state as the part at this path sees it."""
     start = f"{path}/"

@@ -60,6 +60,11 @@ def _margin(facts: Mapping[str, Any]) -> float | None:
     scores = facts.get("scores")
     if margin is not None or scores is None or len(scores) != 2:
         return margin
+    if scores[0] < scores[1]:
+        raise Unfit(
+            f"scores its chosen response {scores[0]:g} and its rejected one {scores[1]:g}",
+            "Correct or remove the example, or give it a margin of its own.",
+        )
     return float(scores[0] - scores[1])
 
 

@@ -80,16 +80,20 @@ def kinds(roles: frozenset[Role]) -> list[str]:
     return sorted(found, key=lambda kind: -len(fed(roles, kind)))
 
 
+def usable(roles: frozenset[Role]) -> str:
+    """The kinds of data that fill at least one of the roles, in words."""
+    return " or ".join(KINDS[one] for one in kinds(roles))
+
+
 def refused(title: str, roles: frozenset[Role], kind: str, *, apart: bool = False) -> Refusal | None:
     """Why an objective can use nothing of data of a kind; None where it can."""
     if apart and roles >= PAIR:
         return Refusal(f"{title} compares the two sides of a pair.", "Take them together.")
     if fed(roles, kind, apart=apart):
         return None
-    usable = " or ".join(KINDS[one] for one in kinds(roles))
-    remedy = f"Choose {usable}, or another objective."
+    remedy = f"Choose {usable(roles)}, or another objective."
     if kind == "paired" and fed(roles, kind, apart=True):
-        remedy = f"Choose {usable}, or take the sides of pairs apart (pairs: apart)."
+        remedy = f"Choose {usable(roles)}, or take the sides of pairs apart (pairs: apart)."
     return Refusal(f"{title} learns from {_listed(roles)}, and these data are {KINDS.get(kind, kind)}.", remedy)
 
 

@@ -72,6 +72,12 @@ def _of_sums(base: Objective) -> Objective:
     return base
 
 
+def _of_compared(base: Objective) -> Objective:
+    if not base.needs.roles >= PAIR:
+        _refuse(base, "it compares no pairs")
+    return _of_sums(base)
+
+
 def _of_examples(base: Objective) -> Objective:
     if base.needs.coupled:
         _refuse(base, "its loss is one number of the whole batch, and this needs one of each example")
@@ -82,5 +88,7 @@ PairBase = Annotated[Inner, AfterValidator(_of_pairs)]
 """A base whose labels may be turned round: of pairs, each with a loss of its own, blind to facts."""
 SumBase = Annotated[Inner, AfterValidator(_of_sums)]
 """A base that sees responses as wholes: by their log-probabilities and lengths."""
+ComparedBase = Annotated[Inner, AfterValidator(_of_compared)]
+"""The same, that compares chosen with rejected responses."""
 ExampleBase = Annotated[Inner, AfterValidator(_of_examples)]
 """A base with a loss of each example by itself."""

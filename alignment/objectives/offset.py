@@ -10,7 +10,7 @@ from pydantic import Field
 from alignment.objectives.batch import Role
 from alignment.objectives.composite import joined
 from alignment.objectives.dpo import DPO
-from alignment.objectives.modifier import Modifier, SumBase
+from alignment.objectives.modifier import ComparedBase, Modifier
 from alignment.objectives.objective import PAIRED, Fidelity, Needs, Paper, Relative
 
 if TYPE_CHECKING:
@@ -52,15 +52,15 @@ class Offset(Modifier):
     scale: float = Field(
         0.0, ge=0, le=1e4, title="Scale", description="Nats for each unit of the data's margin; above 0 data need one."
     )
-    base: SumBase = Field(DPO(), title="Base", description="The objective that is to ask for more.")
+    base: ComparedBase = Field(DPO(), title="Base", description="The objective that is to ask for more.")
 
     def seen(self, batch: Batch) -> Batch:
         """The batch with chosen log-probabilities lowered by the offset."""
         offset = batch.logps.new_full((len(batch.logps),), self.constant)
         if self.scale:
             offset = offset + self.scale * batch.facts["margin"]
-        chosen = (batch.role == int(Role.CHOSEN)).to(offset.dtype)
-        return replace(batch, logps=batch.logps - offset * chosen)
+        chosen = batch.role == int(Role.CHOSEN)  # responses that were formed beside the pair have no margin
+        return replace(batch, logps=batch.logps - offset.where(chosen, 0))
 
     def rewards(self, batch: Batch) -> Tensor:
         """The base's, of the batch as it is, (S,)."""

@@ -13,8 +13,8 @@ class RADPO(DPO):
     """Gives each pair twice: asked for the higher score chosen wins, asked for the lower one the other response does.
 
     Zhang et al. 2024, arXiv 2410.08067: the loss is DPO's (equation 7 of arXiv 2305.18290) on pairs relabeled by goals.
-    A pair whose chosen response scores lower is left out.  Whoever generates from the checkpoint asks for the highest
-    score, in the words that training adds to prompts.  Where policy and reference agree, the loss is log 2.
+    A pair whose chosen response scores no higher is left out.  Whoever generates from the checkpoint asks for the
+    highest score, in the words that training adds to prompts.  Where policy and reference agree, the loss is log 2.
     """
 
     name: ClassVar[str] = "ra_dpo"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from alignment.objectives import feeding
 from alignment.objectives.composite import Composite, Inner, joined, within
 from alignment.objectives.dpo import DPO
 from alignment.objectives.nll import NLL
@@ -29,8 +31,8 @@ class Sum(Composite):
     """Adds up other objectives, each with its weight: DPO and a share of supervised learning, for instance.
 
     Liu et al. 2024, arXiv 2405.16436, is such a sum.  Weights are taken as they are and need not add up to
-    1.  Implicit rewards are those of the first term.  Where policy and reference agree, the loss is the weighted sum of
-    what each term is there.
+    1.  All terms learn from the same kind of data.  Implicit rewards are those of the first term.  Where policy and
+    reference agree, the loss is the weighted sum of what each term is there.
     """
 
     name: ClassVar[str] = "sum"
@@ -60,6 +62,18 @@ class Sum(Composite):
         title="Terms",
         description="What is added up; the first one gives the rewards.",
     )
+
+    @model_validator(mode="after")
+    def _same_data(self) -> Self:
+        first = self.terms[0].objective
+        shared = set(feeding.kinds(first.needs.roles))
+        for term in self.terms[1:]:
+            shared &= set(feeding.kinds(term.objective.needs.roles))
+            if not shared:
+                message = "no kind of data feeds all terms: {first} learns from {data}, and {other} does not"
+                data, other = feeding.usable(first.needs.roles), term.objective.title
+                raise PydanticCustomError("other_data", message, {"first": first.title, "data": data, "other": other})
+        return self
 
     def parts(self) -> dict[str, Objective]:
         """Each term's objective."""

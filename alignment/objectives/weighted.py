@@ -48,4 +48,5 @@ class Weighted(Modifier):
         """weight * loss, (examples,)."""
         loss = super().loss(batch, state)
         weight = batch.facts["weight"]
-        return loss * weight.new_zeros(len(loss)).index_copy(0, batch.example, weight)
+        known = ~weight.isnan()  # responses that were formed beside those of the data have none
+        return loss * weight.new_zeros(len(loss)).index_copy(0, batch.example[known], weight[known])

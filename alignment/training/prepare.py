@@ -16,7 +16,7 @@ from alignment.objectives.batch import Role
 from alignment.objectives.facts import WANTED_PROMPT, Reader, find
 from alignment.rendering import RENDERER
 from alignment.training import folder as folders
-from alignment.training import mixture
+from alignment.training import goals, mixture
 from alignment.training.batches import auto_tokens
 from alignment.training.data import Wanted, read
 from alignment.training.encode import Encoder, Examples
@@ -75,12 +75,7 @@ def require_supported(spec: Spec) -> None:
             "Choose bf16: fsdp shards its fp32 weights.",
             "precision",
         )
-    if needs.goals and needs.roles & feeding.TOLD.keys():
-        raise BadSpec(
-            "Each pair is seen twice, once turned round, and the texts beside it speak of one order only.",
-            "Take one of the two objectives.",
-            "objective.name",
-        )
+    goals.require_turnable(spec.objective)
     if Role.MISMATCHED in needs.roles and spec.batch.examples_per_step < 2:
         raise BadSpec(
             f"{spec.objective.title} estimates from the whole batch how far the policy has moved.",

@@ -11,7 +11,7 @@ from alignment.training.spec import Length
 DROPPED = {
     "same_dropped": "examples were dropped: their responses are the same",
     "role_left_out": "examples were left out: the objective has no use for such answers",
-    "goal_left_out": "examples were left out: their chosen response scores lower than the rejected one",
+    "goal_left_out": "examples were left out: their chosen response scores no higher than the rejected one",
     "empty_dropped": "examples were dropped: a response says nothing once it is rendered and cut",
 }
 LOST = {

@@ -79,7 +79,7 @@ def origin(spec: Spec, scoring: Scoring, examples: Examples) -> Origin:
 def _data(examples: Examples) -> str:
     digest = hashlib.sha256(f"{len(examples.train)} {len(examples.validation)}".encode())
     for example in (*examples.train, *examples.validation):
-        digest.update(kept.key(example))
+        digest.update(kept.key(example) + bytes(example.roles))
         if values := example.example.values:
             digest.update(repr(sorted(values.items())).encode())
     return digest.hexdigest()

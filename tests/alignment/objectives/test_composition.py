@@ -1,5 +1,7 @@
 """Objectives made of others: what they need, what they equal, how they are written, and what is refused."""
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -153,6 +155,103 @@ def test_papers_that_are_compositions_equal_their_parts(
     torch.testing.assert_close(loss(batch, name, **own), loss(batch, made, **parts))
 
 
+def beside(batch: Batch, *roles: Role) -> Batch:
+    """The batch, each example with further responses, which were formed: no fact of theirs is known."""
+    whole = [int(role) for role in roles]
+    count, width = int(batch.example.max()) + 1, len(whole)
+    more = torch.arange(count * width, dtype=batch.logps.dtype)
+
+    def joined(given: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+        return torch.cat([given.view(count, -1), new.to(given.dtype).view(count, width)], dim=1).flatten()
+
+    return Batch(
+        logps=joined(batch.logps, -9 - more).requires_grad_(),
+        lengths=joined(batch.lengths, 4 + more),
+        example=joined(batch.example, torch.arange(count).repeat_interleave(width)),
+        role=joined(batch.role, torch.tensor(whole * count)),
+        reference=None if batch.reference is None else joined(batch.reference, -8 - 2 * more),
+        facts={name: joined(values, torch.full_like(more, math.nan)) for name, values in batch.facts.items()},
+    )
+
+
+def thumbs() -> Batch:
+    """A wanted and an unwanted answer, with weights, each with the answer of another prompt."""
+    facts = {"weight": torch.tensor([0.5, 3.0], dtype=torch.float64)}
+    logps = torch.tensor([-4.0, -9.0], dtype=torch.float64)
+    role = torch.tensor([int(Role.DESIRABLE), int(Role.UNDESIRABLE)])
+    return beside(Batch(logps, -logps, torch.arange(2), role, logps + 1, facts), Role.MISMATCHED)
+
+
+def two_pairs() -> Batch:
+    """Two pairs with weights and margins."""
+    logps = torch.tensor([-4.0, -9.0, -3.0, -2.0], dtype=torch.float64)
+    facts = {"weight": torch.tensor([0.5, 0.5, 3.0, 3.0]), "margin": torch.tensor([0.5, 0.5, 2.0, 2.0])}
+    facts = {name: values.double() for name, values in facts.items()}
+    return Batch(logps, -logps, torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), logps.flip(0), facts)
+
+
+RATIONALE: dict[str, Any] = {"name": "rationale_dpo", "gamma": 0.01}
+EMPTY = (Role.EMPTY_CHOSEN, Role.EMPTY_REJECTED)
+FORMED: list[tuple[str, dict[str, Any], Batch]] = [
+    ("a weighted rationale", {"name": "weighted", "base": RATIONALE}, beside(two_pairs(), Role.RATIONALE)),
+    (
+        "an offset of traces",
+        {"name": "offset", "scale": 1, "base": {"name": "bvpo", "beta": 0.1}},
+        beside(two_pairs(), *EMPTY),
+    ),
+    (
+        "a weighted term",
+        {
+            "name": "sum",
+            "terms": [{"objective": {"name": "weighted", "base": DPO}}, {"weight": 2, "objective": RATIONALE}],
+        },
+        beside(two_pairs(), Role.RATIONALE),
+    ),
+    ("weighted traces", {"name": "weighted", "base": {"name": "bvpo"}}, beside(two_pairs(), *EMPTY)),
+    (
+        "weighted thumbs",
+        {
+            "name": "sum",
+            "terms": [{"objective": {"name": "kto"}}, {"objective": {"name": "weighted", "base": {"name": "bco"}}}],
+        },
+        thumbs(),
+    ),
+]
+BY_HAND: dict[str, Callable[[Batch], torch.Tensor]] = {
+    "a weighted rationale": lambda batch: of(batch, "weight") * loss(batch, **RATIONALE),
+    "an offset of traces": lambda batch: (
+        -log_sigmoid(0.1 * (batch.pairs().margin - of(batch, "margin"))) / 2
+        - log_sigmoid(0.1 * batch.paired(*EMPTY).margin) / 2
+    ),
+    "a weighted term": lambda batch: of(batch, "weight") * loss(batch, **DPO) + 2 * loss(batch, **RATIONALE),
+    "weighted traces": lambda batch: of(batch, "weight") * loss(batch, "bvpo"),
+    "weighted thumbs": lambda batch: loss(batch, "kto") + (batch.facts["weight"][::2] * loss(batch, "bco")).mean(),
+}
+
+
+@pytest.mark.parametrize(("name", "written", "batch"), FORMED, ids=[one[0] for one in FORMED])
+def test_responses_that_were_formed_have_no_facts_and_change_none(
+    name: str, written: dict[str, Any], batch: Batch
+) -> None:
+    """Weights and margins are those of the data's own responses, whatever joins them; loss and gradient are numbers."""
+    found = loss(batch, **written)
+    (gradient,) = torch.autograd.grad(found.sum(), batch.logps)
+
+    torch.testing.assert_close(found, BY_HAND[name](batch))
+    assert gradient.isfinite().all()
+
+
+def test_the_threshold_of_pairs_is_that_of_pairs() -> None:
+    """BCO within a sum takes no rationale for an answer: the mean is that of chosen and rejected responses."""
+    objective = make("bco_pair", beta=0.5)
+    pairs = two_pairs()
+
+    alone, formed = (objective.move(batch, objective.begun()) for batch in (pairs, beside(pairs, Role.RATIONALE)))
+
+    assert formed["count"] == alone["count"] == 4
+    torch.testing.assert_close(formed["sum"], alone["sum"])
+
+
 def test_rewards_are_the_bases_own() -> None:
     """A sum tells the rewards of its first term; an offset does not change what a response earns."""
     batch = Batch(
@@ -279,6 +378,17 @@ BASE = "objective.base"
         ({"name": "lcpo", "base": {"name": "dpo", "beta": -1}}, "objective.base.beta", "greater than 0"),
         ({"name": "lcpo", "eta0": 1.0}, "objective.eta0", "less than 1"),
         ({"name": "offset", "scale": -1}, "objective.scale", "greater than or equal to 0"),
+        ({"name": "offset", "base": {"name": "npo"}}, BASE, "compares no pairs"),
+        (
+            {"name": "sum", "terms": [{}, {"objective": {"name": "npo"}}]},
+            "objective",
+            "DPO learns from pairs, and NPO does not",
+        ),
+        (
+            {"name": "sum", "terms": [{"objective": {"name": "pl_dpo"}}, {"objective": {"name": "kto"}}]},
+            "objective",
+            "rankings",
+        ),
     ],
 )
 def test_a_bad_composition_is_refused_with_the_path_of_its_field(given: dict[str, Any], field: str, words: str) -> None:

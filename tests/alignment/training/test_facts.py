@@ -3,13 +3,17 @@
 import json
 import math
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from alignment.formats import snapshot
+from alignment.objectives.facts import Reader
+from alignment.objectives.objective import PAIR
 from alignment.training import Spec, train
+from alignment.training.data import Wanted, read
 from alignment.training.errors import BadData, BadSpec
 from alignment.training.events import Events
 from alignment.training.goals import GOAL
@@ -17,6 +21,7 @@ from alignment.training.prepare import prepare
 from alignment.training.resume import origin
 from alignment.training.run import EVENTS
 from alignment.training.stop import Stop
+from tests.alignment.objectives.cases import make
 from tests.alignment.training.conftest import MakeSnapshot, MakeSpec, examples
 
 
@@ -124,17 +129,89 @@ def test_other_scores_are_other_data(make_snapshot: MakeSnapshot, make_spec: Mak
     assert found[0] != found[1]
 
 
+def test_another_label_is_other_data(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """A run on a file does not go on with thumbs that were turned while it stood, though every text is the same."""
+    found = []
+    for turned in (3, 4):
+        rows = [{"prompt": f"ask {n}", "completion": "yes", "label": n % 2 == 0 or n == turned} for n in range(40)]
+        (tmp_path / "thumbs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        data = [{"path": str(tmp_path / "thumbs.jsonl"), "format": "trl_unpaired"}]
+        spec = make_spec(snapshots=data, objective={"name": "bco"})
+        ready = prepared(spec, tmp_path)
+        found.append(origin(Spec.model_validate(spec), ready.learner.scoring, ready.examples).data)
+
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"scores": [1.0, 2.0]}, "scores its chosen response 1 and its rejected one 2"),
+        ({"scores": [2.0, 2.0]}, None),
+        ({"margin": -1.0}, None),
+        ({"margin": 1.0, "scores": [1.0, 2.0]}, None),
+    ],
+)
+@pytest.mark.parametrize("objective", [{"name": "odpo_offset"}, {"name": "offset", "scale": 1.0}], ids=["own", "part"])
+def test_scores_in_the_wrong_order_are_no_margin(
+    objective: dict[str, Any],
+    facts: dict[str, Any],
+    words: str | None,
+    make_snapshot: MakeSnapshot,
+    make_spec: MakeSpec,
+    tmp_path: Path,
+) -> None:
+    """A margin that is given may be negative, as the paper's offset may; one that is made of scores may not."""
+    rows = scored()
+    rows[7].facts = facts
+    spec = make_spec(snapshots=[{"path": str(make_snapshot(rows))}], objective=objective)
+
+    with pytest.raises(BadData, match=f"Example example-7 {words}") if words else nullcontext():
+        list(read(Spec.model_validate(spec).snapshots, Wanted("", PAIR, reader=Reader(make(**objective)))))
+
+
+TURNED: list[tuple[dict[str, Any], str]] = [
+    ({"name": "offset", "scale": 1, "base": {"name": "ra_dpo"}}, "the margin"),
+    ({"name": "sum", "terms": [{"objective": {"name": "ra_dpo"}}, {"objective": {"name": "soft_labeled"}}]}, "label"),
+    ({"name": "sum", "terms": [{"objective": {"name": "ra_dpo"}}, {"objective": {"name": "odpo_log"}}]}, "the scores"),
+]
+
+
+@pytest.mark.parametrize(("objective", "words"), TURNED, ids=["margin", "soft_label", "score"])
+def test_what_goes_with_an_order_does_not_go_with_pairs_that_are_turned_round(
+    objective: dict[str, Any], words: str, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    """A margin, a soft label and scores that are compared would be wrong for the second of both orders."""
+    with pytest.raises(BadSpec, match=f"{words}.*one order only") as refused:
+        train(make_spec(objective=objective), tmp_path / "out")
+
+    assert refused.value.field == "objective.name"
+
+
+def test_a_weight_goes_with_pairs_that_are_turned_round(
+    make_snapshot: MakeSnapshot, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    """It is the same for both orders."""
+    rows = scored()
+    for row in rows:
+        row.facts["weight"] = 2.0
+    objective = {"name": "weighted", "base": {"name": "ra_dpo"}}
+    spec = make_spec(snapshots=[{"path": str(make_snapshot(rows))}], objective=objective)
+
+    assert len(prepared(spec, tmp_path).examples.train) == 2 * 12
+
+
 def test_a_goal_turns_a_pair_into_two(make_snapshot: MakeSnapshot, make_spec: MakeSpec, tmp_path: Path) -> None:
     """Asked for the higher score its chosen response wins, asked for the lower one the other; contradictions go."""
     rows = scored()
-    rows[6].facts["scores"] = [1.0, 2.0]
+    rows[6].facts["scores"], rows[8].facts["scores"] = [1.0, 2.0], [2.0, 2.0]
     spec = make_spec(snapshots=[{"path": str(make_snapshot(rows))}], objective={"name": "ra_dpo"})
 
     examples = prepared(spec, tmp_path).examples
     by_id = {encoded.example.id: encoded.example for encoded in examples.train}
 
-    assert len(by_id) == 2 * 11
-    assert examples.counts["goal_left_out"] == 1
+    assert len(by_id) == 2 * 10
+    assert examples.counts["goal_left_out"] == 2
     row = rows[7]
     for name, (better, worse) in (("high", (0, 1)), ("low", (1, 0))):
         one = by_id[f"{row.id}/{name}"]
