@@ -364,7 +364,7 @@ def test_kinds_turn_only_as_stated() -> None:
     with pytest.raises(CannotWrite, match="which answers"):
         Export(FORMATS["trl"], "ranked")
     counts = {rule: len(list(Export(FORMATS["trl"], "ranked", rule=rule).rows(nectar_item))) for rule in RULES}
-    assert counts == {"best_worst": 1, "best_rest": 2, "adjacent": 2, "all": 3}
+    assert counts == {"best_worst": 1, "best_rest": 2, "best_random": 1, "adjacent": 2, "all": 3}
     with pytest.raises(CannotWrite, match="no rows for prompts"):
         Export(FORMATS["nectar"], "prompts")
 
