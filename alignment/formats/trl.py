@@ -116,9 +116,9 @@ def _implicit(chosen: Any, rejected: Any) -> tuple[list[Message], Message, Messa
     if shared == len(sides[0]) == len(sides[1]):
         raise BadRow("rejected", "Both responses are the same, so there is nothing to prefer.")
     return (
-        prompt(sides[0][:shared], "chosen"),
-        response(sides[0][shared:], "chosen"),
-        response(sides[1][shared:], "rejected"),
+        prompt(chosen[:shared], "chosen"),
+        response(chosen[shared:], "chosen"),
+        response(rejected[shared:], "rejected"),
     )
 
 

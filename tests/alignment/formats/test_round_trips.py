@@ -165,3 +165,13 @@ def test_only_what_is_stated_is_lost(kind: str) -> None:
             goes_round(item, name, style)
 
     check()
+
+
+@pytest.mark.parametrize(("name", "style"), ways("paired"))
+def test_a_picture_that_is_asked_about_goes_round(name: str, style: str) -> None:
+    """Also where the prompt is what both conversations begin with."""
+    shown: Any = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "x"}}]
+    answers: Any = [{"role": "assistant", "content": one} for one in ("A cat.", "A dog.")]
+    item = Item([{"role": "user", "content": "look", "parts": shown}], answers, (CHOSEN_FIRST,), {})
+
+    goes_round(item, name, style)
