@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from fastapi import FastAPI
+from hypothesis import settings as drawing
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
@@ -25,6 +26,10 @@ from tests.people import add_person
 
 # Tracebacks with every local variable take most of a minute to draw.
 structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
+
+# What is drawn is right or wrong, however busy the machine is.
+drawing.register_profile("untimed", deadline=None)
+drawing.load_profile("untimed")
 
 # A runner started in the background ignores Ctrl-C, and so would every program that a test starts and stops by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

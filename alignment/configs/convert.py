@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from alignment.training.kinds import LOSSES
+
 
 class NotConverted(ValueError):
     """The configuration asks for something that is not done here: `reason` names it, `remedy` says what to do."""
@@ -183,6 +185,16 @@ def optimizer(book: Book) -> dict[str, Any]:
     }
 
 
+def reference(book: Book, objective: Mapping[str, Any], *keys: str) -> str | None:
+    """The reference by the first of the keys that names one; left out where the objective compares with none."""
+    if LOSSES[objective["name"]].usual_needs().reference == "none":
+        for key in keys:
+            book.drop(key, "The objective compares with no reference.")
+        return None
+    found = (book.take(key, "reference") for key in keys)
+    return next((str(name) for name in found if name not in (None, True)), None)
+
+
 def duration(book: Book) -> dict[str, Any]:
     """Steps where they are given, else epochs."""
     steps = book.whole("max_steps", None)
@@ -230,7 +242,7 @@ def precision(book: Book) -> str:
     return "bf16" if book.take("bf16", "precision") is True else "fp32"
 
 
-SMOOTHED: Final = ("sigmoid", "robust", "exo_pair")
+SMOOTHED: Final = ("sigmoid", "robust", "exo_pair", "aot", "aot_unpaired")
 """Losses of other trainers that label smoothing belongs to."""
 
 
@@ -243,6 +255,8 @@ def objective(loss: str, beta: float, smoothing: float, gamma: float, *, key: st
         "sigmoid": {"name": "cdpo" if smoothing else "dpo", "beta": beta, **eps},
         "robust": {"name": "rdpo", "beta": beta, "eps": smoothing},
         "exo_pair": {"name": "exo_pair", "beta": beta, **eps},
+        "aot": {"name": "aot_paired", "beta": beta, **eps},
+        "aot_unpaired": {"name": "aot_unpaired", "beta": beta, **eps},
         "ipo": {"name": "ipo_avg", "tau": beta},
         "hinge": {"name": "rso_hinge_norm", "gamma": beta},
         "sigmoid_norm": {"name": "ln_dpo", "beta": beta},

@@ -72,9 +72,9 @@ def convert(given: Given, devices: int) -> Converted:
     recipe["precision"] = parts.precision(book)
     recipe |= parts.evaluate_and_keep(book)
     recipe["seed"] = book.whole("seed", "seed")
-    checkpoint, reference = book.take("model_name_or_path", "checkpoint"), book.take("ref_model", "reference")
+    checkpoint = book.take("model_name_or_path", "checkpoint")
     found.checkpoint = None if checkpoint is None else str(checkpoint)
-    found.reference = None if reference is None else str(reference)
+    found.reference = parts.reference(book, recipe["objective"], "ref_model")
     found.data = _data(book)
     book.drop("val_size", "Plumbline divides the prompts itself: 90, 5 and 5 in a hundred.")
     found.recipe = recipe

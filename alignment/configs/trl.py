@@ -50,6 +50,16 @@ _OTHERS: Final = (
 _MARKS: Final = {"desirable_weight": "kto", "undesirable_weight": "kto", "num_generations": "grpo", "kl_coef": "ppo"}
 
 
+_SORTED: Final = "TRL sorts within what one device computes at once; here the whole step is sorted."
+_DIFFERING: Final = {
+    "sigmoid": "TRL takes no notice of label_smoothing with this loss: what it trained is dpo.",
+    "sppo_hard": "TRL leaves out its factor 1/2: the same step has twice the gradient.",
+    "aot": _SORTED,
+    "aot_unpaired": _SORTED,
+}
+"""Losses that compute something else there than here; of sigmoid it is the one with label smoothing."""
+
+
 def convert(given: Given, devices: int) -> Converted:
     """The recipe of a DPOConfig or CPOConfig.  Raises NotConverted."""
     _refuse_others(given)
@@ -65,7 +75,7 @@ def convert(given: Given, devices: int) -> Converted:
     recipe |= parts.evaluate_and_keep(book)
     recipe["seed"] = book.whole("seed", "seed")
     found.checkpoint = _name(book.take("model_name_or_path", "checkpoint"))
-    found.reference = _name(book.take("ref_model_name_or_path", "reference") or book.take("ref_model", "reference"))
+    found.reference = parts.reference(book, recipe["objective"], "ref_model_name_or_path", "ref_model")
     if (name := _name(book.take("dataset_name", "data"))) is not None:
         config = book.take("dataset_config", "data") or book.take("dataset_config_name", "data")
         split = book.take("dataset_train_split", "data") or "train"
@@ -108,8 +118,8 @@ def _objective(book: Book, *, cpo: bool) -> dict[str, Any]:
     gamma = book.number("simpo_gamma", "objective.gamma" if loss == "simpo" else None)
     if cpo or loss == "simpo":
         return _of_cpo(book, str(loss), beta, smoothing, gamma)
-    if loss == "sppo_hard":
-        book.note("objective.name", "sppo_hard", "TRL leaves out its factor 1/2: the same step has twice the gradient.")
+    if why := _DIFFERING.get(str(loss)) if smoothing or loss != "sigmoid" else None:
+        book.note("objective.name", {"sigmoid": "cdpo", "aot": "aot_paired"}.get(loss, loss), why)
     tau = book.number("discopop_tau", "objective.tau" if loss == "discopop" else None)
     return parts.objective(str(loss), beta, smoothing, gamma, key="loss_type", tau=tau)
 

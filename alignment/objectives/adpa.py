@@ -20,10 +20,10 @@ TEACHER, BEFORE = "teacher", "teacher_reference"
 class ADPA(Objective):
     """Raises tokens that an aligned teacher prefers to the teacher before its alignment, beside the chosen text itself.
 
-    Gao et al. 2025, arXiv 2502.17927, as a fork of the authors' trainer computes it, but for its means,
-    which are over each response here and over the tokens of a batch there. The advantage of a token is
-    log(teacher / teacher before); the rejected response is meant to be one that the student's own starting checkpoint
-    has sampled. The loss falls without bound where the policy puts all on one token of high advantage.
+    Gao et al. 2025, arXiv 2502.17927. Means are over each response here, and over the tokens of a batch in a fork of
+    the authors' trainer. The advantage of a token is log(teacher / teacher before); the rejected response is meant to
+    be one that the student's own starting checkpoint has sampled. The loss is never below -gamma times the largest
+    advantage, to which it falls where the policy puts all on that token.
     """
 
     name: ClassVar[str] = "adpa"
@@ -40,7 +40,7 @@ class ADPA(Objective):
         "2502.17927",
         "",
     )
-    fidelity: ClassVar[Fidelity] = "authors_code"
+    fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = Needs(PAIR, third=frozenset({TEACHER, BEFORE}), of_third=frozenset({OtherValue.EXPECTED}))
     fixes: ClassVar[str] = (
         "A preference over whole responses says little per token; a teacher's advantage says it for all."

@@ -32,7 +32,7 @@ class ASFT(Objective):
         "ASFT: Aligned Supervised Fine-Tuning through Absolute Likelihood", "Wang et al.", 2024, "2409.10571", ""
     )
     fidelity: ClassVar[Fidelity] = "paper"
-    needs: ClassVar[Needs] = PAIRED
+    needs: ClassVar[Needs] = PAIRED._replace(lengths=True)
     fixes: ClassVar[str] = "Two stages and a reference model; no side's push depends on how the other one stands."
     costs: ClassVar[str] = "Does not compare: a rejected answer is pushed down however far behind it is already."
     ranges: ClassVar[Mapping[str, Range]] = {"lam": Range(0.1, 1.0)}

@@ -50,7 +50,7 @@ class BCO(Objective):
     """Trains the policy as a classifier of wanted and unwanted answers, whose threshold follows the rewards it gives.
 
     Jung et al. 2024, arXiv 2404.04656. The threshold is the mean of all rewards seen so far, this optimizer batch
-    included, without gradient: over all answers (pooled, as in the authors' code), or the midpoint of both classes'
+    included, without gradient: over all answers (pooled, as in TRL), or the midpoint of both classes'
     means (as in the paper); the two agree where classes are of equal size. Where people give thumbs down to other
     prompts than thumbs up, `matching` weighs each unwanted answer by the odds p / (1 - p) that its prompt is one of a
     wanted answer, clipped to a range; p is that of a logistic regression on prompts as the reference reads them
@@ -68,14 +68,14 @@ class BCO(Objective):
     paper: ClassVar[Paper] = Paper(
         "Binary Classifier Optimization for Large Language Model Alignment", "Jung et al.", 2024, "2404.04656", ""
     )
-    fidelity: ClassVar[Fidelity] = "authors_code"
+    fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = varying(
         Needs(frozenset({Role.DESIRABLE, Role.UNDESIRABLE}), reference="sequence", state=True),
         lambda own: Needs(frozenset(), facts=frozenset({WANTED_PROMPT} if own.matching.kind == "prompts" else ())),
     )
     fixes: ClassVar[str] = "Learns from thumbs alone, and goes on learning from answers that are far on the wrong side."
     costs: ClassVar[str] = "The threshold remembers all rewards since the start, so it lags behind a fast policy."
-    ranges: ClassVar[Mapping[str, Range]] = {"beta": Range(0.01, 0.1, "0.01 in the authors' recipe")}
+    ranges: ClassVar[Mapping[str, Range]] = {"beta": Range(0.01, 0.1, "0.01 in TRL's recipe")}
     relatives: ClassVar[tuple[Relative, ...]] = (
         Relative("kto", "KTO measures from the mean log-ratio of other prompts' answers, and saturates."),
     )

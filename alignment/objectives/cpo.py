@@ -18,7 +18,7 @@ from alignment.objectives.objective import (
     State,
     log_sigmoid,
 )
-from alignment.objectives.pairs import WITHOUT_REFERENCE, Likelihood, negative_log_likelihood, varying
+from alignment.objectives.pairs import WITHOUT_REFERENCE, Likelihood, likely, negative_log_likelihood
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,7 @@ class CPO(Objective):
         "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = varying(PAIRED, "nll", "batch", PAIRED._replace(coupled=True))
+    needs: ClassVar[Needs] = likely(PAIRED)
     fixes: ClassVar[str] = "The memory and time of a reference model; made for translations that are nearly perfect."
     costs: ClassVar[str] = (
         "Sums of log-probabilities favor short answers; only the likelihood holds the model in place."

@@ -48,7 +48,7 @@ class CPOSimPO(Objective):
         "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = PAIRED
+    needs: ClassVar[Needs] = PAIRED._replace(lengths=True)
     fixes: ClassVar[str] = "SimPO's runs that go astray: a little likelihood of the chosen answer holds them."
     costs: ClassVar[str] = "Four values to search, the learning rate with them."
     ranges: ClassVar[Mapping[str, Range]] = {

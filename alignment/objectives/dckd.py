@@ -20,9 +20,9 @@ TEACHER = "teacher"
 class DCKD(Objective):
     """Learns a teacher's distribution at every token of both responses, beside the chosen text itself.
 
-    Gao et al. 2025, arXiv 2502.17927, as a fork of the authors' trainer computes it, but for its means,
-    which are over each response here and over the tokens of a batch there. The divergence is KL(teacher || policy). At
-    policy == teacher and without the text's own term the loss is 0.
+    Gao et al. 2025, arXiv 2502.17927. Means are over each response here, and over the tokens of a batch in a fork of
+    the authors' trainer. The divergence is KL(teacher || policy). At policy == teacher and without the text's own term
+    the loss is 0.
     """
 
     name: ClassVar[str] = "dckd"
@@ -40,7 +40,7 @@ class DCKD(Objective):
         "2502.17927",
         "",
     )
-    fidelity: ClassVar[Fidelity] = "authors_code"
+    fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = Needs(PAIR, third=frozenset({TEACHER}), of_third=frozenset({OtherValue.KL}))
     fixes: ClassVar[str] = (
         "Small models hardly learn preferences from pairs alone; an aligned teacher says more per token."

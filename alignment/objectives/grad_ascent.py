@@ -32,7 +32,7 @@ class GradientAscent(Objective):
         "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = Needs(frozenset({Role.UNDESIRABLE}))
+    needs: ClassVar[Needs] = Needs(frozenset({Role.UNDESIRABLE}), lengths=True)
     fixes: ClassVar[str] = "The baseline of forgetting: no reference, no hyperparameter."
     costs: ClassVar[str] = "Nothing stops it: after few steps the model answers nothing sensibly any more."
     relatives: ClassVar[tuple[Relative, ...]] = (

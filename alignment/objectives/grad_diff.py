@@ -28,7 +28,7 @@ class GradientDifference(Forgetting):
     )
     paper: ClassVar[Paper] = Paper("Continual Learning and Private Unlearning", "Liu et al.", 2022, "2203.12817", "")
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = Needs(FORGET_AND_RETAIN)
+    needs: ClassVar[Needs] = Needs(FORGET_AND_RETAIN, lengths=True)
     fixes: ClassVar[str] = "Retained answers hold the model while others are forgotten."
     costs: ClassVar[str] = "The forgetting half has no end, so the balance of both decides when to stop."
     relatives: ClassVar[tuple[Relative, ...]] = (

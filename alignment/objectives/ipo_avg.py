@@ -47,7 +47,7 @@ class IPO(Objective):
         "17",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE
+    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE._replace(lengths=True)
     fixes: ClassVar[str] = (
         "Overfitting where labels are nearly deterministic: a pair that has reached its target is left alone, and one "
         "beyond it is pulled back."

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from alignment.objectives.objective import Fidelity, Paper, Range, Relative, State, log_sigmoid
+from alignment.objectives.objective import (
+    PAIRED_WITH_REFERENCE,
+    Fidelity,
+    Needs,
+    Paper,
+    Range,
+    Relative,
+    State,
+    log_sigmoid,
+)
 from alignment.objectives.pairs import RATIO, WithReference, strength
 
 if TYPE_CHECKING:
@@ -30,6 +39,7 @@ class LengthNormalizedDPO(WithReference):
         "The Hitchhiker's Guide to Human Alignment with *PO", "Ahrabian et al.", 2024, "2407.15229", ""
     )
     fidelity: ClassVar[Fidelity] = "paper"
+    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE._replace(lengths=True)
     fixes: ClassVar[str] = "Answers that grow longer only because sums over more tokens make larger margins."
     costs: ClassVar[str] = "Short answers move more per token than long ones; beta has to be found anew."
     ranges: ClassVar[Mapping[str, Range]] = {"beta": Range(1.0, 5.0, "5 in Tulu 3")}

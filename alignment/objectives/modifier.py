@@ -72,6 +72,12 @@ def _of_sums(base: Objective) -> Objective:
     return base
 
 
+def _of_any_length(base: Objective) -> Objective:
+    if base.needs.lengths:
+        _refuse(base, "it counts the tokens of responses itself")
+    return _of_sums(base)
+
+
 def _of_compared(base: Objective) -> Objective:
     if not base.needs.roles >= PAIR:
         _refuse(base, "it compares no pairs")
@@ -86,9 +92,9 @@ def _of_examples(base: Objective) -> Objective:
 
 PairBase = Annotated[Inner, AfterValidator(_of_pairs)]
 """A base whose labels may be turned round: of pairs, each with a loss of its own, blind to facts."""
-SumBase = Annotated[Inner, AfterValidator(_of_sums)]
-"""A base that sees responses as wholes: by their log-probabilities and lengths."""
+UncountedBase = Annotated[Inner, AfterValidator(_of_any_length)]
+"""A base that sees responses as wholes, and not how long they are."""
 ComparedBase = Annotated[Inner, AfterValidator(_of_compared)]
-"""The same, that compares chosen with rejected responses."""
+"""A base that sees responses as wholes, and compares chosen with rejected ones."""
 ExampleBase = Annotated[Inner, AfterValidator(_of_examples)]
 """A base with a loss of each example by itself."""

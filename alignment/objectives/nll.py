@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from alignment.objectives.objective import PAIRED, Fidelity, Needs, Objective, Paper, State
+from alignment.objectives.objective import PAIRED, Fidelity, Needs, Objective, Paper, State, varying
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ class NLL(Objective):
         "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = PAIRED
+    needs: ClassVar[Needs] = varying(PAIRED, lambda nll: Needs(frozenset(), lengths=nll.per == "token"))
     fixes: ClassVar[str] = "Chosen responses that become less likely while the margin grows."
     costs: ClassVar[str] = "By itself it learns nothing from rejected responses."
     logic: ClassVar[str] = r"M(y_w)"

@@ -37,7 +37,7 @@ class NPOGradientDifference(Forgetting):
         "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = Needs(FORGET_AND_RETAIN, reference="sequence")
+    needs: ClassVar[Needs] = Needs(FORGET_AND_RETAIN, reference="sequence", lengths=True)
     fixes: ClassVar[str] = "Forgets without collapse and keeps what is to stay."
     costs: ClassVar[str] = "NPO is on sums and retaining on averages, so the weights need a look at both losses."
     relatives: ClassVar[tuple[Relative, ...]] = (

@@ -29,7 +29,8 @@ class Needs(NamedTuple):
     `coupled`: the loss is a function of the whole batch.  `state`: something moves between steps, see `State`.
     `least`: fewest examples of a batch that the loss is defined for.  `goals`: each pair is given twice, its prompt
     asking for the score of either response, whose response then is the chosen one.  `samples`: so many answers to each
-    prompt, of at most `sample_tokens`, are drawn from the policy before each step.
+    prompt, of at most `sample_tokens`, are drawn from the policy before each step.  `lengths`: the loss counts the
+    tokens of responses, so that it would change if each were one token.
     """
 
     roles: frozenset[Role]
@@ -46,6 +47,7 @@ class Needs(NamedTuple):
     own: frozenset[str] = frozenset()
     samples: int = 0
     sample_tokens: int = 0
+    lengths: bool = False
 
     @property
     def live(self) -> frozenset[str]:

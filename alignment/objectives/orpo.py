@@ -46,7 +46,7 @@ class ORPO(Objective):
         "ORPO: Monolithic Preference Optimization without Reference Model", "Hong et al.", 2024, "2403.07691", "6"
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = PAIRED
+    needs: ClassVar[Needs] = PAIRED._replace(lengths=True)
     fixes: ClassVar[str] = "A stage of fine-tuning and a reference model: from a base model to an aligned one at once."
     costs: ClassVar[str] = "Needs many pairs, since it fine-tunes on them; the preference is a small part of the loss."
     ranges: ClassVar[Mapping[str, Range]] = {"lam": Range(0.1, 0.25, "0.1 for Mistral, up to 0.25 for smaller models")}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 from pydantic import Field
 
 from alignment.objectives.objective import PAIRED_WITH_REFERENCE, Needs, Objective
+from alignment.objectives.objective import varying as of_instance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +41,13 @@ class WithReference(Objective):
 
 
 Likelihood = Literal["sum", "mean", "batch"]
+
+
+def likely(own: Needs) -> Needs:
+    """The `needs` of an objective with a field `nll` that says which likelihood of chosen responses it counts."""
+    return of_instance(
+        own, lambda objective: Needs(frozenset(), coupled=objective.nll == "batch", lengths=objective.nll != "sum")
+    )
 
 
 def negative_log_likelihood(chosen: Responses, of: Likelihood) -> Tensor:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from alignment.objectives.objective import Fidelity, Paper, Range, Relative, State, log_sigmoid
+from alignment.objectives.objective import (
+    PAIRED_WITH_REFERENCE,
+    Fidelity,
+    Needs,
+    Paper,
+    Range,
+    Relative,
+    State,
+    log_sigmoid,
+)
 from alignment.objectives.pairs import MARGIN, WithReference, strength
 
 if TYPE_CHECKING:
@@ -34,6 +43,7 @@ class LengthRegularizedDPO(WithReference):
         "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
+    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE._replace(lengths=True)
     fixes: ClassVar[str] = "Data in which the better answer is the longer one as a rule: such pairs push less."
     costs: ClassVar[str] = (
         "One more value to search; a long answer that is better for its content is held back with the others."

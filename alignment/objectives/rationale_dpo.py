@@ -47,7 +47,7 @@ class RationaleDPO(Objective):
     paper: ClassVar[Paper] = Paper(
         "Data-Centric Human Preference Optimization with Rationales", "Just et al.", 2024, "2407.14477", ""
     )
-    fidelity: ClassVar[Fidelity] = "authors_code"
+    fidelity: ClassVar[Fidelity] = "paper"
     needs: ClassVar[Needs] = Needs(PAIR | {Role.RATIONALE}, reference="sequence")
     fixes: ClassVar[str] = "A label does not say what made an answer better; a reason does, so fewer pairs are needed."
     costs: ClassVar[str] = "Someone has to write a rationale for every pair, and each costs one more sequence a step."

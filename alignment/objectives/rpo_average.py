@@ -17,7 +17,7 @@ from alignment.objectives.objective import (
     State,
     log_sigmoid,
 )
-from alignment.objectives.pairs import MARGIN, WithReference, negative_log_likelihood, strength, varying
+from alignment.objectives.pairs import MARGIN, WithReference, likely, negative_log_likelihood, strength
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,9 +43,7 @@ class RPO(WithReference):
         "",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = varying(
-        PAIRED_WITH_REFERENCE, "nll", "batch", PAIRED_WITH_REFERENCE._replace(coupled=True)
-    )
+    needs: ClassVar[Needs] = likely(PAIRED_WITH_REFERENCE)
     fixes: ClassVar[str] = (
         "Chosen answers whose probability falls with the rejected ones, and rewards pursued where data are few: the "
         "likelihood of the chosen answer is held up."

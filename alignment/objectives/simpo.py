@@ -46,7 +46,7 @@ class SimPO(Objective):
         "6",
     )
     fidelity: ClassVar[Fidelity] = "authors_code"
-    needs: ClassVar[Needs] = PAIRED
+    needs: ClassVar[Needs] = PAIRED._replace(lengths=True)
     fixes: ClassVar[str] = (
         "The mismatch between what is trained and how text is generated: it compares average log-probabilities, so "
         "length earns nothing, and needs no reference model, which saves its memory and time."

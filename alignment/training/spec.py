@@ -276,11 +276,10 @@ class Spec(Part):
 
     _usual_loss = model_validator(mode="before")(of_kind)
 
-    @field_validator("reference", mode="after")
-    @classmethod
-    def _only_where_one_is_compared_with(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        refuse_reference(info.data.get("kind"), value)
-        return value
+    @model_validator(mode="after")
+    def _a_reference_only_where_one_is_compared_with(self) -> Self:
+        refuse_reference(self.objective, self.reference, "reference")
+        return self
 
     @property
     def best(self) -> str | None:

@@ -181,8 +181,6 @@ class _Check:
                 f" prompts lose their {length.cut_prompt} side, longer responses their end.",
                 remedy="Lower the lengths if you want to decide what is cut.",
             )
-        if body.reference_id is not None and body.objective.needs.reference == "none":
-            yield Finding(field="reference_id", detail=f"{body.objective.title} compares with no reference.")
         rate = body.optimizer.learning_rate
         if base.parameters > SMALL_MODEL and rate > HIGH_RATE[body.tuning.kind]:
             yield Finding(

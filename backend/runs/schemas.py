@@ -113,12 +113,6 @@ class RunIn(Part):
 
     _usual_loss = model_validator(mode="before")(of_kind)
 
-    @field_validator("reference_id", mode="after")
-    @classmethod
-    def _only_where_one_is_compared_with(cls, value: uuid.UUID | None, info: ValidationInfo) -> uuid.UUID | None:
-        refuse_reference(info.data.get("kind"), value)
-        return value
-
     @field_validator("mixture", mode="after")
     @classmethod
     def _all_weights_or_none(cls, value: list[Ingredient] | None) -> list[Ingredient] | None:
@@ -126,6 +120,11 @@ class RunIn(Part):
         if value and len({(part.dataset_id, part.snapshot_id) for part in value}) < len(value):
             raise PydanticCustomError("named_twice", "name each dataset once, and give it more weight instead")
         return value
+
+    @model_validator(mode="after")
+    def _a_reference_only_where_one_is_compared_with(self) -> Self:
+        refuse_reference(self.objective, self.reference_id, "reference_id")
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

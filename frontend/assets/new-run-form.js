@@ -26,7 +26,6 @@ export class LaunchForm {
 
   // Settings as a whole, with what they mean for everything else.
   show(values) {
-    this.sources.showReference(this.kind.value === "preference");
     this.objective.set(values.objective);
     this.training.set(values);
     this.training.suit(this.sources.chosen());
@@ -46,7 +45,6 @@ export class LaunchForm {
     this.objective.set({});
     this.sources.turn();
     this.choose(this.training.preset);
-    this.sources.showReference(this.kind.value === "preference");
     this.changed();
   }
 
@@ -75,6 +73,7 @@ export class LaunchForm {
 
   changed() {
     if (!this.ready) return; // still being put together
+    this.sources.showReference(this.objective.compares);
     this.sources.show(this.objective.paired, this.objective.title);
     this.objective.fedBy(this.sources.data.body(), this.sources.apart, this.sources.policy.value().policy);
     this.checks.changed();

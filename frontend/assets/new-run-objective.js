@@ -65,8 +65,12 @@ export class ObjectivePart {
 
   // Whether it learns from pairs as they are; what is made of others does where one of them does.
   get paired() {
-    const [own, ...inner] = named(this.value());
-    return (inner.length ? inner : [own]).some((name) => this.known.get(name)?.kinds.includes("paired"));
+    return innermost(this.value()).some((name) => this.known.get(name)?.kinds.includes("paired"));
+  }
+
+  // Whether it compares with a reference; what is made of others does where one of them does.
+  get compares() {
+    return innermost(this.value()).some((name) => this.known.get(name)?.needs.reference !== "none");
   }
 
   value() {
@@ -109,6 +113,13 @@ export class ObjectivePart {
 function named(value) {
   if (!value || typeof value !== "object") return [];
   return [...(typeof value.name === "string" ? [value.name] : []), ...Object.values(value).flatMap(named)];
+}
+
+// The names of what stands within an objective and is made of no others; its own where nothing does.
+function innermost(value) {
+  if (!value || typeof value !== "object") return [];
+  const within = Object.values(value).flatMap(innermost);
+  return within.length || typeof value.name !== "string" ? within : [value.name];
 }
 
 function remember(open) {

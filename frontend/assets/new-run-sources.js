@@ -54,11 +54,10 @@ export class Sources {
     this.data.choose([]);
   }
 
-  // Only preference runs compare with a reference.
+  // Some objectives compare with no reference: a choice that was made stands where it cannot be seen, and is not sent.
   showReference(there) {
     this.fields.reference_id.hidden = !there;
     this.details.textContent = there ? "Reference, and which labels count" : "Which labels count";
-    if (!there) this.reference.value = "";
   }
 
   // Pairs can feed what learns from single answers, if somebody wants that; and what else follows from the choices.
@@ -79,7 +78,7 @@ export class Sources {
 
   body() {
     return {
-      name: this.name.value, checkpoint_id: this.checkpoint.value, ...(this.reference.value ? { reference_id: this.reference.value } : {}),
+      name: this.name.value, checkpoint_id: this.checkpoint.value, ...(this.reference.value && !this.fields.reference_id.hidden ? { reference_id: this.reference.value } : {}),
       ...this.data.body(), ...this.policy.value(), ...(this.pairs.element.hidden ? {} : this.pairs.value()),
     };
   }

@@ -71,3 +71,13 @@ def test_the_kind_decides_what_is_asked_for(sign_in: SignIn, tiny: Path) -> None
     kinds.get_by_role("button", name="Preference run").click()
     expect(page.get_by_label("Name", exact=True)).to_have_value("DPO on Harbor pairs")
     expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+
+    page.get_by_text("Reference, and which labels count").click()
+    page.get_by_label("Reference", exact=True).select_option(index=1)
+    page.get_by_role("radio", name="SimPO").click()
+    expect(page.get_by_label("Reference", exact=True)).to_be_hidden()
+    expect(page.get_by_text("Which labels count", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+    page.get_by_role("radio", name="DPO", exact=False).first.click()
+    expect(page.get_by_label("Reference", exact=True)).to_be_visible()
+    expect(page.get_by_label("Reference", exact=True)).not_to_have_value("")

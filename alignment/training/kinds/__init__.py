@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, NamedTuple, cast
 
-from pydantic_core import PydanticCustomError
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from alignment.objectives import CATALOGUE, Objective
 from alignment.parts import Choice, unknown
@@ -92,10 +93,13 @@ def refuse_strange(kind: RunKind, objective: Objective) -> None:
     )
 
 
-def refuse_reference(kind: RunKind | None, reference: object) -> None:
-    """Raise when a reference is given to a run that compares with none."""
-    if reference is not None and kind in ("sft", "reward_model"):
-        raise PydanticCustomError("no_reference", "a run of kind {kind} compares with no reference", {"kind": kind})
+def refuse_reference(objective: Objective, reference: object, field: str) -> None:
+    """Raise at the field when a reference is given to an objective that compares with none."""
+    if reference is not None and objective.needs.reference == "none":
+        message = "{title} compares with no reference: leave it out"
+        error = PydanticCustomError("no_reference", message, {"title": objective.title})
+        details = InitErrorDetails(type=error, loc=(field,), input=reference)
+        raise ValidationError.from_exception_data("Reference", [details])
 
 
 def best_of(kind: str, asked: Best | None) -> Best | None:

@@ -119,8 +119,25 @@ def test_processes_of_a_command_line_count() -> None:
 
 
 def test_label_smoothing_is_conservative_dpo() -> None:
-    """TRL's sigmoid loss with label smoothing is cDPO."""
-    assert convert("label_smoothing: 0.1").recipe["objective"] == {"name": "cdpo", "beta": 0.1, "eps": 0.1}
+    """Who asks for it gets cDPO, and is told that TRL's sigmoid loss took no notice of it: that run was DPO."""
+    found = convert("label_smoothing: 0.1")
+
+    assert found.recipe["objective"] == {"name": "cdpo", "beta": 0.1, "eps": 0.1}
+    (told,) = [one for one in found.differs if one["field"] == "objective.name"]
+    assert told["value"] == "cdpo"
+    assert "TRL takes no notice" in told["why"]
+    assert "dpo" in told["why"]
+    assert not [one for one in convert("beta: 0.1").differs if one["field"] == "objective.name"]
+
+
+def test_a_reference_goes_with_what_compares_with_one() -> None:
+    """One that another loss never read is left out, and the answer says so."""
+    plain, alone = (convert(f"ref_model_name_or_path: other\nloss_type: {loss}") for loss in ("sigmoid", "simpo"))
+
+    assert (plain.reference, alone.reference) == ("other", None)
+    assert ("ref_model_name_or_path", "The objective compares with no reference.") in [
+        (one["key"], one["why"]) for one in alone.ignored
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +148,8 @@ def test_label_smoothing_is_conservative_dpo() -> None:
         ("loss_type: hinge\nbeta: 0.05", {"name": "rso_hinge_norm", "gamma": 0.05}),
         ("loss_type: sigmoid_norm\nbeta: 5", {"name": "ln_dpo", "beta": 5.0}),
         ("loss_type: bco_pair", {"name": "bco_pair", "beta": 0.1, "shift": "none"}),
+        ("loss_type: aot\nlabel_smoothing: 0.1", {"name": "aot_paired", "beta": 0.1, "eps": 0.1}),
+        ("loss_type: aot_unpaired", {"name": "aot_unpaired", "beta": 0.1, "eps": 0.0}),
         ("loss_type: discopop\ndiscopop_tau: 0.1", {"name": "discopop", "beta": 0.1, "tau": 0.1}),
         ("loss_type: apo_down", {"name": "apo_down", "beta": 0.1}),
         ("trl cpo --beta 0.2", {"name": "cpo", "beta": 0.2, "alpha": 1.0, "nll": "batch"}),
@@ -146,7 +165,7 @@ def test_losses_of_other_trainers_are_objectives_here(text: str, objective: dict
 
 def test_a_loss_that_is_not_quite_the_same_is_told() -> None:
     """Where TRL's loss is another multiple or another mean, the answer says so."""
-    for text in ("loss_type: sppo_hard", "loss_type: simpo"):
+    for text in ("loss_type: sppo_hard", "loss_type: simpo", "loss_type: aot", "loss_type: aot_unpaired"):
         told = [one["why"] for one in convert(text).differs if one["field"] == "objective.name"]
         assert any("TRL" in why for why in told)
 
@@ -154,7 +173,7 @@ def test_a_loss_that_is_not_quite_the_same_is_told() -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("loss_type: aot", "aot"),
+        ("loss_type: aot_pair", "aot_pair"),
         ("loss_type: ipo\nlabel_smoothing: 0.1", "smoothing"),
         ("trl cpo --loss_type hinge", "hinge"),
         ("cpo_alpha: 1.0\nlabel_smoothing: 0.1", "smoothing"),

@@ -109,13 +109,11 @@ def test_weights_multiply_the_losses_of_their_examples(batch: Batch) -> None:
 @settings(max_examples=40, deadline=None)
 @given(pairs())
 def test_length_normalization_divides_by_tokens(batch: Batch) -> None:
-    """DPO by token compares averages; what compares averages already is not changed."""
+    """DPO by token compares averages."""
     both = batch.pairs()
     expected = -log_sigmoid(2 * (both.chosen.average_ratios - both.rejected.average_ratios))
 
     torch.testing.assert_close(loss(batch, "length_normalized", base={"name": "dpo", "beta": 2.0}), expected)
-    for same in ("simpo", "ipo_avg"):
-        torch.testing.assert_close(loss(batch, "length_normalized", base={"name": same}), loss(batch, same))
 
 
 @settings(max_examples=40, deadline=None)
@@ -126,7 +124,7 @@ def test_an_offset_asks_for_that_much_more(batch: Batch, beta: float, scale: flo
     expected = -log_sigmoid(beta * (batch.pairs().margin - 1.5 - scale * of(batch, "margin")))
     torch.testing.assert_close(loss(batch, "offset", constant=1.5, scale=scale, base=base), expected)
 
-    inner = {"name": "offset", "constant": 0.25, "base": {"name": "simpo", "beta": 2, "gamma": 0}}
+    inner = {"name": "offset", "constant": 0.25, "base": {"name": "cpo", "beta": 2, "alpha": 0, "nll": "sum"}}
     whole = loss(batch, "length_normalized", base=inner)
     torch.testing.assert_close(whole, loss(batch, "simpo", beta=2, gamma=0.5))
 
@@ -283,7 +281,7 @@ def test_the_needs_of_a_composition_are_those_of_its_parts() -> None:
     objective = make("sum", terms=terms)
 
     assert objective.needs == Needs(
-        PAIR, reference="sequence", facts=frozenset({"margin"}), coupled=True, state=True, least=2
+        PAIR, reference="sequence", facts=frozenset({"margin"}), coupled=True, state=True, least=2, lengths=True
     )
     assert CATALOGUE["sum"].needs == Needs(frozenset())
     assert make("offset", base=DPO).needs.facts == frozenset()
@@ -326,7 +324,7 @@ WRITTEN: list[dict[str, Any]] = [
         "ema": 0.2,
         "base": {"name": "simpo", "beta": 3.0, "gamma": 0.1},
     },
-    {"name": "smoothed", "eps": 0.2, "base": {"name": "length_normalized", "base": {"name": "ipo_avg", "tau": 0.3}}},
+    {"name": "smoothed", "eps": 0.2, "base": {"name": "length_normalized", "base": {"name": "ipo_sum", "tau": 0.3}}},
 ]
 
 
@@ -379,6 +377,8 @@ BASE = "objective.base"
         ({"name": "lcpo", "eta0": 1.0}, "objective.eta0", "less than 1"),
         ({"name": "offset", "scale": -1}, "objective.scale", "greater than or equal to 0"),
         ({"name": "offset", "base": {"name": "npo"}}, BASE, "compares no pairs"),
+        ({"name": "length_normalized", "base": {"name": "r_dpo"}}, BASE, "counts the tokens"),
+        ({"name": "length_normalized", "base": {"name": "sum"}}, BASE, "counts the tokens"),
         (
             {"name": "sum", "terms": [{}, {"objective": {"name": "npo"}}]},
             "objective",

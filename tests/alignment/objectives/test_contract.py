@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -58,6 +59,29 @@ def test_every_hyperparameter_may_have_any_value_of_its_range(name: str, field: 
 
     assert loss.isfinite().all()
     assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not make(name).needs.asked])
+def test_every_objective_of_wholes_says_whether_it_counts_their_tokens(name: str) -> None:
+    """Length normalization, which shows its base responses of one token, can trust what an objective declares."""
+    objective = make(name)
+    width = len(layout(objective.needs))
+    batch = batch_of(objective.needs, [[0.5, -1.0, 1.5, 2.0][:width], [-2.0, 1.0, 0.5, 3.0][:width]], lengths=(7, 3, 5))
+    short = replace(batch, lengths=torch.ones_like(batch.lengths))
+
+    losses = [objective.loss(one, begun(objective, one)) for one in (batch, short)]
+    assert torch.equal(*losses) is not objective.needs.lengths
+
+
+@pytest.mark.parametrize(
+    ("name", "nll"),
+    [("cpo", "sum"), ("cpo", "mean"), ("cpo", "batch"), ("rpo_average", "mean"), ("rpo_average", "batch")],
+)
+def test_a_likelihood_says_whether_it_counts_tokens(name: str, nll: str) -> None:
+    """A sum over the chosen response does not; its mean does, and that over the batch couples it, too."""
+    needs = make(name, nll=nll).needs
+
+    assert (needs.lengths, needs.coupled) == (nll != "sum", nll == "batch")
 
 
 @pytest.mark.parametrize("name", [name for name in PAIR_NAMES if name not in UNMOVED])

@@ -55,9 +55,16 @@ def losses(objective: Objective, pairs: list[Pair]) -> Tensor:
 
 
 def assert_equal(
-    ours: Objective, theirs: Objective | Callable[[Batch], Tensor], pairs: list[Pair], rtol: float = 1e-9
+    ours: Objective,
+    theirs: Objective | Callable[[Batch], Tensor],
+    pairs: list[Pair],
+    rtol: float = 1e-9,
+    atol: float | None = None,
 ) -> None:
-    """Losses and gradients of two objectives agree on every pair; the second may be a formula of the batch."""
+    """Losses and gradients of two objectives agree on every pair; the second may be a formula of the batch.
+
+    Without another `atol` it is `rtol`.
+    """
     batch = pairs_batch(pairs, reference=ours.needs.reference != "none")
     found = evaluated(ours, batch)
     if isinstance(theirs, Objective):
@@ -66,7 +73,7 @@ def assert_equal(
         loss = theirs(batch)
         expected = loss.detach(), torch.autograd.grad(loss.sum(), batch.logps)[0]
     for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=rtol, atol=rtol)
+        torch.testing.assert_close(one, other, rtol=rtol, atol=rtol if atol is None else atol)
 
 
 @drawn
@@ -118,9 +125,9 @@ def test_lengths_that_are_equal(pairs: list[Pair], beta: float, tokens: int) -> 
 @given(PAIRS, BETA)
 def test_divergences_between_which_alpha_lies(pairs: list[Pair], beta: float) -> None:
     """alpha to 0 is DPO, alpha to 1 the forward KL; Jensen-Shannon is DPO far below the reference."""
-    some = near(pairs)
+    some, weak = near(pairs), beta / 100  # what is left of alpha grows with beta times the squared log-ratio
 
-    assert_equal(make("fdpo_alpha", beta=beta, alpha=1e-6), make("dpo", beta=beta), some, rtol=1e-2)
+    assert_equal(make("fdpo_alpha", beta=weak, alpha=1e-6), make("dpo", beta=weak), some, rtol=1e-4, atol=1e-9)
     assert_equal(make("fdpo_alpha", beta=beta, alpha=1 - 1e-12), make("fdpo_forward_kl", beta=beta), some, rtol=1e-6)
     low = [pair._replace(chosen=pair.chosen - 340, rejected=pair.rejected - 340) for pair in pairs]
     assert_equal(make("fdpo_js", beta=beta), make("dpo", beta=beta), low)

@@ -40,6 +40,12 @@ PLAIN: dict[str, Any] = {
         ({"kind": "reward_model", "objective": {"name": "sft"}}, "objective", "takes bradley_terry"),
         ({"objective": {"name": "sft"}}, "objective", "takes one of the objectives"),
         ({"kind": "sft", "objective": None, "reference": "./other"}, "reference", "compares with no reference"),
+        ({"objective": {"name": "simpo"}, "reference": "./other"}, "reference", "SimPO compares with no reference"),
+        (
+            {"objective": {"name": "weighted", "base": {"name": "orpo"}}, "reference": "./other"},
+            "reference",
+            "compares with no reference",
+        ),
         (
             {"kind": "sft", "objective": None, "keep": {"best": "eval/rewards/accuracies"}},
             "keep.best",

@@ -131,9 +131,10 @@ def test_what_a_kind_does_not_do_is_refused(
     assert words in answer.json()["detail"]
 
 
-def test_a_reference_where_none_is_compared_with(researcher: Client, body: Body) -> None:
-    """A run that compares with no reference takes none."""
-    sent = body(**SCORES)
+@pytest.mark.parametrize("changes", [SCORES, {"objective": {"name": "simpo"}}], ids=["reward_model", "simpo"])
+def test_a_reference_where_none_is_compared_with(researcher: Client, body: Body, changes: dict[str, Any]) -> None:
+    """What compares with no reference takes none."""
+    sent = body(**changes)
     field, words = refused(researcher, sent | {"reference_id": sent["checkpoint_id"]})
 
     assert (field, "no reference" in words) == ("reference_id", True)
