@@ -81,8 +81,10 @@ def kinds(roles: frozenset[Role]) -> list[str]:
 
 
 def usable(roles: frozenset[Role]) -> str:
-    """The kinds of data that fill at least one of the roles, in words."""
-    return " or ".join(KINDS[one] for one in kinds(roles))
+    """The kinds of data that fill all of the roles, in words; those that fill some of them where none does."""
+    some = kinds(roles)
+    whole = [kind for kind in some if lacking("", roles, fed(roles, kind)) is None]
+    return " or ".join(KINDS[kind] for kind in whole or some)
 
 
 def refused(title: str, roles: frozenset[Role], kind: str, *, apart: bool = False) -> Refusal | None:

@@ -1,9 +1,9 @@
 """What a run will take: steps, memory by part, and a range of time from what earlier runs measured."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
@@ -19,6 +19,7 @@ from backend.checkpoints.models import Checkpoint
 from backend.runs.models import Metric, Run
 from backend.runs.schemas import EstimateOut, MemoryPart, RunIn
 from backend.settings import get_settings
+from backend.work import State
 
 NVIDIA = Path("/dev/nvidia0")
 PROGRAM_BYTES = 500 << 20  # Python with torch and transformers, before any weights
@@ -76,9 +77,10 @@ def steps(body: RunIn, examples: int) -> int:
 
 
 def seconds(session: Session, body: RunIn, checkpoint: Checkpoint, steps: int) -> tuple[float, float] | None:
-    """Low and high seconds of the steps, from runs of this kind on checkpoints of the same size; None without any.
+    """Low and high seconds of a run, from runs of this kind on checkpoints of the same size; None without any.
 
-    Where some had the same objective, only those count: others may ask for a reference, or for more tokens.
+    What these took beside their steps (loading, the reference, evaluations) is added to the steps' own time.  Where
+    some had the same objective, only those count: others may ask for a reference, or for more tokens.
     """
     alike = (
         select(Run.id)
@@ -94,17 +96,37 @@ def seconds(session: Session, body: RunIn, checkpoint: Checkpoint, steps: int) -
         .order_by(Run.id.desc())
         .limit(EARLIER_RUNS)
     )
-    rates = _rates(session, alike.where(Run.objective == body.objective.name)) or _rates(session, alike)
-    if not rates:
+    found = _measured(session, alike.where(Run.objective == body.objective.name)) or _measured(session, alike)
+    if not found:
         return None
-    expected = steps * body.batch.examples_per_step / median(rates)
+    beside = [one.beside for one in found if one.beside is not None]
+    expected = steps * body.batch.examples_per_step / median(one.rate for one in found)
+    expected += median(beside) if beside else 0.0
     return expected * SPREAD[0], expected * SPREAD[1]
 
 
-def _rates(session: Session, runs: Select[UUID]) -> Sequence[float]:
-    """The usual examples a second of each of these runs that has measured some."""
-    return session.scalars(
-        select(func.percentile_cont(0.5).within_group(Metric.value))
+class _Measured(NamedTuple):
+    """The usual examples a second of a run, and the seconds that a whole one took beside its steps."""
+
+    rate: float
+    beside: float | None
+
+
+def _measured(session: Session, runs: Select[UUID]) -> list[_Measured]:
+    """What each of these runs that has told its speed took."""
+    rates = (
+        select(Metric.run_id, func.percentile_cont(0.5).within_group(Metric.value).label("rate"))
         .where(Metric.run_id.in_(runs), Metric.name == RATE, Metric.value > 0)
         .group_by(Metric.run_id)
-    ).all()
+        .subquery()
+    )
+    rows = session.execute(select(Run, rates.c.rate).join(rates, rates.c.run_id == Run.id))
+    return [_Measured(rate, _beside(run, rate)) for run, rate in rows]
+
+
+def _beside(run: Run, rate: float) -> float | None:
+    if run.state != State.succeeded or run.started_at is None or run.finished_at is None:
+        return None
+    whole = (run.finished_at - run.started_at).total_seconds()
+    per_step: int = run.spec["batch"]["examples_per_step"]
+    return max(0.0, whole - run.done * per_step / rate)

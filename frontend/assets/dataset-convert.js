@@ -34,7 +34,7 @@ function draw(place, dataset, choices) {
   let [form, turn, waiting] = [null, 0, null];
   const chosen = () => choices.find((one) => one.name === choice.value);
   const told = () => ({ name: choice.value, ...form.value() });
-  const missing = () => (chosen().form.required || []).filter((one) => told()[one] === undefined);
+  const missing = () => (chosen().form.required || []).filter((one) => ["", undefined].includes(told()[one]));
   const keyOf = (content) => keys.get(content) || keys.set(content, newKey()).get(content);
 
   const fail = (error) => {

@@ -192,7 +192,7 @@ export function dialog(title, build) {
 export const confirm = (title, text, verb) =>
   dialog(title, (close) => [
     h("p", text),
-    h("div.pl-row.end", button("Cancel", () => close(false)), button(verb, () => close(true), { kind: "danger" })),
+    h("div.pl-row.end", button(verb.startsWith("Cancel") ? "Go back" : "Cancel", () => close(false)), button(verb, () => close(true), { kind: "danger" })),
   ]).then(Boolean);
 
 export async function copy(text) {

@@ -115,12 +115,12 @@ function numeric(schema, start, label, onchange) {
   const made = wrap(label, input, schema, slider?.element);
   const read = () => {
     const typed = input.value.trim();
-    if (typed === "") return schema.nullable ? null : undefined;
+    if (typed === "") return schema.nullable ? null : ""; // which is refused: a default would be one that nobody sees
     return Number.isNaN(Number(typed)) ? typed : Number(typed);
   };
   const check = () => {
     const value = read();
-    const wrong = typeof value === "string" ? "Not a number." : typeof value === "number" && outside(value, schema) ? `Must be ${bounds(schema).slice(1, -1)}.`
+    const wrong = value === "" ? "Give a number." : typeof value === "string" ? "Not a number." : typeof value === "number" && outside(value, schema) ? `Must be ${bounds(schema).slice(1, -1)}.`
       : schema.type === "integer" && typeof value === "number" && !Number.isInteger(value) ? "Must be a whole number." : "";
     showError(made.element, wrong);
     onchange();

@@ -50,7 +50,7 @@ export class ObjectivePart {
     });
     this.box.open = remembered();
     this.askFurther();
-    fill(this.card, drawnFormula(known), h("p.pl-muted", known.fixes || known.summary),
+    fill(this.card, drawnFormula(known), h("p.pl-muted", known.summary),
       h("div.pl-row", needs(known), fidelity(known), paper(known.paper)), this.further, this.hyper.element, this.box);
   }
 

@@ -62,7 +62,7 @@ const doors = (objective, known) => {
 const card = (objective, known) =>
   h("article.pl-card.pl-stack.tight", { "aria-label": objective.title },
     h("div.pl-row.between", h("h3.pl-objective-title", objective.title), fidelity(objective)),
-    h("p", objective.fixes || objective.summary), drawnFormula(objective), needs(objective),
+    h("p", objective.summary), drawnFormula(objective), needs(objective),
     h("div.pl-row.between", paper(objective.paper), doors(objective, known)));
 
 const line = (objective, known) =>

@@ -81,3 +81,18 @@ def test_the_kind_decides_what_is_asked_for(sign_in: SignIn, tiny: Path) -> None
     page.get_by_role("radio", name="DPO", exact=False).first.click()
     expect(page.get_by_label("Reference", exact=True)).to_be_visible()
     expect(page.get_by_label("Reference", exact=True)).not_to_have_value("")
+
+
+def test_an_emptied_number_is_asked_for(sign_in: SignIn, tiny: Path) -> None:
+    """A run is not launched with a default that stands nowhere on the page."""
+    page = sign_in()
+    loop.add_checkpoint(tiny, "Tiny base")
+    loop.add_dataset(name="Harbor pairs")
+    page.goto("/new-run")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+
+    page.get_by_label("Beta", exact=True).fill("")
+    expect(page.get_by_text("Give a number.")).to_be_visible()
+    expect(page.get_by_role("button", name="Launch run")).to_be_disabled()
+    page.get_by_label("Beta", exact=True).fill("0.2")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()

@@ -98,14 +98,16 @@ def spec(make_spec: MakeSpec) -> Spec:
 def another(base: Path, tmp_path: Path) -> Another:
     """Makes a checkpoint that reads text as `base` does, with other weights: a guide, a teacher, a reference."""
 
-    def make(name: str, moved: float) -> Path:
-        folder = shutil.copytree(base, tmp_path / name)
-        generator = torch.Generator().manual_seed(len(name))
-        changed = {
-            key: value + moved * torch.randn(value.shape, generator=generator)
-            for key, value in load_file(folder / "model.safetensors").items()
-        }
-        save_file(changed, folder / "model.safetensors", {"format": "pt"})
-        return folder
+    return lambda name, by: moved(base, tmp_path / name, by)
 
-    return make
+
+def moved(base: Path, folder: Path, by: float) -> Path:
+    """A copy of a checkpoint whose weights are others by so much; its name decides in which direction."""
+    shutil.copytree(base, folder)
+    generator = torch.Generator().manual_seed(len(folder.name))
+    changed = {
+        key: value + by * torch.randn(value.shape, generator=generator)
+        for key, value in load_file(folder / "model.safetensors").items()
+    }
+    save_file(changed, folder / "model.safetensors", {"format": "pt"})
+    return folder

@@ -172,13 +172,19 @@ def _local(parameter: Tensor) -> Tensor:
 
 
 def main(spec: dict[str, Any], out: Path) -> None:
-    """Every case in every way that these processes can train; one file of results for each rank."""
+    """Every case in every way that these processes can train; one file of results for each rank.
+
+    `other` in the spec is a checkpoint with other weights, the reference where masks are learned: while policy and
+    reference agree, masks have no gradient but rounding, and Adam takes steps by its direction.
+    """
+    other = spec.pop("other")
     place = seat()
     ranks = alone() if place is None else join(place, place.size)
     found = {}
     for way in ("auto",) if place is None else ("ddp", "fsdp"):
         for case, changes in CASES.items():
-            chosen = Spec.model_validate({**spec, **changes, "devices": ranks.size, "parallel": way})
+            against = {"reference": other} if case == "masks" else {}
+            chosen = Spec.model_validate({**spec, **changes, **against, "devices": ranks.size, "parallel": way})
             found[f"{case}, {way}"] = train(case, chosen, ranks, out / f"{case}, {way}")
     for name, objective in OBJECTIVES.items():
         chosen = Spec.model_validate({**spec, "objective": objective, "devices": ranks.size})

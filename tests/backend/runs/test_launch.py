@@ -1,6 +1,7 @@
 """POST /api/v1/runs and /runs/preflight: what may be launched, and what is refused with the field at fault."""
 
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from backend.db import transaction
 from backend.runs import service
 from backend.runs.models import Metric, Run
 from backend.runs.schemas import BESIDE_THE_SPEC, RunIn
+from backend.work import State
 from tests import loop
-from tests.backend.runs.conftest import Body, Launched
+from tests.backend.runs.conftest import Body, Launched, change
 from tests.conftest import Client
 
 SOME = "00000000-0000-7000-8000-000000000000"
@@ -267,6 +269,25 @@ def test_time_is_told_by_earlier_runs_like_it(researcher: Client, body: Body, la
     assert told() == pytest.approx((16 / 2 * 0.7, 16 / 2 * 1.5))
     assert told(objective={"name": "simpo"}) == pytest.approx((16 / 8 * 0.7, 16 / 8 * 1.5))
     assert told(**scored) == pytest.approx((16 / 1000 * 0.7, 16 / 1000 * 1.5))
+
+
+def test_time_holds_what_earlier_runs_took_beside_their_steps(
+    researcher: Client, body: Body, launched: Launched
+) -> None:
+    """Loading, the reference and evaluations: sixteen examples at ten a second, and a minute for the rest."""
+    run = launched()
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    with transaction() as session:
+        session.add(
+            Metric(run_id=uuid.UUID(run["id"]), name="throughput/examples_per_second", step=1, value=10.0, at=0)
+        )
+    before = researcher.post("/api/v1/runs/preflight", json=body()).json()["estimate"]["seconds"]
+    took = timedelta(seconds=61.6)
+    change(run["id"], state=State.succeeded, done=4, started_at=began, finished_at=began + took)
+    after = researcher.post("/api/v1/runs/preflight", json=body()).json()["estimate"]["seconds"]
+
+    assert before == pytest.approx([1.6 * 0.7, 1.6 * 1.5])
+    assert after == pytest.approx([61.6 * 0.7, 61.6 * 1.5])
 
 
 def test_a_composed_objective(researcher: Client, body: Body) -> None:
