@@ -21,6 +21,23 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
+WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("int_parsing", "int_parsing_size", "int_type", "int_from_float"), "Must be a whole number"),
+        **dict.fromkeys(("float_parsing", "float_type"), "Must be a number"),
+        "finite_number": "Must be a finite number",
+        "missing": "Is missing",
+    }
+)
+"""What is said of a value instead of pydantic's message, by the type of the error."""
+
+
+def said(line: Mapping[str, Any]) -> str:
+    """What is wrong with a value, for whoever typed it, without a full stop: one line of `ValidationError.errors()`."""
+    if line["type"] == "string_too_short" and line.get("ctx", {}).get("min_length") == 1:
+        return "Must not be empty"
+    return WORDS.get(line["type"], str(line["msg"]))
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word closest to `word`, or None when nothing is close."""

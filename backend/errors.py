@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.exceptions import HTTPException
 
+from alignment.parts import said
 from backend import trace
 
 log = structlog.get_logger()
@@ -123,7 +124,7 @@ async def _app_error(_: Request, error: Exception) -> JSONResponse:
 async def _validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     problems = [
-        {"field": ".".join(str(part) for part in found["loc"] if part != "body"), "detail": found["msg"]}
+        {"field": ".".join(str(part) for part in found["loc"] if part != "body"), "detail": said(found)}
         for found in error.errors()
     ]
     first = problems[0]

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from alignment.parts import said
+
 
 class TrainingError(Exception):
     """The base of every named error: `title` says what it is, `detail` what happened, `remedy` what to do."""
@@ -154,7 +156,7 @@ def template_held(detail: str) -> TemplateHeld:
 
 def problems_of(error: ValidationError) -> list[Problem]:
     """The lines of a validation error with dotted field paths."""
-    return [Problem(field=_path(line["loc"]), message=line["msg"]) for line in error.errors()]
+    return [Problem(field=_path(line["loc"]), message=said(line)) for line in error.errors()]
 
 
 def bad_spec(error: ValidationError) -> BadSpec:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from alignment.judges import CATALOGUE, Judge
 from alignment.judges import resolve as resolve_part
 from alignment.judges.llm import LLM
+from alignment.parts import said
 from backend.checkpoints.models import Checkpoint
 from backend.checkpoints.schemas import EndpointFacts
 from backend.errors import AppError, Invalid
@@ -36,7 +37,7 @@ def resolve(spec: dict[str, Any]) -> Judge:
     except ValidationError as error:
         problem = error.errors()[0]
         path = ".".join(str(part) for part in ("judge", *problem["loc"]))
-        raise BadJudge(f"{path}: {problem['msg']}.", field=path, remedy="Choose a judge from the list.") from error
+        raise BadJudge(f"{path}: {said(problem)}.", field=path, remedy="Choose a judge from the list.") from error
     except PydanticCustomError as error:
         raise BadJudge(f"judge: {error.message()}.", field="judge", remedy="Choose a judge from the list.") from error
 

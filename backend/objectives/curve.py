@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from alignment.curves import CURVES, Undrawn, require_facts, undrawable, usual_facts
 from alignment.objectives import CATALOGUE, Objective
 from alignment.objectives.facts import Unfit
+from alignment.parts import said
 from backend.errors import Conflict, Invalid, NotFound
 
 _NUMBERS = TypeAdapter(list[Annotated[float, Field(allow_inf_nan=False, strict=True)]])
@@ -93,4 +94,4 @@ def _objective(name: str, parameters: str) -> Objective:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise Invalid(f"{field}: {first['msg']}.", field=field) from error
+        raise Invalid(f"{field}: {said(first)}.", field=field) from error

@@ -13,6 +13,7 @@ from alignment.formats.snapshot import Example
 from alignment.objectives import Objective, Role, feeding
 from alignment.objectives.composite import Composite
 from alignment.objectives.facts import COLUMNS, find
+from alignment.parts import said
 from alignment.training.kinds import LOSSES
 from backend.datasets import service as datasets
 from backend.datasets import snapshots
@@ -42,7 +43,7 @@ def read_policy(text: str) -> Policy:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(["policy", *map(str, first["loc"])])
-        raise Invalid(f"{place}: {first['msg']}.", field="policy", remedy='Send {"unit": "label"}.') from error
+        raise Invalid(f"{place}: {said(first)}.", field="policy", remedy='Send {"unit": "label"}.') from error
 
 
 class _Part(NamedTuple):

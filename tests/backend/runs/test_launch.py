@@ -129,7 +129,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"precision": "fp8"}, "precision", "bf16"),
     ({"devices": 65}, "devices", "64"),
     ({"parallel": "deepspeed"}, "parallel", "fsdp"),
-    ({"name": "   "}, "name", "at least 1"),
+    ({"name": "   "}, "name", "not be empty"),
     ({"checkpiont_id": "x"}, "checkpiont_id", "did you mean 'checkpoint_id'"),
     ({"checkpoint_id": "nonsense"}, "checkpoint_id", "UUID"),
     ({"kind": "sft"}, "objective", "DPO trains runs of kind preference"),
@@ -269,6 +269,28 @@ def test_time_is_told_by_earlier_runs_like_it(researcher: Client, body: Body, la
     assert told() == pytest.approx((16 / 2 * 0.7, 16 / 2 * 1.5))
     assert told(objective={"name": "simpo"}) == pytest.approx((16 / 8 * 0.7, 16 / 8 * 1.5))
     assert told(**scored) == pytest.approx((16 / 1000 * 0.7, 16 / 1000 * 1.5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"name": ""}, "name", "Must not be empty."),
+        ({"batch": {"examples_per_step": "x"}}, "batch.examples_per_step", "Must be a whole number."),
+        ({"batch": {"examples_per_step": 1.5}}, "batch.examples_per_step", "Must be a whole number."),
+        ({"objective": {"name": "dpo", "beta": ""}}, "objective.beta", "Must be a number."),
+        ({"objective": {"name": "dpo", "beta": "nan"}}, "objective.beta", "Must be a finite number."),
+    ],
+    ids=["name", "letters", "fraction", "nothing", "nan"],
+)
+def test_a_wrong_value_is_told_in_plain_words(
+    researcher: Client, body: Body, changes: dict[str, Any], field: str, words: str
+) -> None:
+    """At its field, by the pre-flight and by the launch alike."""
+    (found,) = researcher.post("/api/v1/runs/preflight", json=body(**changes)).json()["errors"]
+    answer = researcher.post("/api/v1/runs", json=body(**changes)).json()
+
+    assert (found["field"], found["detail"]) == (field, words)
+    assert answer["detail"].endswith(words)
 
 
 def test_time_holds_what_earlier_runs_took_beside_their_steps(
