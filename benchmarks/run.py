@@ -83,8 +83,9 @@ def main(wanted: Sequence[str]) -> int:
         return 2
     for name in wanted or known:
         print(f"{name} …", flush=True)
-        figures = importlib.import_module(f"benchmarks.{name}").measure()
-        for figure in figures:
+        figures = []
+        for figure in importlib.import_module(f"benchmarks.{name}").measure():
+            figures.append(figure)
             print(f"  {figure.what}: {figure.value:,.4g} {figure.unit}  {figure.target}  {figure.note}", flush=True)
         write({name: section(name, figures)})
     return 0

@@ -36,3 +36,12 @@ def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A misspelt benchmark measures nothing, and the names there are are told."""
     assert run.main(["starrtup"]) == 2
     assert "startup" in capsys.readouterr().err
+
+
+def test_figures_that_come_one_by_one_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed while it is measured stands in the results afterwards."""
+    monkeypatch.setattr(run, "RESULTS", tmp_path / "results.md")
+    monkeypatch.setattr("benchmarks.startup.measure", lambda: (Figure(f"part {n}", n, "s") for n in (1, 2)))
+
+    assert run.main(["startup"]) == 0
+    assert [word in (tmp_path / "results.md").read_text() for word in ("part 1", "part 2")] == [True, True]
