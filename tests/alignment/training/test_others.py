@@ -37,7 +37,7 @@ def made(given: dict[str, Any]) -> Learner:
 
 
 def stirred(learner: Learner) -> Learner:
-    """The same after its trained weights have moved, so that policy and reference differ."""
+    """The same after all that is trained has moved: policy and reference differ, and masks differ by token."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in learner.parameters:
@@ -46,14 +46,17 @@ def stirred(learner: Learner) -> Learner:
 
 
 def gradient(learner: Learner, examples: list[Encoded], *, tokens: int, rows: bool, objective: Objective) -> Tensor:
-    """The gradient of a step in packs of so many tokens, in shared rows or plain ones."""
+    """The gradient of a step in packs of so many tokens, in shared rows or plain ones: of the model, then of what the
+    objective trains beside it."""
     scoring = replace(learner.scoring, tokens=tokens, objective=objective)
     if not rows:
         others = {name: replace(other, structure=plain("")) for name, other in scoring.others.items()}
         scoring = replace(scoring, structure=plain(""), others=others)
     learner.optimizer.zero_grad(set_to_none=True)
     replace(learner, scoring=scoring).backward(examples, None, State(), nothing)
-    return torch.cat([parameter.grad.flatten() for parameter in learner.parameters if parameter.grad is not None])
+    zeros = [torch.zeros_like(parameter) for parameter in learner.parameters]
+    found = [zero if one.grad is None else one.grad for one, zero in zip(learner.parameters, zeros, strict=True)]
+    return torch.cat([one.flatten() for one in found])
 
 
 def logits_of(model: Any, example: Encoded) -> Tensor:

@@ -15,50 +15,19 @@ from alignment.objectives.sparsepo import SparsePO
 from alignment.training import Spec, TrainingError, recompute, train
 from alignment.training.batches import auto_tokens
 from alignment.training.checkpoint import OWN
-from alignment.training.encode import Encoded
 from alignment.training.errors import CheckpointRefused
 from alignment.training.estimate import estimate
 from alignment.training.folder import inspect
-from alignment.training.model import load_tokenizer
-from alignment.training.prepare import build
 from alignment.training.step import Learner, evaluate
 from alignment.training.structure import plain
 from tests.alignment.objectives.cases import make
 from tests.alignment.training.conftest import Another, MakeSpec
+from tests.alignment.training.test_others import FULL, LORA, gradient, made, stirred
 from tests.alignment.training.test_resume import curve, last, same, stopping_after
 from tests.alignment.training.test_step import encoded, nothing
 
-LORA = {"kind": "lora", "rank": 4, "alpha": 64}
-FULL = {"kind": "full"}
 BOTH = pytest.mark.parametrize("tuning", [FULL, LORA], ids=["full", "lora"])
 ACTIVITY = beside(REFERENCE, OtherValue.ACTIVITY)
-
-
-def made(given: dict[str, Any]) -> Learner:
-    spec = Spec.model_validate(given)
-    return build(spec, load_tokenizer(spec.checkpoint), 10)[0]
-
-
-def stirred(learner: Learner) -> Learner:
-    """The same after all that is trained has moved: policy and reference differ, and masks differ by token."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in learner.parameters:
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return learner
-
-
-def gradient(learner: Learner, examples: list[Encoded], *, tokens: int, rows: bool, objective: Objective) -> Tensor:
-    """The gradient of a step, of the model and then of the own modules, in packs of so many tokens."""
-    scoring = replace(learner.scoring, tokens=tokens, objective=objective)
-    if not rows:
-        others = {name: replace(other, structure=plain("")) for name, other in scoring.others.items()}
-        scoring = replace(scoring, structure=plain(""), others=others)
-    learner.optimizer.zero_grad(set_to_none=True)
-    replace(learner, scoring=scoring).backward(examples, None, State(), nothing)
-    zeros = [torch.zeros_like(parameter) for parameter in learner.parameters]
-    found = [zero if one.grad is None else one.grad for one, zero in zip(learner.parameters, zeros, strict=True)]
-    return torch.cat([one.flatten() for one in found])
 
 
 @BOTH
