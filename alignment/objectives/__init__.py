@@ -5,7 +5,19 @@ Importing this package does not import torch.
 
 from typing import Annotated
 
-from alignment.objectives.batch import OWN, REFERENCE, Batch, OtherValue, Role, Tokens, TokenValue, beside, own
+from alignment.objectives.batch import (
+    HEAD,
+    OWN,
+    REFERENCE,
+    Batch,
+    OtherValue,
+    Role,
+    Tokens,
+    TokenValue,
+    beside,
+    head,
+    own,
+)
 from alignment.objectives.objective import Needs, Objective, Own, Paper, Range, Relative, State
 from alignment.parts import Choice, find_parts
 
@@ -16,6 +28,7 @@ ObjectiveSpec = Annotated[Objective, _CHOICE]
 
 __all__ = [
     "CATALOGUE",
+    "HEAD",
     "OWN",
     "REFERENCE",
     "Batch",
@@ -32,6 +45,7 @@ __all__ = [
     "TokenValue",
     "Tokens",
     "beside",
+    "head",
     "own",
     "resolve",
 ]

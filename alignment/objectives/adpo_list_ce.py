@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class ADPOCE(Anchored):
     """Cross-entropy from the softmax of a list's scores to the softmax of log(policy / anchor) / tau.
 
-    Wang 2025, arXiv 2510.18913; the anchor is the reference. Where policy equals anchor it is log K.
+    Wang 2025, arXiv 2510.18913; the anchor is the reference, or with `anchor_decay` the
+    moving average of the policy's weights. Where policy equals anchor it is log K.
     Adding a constant to all log-ratios changes nothing.
     """
 

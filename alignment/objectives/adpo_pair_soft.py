@@ -18,6 +18,7 @@ from alignment.objectives.objective import (
     State,
     log_sigmoid,
 )
+from alignment.objectives.pairs import AnchorDecay, following
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +30,8 @@ class ADPOPairSoft(Objective):
     """Cross-entropy between the probability that chosen is better and what the margin against the anchor makes of it.
 
     Wang 2025, arXiv 2510.18913; the form for a pair is reconstructed from its ingredients.  The anchor is the
-    reference.  The margin has a finite optimum, logit(q) / beta; where policy and reference agree, the loss is log 2.
+    reference, or with `anchor_decay` the moving average of the policy's weights.  The margin has a finite optimum,
+    logit(q) / beta; where policy and reference agree, the loss is log 2.
     """
 
     name: ClassVar[str] = "adpo_pair_soft"
@@ -41,7 +43,7 @@ class ADPOPairSoft(Objective):
     )
     paper: ClassVar[Paper] = Paper("ADPO: Anchored Direct Preference Optimization", "Wang", 2025, "2510.18913", "")
     fidelity: ClassVar[Fidelity] = "reconstruction"
-    needs: ClassVar[Needs] = PAIRED_WITH_REFERENCE._replace(facts=frozenset({"soft_label"}))
+    needs: ClassVar[Needs] = following(PAIRED_WITH_REFERENCE._replace(facts=frozenset({"soft_label"})))
     fixes: ClassVar[str] = (
         "Learns how sure a label is: pairs on which people are divided are not pushed apart for ever."
     )
@@ -55,6 +57,7 @@ class ADPOPairSoft(Objective):
     beta: float = Field(
         1.0, gt=0, le=100, title="Beta", description="Strength of the pull towards the anchor, 1/tau in the paper."
     )
+    anchor_decay: AnchorDecay = None
 
     def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
         """-q log sigmoid(beta h) - (1-q) log sigmoid(-beta h), (examples,)."""

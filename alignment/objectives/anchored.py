@@ -8,6 +8,7 @@ from pydantic import Field
 
 from alignment.objectives.listed import SCORED
 from alignment.objectives.objective import Needs, Objective
+from alignment.objectives.pairs import AnchorDecay, following
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,7 @@ class Anchored(Objective):
     """K responses to one prompt, scored by log(policy / anchor) / tau."""
 
     family: ClassVar[str] = "Lists with a reference"
-    needs: ClassVar[Needs] = SCORED
+    needs: ClassVar[Needs] = following(SCORED)
 
     tau: float = Field(
         1.0, ge=1e-6, le=1000, title="Tau", description="Temperature of the policy: 1/tau is what beta is elsewhere."
@@ -31,6 +32,7 @@ class Anchored(Objective):
         title="Temperature of the scores",
         description="What scores are divided by; near 0 the best response takes all the weight.",
     )
+    anchor_decay: AnchorDecay = None
 
     def rewards(self, batch: Batch) -> Tensor:
         """log(policy / reference) / tau, (S,)."""

@@ -61,6 +61,8 @@ class OtherValue(StrEnum):
 
 OWN = "own"
 """What the names of values begin with that an objective's own modules give tokens."""
+HEAD = "head"
+"""What the names of values begin with that an objective's own head gives tokens: means over a response are a fact."""
 REFERENCE = "reference"
 """The name of the reference among the other models."""
 
@@ -73,6 +75,11 @@ def beside(model: str, value: OtherValue) -> str:
 def own(name: str) -> str:
     """The name under which `Tokens.values` holds what the objective's own modules call by this name."""
     return f"{OWN}/{name}"
+
+
+def head(fact: str, place: int) -> str:
+    """The name under which `Tokens.values` holds one of the numbers that a head gives for a fact."""
+    return f"{HEAD}/{fact}.{place}"
 
 
 class MissingReference(ValueError):

@@ -42,7 +42,8 @@ class BetaDPO(Objective):
     family: ClassVar[str] = "Pairs with a reference"
     formula: ClassVar[str] = (
         r"-\frac{1}{|K|}\sum_{i\in K}\log\sigma(\beta_K h_i),\quad "
-        r"\beta_K=\beta\,\bigl(1+a\,(\tfrac{1}{|K|}\textstyle\sum_{i\in K}h_i-m_0)\bigr)"
+        r"\beta_K=\beta\,\bigl(1+a\,(\tfrac{1}{|K|}\textstyle\sum_{i\in K}h_i-m_0)\bigr),\quad "
+        r"h_i=\log\frac{\pi(y_{w,i})}{\pi_{\mathrm{ref}}(y_{w,i})}-\log\frac{\pi(y_{l,i})}{\pi_{\mathrm{ref}}(y_{l,i})}"
     )
     paper: ClassVar[Paper] = Paper(
         "Beta-DPO: Direct Preference Optimization with Dynamic Beta",

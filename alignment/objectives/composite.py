@@ -96,7 +96,7 @@ class Composite(Objective):
 
     @model_validator(mode="after")
     def _one_trains_modules(self) -> Self:
-        training = [part.title for part in self.parts().values() if part.needs.own]
+        training = [part.title for part in self.parts().values() if part.needs.own or part.needs.heads]
         if len(training) > 1:
             message = "{titles} each train modules of their own: take one of them"
             raise PydanticCustomError("own_modules", message, {"titles": " and ".join(training)})

@@ -37,7 +37,8 @@ class DrDPO(Objective):
     title: ClassVar[str] = "Dr. DPO"
     family: ClassVar[str] = "Pairs with a reference"
     formula: ClassVar[str] = (
-        r"-\beta'\log\frac{1}{B}\sum_{i=1}^{B}\exp\!\left(\frac{\log\sigma(\beta h_i)}{\beta'}\right)"
+        r"-\beta'\log\frac{1}{B}\sum_{i=1}^{B}\exp\!\left(\frac{\log\sigma(\beta h_i)}{\beta'}\right),\quad "
+        r"h_i=\log\frac{\pi(y_{w,i})}{\pi_{\mathrm{ref}}(y_{w,i})}-\log\frac{\pi(y_{l,i})}{\pi_{\mathrm{ref}}(y_{l,i})}"
     )
     paper: ClassVar[Paper] = Paper(
         "Towards Robust Alignment of Language Models: Distributionally Robustifying Direct Preference Optimization",

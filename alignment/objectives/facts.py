@@ -7,6 +7,7 @@ repeated for each of its responses.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,11 +16,22 @@ from alignment.objectives.feeding import TOLD
 if TYPE_CHECKING:
     from alignment.objectives.objective import Objective
 
+REWARD: Final = "reward"
+"""The name of a further checkpoint that scores responses; one for an aspect alone has its name behind a point."""
+NAMED: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ -]{0,99}")  # aspects that the name of a checkpoint can hold
+
 ASPECT: Final = "aspect:"
 """What the name of a fact begins with that is one aspect of each response, as its reader calls it."""
 
 WANTED_PROMPT: Final = "wanted_prompt"
 """The fact that `alignment.training.matching` finds: how probable it is that a prompt is one of a wanted answer."""
+
+
+REMOVED: Final = "removed"
+"""The aspect that says how much was taken out of a response: a degree, which no score is."""
+
+DEGREES: Final = "degree_logits"
+"""The fact that a head on the policy tells: how probable each degree of degradation is, as logits."""
 
 
 class Fact(NamedTuple):
@@ -36,6 +48,7 @@ class Fact(NamedTuple):
     take: Callable[[Mapping[str, Any]], Any]
     probability: bool = False
     formed: bool = False  # found by training, not in data: examples are given it once all of them are read
+    scored: bool = False  # can be told by a checkpoint that scores responses, see `alignment.objectives.rewards`
     named: bool = False  # a text that stands for somebody; batches hold numbers in the order of first appearance
 
 
@@ -61,7 +74,7 @@ def _margin(facts: Mapping[str, Any]) -> float | None:
     if margin is not None or scores is None or len(scores) != 2:
         return margin
     if scores[0] < scores[1]:
-        raise Unfit(
+        raise Contrary(
             f"scores its chosen response {scores[0]:g} and its rejected one {scores[1]:g}",
             "Correct or remove the example, or give it a margin of its own.",
         )
@@ -82,15 +95,18 @@ def _soft_label(facts: Mapping[str, Any]) -> float | None:
 
 
 FACTS: Final[Mapping[str, Fact]] = {
-    "score": Fact("scores", "how good each response is, more is better", (3, 1), lambda facts: facts.get("scores")),
+    "score": Fact(
+        "scores", "how good each response is, more is better", (3, 1), lambda facts: facts.get("scores"), scored=True
+    ),
     "rank": Fact("ranks or scores", "the place of each response, 1 the best, ties allowed", (1, 2), _ranks),
-    "margin": Fact("a margin or scores", "how much better the chosen response is", (0.7, 0.7), _margin),
+    "margin": Fact("a margin or scores", "how much better the chosen response is", (0.7, 0.7), _margin, scored=True),
     "soft_label": Fact(
         "soft labels or win probabilities",
         "how probable it is that the chosen response is better",
         (0.85, 0.85),
         _soft_label,
         probability=True,
+        scored=True,
     ),
     "win_probability": Fact(
         "win probabilities (an aspect win_probability of each response, or one of the pair)",
@@ -98,6 +114,7 @@ FACTS: Final[Mapping[str, Fact]] = {
         (0.8, 0.3),
         _wins,
         probability=True,
+        scored=True,
     ),
     "preference_score": Fact(
         "preference scores (an aspect preference_score of each response)",
@@ -112,6 +129,13 @@ FACTS: Final[Mapping[str, Fact]] = {
         (0.6, 0.4),
         lambda _: math.nan,
         probability=True,
+        formed=True,
+    ),
+    DEGREES: Fact(
+        "a head on the policy",
+        "by how much each response was degraded",
+        (0, 0),
+        lambda _: math.nan,
         formed=True,
     ),
     "annotator": Fact("annotators", "who judged", (0, 0), lambda facts: facts.get("annotator"), named=True),
@@ -131,8 +155,20 @@ def find(name: str) -> Fact | None:
         return FACTS.get(name)
     aspect = name.removeprefix(ASPECT)
     return Fact(
-        f"the aspect {aspect} of each response", f"how each response does by {aspect}", (0.4, 0.1), _aspect(aspect)
+        f"the aspect {aspect} of each response",
+        f"how each response does by {aspect}",
+        (0.4, 0.1),
+        _aspect(aspect),
+        scored=aspect != REMOVED and NAMED.fullmatch(aspect) is not None,
     )
+
+
+def teller(name: str) -> str | None:
+    """The name of a further checkpoint that could tell the fact; None where no score does."""
+    fact = find(name)
+    if fact is None or not fact.scored:
+        return None
+    return f"{REWARD}.{name.removeprefix(ASPECT)}" if name.startswith(ASPECT) else REWARD
 
 
 _SAID: Final = {"empty_chosen": "chosen answer without a trace", "empty_rejected": "rejected answer without a trace"}
@@ -148,14 +184,26 @@ class Unfit(ValueError):
         self.remedy = remedy
 
 
-class Reader:
-    """Reads what one objective asks of examples, and numbers annotators as they come."""
+class Contrary(Unfit):
+    """One that has all that is asked for, with values that the objective's paper does not allow."""
 
-    def __init__(self, objective: Objective) -> None:
+
+class Reader:
+    """Reads what one objective asks of examples, and numbers annotators as they come.
+
+    `told` are facts that something else tells (`alignment.objectives.rewards`): those are asked of no example, and what
+    an objective that reads one of them would object to is not known.
+    """
+
+    def __init__(self, objective: Objective, told: Collection[str] = ()) -> None:
         """Raises KeyError where no data can hold one of the facts; `require_supported` names it before."""
+        from alignment.objectives.composite import innermost  # whose parts read facts
+
         self._objective = objective
         facts = {name: _known(name) for name in sorted(objective.needs.facts)}
-        self._wanted = {name: fact for name, fact in facts.items() if not fact.formed}
+        self._wanted = {name: fact for name, fact in facts.items() if not fact.formed and name not in told}
+        parts = innermost(objective)
+        self._objecting = [part for part in parts if not part.needs.facts & frozenset(told)]
         self._texts = [name for role, name in TOLD.items() if role in objective.needs.roles]
         self._numbers: dict[str, int] = {}
 
@@ -178,18 +226,20 @@ class Reader:
         if facts.get("empty_chosen") is not None and facts["empty_chosen"] == facts.get("empty_rejected"):
             raise Unfit("has the same answer twice, chosen and rejected, without a trace", "Correct or remove it.")
         found = {name: self._values(name, fact, facts, responses) for name, fact in self._wanted.items()}
-        objection = self._objective.objection(found)
+        objection = next(filter(None, (part.objection(found) for part in self._objecting)), None)
         if objection is not None:
-            raise Unfit(objection, "Correct or remove the example, or choose another objective.")
+            raise Contrary(objection, "Correct or remove the example, or choose another objective.")
         return found
 
     def _values(self, name: str, fact: Fact, facts: Mapping[str, Any], responses: int) -> tuple[float, ...]:
         try:
             value = fact.take(facts)
             if value is None:
+                by = teller(name)
+                scorer = "" if by is None else f"a further checkpoint that scores responses ({by}), "
                 raise Unfit(
                     f"has no {_said(name)}, and {self._objective.title} asks {fact.meaning}",
-                    f"Choose data with {fact.held} in every example, or another objective.",
+                    f"Choose data with {fact.held} in every example, {scorer}or another objective.",
                 )
             if fact.named:
                 value = self._numbers.setdefault(value, len(self._numbers))

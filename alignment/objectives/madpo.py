@@ -19,6 +19,7 @@ from alignment.objectives.objective import (
     State,
     log_sigmoid,
 )
+from alignment.objectives.pairs import MARGIN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,7 @@ class MADPO(Objective):
     formula: ClassVar[str] = (
         r"-W\log\sigma(\beta h),\quad W=\frac{\sigma(c(H)H)}{\sigma(H)}\ \text{if } H>-\tau\text{, else }1,\quad "
         r"c(H)=c_{\min}+\frac{c_{\max}-c_{\min}}{1+\frac{c_{\max}-1}{1-c_{\min}}e^{\lambda(|H|-\tau)}},\quad "
-        r"H=s_w-s_l"
+        r"H=s_w-s_l,\quad " + MARGIN
     )
     paper: ClassVar[Paper] = Paper(
         "Margin Adaptive DPO: Leveraging Reward Model for Granular Control in Preference Optimization",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, cast, get_args
 
-from alignment.objectives.batch import REFERENCE, OtherValue, Role, TokenValue, beside, own
+from alignment.objectives.batch import REFERENCE, OtherValue, Role, TokenValue, beside, head, own
 from alignment.parts import NamedPart, plain_schema
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ class Needs(NamedTuple):
     asking for the score of either response, whose response then is the chosen one.  `samples`: so many answers to each
     prompt, of at most `sample_tokens`, are drawn from the policy before each step.  `lengths`: the loss counts the
     tokens of responses, so that it would change if each were one token.
+    `anchor`: the reference is the moving average of the policy's weights with this decay, asked by `tokens` at every
+    step; 0 is one that stays as it is.  `turns`: each earlier answer in the prompt of a wanted one is an example, too.
+    `heads`: facts that own modules tell of each response, and in how many numbers, by the policy's last hidden states
+    where its tokens are predicted; they have gradients, (S, numbers).
     """
 
     roles: frozenset[Role]
@@ -48,6 +52,9 @@ class Needs(NamedTuple):
     samples: int = 0
     sample_tokens: int = 0
     lengths: bool = False
+    anchor: float = 0.0
+    turns: bool = False
+    heads: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def live(self) -> frozenset[str]:
@@ -60,7 +67,8 @@ class Needs(NamedTuple):
         of_reference = {"tokens": [OtherValue.LOGPS], "distribution": [OtherValue.LOGPS, OtherValue.KL]}
         others = {beside(REFERENCE, value) for value in (*of_reference.get(self.reference, []), *self.of_reference)}
         others |= {beside(model, value) for model in self.third for value in self.of_third}
-        return frozenset({*self.tokens, *others, *map(own, self.own)})
+        heads = {head(fact, place) for fact, count in self.heads for place in range(count)}
+        return frozenset({*self.tokens, *others, *heads, *map(own, self.own)})
 
     def joined(self, other: Needs) -> Needs:
         """What serves both: every set joined, the richer reference, whatever either asks of the batch."""
@@ -92,7 +100,8 @@ class Own(NamedTuple):
     """What an objective trains beside the model: it takes hidden states of the reference (P, layers, width), those
     after each layer where a response token is predicted, and gives the values (P,) that `needs.own` names.
 
-    Its weights follow the run's schedule from a rate of their own.
+    Those of `needs.heads` are given the policy's last hidden states (P, width) instead, with their gradients, and give
+    `FACT.PLACE`.  Its weights follow the run's schedule from a rate of their own.
     """
 
     module: nn.Module
@@ -226,6 +235,8 @@ class Objective(NamedPart):
     @classmethod
     def describe(cls) -> dict[str, Any]:
         """What the API and the form show of this objective, as plain JSON."""
+        from alignment.objectives import rewards  # which reads what facts there are of objectives
+
         needs = cls.usual_needs()
         return {
             "name": cls.name,
@@ -240,6 +251,7 @@ class Objective(NamedPart):
                 "reference": needs.reference,
                 "facts": sorted(needs.facts),
                 "third": sorted(needs.third),
+                "rewards": sorted(rewards.tellable(needs)),
                 "of_third": sorted(needs.of_third),
                 "of_reference": sorted(needs.of_reference),
                 "own": sorted(needs.own),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, cast
 
 from pydantic import Field
 
@@ -38,6 +38,26 @@ class WithReference(Objective):
     def rewards(self, batch: Batch) -> Tensor:
         """beta * log(policy / reference), (S,)."""
         return self.beta * batch.singles().ratios
+
+
+AnchorDecay = Annotated[
+    Annotated[float, Field(gt=0, lt=1)] | None,
+    Field(
+        title="Anchor decay",
+        description="Empty: the anchor is the reference, and stays. Else it is the moving average of the policy's "
+        "weights, of which each step keeps so much; it begins as the checkpoint.",
+    ),
+]
+
+
+def following(own: Needs) -> Needs:
+    """The `needs` of an objective with a field `anchor_decay`, whose anchor may be the policy's moving average."""
+
+    def more(objective: Any) -> Needs:
+        decay = objective.anchor_decay
+        return Needs(frozenset()) if decay is None else Needs(frozenset(), reference="tokens", anchor=decay)
+
+    return of_instance(own, more)
 
 
 Likelihood = Literal["sum", "mean", "batch"]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from alignment.objectives.batch import REFERENCE, OtherValue, beside
 from alignment.objectives.objective import PAIR, Fidelity, Needs, Objective, Paper, Relative, State, log_sigmoid
+from alignment.objectives.pairs import MARGIN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,8 @@ class TDPO1(Objective):
     family: ClassVar[str] = "Token by token"
     formula: ClassVar[str] = (
         r"-\log\sigma\!\left(\beta\left[h-\left(K(y_l)-K(y_w)\right)\right]\right),\quad "
-        r"K(y)=\sum_t\mathrm{KL}\!\left(\pi_{\mathrm{ref}}(\cdot\mid y_{<t})\,\|\,\pi(\cdot\mid y_{<t})\right)"
+        r"K(y)=\sum_t\mathrm{KL}\!\left(\pi_{\mathrm{ref}}(\cdot\mid y_{<t})\,\|\,\pi(\cdot\mid y_{<t})\right),\quad "
+        + MARGIN
     )
     paper: ClassVar[Paper] = Paper(
         "Token-level Direct Preference Optimization",

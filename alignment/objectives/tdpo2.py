@@ -19,6 +19,7 @@ from alignment.objectives.objective import (
     State,
     log_sigmoid,
 )
+from alignment.objectives.pairs import MARGIN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,8 @@ class TDPO2(Objective):
     family: ClassVar[str] = "Token by token"
     formula: ClassVar[str] = (
         r"-\log\sigma\!\left(\beta\left[h-\alpha\left(K(y_l)-\mathrm{sg}\left[K(y_w)\right]\right)\right]\right),\quad "
-        r"K(y)=\sum_t\mathrm{KL}\!\left(\pi_{\mathrm{ref}}(\cdot\mid y_{<t})\,\|\,\pi(\cdot\mid y_{<t})\right)"
+        r"K(y)=\sum_t\mathrm{KL}\!\left(\pi_{\mathrm{ref}}(\cdot\mid y_{<t})\,\|\,\pi(\cdot\mid y_{<t})\right),\quad "
+        + MARGIN
     )
     paper: ClassVar[Paper] = Paper(
         "Token-level Direct Preference Optimization",

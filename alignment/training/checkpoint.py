@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from alignment.training import whole
 from alignment.training.failures import require_room
+from alignment.training.folder import READING
 from alignment.training.spec import Keep
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Kind = Literal["full", "lora"]
-READING = "reward_model.json"
-"""How the head of a reward model is read: `RewardLoss.reading`. Beside the weights, because an adapter has no config of
-the model that it adapts."""
 OWN: Final = Path("objective", "modules.safetensors")
 """Where a checkpoint keeps the modules that its objective has trained: in a folder, since weights that lie beside the
 model's would be taken for its own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,8 +17,9 @@ from alignment.formats.ranking import MOST_RANKED
 from alignment.formats.split import split_of
 from alignment.objectives import feeding
 from alignment.objectives.batch import Role
-from alignment.objectives.facts import Reader, Unfit
+from alignment.objectives.facts import Contrary, Reader, Unfit
 from alignment.training import goals, told
+from alignment.training.earlier import Earlier
 from alignment.training.errors import BadData
 from alignment.training.spec import Source
 
@@ -67,11 +68,17 @@ class Example:
         return sum(role not in feeding.TOLD for role in self.roles)
 
 
+Rewarded = Callable[[list[Example], Counter[str]], Iterator[Example]]
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What an objective takes: responses in these roles, and of each the facts that `reader` finds.
 
     `apart` makes each side of a pair an example of its own; `goals` gives each pair twice, see `goals.aimed`.
+    `turns` makes each earlier answer in the prompt of a wanted one an example, too.  `rewarded` gives all examples
+    facts that checkpoints tell, once `untold` has found what data alone must say; those whose values the objective's
+    paper does not allow are then left out, since nobody has made a mistake.
     """
 
     title: str
@@ -79,6 +86,9 @@ class Wanted:
     apart: bool = False
     reader: Reader | None = None
     goals: bool = False
+    rewarded: Rewarded | None = None
+    untold: Reader | None = None
+    turns: bool = False
 
     def fed(self, kind: str) -> frozenset[Role]:
         """The roles that data of a kind fill.  Raises BadData when there are none."""
@@ -89,12 +99,39 @@ class Wanted:
 
     def values(self, example: Example) -> dict[str, tuple[float, ...]]:
         """What the objective asks of an example.  Raises BadData naming what it lacks."""
-        if self.reader is None:
-            return {}
-        try:
-            return self.reader.read(example.facts, len(example.responses))
-        except Unfit as unfit:
-            raise BadData(f"Example {example.id} {unfit.detail}.", unfit.remedy) from unfit
+        return _read(self.reader, example)
+
+    def taken(self, examples: Iterator[Example], left_out: Counter[str]) -> Iterator[Example]:
+        """The examples with what the objective asks of them, and with further responses for texts beside them.
+
+        Raises BadData naming the first that it cannot learn from.
+        """
+        given = examples
+        if self.rewarded is not None:
+            every = list(examples)
+            for example in every:
+                _read(self.untold, example)
+            given = self.rewarded(every, left_out)
+        for example in given:
+            try:
+                known = told.beside(replace(example, values=self.values(example)), self.roles)
+            except BadData as error:
+                if self.rewarded is None or not isinstance(error.__cause__, Contrary):
+                    error.field = _field(example.source)
+                    raise
+                left_out["reward_left_out"] += 1
+                continue
+            known = replace(known, facts={})
+            yield from goals.aimed(known, left_out) if self.goals else (known,)
+
+
+def _read(reader: Reader | None, example: Example) -> dict[str, tuple[float, ...]]:
+    if reader is None:
+        return {}
+    try:
+        return reader.read(example.facts, len(example.responses))
+    except Unfit as unfit:
+        raise BadData(f"Example {example.id} {unfit.detail}.", unfit.remedy, _field(example.source)) from unfit
 
 
 @dataclass(frozen=True)
@@ -115,8 +152,21 @@ def read(sources: Sequence[Source], wanted: Wanted, left_out: Counter[str] | Non
     `left_out` counts examples in whose roles the objective has no use.  Raises BadData naming the file and the row.
     """
     counts: Counter[str] = Counter() if left_out is None else left_out
+    given = (example for _, examples in _all(sources, wanted, counts) for example in examples)
+    if wanted.turns:
+        earlier = Earlier()
+        for row, examples in _all(sources, wanted, Counter()):
+            earlier.know(row.split, row.prompt, examples)
+        given = (turn for example in given for turn in earlier.of(example, counts))
+    yield from wanted.taken(given, counts)
+
+
+def _all(
+    sources: Sequence[Source], wanted: Wanted, left_out: Counter[str]
+) -> Iterator[tuple[_Row, tuple[Example, ...]]]:
+    """The rows of every source, and what they become: those for testing nothing."""
     for index, source in enumerate(sources):
-        field = f"snapshots.{index}.path"
+        field = _field(index)
         if not source.path.exists():
             raise BadData(f"{source.path} does not exist.", "Name a snapshot folder or a data file.", field)
         reasons = Role.RATIONALE in wanted.roles
@@ -124,16 +174,16 @@ def read(sources: Sequence[Source], wanted: Wanted, left_out: Counter[str] | Non
         rows = _from_snapshot(source.path, wanted) if plain else _from_file(source.path, source.format, reasons)
         try:
             for row in rows:
-                if row.split != "test":
-                    for example in _examples(row, row.split, wanted, index, counts):
-                        known = told.beside(replace(example, values=wanted.values(example)), wanted.roles)
-                        known = replace(known, facts={})
-                        yield from goals.aimed(known, counts) if wanted.goals else (known,)
+                yield row, () if row.split == "test" else (*_examples(row, row.split, wanted, index, left_out),)
         except FileRefused as refused:
             raise BadData(refused.reason, refused.remedy, field) from refused
         except BadData as error:
             error.field = field
             raise
+
+
+def _field(source: int) -> str:
+    return f"snapshots.{source}.path"
 
 
 def _examples(row: _Row, split: Split, wanted: Wanted, source: int, left_out: Counter[str]) -> Iterator[Example]:

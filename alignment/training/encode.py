@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 AT_ONCE = 512
+TRACE_END = "</think>"  # templates leave out what stands before it of earlier answers, and are meant to
 
 
 class Part(NamedTuple):
@@ -198,6 +199,12 @@ class Encoder:
         first = spoken.prompt[0]
         if first["role"] == "system" and not holds(turn.prompt, chat.text_of(first["content"])):
             counts["systems_left_out"] += 1
+        earlier = (
+            chat.text_of(one.get("parts") or one.get("content") or "")
+            for one in spoken.prompt
+            if one["role"] == "assistant"
+        )
+        counts["turns_left_out"] += any(not holds(turn.prompt, text.rpartition(TRACE_END)[2]) for text in earlier)
         for answer, text in zip(spoken.responses, turn.responses, strict=True):
             counts["reasonings_left_out"] += not holds(text, answer.get("reasoning") or "")
         for before, after in zip(whole, ended, strict=True):

@@ -72,6 +72,7 @@ class Settings:
     asked: int = 0  # models that are asked at every step
     head: bool = False
     own: OwnWork = NO_OWN
+    anchor: bool = False  # a moving average of what is trained
 
 
 def settings_of(spec: Spec) -> Settings:
@@ -91,6 +92,7 @@ def settings_of(spec: Spec) -> Settings:
         asked=len(needs.live),
         head=spec.kind == "reward_model",
         own=own_work(spec),
+        anchor=needs.anchor > 0,
     )
 
 
@@ -98,6 +100,9 @@ def own_work(spec: Spec) -> OwnWork:
     """What the objective's own modules take: of each token the hidden states that they read, and of each value that
     they give as many again.  Raises CheckpointRefused."""
     needs = spec.objective.needs
+    if needs.heads:
+        width = inspect(spec.checkpoint).hidden
+        return OwnWork(spec.objective.own_weights(1, width), 2 * width)
     if not needs.own:
         return NO_OWN
     facts = inspect(spec.reference or spec.checkpoint)
@@ -143,6 +148,7 @@ def estimate_parts(
     )
     kept = round((PAIR if lengths is None else lengths.responses) * 4 * examples) if settings.kept_reference else 0
     reference = kept + sum(inspect(other).parameters for other in settings.others) * footprint.weight_bytes(work)
+    reference += footprint.anchor_bytes(work) * trainable if settings.anchor else 0
     memory, again = fitted(facts, work, settings.gradient_checkpointing, reference, free)
     return Estimate(
         parameters=facts.parameters,
@@ -155,7 +161,8 @@ def estimate_parts(
         tokens=None if lengths is None else round(seen * lengths.responses * (lengths.prompt + lengths.response)),
         tokens_computed=None if lengths is None else round(seen * _computed(lengths, shared=shared)),
         checkpoint_bytes=(trainable + settings.own.weights) * footprint.trained_bytes(work),
-        state_bytes=footprint.state_bytes(trainable + settings.own.weights),
+        state_bytes=footprint.state_bytes(trainable + settings.own.weights)
+        + (footprint.ANCHOR_BYTES * trainable if settings.anchor else 0),
     )
 
 

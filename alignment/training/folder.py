@@ -12,14 +12,22 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ValidationError
 
 from alignment.training.errors import CheckpointRefused
+
+if TYPE_CHECKING:
+    from alignment.training.kinds.scored import RewardLoss
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 ADAPTER = "adapter_config.json"
 CLASSIFIER = "SEQ_CLS"  # what peft calls adapters of a sequence classifier
+READING = "reward_model.json"
+"""How the head of a reward model is read: `RewardLoss.reading`. Beside the weights, because an adapter has no config of
+the model that it adapts."""
 TEMPLATE = "chat_template.jinja"
 LONGEST_CHAIN = 16
 LONGEST_HEADER = 100_000_000
@@ -100,6 +108,34 @@ def _scores(link: Path) -> bool:
     if (link / ADAPTER).exists():
         return read_json(link / ADAPTER).get("task_type") == CLASSIFIER
     return _architecture(read_json(link / "config.json")).endswith("ForSequenceClassification")
+
+
+def reading_of(folder: Path) -> RewardLoss:
+    """How the head of a reward model is read: what the run that trained it has written beside its weights, else as one
+    score where the head gives one number.  Raises CheckpointRefused."""
+    from alignment.training.kinds import KINDS
+
+    losses = cast("dict[str, type[RewardLoss]]", KINDS["reward_model"].losses)
+    usual = losses["bradley_terry"]
+    if not (folder / READING).exists():
+        base = base_chain(folder)[-1]
+        labels = read_json(base / "config.json").get("id2label")
+        if (folder / ADAPTER).exists() or not isinstance(labels, dict) or len(labels) != 1:
+            raise CheckpointRefused(
+                f"{folder.name} does not say how its head is read: it lacks {READING}, and has not one label.",
+                "Choose a reward model that was trained here, or one with a single label.",
+                "checkpoint",
+            )
+        return usual()
+    told: Any = read_json(folder / READING).get("objective")
+    try:
+        return losses[told["name"]].model_validate(told)
+    except (AttributeError, KeyError, TypeError, ValidationError) as error:
+        raise CheckpointRefused(
+            f"The {READING} of {folder.name} names no reward model that is known here.",
+            "Copy the checkpoint again.",
+            "checkpoint",
+        ) from error
 
 
 def require_language_model(*links: Path, field: str = "checkpoint") -> None:

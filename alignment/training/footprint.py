@@ -20,6 +20,8 @@ NORMS: dict[Precision, int] = {"fp32": 0, "bf16": 16, "pure_bf16": 5}
 """Bytes that the norms keep for each value of the hidden size, because they compute in float32, beyond the rest."""
 
 
+ANCHOR_BYTES = 4
+"""Bytes of each trained weight's moving average, kept in float32."""
 OF_ANOTHER = 16
 """Bytes for each value of a chunk of logits of another model: itself, as log-probabilities, as probabilities, and the
 product with the policy's."""
@@ -81,6 +83,12 @@ def state_bytes(trained: int) -> int:
 def trained_bytes(work: Work) -> int:
     """Bytes of one weight that is trained."""
     return 2 if work.precision == "pure_bf16" else 4
+
+
+def anchor_bytes(work: Work) -> int:
+    """Bytes of the moving average of one trained weight, and of the copy that stands in for a weight that is none."""
+    trained = trained_bytes(work)
+    return ANCHOR_BYTES + (trained if trained < ANCHOR_BYTES else 0)
 
 
 def memory(facts: CheckpointFacts, work: Work, reference: int, *, again: bool) -> Memory:

@@ -38,6 +38,7 @@ class HeadScorer(nn.Module):
         self.of_prompt = read.of_prompt
         self.shape: tuple[int, ...] = () if len(read.labels) == 1 else (len(read.labels),)
         self.own = None  # an objective's modules stand beside a language model
+        self.anchor = None  # and so does an anchor
         self.exact = precision == "fp32"
         self.router_weight = routing.coefficient(model.config)
         self.experts = routing.experts(model.config)

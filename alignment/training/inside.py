@@ -106,6 +106,9 @@ def own_modules(spec: Spec, reference: PreTrainedModel) -> Own | None:
 
     Raises CheckpointRefused when it reads what the reference's architecture does not show.
     """
+    if spec.objective.needs.heads:
+        own = spec.objective.own_modules(1, reference.config.get_text_config().hidden_size)
+        return None if own is None else own._replace(module=own.module.to(precision.of_adapters(spec)))
     look = look_of(spec.objective.needs.asked, REFERENCE)
     if not any(look):
         return None

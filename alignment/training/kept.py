@@ -69,7 +69,7 @@ def identity(checkpoint: Path, folder: Path, **facts: object) -> str:
     links = folders.base_chain(checkpoint)
     told = {
         "form": FORM,
-        "weights": [[path.name, _digest(path, folder)] for link in links for path in _weights(link)],
+        "weights": [[path.name, digest(path, folder)] for link in links for path in _weights(link)],
         "torch": version("torch"),
         "transformers": version("transformers"),
         **facts,
@@ -82,13 +82,14 @@ def _weights(link: Path) -> list[Path]:
     return [*settings, *sorted(link.glob(SHARDS))]
 
 
-def _digest(path: Path, folder: Path) -> str:
+def digest(path: Path, folder: Path | None) -> str:
     """SHA-256 of a file: of a large one what was found before, if it has not been touched since.
 
-    A change moves the time of the inode's last change, which nobody can set back.
+    What was found is remembered in the `folder`; without one, every file is read.  A change moves the time of the
+    inode's last change, which nobody can set back.
     """
     status = path.stat()
-    if status.st_size < LARGE_BYTES:
+    if status.st_size < LARGE_BYTES or folder is None:
         return _hashed(path)
     touched = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
     place = folder / f"{hashlib.sha256(json.dumps([str(path.resolve()), touched]).encode()).hexdigest()}{DIGEST}"

@@ -118,6 +118,30 @@ def load_classifier(
     return model
 
 
+def load_reward_model(
+    folder: Path, labels: Sequence[str], padding: int, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """The sequence classifier of a reward model's folder, in evaluation mode; adapters are merged into their base, and
+    their head is its own.  Raises CheckpointRefused."""
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    folders.require_safetensors(folder)
+    if (folder / folders.ADAPTER).exists():
+        model = load_classifier(folders.base_chain(folder)[1], labels, padding, dtype)
+        with _refusing(folder):
+            model = _merged(model, folder)
+    else:
+        with _refusing(folder):
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True
+            )
+        model.config.get_text_config().pad_token_id = padding
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
+
+
 def load_adapted(base: Path, adapter: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The base with an adapter merged into it, wherever the adapter's own config says its base lies."""
     folders.require_safetensors(adapter)

@@ -38,7 +38,7 @@ def load(spec: Spec, device: device) -> dict[str, Other]:
 
 def frozen(spec: Spec, folder: Path, device: device, name: str) -> Other:
     """Another checkpoint's model, in which nothing is trained.  Raises CheckpointRefused."""
-    with _at_its_field(name):
+    with at_its_field(name):
         model = load_model(folder, precision.of_weights(spec))
     model.requires_grad_(False)
     return Other(Scorer(model, spec.precision), arrange(model, device))
@@ -47,13 +47,8 @@ def frozen(spec: Spec, folder: Path, device: device, name: str) -> Other:
 def require_same_tokens(spec: Spec, name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raise CheckpointRefused when another checkpoint reads text differently than the one with this tokenizer, or when
     its distributions are over other tokens and the objective compares distributions."""
-    family = f"Choose a {name} of the same family."
-    with _at_its_field(name):
-        if load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
-            raise CheckpointRefused(
-                f"The {name} has another tokenizer than the checkpoint, so their log-probabilities cannot be compared.",
-                family,
-            )
+    require_same_vocabulary(name, folder, tokenizer, "the checkpoint")
+    with at_its_field(name):
         needs = spec.objective.needs
         whole = needs.of_third - {OtherValue.LOGPS} if name in needs.third else needs.reference == "distribution"
         ours, theirs = folders.inspect(spec.checkpoint).vocabulary, folders.inspect(folder).vocabulary
@@ -61,12 +56,22 @@ def require_same_tokens(spec: Spec, name: str, folder: Path, tokenizer: PreTrain
             raise CheckpointRefused(
                 f"The {name} predicts {theirs:,} tokens and the checkpoint {ours:,}, so their distributions cannot be"
                 " compared.",
-                family,
+                f"Choose a {name} of the same family.",
+            )
+
+
+def require_same_vocabulary(name: str, folder: Path, tokenizer: PreTrainedTokenizerBase, other: str) -> None:
+    """Raise CheckpointRefused when a checkpoint has another tokenizer than the other one, whose this is."""
+    with at_its_field(name):
+        if load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
+            raise CheckpointRefused(
+                f"The {name} has another tokenizer than {other}, so their log-probabilities cannot be compared.",
+                f"Choose a {name} of the same family.",
             )
 
 
 @contextmanager
-def _at_its_field(name: str) -> Iterator[None]:
+def at_its_field(name: str) -> Iterator[None]:
     """Let what is refused inside name the field that holds this checkpoint."""
     try:
         yield

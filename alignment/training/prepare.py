@@ -11,19 +11,26 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from alignment.objectives import REFERENCE, feeding
+from alignment.objectives import REFERENCE, rewards
 from alignment.objectives.batch import Role
-from alignment.objectives.facts import WANTED_PROMPT, Reader, find
+from alignment.objectives.facts import WANTED_PROMPT, Reader
 from alignment.rendering import RENDERER
 from alignment.training import folder as folders
-from alignment.training import goals, mixture
+from alignment.training import mixture
 from alignment.training.batches import auto_tokens
-from alignment.training.data import Wanted, read
+from alignment.training.data import Rewarded, Wanted, read
 from alignment.training.encode import Encoder, Examples
-from alignment.training.errors import BadData, BadSpec, TooFewExamples
+from alignment.training.errors import BadData, TooFewExamples
 from alignment.training.events import Events
 from alignment.training.kinds.scored import RewardLoss
 from alignment.training.remarks import remarks
+from alignment.training.requirements import (
+    may_shard,
+    require_fit,
+    require_no_dropout,
+    require_read,
+    require_supported,
+)
 from alignment.training.schedule import total_steps
 from alignment.training.spec import LoraTuning, Spec
 from alignment.training.stop import Stop
@@ -55,57 +62,13 @@ class Prepared:
     resumed: Resumed | None
 
 
-def require_supported(spec: Spec) -> None:
-    """Raise BadSpec when the objective needs something that this loop does not supply."""
-    needs = spec.objective.needs
-    beyond = [
-        *(words for role, words in feeding.UNFED.items() if role in needs.roles),
-        *(name for name in sorted(needs.facts) if find(name) is None),
-        *(sorted(needs.third) if not needs.of_third else ()),
-    ]
-    if beyond:
-        raise BadSpec(
-            f"{spec.objective.title} needs {', '.join(beyond)}, which training does not supply yet.",
-            "Choose another objective.",
-            "objective.name",
-        )
-    if spec.precision == "pure_bf16" and spec.parallel == "fsdp":
-        raise BadSpec(
-            "The masters of pure_bf16 weights are not sharded over devices.",
-            "Choose bf16: fsdp shards its fp32 weights.",
-            "precision",
-        )
-    goals.require_turnable(spec.objective)
-    if Role.MISMATCHED in needs.roles and spec.batch.examples_per_step < 2:
-        raise BadSpec(
-            f"{spec.objective.title} estimates from the whole batch how far the policy has moved.",
-            "Take at least 2.",
-            "batch.examples_per_step",
-        )
-    if needs.coupled or needs.state:
-        _require_no_dropout(spec, "This objective")
-    if spec.batch.examples_per_step < needs.least:
-        raise BadSpec(
-            f"{spec.objective.title} is defined for batches of {needs.least} examples or more.",
-            f"Take at least {needs.least}.",
-            "batch.examples_per_step",
-        )
-
-
-def _require_no_dropout(spec: Spec, what: str) -> None:
-    if isinstance(spec.tuning, LoraTuning) and spec.tuning.dropout > 0:
-        raise BadSpec(
-            f"{what} scores each batch twice, which dropout would make differ.", "Set it to 0.", "tuning.dropout"
-        )
-
-
 def _look_at_experts(spec: Spec, learner: Learner, model: PreTrainedModel, events: Events) -> None:
     """Say how a mixture of experts is balanced.  Raises BadSpec when dropout would make that inexact."""
     from alignment.training.routing import experts
 
     weight = learner.scoring.scorer.router_weight
     if weight > 0:
-        _require_no_dropout(spec, "A mixture of experts")
+        require_no_dropout(spec, "A mixture of experts")
         events.log(f"the router loss joins the objective's, times {weight:g}", router_weight=weight)
     elif experts(model.config):
         events.log("this mixture of experts is trained without a router loss: its configuration names none", "warning")
@@ -132,12 +95,15 @@ def prepare(
     from alignment.training.model import dropout_off, load_tokenizer
     from alignment.training.others import require_same_tokens
     from alignment.training.reference import compute as reference_of
+    from alignment.training.rewarding import rewarded
     from alignment.training.rows import checked, others_checked
 
     tokenizer = load_tokenizer(spec.checkpoint)
     for name, folder in spec.others().items():
         require_same_tokens(spec, name, folder, tokenizer)
-    examples = load_examples(spec, tokenizer, facts.max_tokens, events, stop)
+    examples = load_examples(
+        spec, tokenizer, facts.max_tokens, events, stop, rewarded(spec, events, stop, ranks, states)
+    )
     steps = total_steps(spec.duration, len(examples.train), spec.batch.examples_per_step)
     used = _used(spec, examples, steps * spec.batch.examples_per_step)
 
@@ -223,7 +189,12 @@ def _look_at_mixture(spec: Spec, examples: Examples, events: Events) -> None:
 
 
 def load_examples(
-    spec: Spec, tokenizer: PreTrainedTokenizerBase, context: int | None, events: Events, stop: Stop
+    spec: Spec,
+    tokenizer: PreTrainedTokenizerBase,
+    context: int | None,
+    events: Events,
+    stop: Stop,
+    rewarded: Rewarded | None = None,
 ) -> Examples:
     """The encoded examples; says what was cut or dropped.  Raises BadData, TooFewExamples."""
     from alignment import chat
@@ -233,11 +204,19 @@ def load_examples(
     needs, left_out = spec.objective.needs, Counter[str]()
     encoder = Encoder(tokenizer, ending, spec.length, context, mismatched=Role.MISMATCHED in needs.roles)
     apart, reader = spec.pairs == "apart", Reader(spec.objective)
-    wanted = Wanted(spec.objective.title, needs.roles, apart=apart, reader=reader, goals=needs.goals)
+    wanted = Wanted(
+        spec.objective.title,
+        needs.roles,
+        apart=apart,
+        reader=reader,
+        goals=needs.goals,
+        rewarded=rewarded,
+        untold=Reader(spec.objective, rewards.told_by(needs, spec.third)),
+        turns=needs.turns,
+    )
     examples = encoder.encode(read(spec.snapshots, wanted, left_out), stop.check)
     examples.counts.update(left_out)
-    _require_roles(spec, examples)
-    _require_traces(spec, examples)
+    require_fit(spec, examples)
     _look_at_mixture(spec, examples, events)
     events.log(
         f"{len(examples.train)} training and {len(examples.validation)} validation examples",
@@ -246,34 +225,21 @@ def load_examples(
     )
     for remark in remarks(examples, spec.length):
         events.log(remark.message, remark.level, **remark.numbers)
-    if len(examples.train) < spec.batch.examples_per_step:
-        raise TooFewExamples(
-            f"There are {len(examples.train)} training examples, and one step takes {spec.batch.examples_per_step} "
-            f"({len(examples.validation)} are held out for validation, {examples.dropped} were dropped).",
-            "Add more, or lower batch.examples_per_step.",
-            "batch.examples_per_step",
-        )
+    _require_enough(spec, examples)
     return examples
 
 
-def _require_roles(spec: Spec, examples: Examples) -> None:
-    """Raise BadData when the training examples lack a role that the objective learns from."""
-    objective = spec.objective
-    found = {role for encoded in examples.train for role in encoded.roles}
-    refusal = feeding.lacking(objective.title, objective.needs.roles, found) if examples.train else None
-    if refusal is not None:
-        raise BadData(*refusal, "snapshots")
-
-
-def _require_traces(spec: Spec, examples: Examples) -> None:
-    """Raise BadData when the template writes no traces, and the objective compares answers with theirs and without."""
-    left_out = examples.counts["reasonings_left_out"]
-    if Role.EMPTY_CHOSEN in spec.objective.needs.roles and left_out:
-        raise BadData(
-            f"The chat template leaves out the reasoning of {left_out} responses, so that they have no trace.",
-            "Give the checkpoint a chat template that writes the reasoning of its last turn.",
-            "snapshots",
-        )
+def _require_enough(spec: Spec, examples: Examples) -> None:
+    if len(examples.train) >= spec.batch.examples_per_step:
+        return
+    count = examples.counts["reward_left_out"]
+    unlearned = f", {count} were left out because of the rewards that they were given" if count else ""
+    raise TooFewExamples(
+        f"There are {len(examples.train)} training examples, and one step takes {spec.batch.examples_per_step} "
+        f"({len(examples.validation)} are held out for validation, {examples.dropped} were dropped{unlearned}).",
+        "Add more, or lower batch.examples_per_step.",
+        "batch.examples_per_step",
+    )
 
 
 def _padding(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -290,6 +256,7 @@ def build(
     from transformers import get_scheduler, set_seed
 
     from alignment.training import inside, others, precision
+    from alignment.training.anchor import Anchor
     from alignment.training.head import HeadScorer
     from alignment.training.model import add_adapters, load_classifier, load_model, train_only_adapter_dropout
     from alignment.training.ranks import alone, wants_shards, wrap
@@ -312,7 +279,7 @@ def build(
     ranks = ranks or alone()
     if ranks.size > 1:
         torch.manual_seed(spec.seed + ranks.rank)  # adapters begin alike on all ranks, and dropout differs
-        shardable = spec.precision != "pure_bf16" and wants_shards(model, ranks.device)
+        shardable = may_shard(spec) and wants_shards(model, ranks.device)
         shard = shardable if spec.parallel == "auto" else spec.parallel == "fsdp"
         ranks = replace(ranks, sharded=ranks.told(shard))
     rows = arrange(model, ranks.device)
@@ -321,7 +288,10 @@ def build(
     scorer = (
         Scorer(model, spec.precision, own and own.module) if head is None else HeadScorer(model, spec.precision, head)
     )
+    require_read(spec, scorer)
     wrapped = wrap(ranks, scorer)
+    if spec.objective.needs.anchor:
+        scorer.anchor = Anchor(model, spec.objective.needs.anchor)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     chosen = spec.optimizer
     optimizer = precision.optimizer(spec, trained, own)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
+    from alignment.training.ranks import Ranks
+
 FRESH = 4  # examples that are asked again: enough to tell other weights, few enough for a second run to start at once
 
 
@@ -62,7 +64,7 @@ def compute(
     wanted = [*(examples.train[index] for index in indices), *examples.validation]
     keys = [kept.key(example) for example in wanted]
     ranks = scoring.ranks
-    file = _file(spec, scoring, events) if ranks.first else None
+    file = kept_file(spec, spec.reference or spec.checkpoint, ranks, events) if ranks.first else None
     with kept.alone(file, check, ranks.told):
         known = ranks.told({} if file is None else file.read())
         fresh = _fresh(spec, scoring, wanted, keys, known, check)
@@ -73,7 +75,7 @@ def compute(
         if gone:
             events.log("computing the reference", examples=len(gone), kept=len(wanted) - len(gone))
             known |= _scored(spec, scoring, tokenizer, [wanted[place] for place in gone], events, check)
-            _keep(file, known, events)
+            keep(file, known, events)
     seconds = round(time.monotonic() - started, 3)
     floor = _noise_floor(fresh, keys, known)
     events.log("reference computed" if gone else "reference found", seconds=seconds, noise_floor=floor)
@@ -83,15 +85,21 @@ def compute(
     return Reference(train, [known[name] for name in keys[len(indices) :]])
 
 
-def _file(spec: Spec, scoring: Scoring, events: Events) -> kept.Kept | None:
+def kept_file(spec: Spec, source: Path, ranks: Ranks, events: Events, **facts: object) -> kept.Kept | None:
+    """Where what a checkpoint thinks is kept; None where nothing is.
+
+    `facts` are what decides it beside the weights.
+    """
     folder = kept.place()
     if folder is None:
         return None
     if not kept.usable(folder):
         events.log("the reference's log-probabilities are not kept: their folder cannot be written", "warning")
         return None
-    source, weights = spec.reference or spec.checkpoint, str(precision.of_weights(spec))
-    name = kept.identity(source, folder, precision=spec.precision, weights_as=weights, device=scoring.device.type)
+    weights = str(precision.of_weights(spec))
+    name = kept.identity(
+        source, folder, precision=spec.precision, weights_as=weights, device=ranks.device.type, **facts
+    )
     return kept.Kept(folder, name)
 
 
@@ -113,7 +121,7 @@ def _scored(
     return {kept.key(example): logps for example, logps in zip(some, found, strict=True)}
 
 
-def _keep(file: kept.Kept | None, known: Mapping[bytes, Tensor], events: Events) -> None:
+def keep(file: kept.Kept | None, known: Mapping[bytes, Tensor], events: Events) -> None:
     """Write what is known, unless the disk is full: a run needs it no more than that."""
     try:
         if file is not None:

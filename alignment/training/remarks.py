@@ -11,11 +11,16 @@ from alignment.training.spec import Length
 DROPPED = {
     "same_dropped": "examples were dropped: their responses are the same",
     "role_left_out": "examples were left out: the objective has no use for such answers",
+    "turn_left_out": "answers were left out: they begin their dialogue, and nobody asked for them",
+    "turn_held_out": "earlier answers were left out: their prompt is held out, or of training where they are not",
+    "turn_doubled": "earlier answers were left out: another dialogue has the same after the same prompt",
     "goal_left_out": "examples were left out: their chosen response scores no higher than the rejected one",
+    "reward_left_out": "examples were left out: the objective cannot learn from the rewards that they were given",
     "empty_dropped": "examples were dropped: a response says nothing once it is rendered and cut",
 }
 LOST = {
     "systems_left_out": "prompts have a system message, which the chat template leaves out",
+    "turns_left_out": "prompts have earlier answers, which the chat template leaves out",
     "reasonings_left_out": "responses have reasoning, which the chat template leaves out",
     "ended_early": "responses hold an end token in their text: what follows it is left out",
 }

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from alignment.training.scoring import Scoring
     from alignment.training.step import Learner
 
-ENDS_BYTES = 1 << 20  # of each file of weights that are looked at
 LIBRARIES = ("torch", "transformers")
 
 
@@ -86,15 +85,11 @@ def _data(examples: Examples) -> str:
 
 
 def _weights(checkpoints: Sequence[Path]) -> str:
-    """A hash of the sizes and of both ends of all files of weights: reading all of them would take minutes."""
-    digest = hashlib.sha256()
+    """A hash of all files of weights; those of large ones are remembered where the reference's values are kept."""
+    digest, folder = hashlib.sha256(), kept.place()
     for link in (link for checkpoint in checkpoints for link in folders.base_chain(checkpoint)):
-        for path in sorted(link.glob("*.safetensors")):
-            size = path.stat().st_size
-            with path.open("rb") as file:
-                digest.update(f"{path.name} {size} ".encode() + file.read(ENDS_BYTES))
-                file.seek(max(0, size - ENDS_BYTES))
-                digest.update(file.read())
+        for path in sorted(link.glob(kept.SHARDS)):
+            digest.update(f"{path.name} {kept.digest(path, folder)} ".encode())
     return digest.hexdigest()
 
 

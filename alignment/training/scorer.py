@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from alignment.objectives.batch import OWN, REFERENCE, OtherValue, TokenValue, beside, own
+from alignment.objectives.batch import HEAD, OWN, REFERENCE, OtherValue, TokenValue, beside, own
 from alignment.training import inside, routing
 from alignment.training.model import dropout_off
 from alignment.training.structure import Structure
@@ -29,6 +29,7 @@ from alignment.training.vocabulary import (
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from alignment.training.anchor import Anchor
     from alignment.training.layout import Layout
 
 PROBE = 4  # tokens on which the projection of our own is compared with the model's
@@ -69,6 +70,7 @@ class Scorer(nn.Module):
         self.model = model
         self.shape: tuple[int, ...] = ()  # of what it says of each response
         self.own = own
+        self.anchor: Anchor | None = None  # which then is the reference
         self.exact = precision == "fp32"
         self._scale = _scale(model)
         self.router_weight = routing.coefficient(model.config) if self._scale is not None else 0.0
@@ -85,20 +87,22 @@ class Scorer(nn.Module):
     ) -> Scores:
         """Scores of the layout's responses, in its order, with the token values and the routing asked for.
 
-        `voices` are what other models say there; a reference that is asked and is not among them is this model without
-        its adapters.
+        `voices` are what other models say there; a reference that is asked and is not among them is this model as its
+        anchor, or without its adapters.
         """
         mask, wanted = structure.mask(layout.masks), of_logits(asked) | LOGPS
         with self._arithmetic(layout):
             if models_of(asked) & {REFERENCE, OWN} and REFERENCE not in voices:
-                with adapters_off(self.model), torch.no_grad():
+                standing = adapters_off(self.model) if self.anchor is None else self.anchor.stands()
+                with standing, torch.no_grad():
                     look = inside.look_of(asked, REFERENCE)
                     voices = {**voices, REFERENCE: self._voice(layout, mask, look)}
             if self._scale is None:
                 found, routed = self._by_logits(layout, mask, wanted, voices), None
             else:
                 route = route and self.router_weight > 0
-                found, routed = self._linear(layout, mask, wanted, route, voices)
+                heads = any(name.startswith(f"{HEAD}/") for name in asked)
+                found, routed = self._linear(layout, mask, wanted, route, voices, heads=heads)
         found |= self._of_inside(layout, voices)
         logps = found[TokenValue.LOGPS]
         sums = logps.new_zeros(len(layout.lengths)).index_add(0, layout.response, logps)
@@ -161,12 +165,25 @@ class Scorer(nn.Module):
         return output.last_hidden_state.flatten(0, 1)[layout.source], output.router_logits if route else ()
 
     def _linear(
-        self, layout: Layout, mask: Mask, asked: frozenset[str], route: bool, voices: Voices
+        self, layout: Layout, mask: Mask, asked: frozenset[str], route: bool, voices: Voices, *, heads: bool
     ) -> tuple[Values, Tensor | None]:
         hidden, routers = self._hidden(layout, mask, route=route)
         head, scale = self._head, cast("float", self._scale)
         found = token_values(hidden, head.weight, head.bias, layout.target, asked, scale, voices)
+        found |= self._of_heads(hidden) if heads else {}
         return found, routing.routed(routers, layout.weights, self.choices) if route else None
+
+    def _of_heads(self, hidden: Tensor) -> Values:
+        """What the own modules tell of the policy's hidden states (P, D)."""
+        own = cast("nn.Module", self.own)
+        with torch.autocast(hidden.device.type, enabled=False):
+            said = own(hidden.to(next(own.parameters()).dtype))
+        return {f"{HEAD}/{name}": values.float() for name, values in said.items()}
+
+    @property
+    def linear(self) -> bool:
+        """Whether logits are a projection of the last hidden states, which are then known."""
+        return self._scale is not None
 
     def _by_logits(self, layout: Layout, mask: Mask, asked: frozenset[str], voices: Voices) -> Values:
         others = {name: voices[name].logits(slice(None)) for name in models_of(asked)}

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from alignment.objectives import OWN, REFERENCE, Batch, Objective, OtherValue, State, Tokens, TokenValue, beside
+from alignment.objectives import (
+    HEAD,
+    OWN,
+    REFERENCE,
+    Batch,
+    Objective,
+    OtherValue,
+    State,
+    Tokens,
+    TokenValue,
+    beside,
+    head,
+)
 from alignment.training import inside, layout, measures, routing, sft_measures
 from alignment.training.batches import packs
 from alignment.training.encode import Encoded
@@ -153,7 +165,7 @@ class Scoring:
         """Nothing, computed like a pack: what a rank does while others have more to do than it, since all of them
         gather weights and sum gradients together.  Zero, with a gradient of zeros."""
         scores = self.scores([min(examples, key=lambda example: example.longest)], asked)
-        own = [values for name, values in scores.tokens.items() if name.startswith(f"{OWN}/")]
+        own = [values for name, values in scores.tokens.items() if name.startswith((f"{OWN}/", f"{HEAD}/"))]
         return torch.cat([scores.logps, *own]).sum() * 0
 
     def batch(
@@ -176,12 +188,19 @@ class Scoring:
         else:
             flat = None if reference is None else torch.cat(list(reference)).to(self.device)
         tokens = Tokens(scores.response, {name: scores.tokens[name] for name in wanted}) if wanted else None
-        facts = {
+        heads = {fact: self._told(scores, fact, count) for fact, count in self.objective.needs.heads}
+        facts = heads | {
             name: torch.tensor([value for example in examples for value in example.values(name)], device=self.device)
-            for name in sorted(self.objective.needs.facts)
+            for name in sorted(self.objective.needs.facts - heads.keys())
         }
         mean = _mean_length(examples if whole is None else whole)
         return Batch(scores.logps, scores.lengths, numbers, roles, flat, facts, tokens, mean)
+
+    def _told(self, scores: Scores, fact: str, count: int) -> Tensor:
+        """What a head tells of each response, the mean over its tokens, (S, count)."""
+        each = torch.stack([scores.tokens[head(fact, place)] for place in range(count)], dim=1)
+        sums = each.new_zeros(len(scores.lengths), count).index_add(0, scores.response, each)
+        return sums / scores.lengths[:, None]
 
     def measures(self, batch: Batch, losses: Tensor, scores: Scores) -> Tensor:
         """One row per example, detached: see `measures.named`.  Scores with routing are those of a whole batch."""

@@ -5,7 +5,7 @@ Only what this version does is accepted; an unknown key is refused with the near
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -32,6 +32,7 @@ from alignment.training.kinds import (
     refuse_reference,
     refuse_strange,
 )
+from alignment.training.thirds import RewardBeta, refuse_idle_beta, refuse_other_thirds
 
 Weight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
@@ -228,19 +229,6 @@ Kind = Annotated[
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Decides the order of examples, dropout and samples.")]
 
 
-def refuse_other_thirds(names: Iterable[str], objective: Objective | None) -> None:
-    """Raise when these are not the third checkpoints that the objective asks for; None is an objective at fault."""
-    if objective is None:
-        return
-    given, needed = set(names), objective.needs.third
-    for name in sorted(needed - given):
-        message = "{title} needs another checkpoint as its {name}: name one"
-        raise PydanticCustomError("third_missing", message, {"title": objective.title, "name": name})
-    for name in sorted(given - needed):
-        message = "{title} asks for no checkpoint named '{name}': leave it out"
-        raise PydanticCustomError("third_unasked", message, {"title": objective.title, "name": name})
-
-
 def _thirds_of_the_objective(value: dict[str, Path], info: ValidationInfo) -> dict[str, Path]:
     refuse_other_thirds(value, info.data.get("objective"))
     return value
@@ -257,8 +245,10 @@ class Spec(Part):
     third: Annotated[dict[str, Path], AfterValidator(_thirds_of_the_objective)] = Field(
         {},
         validate_default=True,
-        description="Folders of the other checkpoints that the objective asks for, by name: a guide, a teacher.",
+        description="Folders of other checkpoints, by name: those that the objective asks for (a guide, a teacher), and"
+        " those that tell facts in the place of the data (reward, reward_reference).",
     )
+    reward_beta: RewardBeta = None
     tuning: Tuning = FullTuning()
     optimizer: Optimizer = Optimizer()
     batch: BatchSize = BatchSize()
@@ -281,6 +271,11 @@ class Spec(Part):
         refuse_reference(self.objective, self.reference, "reference")
         return self
 
+    @model_validator(mode="after")
+    def _a_scale_only_of_implicit_rewards(self) -> Self:
+        refuse_idle_beta(self.reward_beta, self.third, "reward_beta")
+        return self
+
     @property
     def best(self) -> str | None:
         """The metric by which the best checkpoint is known; None where none is kept for being best."""
@@ -295,9 +290,10 @@ class Spec(Part):
     def others(self) -> dict[str, Path]:
         """Folders of the models that the objective asks at every step, by name.
 
-        A run that trains adapters has its starting checkpoint as the reference without loading it again.
+        A run that trains adapters has its starting checkpoint as the reference without loading it again; an anchor that
+        follows the policy is no other model.
         """
-        live = self.objective.needs.live
+        live = self.objective.needs.live - ({REFERENCE} if self.objective.needs.anchor else frozenset())
         found = {name: folder for name, folder in self.third.items() if name in live}
         if REFERENCE in live and not (self.reference is None and isinstance(self.tuning, LoraTuning)):
             found[REFERENCE] = self.reference or self.checkpoint

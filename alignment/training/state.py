@@ -94,6 +94,7 @@ class Held:
     optimizer: Optimizer
     reference: Mapping[str, Tensor]
     values: Mapping[str, Tensor] = field(default_factory=dict)  # of the objective's state
+    anchor: Mapping[str, Tensor] = field(default_factory=dict)  # weights of one that follows the policy
 
     @classmethod
     def of(cls, learner: Learner, reference: Mapping[str, Tensor]) -> Held:
@@ -102,7 +103,8 @@ class Held:
         scorer = learner.scoring.scorer
         names = [name for name, parameter in scorer.named_parameters() if parameter.requires_grad]
         names = [name.removeprefix("model.") for name in names]
-        return cls(dict(zip(names, learner.parameters, strict=True)), learner.optimizer, reference)
+        anchor = {} if scorer.anchor is None else scorer.anchor.values
+        return cls(dict(zip(names, learner.parameters, strict=True)), learner.optimizer, reference, anchor=anchor)
 
     def names(self) -> dict[int, str]:
         """The name of each trained parameter by its place in the optimizer's groups."""
@@ -120,7 +122,8 @@ class Held:
     def bytes(self) -> int:
         """About how much a state takes on disk."""
         trained = footprint.state_bytes(sum(parameter.numel() for parameter in self.parameters.values()))
-        return trained + sum(part.numel() * part.element_size() for part in self.reference.values())
+        others = (*self.reference.values(), *self.anchor.values())
+        return trained + sum(part.numel() * part.element_size() for part in others)
 
 
 @dataclass
@@ -215,6 +218,8 @@ def _named(
         yield f"reference/{name}", part
     for name, value in held.values.items():
         yield f"objective/{name}", value
+    for name, weight in held.anchor.items():
+        yield f"anchor/{name}", weight
 
 
 class Rest(NamedTuple):
@@ -233,7 +238,7 @@ def fill(place: Path, told: Told, held: Held) -> Rest:
     parameters, names, optimizer = held.parameters, held.names(), held.optimizer
     memory: dict[str, dict[str, Any]] = {name: {} for name in parameters}
     rest = Rest({}, {}, {})
-    seen = set()
+    seen, anchored = set(), set()
     for key, tensor in tensors.load(place, told.files):
         kind, _, name = key.partition("/")
         if kind == "weights" and _fits(tensor, parameters.get(name), exactly=True):
@@ -248,6 +253,9 @@ def fill(place: Path, told: Told, held: Held) -> Rest:
             rest.random[int(rank), int(generator)] = tensor
         elif kind == "reference":
             rest.reference[name] = tensor
+        elif kind == "anchor" and _fits(tensor, held.anchor.get(name), exactly=True) and bool(tensor.isfinite().all()):
+            held.anchor[name].copy_(tensor)
+            anchored.add(name)
         elif kind == "objective" and tensor.is_floating_point() and bool(tensor.isfinite().all()):
             rest.values[name] = tensor
         else:
@@ -258,7 +266,7 @@ def fill(place: Path, told: Told, held: Held) -> Rest:
         memory[name.rpartition("/")[0]][name.rpartition("/")[2]] = value
     groups = optimizer.state_dict()["param_groups"]
     alike = len({frozenset(values) for values in memory.values()}) == 1 and len(told.rates) == len(groups)
-    if seen != set(parameters) or not alike:
+    if seen != set(parameters) or anchored != set(held.anchor) or not alike:
         raise misfit()
     for group, rate in zip(groups, told.rates, strict=True):
         group["lr"] = rate
@@ -272,7 +280,7 @@ def _put(tensor: Tensor, parameter: nn.Parameter) -> None:
     parameter.copy_(tensors.shared(tensor, parameter))
 
 
-def _fits(tensor: Tensor, parameter: nn.Parameter | None, *, exactly: bool) -> bool:
+def _fits(tensor: Tensor, parameter: Tensor | None, *, exactly: bool) -> bool:
     """Whether a tensor has a parameter's shape, or as an optimizer's memory of it is a single number."""
     if parameter is None:
         return False

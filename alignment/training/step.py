@@ -129,6 +129,8 @@ class Learner:
         rate = self.schedule.get_last_lr()[0]
         self.optimizer.step()
         self.schedule.step()
+        if self.scoring.scorer.anchor is not None:
+            self.scoring.scorer.anchor.follow()
         state = State(state.step + 1, state.seed, values=state.moved)
         return Updated({**values, "grad_norm": grad_norm, "learning_rate": float(rate)}, state)
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment.objectives.batch import OWN, OtherValue, TokenValue, beside
+from alignment.objectives.batch import HEAD, OWN, OtherValue, TokenValue, beside
 from alignment.training.batches import chunk_rows
 
 LIKELIEST = 10  # tokens whose probabilities `top_mass` adds up
@@ -64,7 +64,7 @@ def without_gradient(name: str) -> bool:
 def of_logits(names: Iterable[str]) -> frozenset[str]:
     """Those of some values that logits tell: not what modules give, nor how active a model is."""
     told = (name for name in names if not name.endswith(f"/{OtherValue.ACTIVITY}"))
-    return frozenset(name for name in told if not name.startswith(f"{OWN}/"))
+    return frozenset(name for name in told if not name.startswith((f"{OWN}/", f"{HEAD}/")))
 
 
 def models_of(names: Iterable[str]) -> frozenset[str]:

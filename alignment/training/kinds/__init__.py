@@ -95,8 +95,12 @@ def refuse_strange(kind: RunKind, objective: Objective) -> None:
 
 def refuse_reference(objective: Objective, reference: object, field: str) -> None:
     """Raise at the field when a reference is given to an objective that compares with none."""
-    if reference is not None and objective.needs.reference == "none":
-        message = "{title} compares with no reference: leave it out"
+    if reference is None:
+        return
+    message = "{title} compares with no reference: leave it out" if objective.needs.reference == "none" else None
+    if objective.needs.anchor:
+        message = "the anchor of {title} begins as the checkpoint and follows it: leave the reference out"
+    if message is not None:
         error = PydanticCustomError("no_reference", message, {"title": objective.title})
         details = InitErrorDetails(type=error, loc=(field,), input=reference)
         raise ValidationError.from_exception_data("Reference", [details])

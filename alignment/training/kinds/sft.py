@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from alignment.objectives.batch import Role
-from alignment.objectives.objective import Fidelity, Needs, Objective, Paper, State
+from alignment.objectives.objective import Fidelity, Needs, Objective, Paper, State, varying
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,8 @@ class SFT(Objective):
 
     The loss is the mean of -log pi over the response tokens of the whole optimizer batch, ends included, so every
     token counts alike and long responses weigh more: what TRL's SFTTrainer computes with its loss on completions.
-    With `mean: example` it is the mean over the examples of each one's mean over its tokens.
+    With `mean: example` it is the mean over the examples of each one's mean over its tokens.  With `turns: every` each
+    answer of a dialogue is an example, whose prompt is what came before it, as generation would be given that.
     """
 
     name: ClassVar[str] = "sft"
@@ -35,11 +36,18 @@ class SFT(Objective):
         "",
     )
     fidelity: ClassVar[Fidelity] = "paper"
-    needs: ClassVar[Needs] = Needs(frozenset({Role.DESIRABLE}))
+    needs: ClassVar[Needs] = varying(
+        Needs(frozenset({Role.DESIRABLE})), lambda own: Needs(frozenset(), turns=own.turns == "every")
+    )
 
     mean: Literal["token", "example"] = Field(
         "token",
         description="What counts alike: every token of the optimizer batch, or every example, however long it is.",
+    )
+    turns: Literal["last", "every"] = Field(
+        "last",
+        description="Which answers of a dialogue are learned: the last one, or every one, each after what came before "
+        "it. Every one is an example of its own.",
     )
 
     def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002

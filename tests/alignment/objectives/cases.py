@@ -22,6 +22,7 @@ from alignment.objectives import (
     Tokens,
     TokenValue,
     beside,
+    head,
     own,
 )
 from alignment.objectives.facts import find
@@ -94,6 +95,7 @@ def tokens_of(needs: Needs, batch: Batch, reference: torch.Tensor) -> Tokens:
         values[beside(model, OtherValue.ACTIVITY)] = torch.arange(len(measured)).to(measured).sin()
     for place, name in enumerate(sorted(needs.own)):
         values[own(name)] = 0.5 + 0.5 * (measured + place).sin().abs()
+    values |= {head(fact, place): measured for fact, count in needs.heads for place in range(count)}
     return Tokens(sequence, {name: values[name] for name in needs.asked})
 
 
@@ -123,7 +125,7 @@ HEADS = {"degree_logits": ([1.0, 0.2, -0.3, 0.0], [-0.5, 0.1, 0.4, 0.9])}
 def usual(name: str, roles: Sequence[Role], dtype: Any = torch.float64) -> torch.Tensor:
     """What the responses of one example might have as a fact; a list begins with its best and ends with its worst."""
     fact = find(name)
-    better, worse = HEADS[name] if fact is None else fact.usual
+    better, worse = HEADS[name] if fact is None or name in HEADS else fact.usual
     if fact is not None and Role.CANDIDATE in roles:
         return torch.linspace(*fact.usual, len(roles), dtype=dtype)
     return torch.tensor([worse if role is Role.REJECTED else better for role in roles], dtype=dtype)

@@ -239,7 +239,7 @@ def test_responses_that_were_formed_have_no_facts_and_change_none(
     assert gradient.isfinite().all()
 
 
-def test_the_threshold_of_pairs_is_that_of_pairs() -> None:
+def test_the_threshold_of_bco_pair_is_that_of_pairs() -> None:
     """BCO within a sum takes no rationale for an answer: the mean is that of chosen and rejected responses."""
     objective = make("bco_pair", beta=0.5)
     pairs = two_pairs()

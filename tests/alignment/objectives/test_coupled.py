@@ -75,7 +75,7 @@ def test_lcpo_agrees_with_its_golden_batches() -> None:
         assert objective.move(batch, state)["eta"].tolist() == pytest.approx([case["eta_next"]], **EXACT)
 
 
-def test_reliabilities_follow_the_independent_procedure() -> None:
+def test_the_reliabilities_of_lcpo_follow_the_independent_procedure() -> None:
     """Step after step: the probability that each label is right, and the reliability that comes of it."""
     state = None
     for step in golden.contents()["procedures"]["lcpo_eta"]:
@@ -89,7 +89,7 @@ def test_reliabilities_follow_the_independent_procedure() -> None:
         assert state.values["eta"].item() == pytest.approx(step["eta_next"], **EXACT)
 
 
-def test_beta_dpos_moments_follow_the_independent_procedure() -> None:
+def test_the_moments_of_beta_dpo_follow_the_independent_procedure() -> None:
     """Step after step: running mean and deviation, and the weights by which pairs are drawn."""
     state = None
     for step in golden.contents()["procedures"]["beta_dpo_ema"]:
@@ -103,6 +103,31 @@ def test_beta_dpos_moments_follow_the_independent_procedure() -> None:
         assert moved["sigma"].item() == pytest.approx(step["sigma"], **EXACT)
         assert weights.tolist() == pytest.approx(step["keep_weights"], rel=1e-9, abs=1e-300)
         state = State(values=moved)
+
+
+def test_what_lies_beside_pairs_moves_no_state_of_theirs() -> None:
+    """The pooled threshold, the moments and the reliabilities are of both sides of pairs, and of nothing else."""
+    batch = margins([1.0, -0.5])
+    reference = batch.reference
+    assert reference is not None
+    batch = replace(batch, logps=batch.logps + torch.tensor([3.0, 3.0, -7.0, -7.0], dtype=torch.float64))
+    beside = Batch(
+        logps=torch.cat([batch.logps, batch.logps.new_tensor([-9.0, -4.0])]),
+        lengths=torch.cat([batch.lengths, batch.lengths[:2]]),
+        example=torch.cat([batch.example, torch.tensor([0, 1])]),
+        role=torch.cat([batch.role, torch.tensor([int(Role.RATIONALE)] * 2)]),
+        reference=torch.cat([reference, reference[:2]]),
+    )
+
+    expected = {
+        "bco_pair": {"sum": 0.1 * (4.0 + 3.0 - 7.5 - 7.0), "count": 4.0},
+        "beta_dpo": {"m0": 0.1 * 0.25, "sigma": 0.1 * 1.5 / 2**0.5},
+    }
+    for name, found in expected.items():
+        moved = first(make(name, beta=0.1), beside).moved
+        assert {key: value.item() for key, value in moved.items()} == pytest.approx(found)
+    lcpo = make("lcpo", base=DPO)
+    assert first(lcpo, beside).moved["eta"].tolist() == first(lcpo, batch).moved["eta"].tolist()
 
 
 @settings(max_examples=40, deadline=None)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alignment.objectives import Batch, Needs, Objective, State
+from alignment.objectives import Batch, Needs, Objective, State, rewards
 from alignment.objectives.composite import Composite, joined
 from alignment.objectives.facts import FACTS, Reader, Unfit
 from tests.alignment.objectives.cases import make, pair_batch
@@ -222,3 +222,24 @@ def test_every_fact_says_what_it_is() -> None:
         assert fact.held
         assert fact.meaning
         assert len(fact.usual) == 2
+
+
+@pytest.mark.parametrize(
+    ("objective", "by"),
+    [
+        (make("madpo"), "responses (reward), or"),
+        (make("modpo", w=[0.5, 0.5], aspects=["helpfulness"]), "responses (reward.helpfulness), or"),
+        (make("modpo", w=[0.5, 0.5], aspects=["grüßt/oft"]), None),
+        (make("spo_degree", degrees="data"), None),
+        (make("gpo_score"), None),
+    ],
+    ids=["scores", "aspect", "unnamed", "degrees", "against-reference"],
+)
+def test_a_remedy_names_the_checkpoint_that_would_tell_what_is_missing(objective: Objective, by: str | None) -> None:
+    """By the name that a run gives it; where none would be taken, none is named."""
+    with pytest.raises(Unfit) as lacking:
+        Reader(objective).read({"aspects": [{}, {}]}, 2)
+
+    (named,) = rewards.tellable(objective.needs) or [None]
+    assert ("further checkpoint" in lacking.value.remedy) == (named is not None) == (by is not None)
+    assert by is None or by in lacking.value.remedy

@@ -50,7 +50,7 @@ def test_forward_kl_never_stops_pushing_what_has_fallen_far() -> None:
         assert gradient[0] < -1e5
 
 
-def test_bco_measures_from_the_mean_of_all_rewards_seen() -> None:
+def test_bco_pair_measures_from_the_mean_of_all_rewards_seen() -> None:
     """The threshold is the mean over steps, the present one included; it has no gradient of its own."""
     objective = make("bco_pair", beta=0.5)
     first = batch_of(objective.needs, [(4.0, -2.0)])
@@ -66,7 +66,7 @@ def test_bco_measures_from_the_mean_of_all_rewards_seen() -> None:
     assert gradient.tolist() == pytest.approx([-0.5 * (-better).sigmoid().item(), 0.5 * worse.sigmoid().item()])
 
 
-def test_bco_without_a_threshold_keeps_no_state() -> None:
+def test_bco_pair_without_a_threshold_keeps_no_state() -> None:
     """`shift: none` needs nothing between steps, so that its examples need not be scored twice."""
     assert make("bco_pair").needs.state
     assert not make("bco_pair", shift="none").needs.state

@@ -147,7 +147,7 @@ def threshold(shift: str, *rows: tuple[Role, float, float]) -> float:
     return math.log(math.expm1(loss.item()))  # of softplus(delta)
 
 
-def test_both_thresholds_agree_where_classes_are_of_equal_size_and_differ_elsewhere() -> None:
+def test_both_thresholds_of_bco_agree_where_classes_are_of_equal_size_and_differ_elsewhere() -> None:
     """Pooled is the mean of all; the midpoint weighs both classes alike."""
     balanced = ((D, 3.0, 0.0), (U, 1.0, 0.0))
     unbalanced = (*balanced, (U, 2.0, 0.0), (U, 0.0, 0.0))

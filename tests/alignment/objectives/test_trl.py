@@ -6,6 +6,7 @@ Needs the extra `bench`; docs/objectives.md has the table of differences that th
 import importlib
 import warnings
 from collections import defaultdict
+from dataclasses import replace
 from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from alignment.objectives import REFERENCE, Batch, OtherValue, Role, Tokens, TokenValue, beside
+from alignment.objectives import REFERENCE, Batch, OtherValue, Role, State, Tokens, TokenValue, beside
+from alignment.training.kinds.bradley_terry import BradleyTerry
+from alignment.training.kinds.bradley_terry_margin import BradleyTerryMargin
+from alignment.training.kinds.sft import SFT
 from tests.alignment.objectives.cases import begun, make
 
 if find_spec("trl") is None:
@@ -58,6 +62,7 @@ class Said:
                 entropy=nothing,
                 mean_logits=nothing,
                 is_top1=self.learned,
+                label_mask=self.learned,
             )
 
         return answer
@@ -290,3 +295,44 @@ def test_orpo_has_the_same_odds() -> None:
     odds = trainer("experimental.orpo.orpo_trainer", "ORPOTrainer").odds_ratio_loss(settings(beta=0.4), *averages)[0]
 
     assert_alike(said, ours(said.batch(), "orpo", lam=0.4), -averages[0].mean() - odds.mean(), 1e-5)
+
+
+def of_sft(said: Said, tokens: int | None) -> torch.Tensor:
+    """The loss of TRL's SFT trainer where labels are the responses; `tokens` are those of a whole optimizer batch."""
+    own = settings(compute_loss_func=None, label_smoother=None, get_tp_size=lambda: 1, _tp_size=1)
+    own.args = SimpleNamespace(loss_type="nll", average_tokens_across_devices=False, max_length=None)
+    compute = trainer("trainer.sft_trainer", "SFTTrainer").compute_loss
+    found: torch.Tensor = compute(own, said.model(said.policy), said.inputs, num_items_in_batch=tokens)
+    return found
+
+
+def test_fine_tuning_weighs_every_token_of_the_optimizer_batch_alike() -> None:
+    """TRL's nll is ours by tokens, also where a step has more tokens than are here; by examples is another mean."""
+    said = Said()
+    tokens = int(LENGTHS.sum())
+    batch = replace(said.batch([Role.DESIRABLE] * COUNT), mean_length=tokens / COUNT)
+    by_token, by_example = (SFT(mean=mean).loss(batch, State()).mean() for mean in ("token", "example"))
+
+    assert_alike(said, by_token, of_sft(said, None))
+    halved = SFT().loss(replace(batch, mean_length=2 * tokens / COUNT), State()).mean()
+    assert_alike(said, halved, of_sft(said, 2 * tokens))
+    assert abs(by_example.item() - by_token.item()) > 1e-3
+
+
+@pytest.mark.parametrize(("center", "margins"), [(0.0, False), (0.01, False), (0.0, True), (0.01, True)])
+def test_scores_of_pairs_are_learned_alike(center: float, margins: bool) -> None:
+    """TRL's reward trainer, with margins and with the pull towards zero, in value and gradient."""
+    scores = torch.randn(COUNT, generator=torch.Generator().manual_seed(2), dtype=torch.float64).requires_grad_()
+    margin = torch.rand(COUNT // 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    own = settings(args=SimpleNamespace(center_rewards_coefficient=center or None), _tp_size=1)
+    own.accelerator.gather = lambda values: values
+    inputs = {"attention_mask": torch.ones(COUNT, 1), **({"margin": margin} if margins else {})}
+    compute = trainer("trainer.reward_trainer", "RewardTrainer").compute_loss
+
+    expected = compute(own, lambda **_: SimpleNamespace(logits=scores[:, None]), inputs)
+
+    batch = replace(Said().batch(), logps=scores, facts={"margin": margin.repeat(2)} if margins else {})
+    loss = (BradleyTerryMargin if margins else BradleyTerry)(center=center).loss(batch, State()).mean()
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
+    slopes = [torch.autograd.grad(one, scores)[0] for one in (loss, expected)]
+    torch.testing.assert_close(*slopes, rtol=1e-12, atol=1e-12)

@@ -19,7 +19,7 @@ from alignment.training import Spec, train
 from alignment.training.data import Wanted, read
 from alignment.training.errors import BadSpec
 from alignment.training.kinds import KINDS, LOSSES
-from alignment.training.prepare import require_supported
+from alignment.training.requirements import require_supported
 from alignment.training.spec import Source
 from tests.alignment.objectives.cases import FIELDS
 from tests.alignment.training.conftest import TEXT, sentence

@@ -226,7 +226,6 @@ def test_a_goal_turns_a_pair_into_two(make_snapshot: MakeSnapshot, make_spec: Ma
     ("name", "words"),
     [
         ("xpo", "samples of the reference"),
-        ("spo_degree", "degree_logits"),
     ],
 )
 def test_what_no_data_can_feed_is_refused_by_the_need(

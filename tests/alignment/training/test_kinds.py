@@ -104,7 +104,11 @@ def test_a_run_on_demonstrations(sft: dict[str, Any], tmp_path: Path) -> None:
     steps = [event["values"]["loss"] for event in of_type(events_of(tmp_path / "run"), "step") if event["examples"]]
     assert steps[-1] < steps[0] - 0.3
     assert len(of_type(events_of(tmp_path / "run"), "sample")) == 3
-    assert json.loads((tmp_path / "run" / "spec.json").read_text())["objective"] == {"name": "sft", "mean": "token"}
+    assert json.loads((tmp_path / "run" / "spec.json").read_text())["objective"] == {
+        "name": "sft",
+        "mean": "token",
+        "turns": "last",
+    }
     assert all("eval/loss" in saved.metrics for saved in summary.checkpoints)
 
 

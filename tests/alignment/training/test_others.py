@@ -45,7 +45,15 @@ def stirred(learner: Learner) -> Learner:
     return learner
 
 
-def gradient(learner: Learner, examples: list[Encoded], *, tokens: int, rows: bool, objective: Objective) -> Tensor:
+def gradient(
+    learner: Learner,
+    examples: list[Encoded],
+    *,
+    tokens: int,
+    rows: bool,
+    objective: Objective,
+    reference: list[Tensor] | None = None,
+) -> Tensor:
     """The gradient of a step in packs of so many tokens, in shared rows or plain ones: of the model, then of what the
     objective trains beside it."""
     scoring = replace(learner.scoring, tokens=tokens, objective=objective)
@@ -53,7 +61,7 @@ def gradient(learner: Learner, examples: list[Encoded], *, tokens: int, rows: bo
         others = {name: replace(other, structure=plain("")) for name, other in scoring.others.items()}
         scoring = replace(scoring, structure=plain(""), others=others)
     learner.optimizer.zero_grad(set_to_none=True)
-    replace(learner, scoring=scoring).backward(examples, None, State(), nothing)
+    replace(learner, scoring=scoring).backward(examples, reference, State(), nothing)
     zeros = [torch.zeros_like(parameter) for parameter in learner.parameters]
     found = [zero if one.grad is None else one.grad for one, zero in zip(learner.parameters, zeros, strict=True)]
     return torch.cat([one.flatten() for one in found])

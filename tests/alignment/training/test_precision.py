@@ -12,7 +12,8 @@ from alignment.training import Spec, train
 from alignment.training.adamw import AT_ONCE, MasteredAdamW, join, split
 from alignment.training.errors import BadSpec
 from alignment.training.model import load_tokenizer
-from alignment.training.prepare import build, require_supported
+from alignment.training.prepare import build
+from alignment.training.requirements import require_supported
 from alignment.training.step import Learner
 from tests.alignment.training.conftest import MakeSpec
 from tests.alignment.training.test_step import STATE, encoded, nothing

@@ -8,6 +8,7 @@ import shutil
 import signal
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from alignment.training import Spec, TrainingError, train, whole
+from alignment.formats import snapshot
+from alignment.training import Spec, TrainingError, resume, train, whole
 from alignment.training.__main__ import main
 from alignment.training.data import Example
 from alignment.training.encode import Encoded
@@ -285,6 +287,41 @@ def test_other_data_and_other_weights_are_refused(
             run_folder(folder)
     (folder / "spec.json").write_text(json.dumps({**spec, "checkpoint": str(moved)}))
     assert run_folder(folder).step == 4
+
+
+def test_answers_whose_thumbs_were_turned_are_other_data(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """The same texts in other roles are not what the run began with."""
+
+    def thumbs(*, turned: bool) -> dict[str, Any]:
+        rows = [
+            replace(one, responses=one.responses[:1], facts={"desirable": (place % 2 == 0) != turned})
+            for place, one in enumerate(examples(12, 0))
+        ]
+        made = snapshot.write(tmp_path / "thumbs", rows, kind="unpaired", policy={}, dataset={})
+        return make_spec(
+            objective={"name": "kto"},
+            snapshots=[{"path": str(tmp_path / "thumbs" / made.hash)}],
+            evaluate={"every_steps": 100, "samples": 0},
+        )
+
+    stop, hear = stopping_after(1)
+    train(thumbs(turned=False), tmp_path / "run", hear, stop)
+
+    with pytest.raises(StateRefused, match="The data are not"):
+        train(thumbs(turned=True), tmp_path / "run")
+
+
+def test_weights_that_differ_anywhere_are_others(base: Path, tmp_path: Path) -> None:
+    """Files that are alike at both ends and differ by one value in the middle are told apart."""
+    found = set()
+    for place in range(3):
+        folder = shutil.copytree(base, tmp_path / str(place))
+        values = torch.zeros(3 << 18)
+        values[len(values) // 2] = float(place == 2)
+        save_file({"more": values}, folder / "more.safetensors", {"format": "pt"})
+        found.add(resume._weights([folder]))
+
+    assert len(found) == 2
 
 
 def _truncate(state: Path) -> None:

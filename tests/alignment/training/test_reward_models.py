@@ -16,9 +16,9 @@ from alignment.formats import snapshot
 from alignment.formats.canonical import Message
 from alignment.objectives import Needs, Role
 from alignment.training import Spec, train
-from alignment.training.checkpoint import READING
 from alignment.training.encode import Encoded
 from alignment.training.errors import BadData, TrainingError
+from alignment.training.folder import READING
 from alignment.training.kinds.gpm_rm import GPM
 from alignment.training.kinds.scored import RewardLoss
 from alignment.training.model import load_tokenizer

@@ -18,7 +18,8 @@ from alignment.training.data import Example, Wanted, read
 from alignment.training.encode import Encoded, Encoder, Examples, mismatched
 from alignment.training.errors import BadData, BadSpec
 from alignment.training.model import load_tokenizer
-from alignment.training.prepare import build, require_supported
+from alignment.training.prepare import build
+from alignment.training.requirements import require_supported
 from alignment.training.run import run_folder
 from alignment.training.spec import Length, Source
 from alignment.training.step import evaluate, sequence_logps
