@@ -1,20 +1,26 @@
-"""Win rates, means and their intervals: thin words over scipy. Every number comes with n, interval, level and seed."""
+"""Win rates, means, agreement and their intervals. Every number comes with n, interval, level and seed."""
 
-from alignment.statistics.agreement import Agreement, agreement
+from alignment.statistics.coefficients import Coefficient, coefficients
+from alignment.statistics.cohen import Agreement, agreement, cohen
 from alignment.statistics.means import Mean, mean
 from alignment.statistics.pairs import Meeting, PairRate, by_pair
+from alignment.statistics.ratings import Ratings
 from alignment.statistics.win_rates import Outcome, Ties, WinRate, win_rate
 
 __all__ = [
     "Agreement",
+    "Coefficient",
     "Mean",
     "Meeting",
     "Outcome",
     "PairRate",
+    "Ratings",
     "Ties",
     "WinRate",
     "agreement",
     "by_pair",
+    "coefficients",
+    "cohen",
     "mean",
     "win_rate",
 ]

@@ -146,6 +146,12 @@ def test_the_report_has_everything_beside_the_number(researcher: Client, evaluat
     assert (rate["n"], rate["prompts"], rate["level"], rate["seed"]) == (12, 12, 0.9, 5)
     assert rate["wins"] + rate["ties"] + rate["losses"] == 12
     assert 0 <= rate["low"] <= rate["rate"] <= rate["high"] <= 1
+    (against,) = table["against"]
+    assert (against["contestant"], against["prompts"]) == (row["first"], 12)
+    assert (against["controlled"]["n"], against["controlled"]["level"], against["controlled"]["seed"]) == (12, 0.9, 5)
+    assert against["controlled"]["raw"] == pytest.approx(rate["rate"])
+    assert against["corrected"]["people"] == 0
+    assert table["ranking"] is None
     assert [contestant["name"] for contestant in report["contestants"]] == list(NAMES)
     assert all(contestant["length"]["n"] == 12 for contestant in report["contestants"])
     assert all("rules kept" in contestant["scores"] for contestant in report["contestants"])
@@ -229,6 +235,10 @@ def test_three_contestants_meet_in_every_pair(
     report = researcher.get(f"/api/v1/evaluations/{launched['id']}/report").json()
     assert len(report["tables"][0]["pairs"]) == 3
     assert report["matches"] == 9
+    ranking = report["tables"][0]["ranking"]
+    assert ranking["n"] == 9
+    assert ranking["standings"] or len(ranking["groups"]) > 1
+    assert ranking["reason"]
     with transaction() as session:
         rows = session.query(Match).where(Match.position == 0).all()
         by_checkpoint: dict[Any, set[str]] = {}

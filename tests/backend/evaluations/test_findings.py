@@ -1,0 +1,142 @@
+"""What verdicts amount to: rankings of three, equal lengths, chance or not, and what people would have said."""
+
+import uuid
+
+import numpy as np
+import pytest
+
+from backend.evaluations.findings import Decided, against, ranking
+from backend.evaluations.said import Rule
+
+BASE, GOOD, WEAK = (uuid.UUID(int=number) for number in (1, 2, 3))
+
+
+def matches(better: uuid.UUID, worse: uuid.UUID, prompts: int, chance: float, seed: int) -> list[Decided]:
+    """Matches in which the better one wins with this chance, either of them first."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for prompt in range(prompts):
+        won = float(generator.random() < chance)
+        pair = (better, worse, won) if prompt % 2 else (worse, better, 1 - won)
+        found.append(Decided(f"prompt {prompt}", *pair))
+    return found
+
+
+ALL = matches(GOOD, BASE, 80, 0.8, 1) + matches(BASE, WEAK, 80, 0.7, 2) + matches(GOOD, WEAK, 80, 0.9, 3)
+LENGTHS = {one: {f"prompt {prompt}": 100 + (37 * prompt) % 11 for prompt in range(80)} for one in (BASE, GOOD, WEAK)}
+
+
+def test_three_are_ranked_with_what_ranks_are_possible() -> None:
+    """The strongest comes first with an interval, and observed and predicted rates stand beside each other."""
+    found = ranking(ALL, [BASE, GOOD, WEAK], Rule())
+
+    assert found is not None
+    assert [one.contestant for one in found.standings] == [GOOD, BASE, WEAK]
+    assert [one.rank for one in found.standings] == [1, 2, 3]
+    good, base, weak = found.standings
+    assert (base.strength, base.low, base.high) == (0, 0, 0)
+    assert good.low is not None
+    assert good.high is not None
+    assert 0 < good.low < good.strength < good.high
+    assert weak.high is not None
+    assert weak.high < 0
+    assert found.observed[0][0] is None
+    assert found.predicted[1][0] == pytest.approx(found.observed[1][0], abs=0.1)
+    assert (found.n, found.prompts) == (240, 80)
+
+
+def test_two_need_no_ranking_and_strangers_get_none() -> None:
+    """Two contestants have their win rate; who never met the others is told to be apart, without a number."""
+    assert ranking(matches(GOOD, BASE, 20, 0.8, 1), [BASE, GOOD], Rule()) is None
+    assert ranking([], [BASE, GOOD, WEAK], Rule()) is None
+
+    apart = ranking(matches(GOOD, BASE, 20, 0.6, 1), [BASE, GOOD, WEAK], Rule())
+
+    assert apart is not None
+    assert apart.standings == []
+    assert sorted(map(len, apart.groups)) == [1, 2]
+    assert apart.reason is not None
+
+
+def test_a_ranking_counts_the_majority_of_people() -> None:
+    """Two of three votes are a win; as many for each side are a tie."""
+    three = [Decided(f"p{n}", *pair, 2 / 3) for n in range(12) for pair in ((BASE, GOOD), (GOOD, WEAK), (WEAK, BASE))]
+    found = ranking(three, [BASE, GOOD, WEAK], Rule())
+
+    assert found is not None
+    assert found.observed[0][1] == 1.0
+    assert all(one.strength == pytest.approx(0, abs=1e-9) for one in found.standings)
+
+
+def test_against_the_baseline() -> None:
+    """Each contestant has its tests, adjusted for there being two, and its rate at equal lengths: here the raw one."""
+    good, weak = against(ALL, None, [BASE, GOOD, WEAK], LENGTHS, Rule())
+
+    assert (good.contestant, weak.contestant) == (GOOD, WEAK)
+    assert good.p <= good.p_adjusted < 0.01
+    assert good.sign_p < 0.01
+    assert good.controlled.rate == pytest.approx(good.controlled.raw, abs=0.01)
+    assert weak.controlled.rate is not None
+    assert weak.controlled.rate < 0.5
+    assert good.difference > 0.4 > 0 > weak.difference
+    assert good.detectable == pytest.approx((2.2414 + 0.8416) * 0.5 / 80**0.5, abs=1e-3)  # each at 97.5 %
+    assert good.corrected is None
+
+
+def test_who_never_met_the_baseline_has_no_row() -> None:
+    """Only contestants with decided matches against it are told about."""
+    assert [
+        one.contestant for one in against(matches(GOOD, BASE, 20, 0.8, 1), None, [BASE, GOOD, WEAK], {}, Rule())
+    ] == [GOOD]
+    assert against([], None, [BASE, GOOD], {}, Rule()) == []
+
+
+def test_people_correct_a_judge() -> None:
+    """The judge favors the contestant; people's verdicts on a third of the prompts take the rate back."""
+    generator = np.random.default_rng(0)
+    judge, people = [], []
+    for prompt in range(300):
+        truth = float(generator.random() < 0.5)
+        said = 1.0 if generator.random() < 0.3 else truth
+        judge.append(Decided(f"p{prompt}", GOOD, BASE, said))
+        if prompt % 3 == 0:
+            people.append(Decided(f"p{prompt}", BASE, GOOD, 1 - truth))
+
+    (found,) = against(judge, people, [BASE, GOOD], {}, Rule())
+
+    assert found.corrected is not None
+    assert (found.corrected.people, found.corrected.judged) == (100, 200)
+    assert found.corrected.judge_alone is not None
+    assert found.corrected.judge_alone > 0.58
+    assert found.corrected.low is not None
+    assert found.corrected.high is not None
+    assert found.corrected.low < 0.5 < found.corrected.high
+    assert found.corrected.effective is not None
+    assert found.corrected.effective > 100
+
+
+def test_too_few_people_are_told() -> None:
+    """With people's verdicts on three prompts the correction says what it lacks."""
+    judge = matches(GOOD, BASE, 30, 0.8, 1)
+
+    (found,) = against(judge, judge[:3], [BASE, GOOD], {}, Rule())
+
+    assert found.corrected is not None
+    assert found.corrected.rate is None
+    assert "20" in str(found.corrected.reason)
+
+
+def test_lengths_that_are_missing_leave_no_rate_at_equal_lengths() -> None:
+    """Without the lengths of answers the controlled rate has a reason and no number."""
+    (found,) = against(matches(GOOD, BASE, 30, 0.8, 1), None, [BASE, GOOD], {}, Rule())
+
+    assert found.controlled.rate is None
+    assert "lengths are known" in str(found.controlled.reason)
+
+
+def test_one_prompt_shows_nothing() -> None:
+    """With one prompt no difference can be found, and none is named."""
+    (found,) = against(matches(GOOD, BASE, 1, 1.0, 1), None, [BASE, GOOD], {}, Rule())
+
+    assert found.detectable is None
+    assert found.p == 1.0
