@@ -24,6 +24,8 @@ CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 MIGRATION_LOCK = 0x506C756D  # advisory lock key, "Plum"
+CONNECTIONS = 30  # of one process to the database at the most
+KEPT = 10  # of them, kept open
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 
@@ -70,7 +72,11 @@ def get_engine() -> Engine:
 def make_engine(url: str) -> Engine:
     """An engine with this project's habits: psycopg, pings, JSON with a strict encoder and a quick decoder."""
     return create_engine(
-        normal_url(url), pool_pre_ping=True, pool_size=10, max_overflow=20, json_deserializer=orjson.loads
+        normal_url(url),
+        pool_pre_ping=True,
+        pool_size=KEPT,
+        max_overflow=CONNECTIONS - KEPT,
+        json_deserializer=orjson.loads,
     )
 
 

@@ -1,18 +1,21 @@
 """What routes ask for in their signatures: a session, the caller, a role, the project, doing a thing once."""
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, Header, Request
+from fastapi.concurrency import contextmanager_in_threadpool
 from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.accounts import service as accounts
 from backend.accounts.models import ApiToken, IdempotencyKey, Role, User
-from backend.db import transaction
+from backend.db import CONNECTIONS, transaction
 from backend.errors import Conflict, NotAllowed, SignedOut
 from backend.projects import members
 from backend.projects.members import Place
@@ -21,13 +24,23 @@ from backend.projects.models import Project
 COOKIE = "plumbline_session"
 PROJECT_COOKIE = "plumbline_project"
 PROJECT_HEADER = "plumbline-project"
+SPARE = 6
+"""Connections for what opens a transaction of its own beside the request's: an entry of the audit log, a download."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 O = TypeVar("O", bound=BaseModel)  # noqa: E741
 
 
-def get_session() -> Iterator[Session]:
-    """One transaction a request, committed before the answer is sent (`scope="function"`)."""
-    with transaction() as session:
+_AT_ONCE: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+async def get_session() -> AsyncIterator[Session]:
+    """One transaction a request, committed before the answer is sent (`scope="function"`).
+
+    No more requests have one than there are connections; the others wait here, where they hold no thread. Were they to
+    wait for a connection in threads, those who have one would find no thread to go on in, and nobody would end.
+    """
+    turns = _AT_ONCE.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(CONNECTIONS - SPARE))
+    async with turns, contextmanager_in_threadpool(transaction()) as session:
         yield session
 
 
@@ -40,6 +53,15 @@ def bearer(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
+ONLY: dict[str, set[tuple[str, str]]] = {"feedback": {("POST", "/feedback")}}
+"""What a token of one use opens: methods and routes below the API's own address."""
+
+
+def _route(request: Request) -> str:
+    """The route of a request below the API's own address, as it is written in the program."""
+    return str(getattr(request.scope.get("route"), "path", "")).removeprefix("/api/v1")
+
+
 class Identity(NamedTuple):
     """Who is asking, and the API token by which they do, if any."""
 
@@ -50,7 +72,8 @@ class Identity(NamedTuple):
     def limited(self) -> bool:
         """Whether the token may do less than its person."""
         token = self.token
-        return token is not None and (token.project_id is not None or token.role is not None or token.read_only)
+        bounds = (token.project_id, token.role, token.only) if token else ()
+        return token is not None and (token.read_only or any(bound is not None for bound in bounds))
 
     @property
     def passing(self) -> bool:
@@ -69,6 +92,8 @@ def identify(session: SessionDep, request: Request) -> Identity:
             )
         if token.read_only and request.method not in SAFE:
             raise NotAllowed("This API token only reads.", remedy="Use another token for what changes something.")
+        if token.only is not None and (request.method, _route(request)) not in ONLY[token.only]:
+            raise NotAllowed(f"This API token is for {token.only} alone.", remedy="Use another token for the rest.")
         return Identity(token.user, token)
     cookie = request.cookies.get(COOKIE)
     user = accounts.by_cookie(session, cookie) if cookie else None

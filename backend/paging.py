@@ -67,7 +67,7 @@ def page_of_rows(
 
 def _read(key: Key, cursor: str) -> Any:
     """The value of `key` in a cursor, which is spelled the way lists spell it.  Raises BadCursor."""
-    return position(cursor) if key.type.python_type is int else _id(cursor)
+    return position(cursor) if key.type.python_type is int else uuid_in(cursor)
 
 
 def position(cursor: str) -> int:
@@ -77,7 +77,8 @@ def position(cursor: str) -> int:
     return int(cursor)
 
 
-def _id(cursor: str) -> uuid.UUID:
+def uuid_in(cursor: str) -> uuid.UUID:
+    """The id in a cursor.  Raises BadCursor."""
     try:
         found = uuid.UUID(cursor)
     except ValueError:

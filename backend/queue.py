@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.settings import get_settings
 
-Bell = Literal["train", "imports", "evaluate", "arena", "fetch", "export", "push"]
+Bell = Literal["train", "imports", "evaluate", "arena", "fetch", "export", "push", "webhooks", "reliabilities"]
 QUEUES: dict[str, str] = {
     "plumbline.train": "train",
     "plumbline.imports": "light",
@@ -20,6 +20,8 @@ QUEUES: dict[str, str] = {
     "plumbline.fetch": "light",
     "plumbline.export": "light",
     "plumbline.push": "light",
+    "plumbline.webhooks": "light",
+    "plumbline.reliabilities": "light",
     "plumbline.retention": "light",
     "plumbline.ring": "light",
     "plumbline.sweep": "light",

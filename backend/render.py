@@ -1,7 +1,8 @@
 """The one way in which text from people or models becomes HTML.
 
 Markdown without HTML, then a sanitizer that knows a short list of harmless tags: no images (they would call out), no
-styles, no ids, links to http and https only. Pages insert the result as it is; everything else they show is plain text.
+styles, no ids, links to http and https only; the one class says that a piece of code is a formula. Pages insert the
+result as it is; everything else they show is plain text.
 """
 
 import re
@@ -10,6 +11,8 @@ from html import escape
 
 import nh3
 from markdown_it import MarkdownIt
+
+from backend import formulas
 
 # Rendering takes time in proportion to the text; past this it is shown as plain text in full.
 MAX_CHARACTERS = 60_000
@@ -29,17 +32,18 @@ _MARK_RUN = re.compile(r"([*_~`\[\]()!<&\\])\1{39,}")
 
 def render(text: str) -> str:
     """Safe HTML of Markdown `text`; what deceives the eye is written out as its code point."""
-    clean = _CONTROL.sub("\ufffd", _DECEIVING.sub(_shown, text.replace("\r\n", "\n").replace("\r", "\n")))
+    clean = clear(text)
     if len(clean) > MAX_CHARACTERS or _MARK_RUN.search(clean) or _marks(clean) > MAX_CHARACTERS // 10:
-        return plain(clean)
+        return _preformatted(clean)
     tokens = _markdown().parse(clean)
     # Past its deepest level the parser drops text; nobody may judge a response of which a part is missing.
     if any(token.level >= MAX_NESTING - 2 for token in tokens):
-        return plain(clean)
+        return _preformatted(clean)
     return nh3.clean(
         _markdown().renderer.render(tokens, _markdown().options, {}),
         tags=_TAGS,
         attributes={"*": set(), "a": {"href"}, "ol": {"start"}},
+        allowed_classes={"code": {"math", "display"}},
         url_schemes={"http", "https"},
         link_rel="noopener noreferrer nofollow",
         set_tag_attribute_values={"a": {"target": "_blank"}},
@@ -49,15 +53,26 @@ def render(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` letter by letter, as one preformatted block."""
-    return f"<pre>{escape(text)}</pre>"
+    """`text` letter by letter, as one preformatted block; what deceives the eye is written out."""
+    return _preformatted(clear(text))
+
+
+def clear(text: str) -> str:
+    """`text` without control characters, what deceives the eye written out as its code point; still no HTML."""
+    return _CONTROL.sub("\ufffd", _DECEIVING.sub(_shown, text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def _preformatted(clean: str) -> str:
+    return f"<pre>{escape(clean)}</pre>"
 
 
 @lru_cache
 def _markdown() -> MarkdownIt:
     options = {"html": False, "linkify": False, "typographer": False, "breaks": True, "maxNesting": MAX_NESTING}
     parser = MarkdownIt("commonmark", options)
-    return parser.enable(["table", "strikethrough"]).disable(["image", "html_block", "html_inline", "reference"])
+    parser.enable(["table", "strikethrough"]).disable(["image", "html_block", "html_inline", "reference"])
+    formulas.install(parser)
+    return parser
 
 
 def _shown(found: re.Match[str]) -> str:

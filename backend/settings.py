@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     max_report_bytes: int = Field(1 << 30, ge=1, description="Most events, in bytes, of one run trained elsewhere.")
     max_line_bytes: int = Field(10 << 20, ge=1)
     max_body_bytes: int = Field(4 << 20, ge=1, description="Largest JSON body accepted; uploads have their own limit.")
+    feedback_per_minute: int = Field(6000, ge=1, description="Most pieces of feedback a minute that a project takes.")
     secret_key: SecretStr | None = Field(
         None, description="Keys of the stored secrets, base64, with commas; the first seals. Unset: file secret.key."
     )

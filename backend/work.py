@@ -3,18 +3,19 @@
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import ColumnElement, Enum, String, select
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column, object_session
 
 from backend import trace
 from backend.errors import Conflict
+from backend.webhooks import outbox
 
 
 class State(StrEnum):
@@ -53,6 +54,13 @@ class Work:
     boot_id: Mapped[str | None]
     pid: Mapped[int | None]
     request_id: Mapped[str | None] = mapped_column(String, default=trace.request_id)
+
+    TOLD: ClassVar[Mapping[State, str]] = {}
+    """What webhooks are told when it has ended so."""
+
+    def story(self) -> dict[str, Any]:
+        """What they are told of it besides its id and state: ids, names and numbers."""
+        return {}
 
 
 W = TypeVar("W", bound=Work)
@@ -110,10 +118,15 @@ def ours(row: Work) -> bool:
 
 
 def finish(row: Work, state: State, reason: str | None = None, remedy: str | None = None) -> None:
-    """Move `row` to an end state, once; a row that has ended stays as it is."""
+    """Move `row` to an end state, once, and tell webhooks; a row that has ended stays as it is."""
     if row.state in ENDED:
         return
     row.state, row.reason, row.remedy, row.finished_at = state, reason, remedy, now()
+    session = object_session(row)
+    if session is not None and state in row.TOLD:
+        owned: Any = row  # every table of work that is told of has an id and a project
+        data = {"id": str(owned.id), "state": state.value, "reason": reason, **row.story()}
+        outbox.tell(session, owned.project_id, row.TOLD[state], data)
 
 
 def request_stop(row: Work) -> None:

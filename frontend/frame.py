@@ -94,7 +94,7 @@ def _plain(heading: str, text: str, person: Mapping[str, Any], pages: Sequence[P
 
 def _head(title: str, page: Page, person: Mapping[str, Any]) -> str:
     assets = f"/ui/{static.version()}"
-    modules = ("frame", "api", "dom", *page.modules)
+    modules = ("frame", "api", "dom", "formula", "formula-signs", *page.modules)
     return _HEAD.substitute(
         title=escape(title),
         assets=assets,

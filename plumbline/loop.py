@@ -135,7 +135,7 @@ class Loop:
 
     def _judge(self, card: Card) -> bool:
         """Label a card as somebody would who knows the truth; whether there was a winner."""
-        left, right = (toyworld.true_reward(card.prompt[-1].text, side.text) for side in (card.left, card.right))
+        left, right = (toyworld.true_reward(card.prompt[-1].text, side.text) for side in card.responses)
         strength = 0 if abs(left - right) < 1e-9 else 2 if left > right else -2
         self.client.labels.submit(card, strength=strength, seconds=1.0)
         return strength != 0

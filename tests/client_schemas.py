@@ -17,6 +17,7 @@ WANTED = (
     "UploadOut", "ImportOut", "ImportDetail", "DatasetBrief", "DatasetOut", "DatasetDetail", "ItemOut", "LossesOut",
     "ConversionOut", "ConvertPreviewOut", "ConvertedOut", "SnapshotOut", "SnapshotLabelOut", "HubDatasetOut",
     "CardsOut", "SubmittedOut", "UndoneOut", "LabelOut", "DatasetProgress",
+    "OutsideLabelsOut", "FeedbackOut", "PolicyPreviewOut",
     "CheckpointOut", "LineageOut", "HubModelOut", "FetchOut", "EndpointTestOut",
     "RunOut", "RunRow", "RunDetail", "PreflightOut", "MetricsOut", "EventsOut",
     "JudgeOut", "SizeOut", "EvaluationOut", "ReportOut", "MatchOut", "MatchCardsOut", "JudgedOut", "VerdictUndoneOut",

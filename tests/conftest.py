@@ -27,8 +27,9 @@ from tests.people import add_person
 # Tracebacks with every local variable take most of a minute to draw.
 structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
 
-# What is drawn is right or wrong, however busy the machine is.
-drawing.register_profile("untimed", deadline=None)
+# What is drawn is right or wrong, however busy the machine is. Whether a change may land is not drawn: CI draws the
+# same examples of the same code each time, and everybody else new ones.
+drawing.register_profile("untimed", deadline=None, derandomize=os.environ.get("CI") == "true")
 drawing.load_profile("untimed")
 
 # A runner started in the background ignores Ctrl-C, and so would every program that a test starts and stops by it.

@@ -50,6 +50,8 @@ def _value(kind: sa.types.TypeEngine[Any]) -> Any:
         return HARD * 2 if kind.length is None else "ab" * (kind.length // 2)
     if isinstance(kind, JSONB):
         return {"": [1, -1.5e300, None, True, HARD], "nested": {HARD: []}}
+    if isinstance(kind, sa.ARRAY):
+        return [_value(kind.item_type), _value(kind.item_type)]
     if isinstance(kind, sa.LargeBinary):
         return b"\x00\xff\\x\n" + uuid.uuid4().bytes
     values: dict[type[sa.types.TypeEngine[Any]], Any] = {

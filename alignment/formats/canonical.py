@@ -12,10 +12,10 @@ from typing import Any, Final, Literal, NotRequired, TypedDict
 import orjson
 
 Split = Literal["train", "validation", "test"]
-LabelOrigin = Literal["person", "import", "judge", "vote"]
+LabelOrigin = Literal["person", "import", "judge", "vote", "adjudication"]
 Kind = Literal["prompts", "demonstrations", "unpaired", "paired", "ranked"]
 
-ORIGINS: Final[frozenset[str]] = frozenset({"person", "import", "judge", "vote"})
+ORIGINS: Final[frozenset[str]] = frozenset({"person", "import", "judge", "vote", "adjudication"})
 ROLES: Final[frozenset[str]] = frozenset({"system", "user", "assistant", "tool"})
 
 
@@ -63,7 +63,9 @@ class LabelFacts:
     """One annotator's judgement of an item, as a format carries it.
 
     `value` is `{"strength": s}` with s from -3 to 3, positive when `responses[0]` is better; `{"both_bad": true}`;
-    or `{"skip": reason}`. `created_at` is ISO 8601 in UTC.
+    `{"ranking": [[1], [0, 2]]}`, groups of responses by their places, best first; `{"thumb": true or false}`; or
+    `{"skip": reason}`. `created_at` is ISO 8601 in UTC. `surplus` came when a task had as many as it asked for;
+    `aspects` has a number for each response, aspect by aspect.
     """
 
     value: Mapping[str, Any]
@@ -72,6 +74,8 @@ class LabelFacts:
     rationale: str | None = None
     seconds: float | None = None
     created_at: str | None = None
+    surplus: bool = False
+    aspects: Mapping[str, Sequence[float]] | None = None
 
 
 CHOSEN_FIRST: Final = LabelFacts({"strength": 1})

@@ -11,9 +11,11 @@ from pydantic import Field
 
 from alignment.formats.canonical import BadRow, Item, Kind
 from alignment.formats.conversion import Conversion, Left
-from alignment.formats.preference import Decision, Policy, Sources, decide
+from alignment.formats.degrading import AnswersToDegraded
+from alignment.formats.judged import judged
+from alignment.formats.preference import BothBad, Decision, Policy, Sources, decide
 from alignment.formats.ranking import MOST_RANKED, RULES, PairRule, pairs_of, ranks_of
-from alignment.formats.turning import ahead, best, by_scores, joined, less, rounds, sides, single
+from alignment.formats.turning import ahead, best, by_scores, joined, less, rounds, sides, single, unwanted
 
 MOST_MEETINGS: Final = 10_000
 """The most pairs that are made of the answers to one prompt."""
@@ -34,6 +36,7 @@ class Labelled(Conversion):
                 "people": "People's alone",
                 "imports": "Imported alone",
                 "judges": "Judges' alone",
+                "adjudicated": "Adjudicated alone",
             }
         },
     )
@@ -55,9 +58,21 @@ class PairsToThumbs(Labelled):
     TITLE: ClassVar[str] = "Answers with a thumb"
     DOES: ClassVar[str] = "Each decided pair becomes two answers: the better one wanted, the worse one unwanted."
 
+    both_bad: BothBad = Field(
+        "leave_out",
+        title="Both bad",
+        description="What becomes of pairs that are judged both bad.",
+        json_schema_extra={"labels": {"leave_out": "Left out", "unwanted": "Both answers are unwanted"}},
+    )
+
     def of(self, item: Item) -> Iterable[Item]:
         """Two items."""
-        return sides(item, self.decided(item))
+        try:
+            return sides(item, self.decided(item))
+        except Left as left:
+            if left.why == "both_bad" and self.both_bad == "unwanted":
+                return unwanted(item)
+            raise
 
 
 class PairsToAnswers(Labelled):
@@ -65,7 +80,7 @@ class PairsToAnswers(Labelled):
 
     name: Literal["pairs_to_answers"] = "pairs_to_answers"
     TO: ClassVar[Kind] = "demonstrations"
-    TITLE: ClassVar[str] = "Single answers"
+    TITLE: ClassVar[str] = "Demonstrations"
     DOES: ClassVar[str] = "Of each decided pair the better answer is kept."
 
     def of(self, item: Item) -> Iterable[Item]:
@@ -152,7 +167,7 @@ class RankingsToAnswers(Ranked):
 
     name: Literal["rankings_to_answers"] = "rankings_to_answers"
     TO: ClassVar[Kind] = "demonstrations"
-    TITLE: ClassVar[str] = "Single answers"
+    TITLE: ClassVar[str] = "Demonstrations"
     DOES: ClassVar[str] = "Of each ranking the best answer is kept; of several that are the best, the first."
 
     def of(self, item: Item) -> Iterable[Item]:
@@ -229,7 +244,7 @@ class ThumbsToAnswers(Conversion):
     name: Literal["thumbs_to_answers"] = "thumbs_to_answers"
     KIND: ClassVar[Kind] = "unpaired"
     TO: ClassVar[Kind] = "demonstrations"
-    TITLE: ClassVar[str] = "Single answers"
+    TITLE: ClassVar[str] = "Demonstrations"
     DOES: ClassVar[str] = "Wanted answers are kept."
 
     def of(self, item: Item) -> Iterable[Item]:
@@ -264,6 +279,23 @@ class AnswersToRankings(Conversion):
         yield Item(order[0].prompt, [item.responses[0] for item in order], (), facts)
 
 
+class AnswersToThumbs(Conversion):
+    """Single answers that people gave thumbs, with the thumb of the majority."""
+
+    name: Literal["answers_to_thumbs"] = "answers_to_thumbs"
+    KIND: ClassVar[Kind] = "demonstrations"
+    TO: ClassVar[Kind] = "unpaired"
+    TITLE: ClassVar[str] = "Answers with a thumb"
+    DOES: ClassVar[str] = "Answers that were labelled become wanted or unwanted ones, as most labels say."
+
+    def of(self, item: Item) -> Iterable[Item]:
+        """One item."""
+        facts = judged(item, "unpaired", Policy())
+        if isinstance(facts, str):
+            raise Left("no_thumb" if facts == "unlabelled" else facts)
+        return [Item(item.prompt, item.responses, (), facts, line=item.line)]
+
+
 AnyConversion = Annotated[
     PairsToThumbs
     | PairsToAnswers
@@ -273,7 +305,9 @@ AnyConversion = Annotated[
     | RankingsToThumbs
     | ThumbsToPairs
     | ThumbsToAnswers
-    | AnswersToRankings,
+    | AnswersToRankings
+    | AnswersToDegraded
+    | AnswersToThumbs,
     Field(discriminator="name"),
 ]
 CONVERSIONS: Final[tuple[type[Conversion], ...]] = get_args(get_args(AnyConversion)[0])

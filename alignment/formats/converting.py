@@ -11,6 +11,8 @@ from typing import Final
 from alignment.formats.canonical import Item, hash_of
 from alignment.formats.conversion import Conversion
 from alignment.formats.conversions import MOST_MEETINGS
+from alignment.formats.judged import judged
+from alignment.formats.preference import Policy
 from alignment.formats.ranking import MOST_RANKED
 from alignment.formats.writing import UNDECIDED
 
@@ -25,6 +27,8 @@ LEFT: Final = {
     "no_thumb": "do not say whether they are wanted",
     "no_partner": "have no answer of the other side to the same prompt",
     "no_turn": f"are in none of the {MOST_MEETINGS:,} pairs of their prompt",
+    "no_words": "have no plain text",
+    "few_words": "have too few words to take these amounts out of them",
     "alone": "are the only answer to their prompt",
     "crowd": f"are answers to a prompt that has more than {MOST_RANKED:,}",
 }
@@ -99,7 +103,20 @@ class Found:
     def _turned(self, items: Iterable[Item], counted: Counted) -> Iterator[Item]:
         for group in _groups(items, grouped=self.conversion.GROUPED):
             counted.items += len(group)
-            yield from self.conversion.turned(group, counted.left)
+            yield from self.conversion.turned(list(self._judged(group, counted.left)), counted.left)
+
+    def _judged(self, items: Iterable[Item], left: Counter[str]) -> Iterator[Item]:
+        """Rankings and thumbs as their labels have them; those that labels leave undecided are counted."""
+        kind = self.conversion.KIND
+        for item in items:
+            if kind in ("paired", "demonstrations") or not item.labels:
+                yield item
+                continue
+            facts = judged(item, kind, Policy())
+            if isinstance(facts, str):
+                left[facts] += 1
+            else:
+                yield Item(item.prompt, item.responses, (), facts, line=item.line)
 
 
 def _verdict(made: Item) -> str:

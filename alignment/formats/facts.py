@@ -10,31 +10,32 @@ from typing import Any, Final
 from alignment.formats.canonical import BadRow, excerpt, kind_of, storable, text
 
 
-def _number(value: Any, field: str) -> float:
+def number(value: Any, field: str) -> float:
+    """The value as a finite number, or BadRow."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadRow(field, f"A number is expected here, not {kind_of(value)}.")
     try:
-        number = float(value)
+        found = float(value)
     except OverflowError:
         raise BadRow(field, "The number is too large.") from None
-    if not math.isfinite(number):
+    if not math.isfinite(found):
         raise BadRow(field, "NaN and infinity are not allowed here.")
-    return number
+    return found
 
 
 def _probability(value: Any, field: str) -> float:
-    number = _number(value, field)
-    if not 0 <= number <= 1:
-        raise BadRow(field, f"A probability from 0 to 1 is expected here, not {number:g}.")
-    return number
+    given = number(value, field)
+    if not 0 <= given <= 1:
+        raise BadRow(field, f"A probability from 0 to 1 is expected here, not {given:g}.")
+    return given
 
 
 def not_negative(value: Any, field: str) -> float:
     """The value as a number of 0 or more, or BadRow."""
-    number = _number(value, field)
-    if number < 0:
-        raise BadRow(field, f"A number of 0 or more is expected here, not {number:g}.")
-    return number
+    given = number(value, field)
+    if given < 0:
+        raise BadRow(field, f"A number of 0 or more is expected here, not {given:g}.")
+    return given
 
 
 def moment(value: Any, field: str) -> str | None:
@@ -50,16 +51,16 @@ def moment(value: Any, field: str) -> str | None:
 
 
 def _count(value: Any, field: str) -> int:
-    number = _number(value, field)
-    if number < 0 or number != int(number):
-        raise BadRow(field, f"A whole number is expected here, not {number:g}.")
-    return int(number)
+    given = number(value, field)
+    if given < 0 or given != int(given):
+        raise BadRow(field, f"A whole number is expected here, not {given:g}.")
+    return int(given)
 
 
 def _numbers(value: Any, field: str) -> list[float]:
     if not isinstance(value, list):
         raise BadRow(field, f"A list of numbers is expected here, not {kind_of(value)}.")
-    return [_number(number, f"{field}[{index}]") for index, number in enumerate(value)]
+    return [number(one, f"{field}[{index}]") for index, one in enumerate(value)]
 
 
 def _truth(value: Any, field: str) -> bool:
@@ -72,7 +73,7 @@ def _aspects(value: Any, field: str) -> list[dict[str, float]]:
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise BadRow(field, "A list of objects {aspect: number}, one per response, is expected here.")
     return [
-        {text(name, field): _number(number, f"{field}[{index}].{name}") for name, number in one.items()}
+        {text(name, field): number(said, f"{field}[{index}].{name}") for name, said in one.items()}
         for index, one in enumerate(value)
     ]
 
@@ -80,7 +81,7 @@ def _aspects(value: Any, field: str) -> list[dict[str, float]]:
 FACTS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "weight": not_negative,  # how much the example counts in the loss
     "soft_label": _probability,  # probability that chosen wins
-    "margin": _number,  # how much better chosen is, in label strengths or reward units
+    "margin": number,  # how much better chosen is, in label strengths or reward units
     "votes": _count,  # people behind the choice
     "win_probability": _probability,
     "scores": _numbers,  # one per response, in the order of `responses`; more is better

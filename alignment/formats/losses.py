@@ -29,6 +29,10 @@ WORDS: Final[Mapping[str, str]] = {
     "times": "times of labels",
     "sources": "labels not from a file",
     "refusals": "labels that skip or say both bad",
+    "label_aspects": "ratings by aspect",
+    "surplus": "labels marked as more than were asked for",
+    "rankings": "labels that rank",
+    "thumb_labels": "labels of single answers",
     **{name: name.replace("_", " ") for name in FACTS},
     "weight": "weights",
     "soft_label": "soft labels",
@@ -45,7 +49,20 @@ ESSENTIAL: Final = frozenset({"system", "turns", "tool_calls", "tool_turns", "me
 """What an item is not the same without: a format that cannot hold it leaves the whole item out."""
 
 LABELS: Final = frozenset(
-    {"several", "strengths", "annotators", "label_rationales", "seconds", "times", "sources", "refusals"}
+    {
+        "several",
+        "strengths",
+        "annotators",
+        "label_rationales",
+        "seconds",
+        "times",
+        "sources",
+        "refusals",
+        "label_aspects",
+        "surplus",
+        "rankings",
+        "thumb_labels",
+    }
 )
 FACT_COLUMNS: Final = frozenset(FACTS) | {"meta", "tools"}
 CHAT: Final = ESSENTIAL | {"call_ids", "reasoning", "names", "parts", "edges"}
@@ -103,7 +120,7 @@ def _turn_traits(turn: Message, found: set[str]) -> None:
 def _label_traits(label: LabelFacts, found: set[str]) -> None:
     strength = label.value.get("strength")
     if strength is None:
-        found.add("refusals")
+        found.add("rankings" if "ranking" in label.value else "thumb_labels" if "thumb" in label.value else "refusals")
     elif abs(strength) > 1:
         found.add("strengths")
     if label.source != "import":
@@ -116,6 +133,10 @@ def _label_traits(label: LabelFacts, found: set[str]) -> None:
         found.add("label_rationales")
     if label.seconds is not None:
         found.add("seconds")
+    if label.aspects is not None:
+        found.add("label_aspects")
+    if label.surplus:
+        found.add("surplus")
 
 
 def without(item: Item, lost: set[str]) -> Item:
@@ -149,8 +170,12 @@ def _plainer(turn: Message, lost: set[str]) -> Message:
     return cast(Message, plain)
 
 
+_OTHERS: Final = {"skip": "refusals", "both_bad": "refusals", "ranking": "rankings", "thumb": "thumb_labels"}
+
+
 def _plainer_labels(labels: Sequence[LabelFacts], lost: set[str]) -> tuple[LabelFacts, ...]:
-    kept = [label for label in labels if "strength" in label.value or "refusals" not in lost]
+    gone = {name for name, trait in _OTHERS.items() if trait in lost}
+    kept = [label for label in labels if gone.isdisjoint(label.value)]
     if "several" in lost and len(kept) > 1:
         kept = [LabelFacts({"strength": middle(kept)})]
     return tuple(_plainer_label(label, lost) for label in kept)
@@ -173,6 +198,8 @@ def _plainer_label(label: LabelFacts, lost: set[str]) -> LabelFacts:
         None if "label_rationales" in lost else label.rationale,
         None if "seconds" in lost else label.seconds,
         None if "times" in lost else label.created_at,
+        "surplus" not in lost and label.surplus,
+        None if "label_aspects" in lost else label.aspects,
     )
 
 

@@ -15,7 +15,7 @@ from alignment.formats.canonical import (
     kind_of,
     text,
 )
-from alignment.formats.facts import check_scores, moment, not_negative, read_facts
+from alignment.formats.facts import check_scores, moment, not_negative, number, read_facts
 from alignment.formats.losses import EVERYTHING
 from alignment.formats.messages import prompt, refuse_equal, response, written
 
@@ -30,7 +30,9 @@ EXAMPLE: Final = (
     '{"role":"assistant","content":"Seven."}],"labels":[{"value":{"strength":2},"source":"person"}]}'
 )
 _KEYS: Final = frozenset({"id", "split", "prompt", "responses", "labels", "facts"})
-_LABEL_KEYS: Final = frozenset({"value", "source", "annotator", "rationale", "seconds", "created_at"})
+_LABEL_KEYS: Final = frozenset(
+    {"value", "source", "annotator", "rationale", "seconds", "created_at", "surplus", "aspects"}
+)
 _STRENGTHS: Final = frozenset(range(-3, 4))
 
 
@@ -76,12 +78,10 @@ def _labels(value: Any, responses: int) -> tuple[LabelFacts, ...]:
         return ()
     if not isinstance(value, list):
         raise BadRow("labels", f"A list of labels is expected here, not {kind_of(value)}.")
-    if responses != 2:
-        raise BadRow("labels", f"Labels say which of two responses is better; here are {responses}.")
-    return tuple(_label(label, f"labels[{index}]") for index, label in enumerate(value))
+    return tuple(_label(label, f"labels[{index}]", responses) for index, label in enumerate(value))
 
 
-def _label(value: Any, field: str) -> LabelFacts:
+def _label(value: Any, field: str, responses: int) -> LabelFacts:
     if not isinstance(value, dict):
         raise BadRow(field, f"A label {{value, source}} is expected here, not {kind_of(value)}.")
     for name in value:
@@ -91,26 +91,74 @@ def _label(value: Any, field: str) -> LabelFacts:
     if source not in ORIGINS:
         raise BadRow(f"{field}.source", f"The source must be one of {', '.join(sorted(ORIGINS))}.")
     annotator, rationale, seconds = value.get("annotator"), value.get("rationale"), value.get("seconds")
+    if not isinstance(surplus := value.get("surplus", False), bool):
+        raise BadRow(f"{field}.surplus", f"True or false is expected here, not {kind_of(surplus)}.")
     return LabelFacts(
-        judgement(value.get("value"), f"{field}.value"),
+        judgement(value.get("value"), f"{field}.value", responses),
         cast(LabelOrigin, source),
         None if annotator is None else text(annotator, f"{field}.annotator"),
         None if rationale is None else text(rationale, f"{field}.rationale"),
         None if seconds is None else not_negative(seconds, f"{field}.seconds"),
         moment(value.get("created_at"), f"{field}.created_at"),
+        surplus,
+        rated(value.get("aspects"), f"{field}.aspects", responses),
     )
 
 
-def judgement(value: Any, field: str) -> dict[str, Any]:
-    """A pair label's value, checked: a strength from -3 to 3, both bad, or a skip with its reason."""
+def judgement(value: Any, field: str, responses: int) -> dict[str, Any]:
+    """A label's value, checked against how many responses it judges.
+
+    Of two: a strength from -3 to 3, or both bad; of two and more: a ranking; of one: a thumb; of any: a skip with its
+    reason.
+    """
     match value:
         case {"strength": int() as strength, **rest} if not rest and type(strength) is int and strength in _STRENGTHS:
-            return {"strength": strength}
-        case {"both_bad": True, **rest} if not rest:
+            if responses == 2:
+                return {"strength": strength}
+        case {"both_bad": True, **rest} if not rest and responses > 1:
             return {"both_bad": True}
-        case {"skip": str() as reason, **rest} if not rest:
+        case {"ranking": list() as groups, **rest} if not rest and responses > 1:
+            return {"ranking": _ranking(groups, field, responses)}
+        case {"thumb": bool() as thumb, **rest} if not rest and responses == 1:
+            return {"thumb": thumb}
+        case {"skip": str() as reason, **rest} if not rest and responses:
             return {"skip": text(reason, field)}
-    raise BadRow(field, 'The value must be {"strength": -3 to 3}, {"both_bad": true} or {"skip": "reason"}.')
+    if not responses:
+        raise BadRow(field, "A label judges responses, and there is none here.")
+    raise BadRow(field, f'The value must be {_VALUES[min(responses, 3)]} or {{"skip": "reason"}}.')
+
+
+_VALUES: Final = {
+    1: '{"thumb": true or false}',
+    2: '{"strength": -3 to 3}, {"both_bad": true}, {"ranking": [[0], [1]]}',
+    3: '{"ranking": [[1], [0, 2]]}, {"both_bad": true}',
+}
+
+
+def _ranking(groups: list[Any], field: str, responses: int) -> list[list[int]]:
+    """Groups of places, best first, in which each response stands once."""
+    if not all(isinstance(group, list) and group for group in groups):
+        raise BadRow(field, "A ranking is a list of groups of responses, best first, like [[1], [0, 2]].")
+    places = [place for group in groups for place in group]
+    if any(type(place) is not int for place in places) or sorted(places) != list(range(responses)):
+        raise BadRow(field, f"A ranking names each response from 0 to {responses - 1} once.")
+    return groups
+
+
+def rated(value: Any, field: str, responses: int) -> dict[str, list[float]] | None:
+    """Ratings by aspect, one number for each response."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise BadRow(field, f"An object {{aspect: [number per response]}} is expected here, not {kind_of(value)}.")
+    found = {}
+    for name, numbers in value.items():
+        if not isinstance(numbers, list) or len(numbers) != responses:
+            raise BadRow(
+                f"{field}.{excerpt(name, 40)}", f"A number for each of {responses} responses is expected here."
+            )
+        found[text(name, field)] = [number(one, f"{field}.{excerpt(name, 40)}") for one in numbers]
+    return found
 
 
 def render(item: Item, style: str = "") -> dict[str, Any]:
@@ -127,7 +175,7 @@ def render(item: Item, style: str = "") -> dict[str, Any]:
 
 def _label_row(label: LabelFacts) -> dict[str, Any]:
     row: dict[str, Any] = {"value": dict(label.value), "source": label.source}
-    for name in ("annotator", "rationale", "seconds", "created_at"):
+    for name in ("annotator", "rationale", "seconds", "created_at", "aspects"):
         if (value := getattr(label, name)) is not None:
             row[name] = value
-    return row
+    return row | {"surplus": True} if label.surplus else row

@@ -28,6 +28,8 @@ _LABEL: Final = pa.struct(
         ("rationale", pa.string()),
         ("seconds", pa.float64()),
         ("created_at", pa.string()),
+        ("surplus", pa.bool_()),
+        ("aspects", pa.string()),
     ]
 )
 SCHEMA: Final = pa.schema(
@@ -39,7 +41,7 @@ SCHEMA: Final = pa.schema(
         ("facts", pa.string()),
     ]
 )
-"""Our native row in typed columns; `more`, `value` and `facts` hold JSON."""
+"""Our native row in typed columns; `more`, `value`, `aspects` and `facts` hold JSON."""
 
 
 def rows(
@@ -107,9 +109,7 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
             given[name] = [_opened(turn, f"{name}[{index}]") for index, turn in enumerate(given[name])]
     if isinstance(given.get("labels"), list):
         given["labels"] = [
-            label | {"value": _json(label["value"], f"labels[{index}].value")}
-            if isinstance(label, dict) and isinstance(label.get("value"), str)
-            else label
+            _opened_label(label, f"labels[{index}]") if isinstance(label, dict) else label
             for index, label in enumerate(given["labels"])
         ]
     return given
@@ -129,6 +129,11 @@ def _opened(turn: Any, field: str) -> Any:
     if "parts" in more:
         more["content"] = more.pop("parts")
     return {name: value for name, value in turn.items() if name != "more"} | more
+
+
+def _opened_label(label: dict[str, Any], field: str) -> dict[str, Any]:
+    held = [name for name in ("value", "aspects") if isinstance(label.get(name), str)]
+    return label | {name: _json(label[name], f"{field}.{name}") for name in held}
 
 
 def _json(value: str, field: str) -> dict[str, Any]:
@@ -176,4 +181,6 @@ def _label(label: LabelFacts) -> dict[str, Any]:
         "rationale": label.rationale,
         "seconds": label.seconds,
         "created_at": label.created_at,
+        "surplus": label.surplus or None,
+        "aspects": None if label.aspects is None else orjson.dumps(dict(label.aspects)).decode(),
     }

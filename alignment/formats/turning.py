@@ -36,6 +36,11 @@ def sides(item: Item, decision: Decision) -> list[Item]:
     return [single(pair, place, {"desirable": place == 0}) for place in (0, 1)]
 
 
+def unwanted(item: Item) -> list[Item]:
+    """Both answers of a pair that is bad on both sides, each unwanted."""
+    return [single(item, place, {"desirable": False}) for place in (0, 1)]
+
+
 def best(item: Item) -> Item | None:
     """The best answer of a ranking by itself, of several the first; None where none is better than another.
 

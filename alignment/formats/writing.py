@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from alignment.formats.canonical import BadRow, Item, Kind
 from alignment.formats.detect import Format
+from alignment.formats.judged import judged
 from alignment.formats.losses import ESSENTIAL, LABELS, WORDS, label_traits, traits, without
-from alignment.formats.preference import Decision, Policy, decide
+from alignment.formats.preference import BothBad, Policy, decisions
 from alignment.formats.ranking import PairRule, pairs_of
-from alignment.formats.turning import best, less, sides, single
+from alignment.formats.turning import best, less, sides, single, unwanted
 
-_UNSAID: Final = LABELS - {"strengths", "several"}  # number, share and strength of votes become facts
+_SAID: Final = {"strengths", "several", "refusals", "rankings", "thumb_labels", "surplus"}
+"""What of labels becomes a choice, an order, a thumb, or a number of votes, or is left out and counted so."""
+_TOLD_AS: Final = {"reasons": "label_rationales", "aspects": "label_aspects"}
 UNDECIDED: Final = {
     "unlabelled": "have no label",
     "tie": "are ties",
     "both_bad": "are judged both bad",
     "skipped": "were skipped",
     "too_few_votes": "have too few votes",
+    "surplus": "have no label but more than were asked for",
+    "too_close": "lead by less than the margin",
+    "not_adjudicated": "are not adjudicated",
+    "not_wanted": "are not wanted",
+    "unranked": "have neither ranks nor scores",
     "media": "hold pictures, sound, video or files",
 }
 """Why an item is left out, in words that follow “3 of 120 rows”."""
@@ -51,7 +59,7 @@ def targets(form: Format, kind: Kind) -> Kind:
 
 NOUNS: Final[dict[Kind, str]] = {
     "prompts": "prompts",
-    "demonstrations": "single answers",
+    "demonstrations": "demonstrations",
     "unpaired": "answers with a thumb",
     "paired": "pairs",
     "ranked": "rankings",
@@ -113,9 +121,10 @@ class Export:
         style: str | None = None,
         policy: Policy | None = None,
         rule: PairRule | None = None,
+        both_bad: BothBad = "leave_out",
     ) -> None:
         """Raises CannotWrite when the format has no rows for this, or a rule is needed and missing."""
-        self.form, self.kind, self.rule = form, kind, rule
+        self.form, self.kind, self.rule, self.both_bad = form, kind, rule, both_bad
         self.style = next(iter(form.STYLES)) if style is None else style
         if self.style not in form.STYLES:
             raise CannotWrite(f"{form.TITLE} has no style {self.style!r}.", f"Choose one of {', '.join(form.STYLES)}.")
@@ -124,8 +133,35 @@ class Export:
         if self.target == "paired" and kind == "ranked" and rule is None:
             raise CannotWrite("It is not said which answers of a ranking become pairs.", "Choose a rule.")
         self.policy = policy or Policy()
-        self.decided = kind == "paired" and (form.DECIDED or self.target in ("unpaired", "demonstrations"))
+        self.settled = self.target != "prompts" and (form.DECIDED or self.target != kind)
+        self.decided = self.settled and kind == "paired"
         self.losses = Losses()
+        self._refuse_unsaid()
+
+    def _refuse_unsaid(self) -> None:
+        """Raises CannotWrite for a choice of the policy that these rows cannot say."""
+        title, policy = self.form.TITLE, self.policy
+        if not self.settled and policy != Policy(surplus=policy.surplus, annotators=policy.annotators):
+            raise CannotWrite(
+                f"{title} hold every label beside its item here, so that no policy decides.",
+                "Leave the choice to whoever reads them, or choose a format of decided rows.",
+            )
+        if self.both_bad == "unwanted" and not (self.decided and self.target == "unpaired"):
+            raise CannotWrite(
+                f"{title} rows of {NOUNS[self.target]} cannot say that both answers of a pair are unwanted.",
+                "Leave such pairs out, or choose a format for answers with a thumb.",
+            )
+        pairs = self.decided and self.target == "paired"
+        if policy.ties == "half" and not (pairs and "soft_label" in self.holds):
+            raise CannotWrite(
+                f"{title} cannot say a tie here: its rows have no soft labels.",
+                "Leave ties out, or choose a format whose pairs have soft labels.",
+            )
+        if policy.unit == "label" and not pairs:
+            raise CannotWrite(
+                f"Each label by itself is not written as {NOUNS[self.target]} of {title}.",
+                "Let the majority decide, or choose a format whose pairs are decided.",
+            )
 
     def rows(self, item: Item) -> Iterator[dict[str, Any]]:
         """The rows of one item, usually one; what is lost is counted."""
@@ -151,39 +187,69 @@ class Export:
                 self.losses.left_out[f"have {WORDS[min(essential)]}, which {self.form.TITLE} cannot hold"] += 1
                 return [], set()
             lost |= lacking
-        if self.decided:
-            lost |= label_traits(item.labels) & _UNSAID
+        if self.settled and item.labels:
+            lost |= label_traits(item.labels) & self._unsaid()
         return [without(one, lost) for one in found], lost
 
     def _turned(self, item: Item) -> Iterator[Item]:
         """The item as items of the kind that is written; none, and a reason counted, when it cannot become one."""
         if self.target == "prompts":
             yield Item(item.prompt, [], (), {} if item.responses else item.facts, line=item.line)
+        elif not self.settled:
+            yield self.whole(item)
         elif self.decided:
             yield from self._decided(item)
-        elif self.kind == "ranked" and self.target != "ranked":
-            yield from self._ranked(item)
+        else:
+            yield from self._judged(item)
+
+    def whole(self, item: Item) -> Item:
+        """The item with its labels, less those that are not wanted, and less names where nobody is to be named."""
+        kept = item
+        if not self.policy.surplus and any(label.surplus for label in item.labels):
+            kept = replace(kept, labels=[label for label in item.labels if not label.surplus])
+        return kept if self.policy.annotators else without(kept, {"annotators", "annotator"})
+
+    def _decided(self, item: Item) -> Iterator[Item]:
+        found = decisions(item, self.policy)
+        if isinstance(found, str):
+            if found == "both_bad" and self.both_bad == "unwanted":
+                yield from unwanted(item)
+            else:
+                self.losses.left_out[UNDECIDED[found]] += 1
+            return
+        for decision in found:
+            if self.target == "paired":
+                facts = decision.facts | ({"meta": item.facts["meta"]} if "meta" in item.facts else {})
+                yield Item(item.prompt, decision.responses, (), facts)
+            elif self.target == "unpaired":
+                yield from sides(item, decision)
+            else:
+                wanted, _ = sides(item, decision)
+                yield single(wanted, 0, {})
+
+    def _judged(self, item: Item) -> Iterator[Item]:
+        """A ranking, a thumb or a demonstration as its labels have it."""
+        facts = judged(item, self.kind, self.policy)
+        if isinstance(facts, str):
+            self.losses.left_out[UNDECIDED[facts]] += 1
+            return
+        found = Item(item.prompt, item.responses, (), facts, line=item.line)
+        if self.kind == "ranked" and self.target != "ranked":
+            yield from self._ranked(found)
         elif self.kind == "unpaired" and self.target == "demonstrations":
-            if item.facts.get("desirable"):
-                yield Item(item.prompt, item.responses, (), less(item.facts, {"desirable"}))
+            if facts["desirable"]:
+                yield replace(found, facts=less(facts, {"desirable"}))
             else:
                 self.losses.left_out["are not wanted"] += 1
         else:
-            yield item
+            yield found
 
-    def _decided(self, item: Item) -> Iterator[Item]:
-        decision = decide(item, self.policy)
-        if not isinstance(decision, Decision):
-            self.losses.left_out[UNDECIDED[decision]] += 1
-            return
-        if self.target == "paired":
-            facts = decision.facts | ({"meta": item.facts["meta"]} if "meta" in item.facts else {})
-            yield Item(item.prompt, decision.responses, (), facts)
-        elif self.target == "unpaired":
-            yield from sides(item, decision)
-        else:
-            wanted, _ = sides(item, decision)
-            yield single(wanted, 0, {})
+    def _unsaid(self) -> frozenset[str]:
+        """What of labels these rows do not say, as keys of WORDS."""
+        told = {trait for name, trait in _TOLD_AS.items() if getattr(self.policy, name)}
+        if self.policy.unit == "label" and self.policy.annotators and "annotator" in self.holds:
+            told.add("annotators")
+        return LABELS - _SAID - told
 
     def _ranked(self, item: Item) -> Iterator[Item]:
         made = pairs_of(item, self.rule or "best_worst") if self.target == "paired" else filter(None, [best(item)])

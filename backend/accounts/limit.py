@@ -1,4 +1,4 @@
-"""How often a sign-in, or the link of an invitation, may be wrong; counted in Redis by name and by address."""
+"""How often a sign-in or an invitation's link may be wrong, and how much may come a minute; counted in Redis."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +19,12 @@ MINUTES = 5
 def _limiter(url: str) -> FixedWindowRateLimiter:
     spelled = f"redis+{url}" if url.startswith("unix://") else url
     return FixedWindowRateLimiter(storage_from_string(spelled))
+
+
+def spend(most: int, amount: int, *key: str) -> bool:
+    """Whether so many are left of the `most` of this minute, which they are taken from if so."""
+    limiter, limit = _limiter(get_settings().redis_url or "memory://"), RateLimitItemPerMinute(most)
+    return limiter.test(limit, *key, cost=amount) and limiter.hit(limit, *key, cost=amount)
 
 
 Counted = list[tuple[int, tuple[str, ...]]]

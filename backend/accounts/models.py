@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Enum, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import Enum, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from backend.db import Base, Row
@@ -58,7 +58,8 @@ class SignIn(Row, Base):
 
 class ApiToken(Row, Base):
     """A token for programs; shown once, stored as its SHA-256. One with a project opens nothing else, one with a role
-    may do no more than that, whatever its person may, one that is `read_only` changes nothing."""
+    may do no more than that, whatever its person may, one that is `read_only` changes nothing; one that is `only` for
+    feedback does nothing but send that."""
 
     __tablename__ = "api_tokens"
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
@@ -68,6 +69,7 @@ class ApiToken(Row, Base):
     prefix: Mapped[str]
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     read_only: Mapped[bool] = mapped_column(default=False)
+    only: Mapped[str | None] = mapped_column(String(16))
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

@@ -134,8 +134,8 @@ def list_tokens(user: Whole, session: SessionDep) -> Page[TokenOut]:
 
 @router.post("/me/tokens", status_code=201)
 def add_token(body: TokenIn, user: Whole, identity: IdentityDep, session: SessionDep) -> NewTokenOut:
-    """A new API token: of one project, of at most a role, for reading only, for some days, if so wanted; its text is
-    shown once."""
+    """A new API token: of one project, of at most a role, for reading or for feedback only, for some days, if so
+    wanted; its text is shown once."""
     if body.project_id is not None:
         members.place(session, user, None, str(body.project_id), lock=False)
     token, secret = service.add_token(session, user, **body.model_dump(), by=identity.token)
@@ -147,7 +147,8 @@ def add_token(body: TokenIn, user: Whole, identity: IdentityDep, session: Sessio
 def _limits(token: ApiToken) -> dict[str, bool | str]:
     """What the audit log says of a token besides its role."""
     expires = {"expires_at": token.expires_at.isoformat()} if token.expires_at else {}
-    return {**({"read_only": True} if token.read_only else {}), **expires}
+    only = {"only": token.only} if token.only else {}
+    return {**({"read_only": True} if token.read_only else {}), **only, **expires}
 
 
 @router.delete("/me/tokens/{token_id}", status_code=204)

@@ -2,9 +2,10 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from backend.accounts.models import Role
 
@@ -15,6 +16,19 @@ Password = Annotated[str, Field(min_length=10, max_length=256)]
 Network = Literal["open", "no hub", "offline"]
 MOST_TOKEN_DAYS = 3650
 MemberRole = Literal[Role.owner, Role.researcher, Role.annotator]
+
+
+def _writable(value: dict[str, Any]) -> dict[str, Any]:
+    """The value as it is; ValueError where it could be read but not be written again."""
+    try:
+        orjson.dumps(value)
+    except TypeError as refused:
+        raise ValueError(f"what it holds is not to be kept as JSON: {refused}") from None
+    return value
+
+
+# Any JSON object of a caller that is stored or hashed: numbers fit 64 bits, text is Unicode, and nesting is bounded.
+Json = Annotated[dict[str, Any], AfterValidator(_writable)]
 
 
 class In(BaseModel):
@@ -89,7 +103,16 @@ class TokenIn(In):
     project_id: uuid.UUID | None = Field(None, description="The only project that it opens; null for all of yours.")
     role: MemberRole | None = Field(None, description="It may do no more than this; null for all that you may.")
     read_only: bool = Field(False, description="Whether it may only read.")
+    only: Literal["feedback"] | None = Field(None, description="The one thing that it may do: send feedback.")
     days: int | None = Field(None, ge=1, le=MOST_TOKEN_DAYS, description="It opens nothing afterwards; null: no end.")
+
+    @model_validator(mode="after")
+    def _of_use(self) -> Self:
+        if self.only and self.read_only:
+            raise ValueError("a token that sends feedback cannot be one that only reads")
+        if self.only and self.role is Role.annotator:
+            raise ValueError("feedback needs a researcher's rights")
+        return self
 
 
 class TokenOut(Out):
@@ -99,6 +122,7 @@ class TokenOut(Out):
     role: Role | None
     prefix: str
     read_only: bool
+    only: str | None
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None

@@ -194,6 +194,7 @@ def add_token(
     project_id: uuid.UUID | None = None,
     role: Role | None = None,
     read_only: bool = False,
+    only: str | None = None,
     days: int | None = None,
     by: ApiToken | None = None,
 ) -> tuple[ApiToken, str]:
@@ -216,6 +217,7 @@ def add_token(
         prefix=secret[:10],
         token_hash=digest(secret),
         read_only=read_only,
+        only=only,
         expires_at=expires,
     )
     session.add(token)

@@ -115,6 +115,14 @@ def ready(checkpoint: Checkpoint) -> bool:
     return can and available(checkpoint)
 
 
+def present(session: Session, project: Project, checkpoint_id: uuid.UUID, field: str) -> Checkpoint:
+    """The checkpoint that a field names.  Raises NotFound at that field."""
+    try:
+        return find(session, project, checkpoint_id)
+    except NotFound as error:
+        raise NotFound(error.detail, field=field, remedy="Choose another checkpoint.") from error
+
+
 def require_ready(checkpoint: Checkpoint, field: str) -> None:
     """Raises WeightsGone, WritesNothing or TemplateMissing, at the field that chose it, when it cannot answer."""
     require_weights(checkpoint, field)
@@ -124,6 +132,11 @@ def require_ready(checkpoint: Checkpoint, field: str) -> None:
             field=field,
             remedy="Choose a language model.",
         )
+    require_template(checkpoint, field)
+
+
+def require_template(checkpoint: Checkpoint, field: str) -> None:
+    """Raises TemplateMissing, at the field that chose it, when nothing says how it reads texts."""
     if template_state(checkpoint) == "missing":
         raise TemplateMissing(
             f"“{checkpoint.name}” has no chat template, so nobody can tell where a response begins.",

@@ -96,7 +96,13 @@ def make(
     rule = body.rule
     _refuse_kind(dataset, rule)
     made = service.create(
-        session, project, body.name, Kind(rule.TO), description=f"Made of “{dataset.name}”.", created_by=user_id
+        session,
+        project,
+        body.name,
+        Kind(rule.TO),
+        description=f"Made of “{dataset.name}”.",
+        toy=dataset.toy,
+        created_by=user_id,
     )
     found = Found(_items(session, dataset, rule), rule, MOST_MADE)
     counted = found.counted

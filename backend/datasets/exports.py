@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alignment.formats import FORMATS, Mapped, cells, delimited, native, parquet, prompts
-from alignment.formats.preference import Policy
+from alignment.formats.preference import BothBad, Policy
 from alignment.formats.ranking import PairRule
 from alignment.formats.writing import CannotWrite, Export, change
 from backend.datasets import reading
@@ -39,12 +39,18 @@ class NotInThisFormat(Invalid):
     title = "Not in this format"
 
 
-def plan(dataset: Dataset, format: str, style: str | None, rule: PairRule | None, policy: Policy) -> Export:
+def plan(
+    dataset: Dataset,
+    format: str,
+    style: str | None,
+    rule: PairRule | None,
+    policy: Policy,
+    both_bad: BothBad = "leave_out",
+) -> Export:
     """How the dataset is written.  Raises NotInThisFormat."""
+    form = native if format == PARQUET else FORMATS[format]
     try:
-        return Export(
-            native if format == PARQUET else FORMATS[format], dataset.kind.value, style=style, policy=policy, rule=rule
-        )
+        return Export(form, dataset.kind.value, style=style, policy=policy, rule=rule, both_bad=both_bad)
     except CannotWrite as cannot:
         raise NotInThisFormat(cannot.reason, field="format", remedy=cannot.remedy) from None
 
@@ -75,9 +81,9 @@ def file_name(dataset: Dataset, format: str, style: str) -> str:
 def stream(open_session: Open, dataset: Dataset, format: str, export: Export) -> Iterator[bytes]:
     """The file's bytes.  Raises NothingToExport before the first of them."""
     if format == PARQUET:
-        source = _parquet(open_session, dataset.id)
+        source = _parquet(open_session, dataset.id, export)
     elif format == native.NAME:
-        source = _native(open_session, dataset.id)
+        source = _native(open_session, dataset.id, export)
     else:
         source = _rows(open_session, dataset.id, format, export)
     first = next(source, None)
@@ -133,10 +139,10 @@ def _items(open_session: Open, dataset_id: uuid.UUID) -> Iterator[list[reading.J
             found = following.result()
 
 
-def _native(open_session: Open, dataset_id: uuid.UUID) -> Iterator[bytes]:
+def _native(open_session: Open, dataset_id: uuid.UUID, export: Export) -> Iterator[bytes]:
     for found in _items(open_session, dataset_id):
         yield b"".join(
-            orjson.dumps({**native.render(item), "split": split}, option=orjson.OPT_APPEND_NEWLINE)
+            orjson.dumps({**native.render(export.whole(item)), "split": split}, option=orjson.OPT_APPEND_NEWLINE)
             for item, split, _ in found
         )
 
@@ -160,9 +166,9 @@ def _table(rows: Iterable[dict[str, Any]], export: Export) -> Iterator[bytes]:
         yield from delimited.write(chain([first], source), cells.header(export.target), _DELIMITERS[export.style])
 
 
-def _parquet(open_session: Open, dataset_id: uuid.UUID) -> Iterator[bytes]:
+def _parquet(open_session: Open, dataset_id: uuid.UUID, export: Export) -> Iterator[bytes]:
     """Parquet has its index at the end, so the file is made first, unnamed, and sent afterwards."""
-    items = (item for found in _items(open_session, dataset_id) for item, _, _ in found)
+    items = (export.whole(item) for found in _items(open_session, dataset_id) for item, _, _ in found)
     with tempfile.TemporaryFile() as file:
         if parquet.write(items, file):
             file.seek(0)

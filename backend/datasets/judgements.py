@@ -1,8 +1,8 @@
-"""Which labels of an item count: of each annotator the newest, unless it was taken back."""
+"""Which labels of an item count: of each annotator one, the newest, and how they settled it, unless taken back."""
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from alignment.formats import LabelFacts
 from alignment.formats.canonical import LabelOrigin
-from backend.labels.models import Label
+from backend.labels.models import Label, LabelSource
+from backend.tasks.models import Task
 
 L = TypeVar("L", Label, "Judgement")
+K = TypeVar("K", bound=Hashable)
 
 
 def annotator() -> ColumnElement[str]:
@@ -27,7 +29,7 @@ def current(session: Session, item_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, 
     found: dict[uuid.UUID, list[Label]] = defaultdict(list)
     for label in session.scalars(select(Label).where(Label.item_id.in_(item_ids))):
         found[label.item_id].append(label)
-    return {item: counting(labels) for item, labels in found.items()}
+    return _counting(session, found)
 
 
 class Judgement(NamedTuple):
@@ -42,6 +44,9 @@ class Judgement(NamedTuple):
     seconds: float | None
     version: int
     created_at: datetime
+    surplus: bool = False
+    aspects: dict[str, Any] | None = None
+    task_id: uuid.UUID | None = None
 
 
 _COLUMNS = (
@@ -54,6 +59,9 @@ _COLUMNS = (
     Label.seconds,
     Label.version,
     Label.created_at,
+    Label.surplus,
+    Label.aspects,
+    Label.task_id,
 )
 
 
@@ -69,27 +77,52 @@ def of_items(session: Session, item_ids: Sequence[str], until: uuid.UUID | None 
     found: dict[str, list[Judgement]] = defaultdict(list)
     for id, item_id, value, *rest in rows:
         found[item_id].append(Judgement(id, item_id, orjson.loads(value), *rest))
-    return {item: counting(labels) for item, labels in found.items()}
+    return _counting(session, found)
 
 
-def counting(labels: list[L]) -> list[L]:
-    """Of an item's labels those that count, oldest first: of each annotator the newest version, if not taken back."""
+def _counting(session: Session, found: Mapping[K, list[L]]) -> dict[K, list[L]]:
+    tasks = {label.task_id for labels in found.values() for label in labels} - {None}
+    query = select(Task.id).where(Task.id.in_(tasks), Task.standing)
+    standing = set(session.scalars(query)) if tasks else set()
+    return {item: counting(labels, standing) for item, labels in found.items()}
+
+
+def counting(labels: list[L], standing: Container[uuid.UUID | None]) -> list[L]:
+    """Of an item's labels those that count, oldest first.
+
+    What an annotator says in a task replaces what they said there before (in `standing` ones and outside of tasks is
+    one place, settling the item another).  Of what stands of theirs in several tasks, the newest that judges counts.
+    """
     if len(labels) > 1:
-        newest: dict[uuid.UUID | str, L] = {}
+        newest: dict[tuple[Any, bool, uuid.UUID | None], L] = {}
         for label in sorted(labels, key=lambda label: label.id):
             who = label.annotator_id or label.value.get("annotator") or label.id
-            if who not in newest or newest[who].version <= label.version:
-                newest[who] = label
-        labels = sorted(newest.values(), key=lambda label: label.id)
+            settles = label.value.get("origin", label.source) == LabelSource.adjudication
+            where = who, settles, None if label.task_id in standing else label.task_id
+            if where not in newest or newest[where].version <= label.version:
+                newest[where] = label
+        one: dict[tuple[Any, bool], L] = {}
+        for (who, settles, _), label in sorted(newest.items(), key=lambda item: (item[1].version, item[1].id)):
+            if label.value.get("retracted"):
+                continue
+            if "skip" not in label.value or "skip" in one.get((who, settles), label).value:
+                one[who, settles] = label
+        labels = sorted(one.values(), key=lambda label: label.id)
     return [label for label in labels if not label.value.get("retracted")]
 
 
 def as_facts(label: Judgement) -> LabelFacts:
-    """The label as formats know it; for an imported one, what its file said of who judged."""
-    _, _, value, source, annotator, rationale, seconds, _, created_at = label
+    """The label as formats know it; for an imported one, what its file said of who judged.
+
+    A ranking of two responses is the strength that it has.
+    """
+    _, _, value, source, annotator, rationale, seconds, _, created_at, surplus, aspects, _ = label
     name = str(annotator) if annotator else None
     if "annotator" in value or "origin" in value:
         name = name or value.get("annotator")
         source = value.get("origin", source)
         value = {part: said for part, said in value.items() if part not in ("annotator", "origin")}
-    return LabelFacts(value, source, name, rationale, seconds, created_at.astimezone(UTC).isoformat())
+    if sum(map(len, value.get("ranking", ()))) == 2:
+        value = {"strength": 0 if len(value["ranking"]) == 1 else 1 if value["ranking"][0] == [0] else -1}
+    at = created_at.astimezone(UTC).isoformat()
+    return LabelFacts(value, source, name, rationale, seconds, at, surplus, aspects)

@@ -1,9 +1,10 @@
 """Tables of datasets: uploaded files, imports, items and frozen snapshots."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Enum, ForeignKey, Index, String, UniqueConstraint, false, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from backend.accounts.models import User
 from backend.db import Base, ProjectRow
 from backend.projects import models as _projects  # noqa: F401  (a worker loads these tables only, and keys name projects)
-from backend.work import Work
+from backend.work import State, Work
 
 
 class Kind(StrEnum):
@@ -79,11 +80,16 @@ class Import(Work, ProjectRow, Base):
     bytes_read: Mapped[int] = mapped_column(BigInteger, default=0)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
 
+    TOLD: ClassVar[Mapping[State, str]] = {State.succeeded: "dataset.imported"}
+
+    def story(self) -> dict[str, Any]:
+        return {"dataset_id": str(self.dataset_id), "name": self.name, "rows": self.rows_good}
+
 
 class Item(ProjectRow, Base):
     """A prompt and its responses; never changed. `prompt_hash` decides the split, `content_hash` what is a double.
 
-    `judged` tells that a person has judged it, so that the next open one is found without passing those that are done.
+    `judged` tells that a person has judged it. A withdrawn one is labelled, frozen and exported no more.
     """
 
     __tablename__ = "items"
@@ -91,6 +97,8 @@ class Item(ProjectRow, Base):
         UniqueConstraint("dataset_id", "content_hash"),
         Index("ix_items_dataset_id_position", "dataset_id", "position", unique=True),
         Index("ix_items_open", "dataset_id", "position", postgresql_where=text("NOT judged")),
+        Index("ix_items_dataset_id_prompt_hash", "dataset_id", "prompt_hash"),
+        Index("ix_items_withdrawn", "dataset_id", postgresql_where=text("withdrawn_at IS NOT NULL")),
     )
     dataset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
     position: Mapped[int]
@@ -101,14 +109,18 @@ class Item(ProjectRow, Base):
     responses: Mapped[list[dict[str, Any]]]
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     judged: Mapped[bool] = mapped_column(default=False, server_default=false())
+    withdrawn_at: Mapped[datetime | None]
 
 
 class Snapshot(ProjectRow, Base):
-    """A frozen copy of a dataset's decided pairs, in the folder `path` (named by `hash`); `bytes` is null until it is
-    measured."""
+    """A frozen copy of what a policy makes of a dataset, in the folder `path` (named by `hash`); policies that make the
+    same of it share the folder. `bytes` is null until it is measured."""
 
     __tablename__ = "snapshots"
-    __table_args__ = (UniqueConstraint("dataset_id", "hash"), Index("ix_snapshots_project_id_id", "project_id", "id"))
+    __table_args__ = (
+        UniqueConstraint("dataset_id", "hash", "policy"),
+        Index("ix_snapshots_project_id_id", "project_id", "id"),
+    )
     dataset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
     hash: Mapped[str] = mapped_column(String(64), index=True)
     kind: Mapped[Kind] = mapped_column(Enum(Kind, native_enum=False, length=16, create_constraint=False))

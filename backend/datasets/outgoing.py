@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, WithJsonSchema
 
 from alignment.formats import FORMATS
-from alignment.formats.preference import Policy, Sources
+from alignment.formats.preference import BothBad, Policy, Sources, Ties, Unit
 from alignment.formats.ranking import PairRule
 from backend.audit import service as audit
 from backend.datasets import converting, exports, previews, service, transfers
@@ -37,13 +37,39 @@ def _known(name: str) -> str:
 ExportFormat = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(WRITTEN)})]
 Style = Annotated[str | None, Query(max_length=40, description="Null: the usual way of writing the format.")]
 Rule = Annotated[PairRule | None, Query(description="Which answers of a ranking become pairs.")]
+Bad = Annotated[
+    BothBad, Query(description="Pairs judged both bad: left out, or both answers as unwanted where rows have a thumb.")
+]
+
+
+_SAID = {name: field.description for name, field in Policy.model_fields.items()}
 
 
 def policy(
-    sources: Annotated[Sources, Query(description="Whose labels decide a pair.")] = "people_first",
+    sources: Annotated[Sources, Query(description=_SAID["sources"])] = "people_first",
+    min_votes: Annotated[int, Query(ge=1, le=100, description=_SAID["min_votes"])] = 1,
+    min_margin: Annotated[float, Query(ge=0, le=3, description=_SAID["min_margin"])] = 0,
+    unit: Annotated[Unit, Query(description=_SAID["unit"])] = "pair",
+    ties: Annotated[Ties, Query(description=_SAID["ties"])] = "leave_out",
+    soft: Annotated[bool, Query(description=_SAID["soft"])] = False,
+    reasons: Annotated[bool, Query(description=_SAID["reasons"])] = False,
+    aspects: Annotated[bool, Query(description=_SAID["aspects"])] = False,
+    surplus: Annotated[bool, Query(description=_SAID["surplus"])] = True,
+    annotators: Annotated[bool, Query(description=_SAID["annotators"])] = True,
 ) -> Policy:
-    """The policy that decides pairs."""
-    return Policy.model_validate({"sources": sources})
+    """The policy by which labels decide."""
+    return Policy(
+        sources=sources,
+        min_votes=min_votes,
+        min_margin=min_margin,
+        unit=unit,
+        ties=ties,
+        soft=soft,
+        reasons=reasons,
+        aspects=aspects,
+        surplus=surplus,
+        annotators=annotators,
+    )
 
 
 PolicyDep = Annotated[Policy, Depends(policy)]
@@ -69,10 +95,11 @@ def export_dataset(
     format: ExportFormat = "native",
     style: Style = None,
     rule: Rule = None,
+    both_bad: Bad = "leave_out",
 ) -> StreamingResponse:
     """The dataset as a file to keep."""
     dataset = service.find(session, project, dataset_id)
-    export = exports.plan(dataset, format, style, rule, decided)
+    export = exports.plan(dataset, format, style, rule, decided, both_bad)
     content = exports.stream(transaction, dataset, format, export)
     audit.record(session, user, project.id, "export", "dataset", dataset.id, {"name": dataset.name, "format": format})
     return StreamingResponse(
@@ -92,10 +119,11 @@ def count_losses(
     format: ExportFormat = "native",
     style: Style = None,
     rule: Rule = None,
+    both_bad: Bad = "leave_out",
 ) -> LossesOut:
     """What an export in this format would lose, counted before it is made."""
     dataset = service.find(session, project, dataset_id)
-    return exports.losses(session, dataset, format, exports.plan(dataset, format, style, rule, decided))
+    return exports.losses(session, dataset, format, exports.plan(dataset, format, style, rule, decided, both_bad))
 
 
 @router.get("/datasets/{dataset_id}/conversions")

@@ -30,6 +30,7 @@ def catalogue() -> list[FormatOut]:
             name=form.NAME,
             title=form.TITLE,
             kinds=[kind for kind in Kind if kind.value in form.KINDS],
+            decided=form.DECIDED,
             styles=[StyleOut(name=style, losses=stated(holds)) for style, holds in form.STYLES.items()],
             notes=list(form.NOTES),
             example=form.EXAMPLE,

@@ -1,4 +1,4 @@
-"""Walking through a dataset's items with the labels that count, a thousand at a time."""
+"""Walking through a dataset's items, less those withdrawn, with the labels that count, a thousand at a time."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ def chunk(
     """The next items after a position, in order; empty at the end."""
     rows = session.execute(
         select(cast(Item.id, String), Item.position, Item.split, _WHOLE)
-        .where(Item.dataset_id == dataset_id, Item.position > after)
+        .where(Item.dataset_id == dataset_id, Item.position > after, Item.withdrawn_at.is_(None))
         .order_by(Item.position)
         .limit(at_once)
     ).all()
@@ -56,7 +56,7 @@ def by_prompt(session: Session, dataset_id: uuid.UUID) -> Iterator[Judged]:
     """Every item, those of one prompt after each other."""
     query = (
         select(cast(Item.id, String), Item.position, Item.split, _WHOLE)
-        .where(Item.dataset_id == dataset_id)
+        .where(Item.dataset_id == dataset_id, Item.withdrawn_at.is_(None))
         .order_by(Item.prompt_hash, Item.position)
     )
     for rows in session.execute(query.execution_options(yield_per=CHUNK)).partitions():

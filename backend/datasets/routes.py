@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.accounts.models import Role
-from backend.datasets import judgements, lengths, outgoing, service, snapshots, transfers
+from backend.datasets import judgements, lengths, outgoing, policies, service, snapshots, transfers
 from backend.datasets.models import Dataset
 from backend.datasets.schemas import (
     BarOut,
@@ -15,6 +15,7 @@ from backend.datasets.schemas import (
     DatasetOut,
     ItemOut,
     MadeFrom,
+    PolicyPreviewOut,
     SnapshotIn,
     SnapshotLabelOut,
     SnapshotOut,
@@ -119,6 +120,14 @@ def freeze_dataset(
         return SnapshotOut.model_validate(row).model_copy(update={"dataset_name": dataset.name})
 
     return once(body, SnapshotOut, create)
+
+
+@router.post("/datasets/{dataset_id}/snapshots/preview")
+def preview_policy(
+    dataset_id: uuid.UUID, body: SnapshotIn, _: Researcher, session: SessionDep, project: ProjectDep
+) -> PolicyPreviewOut:
+    """How many examples a policy gives, and others that differ in one choice, and what is left out; writes nothing."""
+    return policies.preview(session, service.find(session, project, dataset_id), body.policy)
 
 
 @router.get("/snapshots")

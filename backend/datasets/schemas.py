@@ -109,11 +109,13 @@ class StyleOut(BaseModel):
 
 
 class FormatOut(BaseModel):
-    """A format that rows are read from and written in; `kinds` are those that it has rows for."""
+    """A format that rows are read from and written in; `kinds` are those that it has rows for.  Where it is `decided`,
+    labels become a choice; else rows hold the labels themselves."""
 
     name: str
     title: str
     kinds: list[Kind]
+    decided: bool
     styles: list[StyleOut]
     notes: list[str]
     example: str
@@ -255,6 +257,7 @@ class ItemOut(Out):
     responses: list[dict[str, Any]]
     facts: dict[str, Any]
     labels: list[dict[str, Any]] = []
+    withdrawn_at: datetime | None = None
 
 
 class LossesOut(BaseModel):
@@ -319,6 +322,25 @@ class ConvertedOut(Out):
 
 class SnapshotIn(In):
     policy: Policy = Policy()
+
+
+class PolicyChoice(Out):
+    """The same policy with one other choice."""
+
+    name: str
+    title: str
+    change: dict[str, Any] = Field(description="What of the policy is another.")
+    examples: int
+    left_out: dict[str, int]
+
+
+class PolicyPreviewOut(Out):
+    items: int
+    looked_at: int
+    examples: dict[str, int] = Field(description="How many examples there would be, by split.")
+    left_out: dict[str, int]
+    sentences: list[str]
+    choices: list[PolicyChoice]
 
 
 class SnapshotOut(Out):

@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 from sqlalchemy import Row, select
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from alignment.formats import Item as ReadItem
 from alignment.formats import snapshot
 from alignment.formats.facts import training_facts
+from alignment.formats.judged import judged
 from alignment.formats.preference import Decision, LeftOut, Policy, decisions
 from alignment.formats.writing import UNDECIDED
 from backend import paging, storage
@@ -58,14 +59,14 @@ def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Sn
     found = (
         _decided(session, dataset, policy, watermark, left_out, used)
         if dataset.kind is Kind.paired
-        else _whole(session, dataset, left_out, wanted)
+        else _judged(session, dataset, policy, watermark, left_out, wanted, used)
     )
     try:
         manifest = snapshot.write(
             root,
             found,
             kind=dataset.kind.value,
-            policy=policy.model_dump() if dataset.kind is Kind.paired else {},
+            policy=policy.model_dump(),
             dataset={"id": str(dataset.id), "name": dataset.name},
             label_watermark=str(watermark) if watermark else None,
         )
@@ -127,24 +128,29 @@ def decisions_on(item: ReadItem, policy: Policy) -> list[Decision] | LeftOut:
     return "media" if item.has_media else decisions(item, policy)
 
 
-def unusable(item: ReadItem, kind: Kind) -> Literal["media", "unranked"] | None:
-    """Why freezing leaves out an item of a kind that no label decides, if it does."""
-    if item.has_media:
-        return "media"
-    return "unranked" if kind is Kind.ranked and not {"ranks", "scores"} & item.facts.keys() else None
+def judged_on(item: ReadItem, kind: Kind, policy: Policy) -> dict[str, Any] | LeftOut:
+    """What freezing makes of the facts of a ranking, a thumb or a demonstration, or why it is left out."""
+    return "media" if item.has_media else judged(item, kind.value, policy)
 
 
-def _whole(
-    session: Session, dataset: Dataset, left_out: Counter[str], wanted: Counter[str]
+def _judged(
+    session: Session,
+    dataset: Dataset,
+    policy: Policy,
+    watermark: uuid.UUID | None,
+    left_out: Counter[str],
+    wanted: Counter[str],
+    used: list[uuid.UUID],
 ) -> Iterator[snapshot.Example]:
-    """Every item, with its facts; counts those left out, and the wanted ones of each split."""
-    for item, split, _ in reading.walk(session, dataset.id):
-        facts = training_facts(item.facts)
-        if why := unusable(item, dataset.kind):
-            left_out[why] += 1
-        else:
-            wanted[split] += bool(facts.get("desirable"))
-            yield snapshot.Example(item.id or "", split, item.prompt, item.responses, facts)
+    """Every item as its labels have it; counts those left out, and the wanted ones of each split."""
+    for item, split, labels in reading.walk(session, dataset.id, watermark):
+        facts = judged_on(item, dataset.kind, policy)
+        if isinstance(facts, str):
+            left_out[facts] += 1
+            continue
+        used.extend(labels)
+        wanted[split] += bool(facts.get("desirable"))
+        yield snapshot.Example(item.id or "", split, item.prompt, item.responses, training_facts(facts))
 
 
 def _nothing(dataset: Dataset, left_out: Counter[str]) -> NothingToTrainOn:
@@ -173,9 +179,10 @@ def _recorded(
     used: Sequence[uuid.UUID],
 ) -> Snapshot:
     same = select(Snapshot).where(Snapshot.dataset_id == dataset.id, Snapshot.hash == manifest.hash)
-    known = session.scalars(same).first()
-    if known is not None:
-        return known
+    policy = Policy(**manifest.policy)
+    known = (row for row in session.scalars(same) if Policy(**row.policy) == policy)
+    if found := next(known, None):
+        return found
     row = session.scalars(
         insert(Snapshot)
         .values(
@@ -188,11 +195,11 @@ def _recorded(
             counts=counts,
             path=key,
         )
-        .on_conflict_do_nothing(index_elements=[Snapshot.dataset_id, Snapshot.hash])
+        .on_conflict_do_nothing(index_elements=[Snapshot.dataset_id, Snapshot.hash, Snapshot.policy])
         .returning(Snapshot)
     ).first()
     if row is None:  # another request has frozen the same, and committed while the insert waited for it
-        return session.scalars(same).one()
+        return session.scalars(same.where(Snapshot.policy == manifest.policy)).one()
     connection = session.connection().connection.driver_connection
     assert isinstance(connection, psycopg.Connection)  # noqa: S101  (the engine names psycopg)
     with connection.cursor() as cursor, cursor.copy("COPY snapshot_labels (snapshot_id, label_id) FROM STDIN") as copy:

@@ -2,8 +2,9 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import islice
 from typing import Any
 
@@ -29,9 +30,15 @@ _COPY_ITEMS = (
 )
 _COPY_LABELS = (
     "COPY labels (project_id, item_id, dataset_id, annotator_id, source, kind, value, swapped, seconds, rationale,"
-    " version, created_at) FROM STDIN"
+    " version, created_at, surplus, aspects) FROM STDIN"
 )
+QUESTIONS = {"ranking": "ranking", "thumb": "thumb"}
 LabelColumns = tuple[uuid.UUID | None, str, dict[str, Any]]
+
+
+def kind_of(value: Mapping[str, Any]) -> str:
+    """The kind of question that a label answers, as far as its value tells."""
+    return next((QUESTIONS[name] for name in value if name in QUESTIONS), "pair")
 
 
 def imported(label: LabelFacts) -> LabelColumns:
@@ -59,20 +66,30 @@ class Added:
 
 
 class Writer:
-    """Appends items to one dataset.  Nobody else may append to it before the transaction ends."""
+    """Appends items to one dataset.  Nobody else may append to it before the transaction ends.
+
+    With `again`, an item that several annotators judged is kept although its like stands there already (two models may
+    give the same answers): what was said of it would be lost.
+    """
 
     def __init__(
-        self, session: Session, dataset: Dataset, label_columns: Callable[[LabelFacts], LabelColumns] = imported
+        self,
+        session: Session,
+        dataset: Dataset,
+        label_columns: Callable[[LabelFacts], LabelColumns] = imported,
+        *,
+        again: bool = False,
     ) -> None:
+        self.again = again
         self.session = session
         self.dataset = dataset
         self.label_columns = label_columns
-        session.refresh(dataset, ["splits"], with_for_update=True)
+        session.refresh(dataset, ["splits"], with_for_update={"key_share": True})  # labels go on beside it
         last = session.scalar(select(func.max(Item.position)).where(Item.dataset_id == dataset.id))
         self.next_position = 0 if last is None else last + 1
 
     def add(self, items: Iterable[ReadItem]) -> Added:
-        """Write all items that the dataset does not hold yet, in order."""
+        """Write all items that the dataset does not hold yet, or that it keeps `again`, in order."""
         added, source = Added(), iter(items)
         while batch := list(islice(source, BATCH)):
             self._add_batch(batch, added)
@@ -83,6 +100,8 @@ class Writer:
         known = self._known([hashed for _, hashed in hashes])
         fresh: list[tuple[uuid.UUID, ReadItem, str, str]] = []
         for item, (prompt_hash, hashed) in zip(batch, hashes, strict=True):
+            if hashed in known and self.again and len({label.annotator for label in item.labels} - {None}) > 1:
+                hashed = sha256(f"{hashed} {self.next_position + len(fresh)}".encode()).hexdigest()
             if hashed in known:
                 turned = bool(item.responses) and known[hashed] != item.responses[0]
                 (added.conflicting if turned and item.labels else added.doubled).append(item)
@@ -120,10 +139,11 @@ class Writer:
             at = now()
             with cursor.copy(_COPY_LABELS) as copy:
                 for (item_id, item, _, _), labels in zip(fresh, said, strict=True):
-                    for label, (annotator, source, version, value) in zip(item.labels, labels, strict=True):
-                        whose = (project, item_id, dataset, annotator, source, "pair")
+                    for label, (annotator, source, version, value, *_) in zip(item.labels, labels, strict=True):
+                        whose = (project, item_id, dataset, annotator, source, kind_of(value))
                         what = (_json(value), False, label.seconds, label.rationale, version, label.created_at or at)
-                        copy.write_row((*whose, *what))
+                        rated = None if label.aspects is None else _json(dict(label.aspects))
+                        copy.write_row((*whose, *what, label.surplus, rated))
         tallies.note_new(self.session, dataset, zip(said, stands, strict=True))
         self.dataset.splits = dict(splits)
         self.next_position += len(fresh)

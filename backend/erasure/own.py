@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from backend.accounts.models import ApiToken, Identity, SignIn, User
 from backend.audit.models import AuditEvent
 from backend.evaluations.models import Match, Verdict
-from backend.labels.cards import turned
+from backend.labels.cards import as_shown, turned
 from backend.labels.models import Label
 from backend.projects.models import Membership, Project
 
@@ -65,8 +65,9 @@ def _rows(session: Session, user: User, table: type[Any], columns: tuple[str, ..
 
 
 def _label(row: Label) -> dict[str, Any]:
-    columns = ("id", "project_id", "item_id", "created_at", "source", "version", "seconds", "rationale")
-    return {name: getattr(row, name) for name in columns} | {"value": turned(row.value, row.swapped)}
+    columns = ("id", "project_id", "item_id", "task_id", "created_at", "source", "version", "seconds", "rationale")
+    shown = as_shown(row)
+    return {name: getattr(row, name) for name in columns} | {"value": shown.value, "aspects": shown.aspects}
 
 
 def _verdict(row: Verdict) -> dict[str, Any]:

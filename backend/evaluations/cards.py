@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.schemas import JudgingOut, MatchCard
+from backend.labels.messages import shown
 from backend.labels.schemas import ShownMessage
-from backend.render import render
 from backend.work import State
 
 
@@ -20,18 +20,13 @@ def swapped(match_id: uuid.UUID, person_id: uuid.UUID) -> bool:
     return bool(hashlib.sha256(f"{match_id}:{person_id}".encode()).digest()[0] & 1)
 
 
-def show(role: str, content: str) -> ShownMessage:
-    """A message for the browser."""
-    return ShownMessage(role=role, html=render(content), text=content)
-
-
 def show_prompt(prompt: list[dict[str, Any]]) -> list[ShownMessage]:
-    return [show(message["role"], message["content"]) for message in prompt]
+    return [shown(message) for message in prompt]
 
 
 def show_response(response: dict[str, Any] | None) -> ShownMessage | None:
     """The answer; None when there is none (yet)."""
-    return show("assistant", response["content"]) if response and "content" in response else None
+    return shown({"role": "assistant", "content": response["content"]}) if response and "content" in response else None
 
 
 def show_sides(match: Match, person_id: uuid.UUID) -> tuple[ShownMessage | None, ShownMessage | None]:

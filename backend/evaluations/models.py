@@ -1,15 +1,16 @@
 """Tables of evaluations, matches (of an evaluation or the arena), verdicts, and the items that matches became."""
 
 import uuid
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Enum, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db import Base, ProjectRow
-from backend.work import Work
+from backend.work import ENDED, State, Work
 
 REMOVED = "removed"  # the error of an answer that a retention rule deleted
 NULLABLE_JSON = JSONB(none_as_null=True)
@@ -35,6 +36,11 @@ class Evaluation(Work, ProjectRow, Base):
     seed: Mapped[int]
     attempts: Mapped[int] = mapped_column(default=0)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+    TOLD: ClassVar[Mapping[State, str]] = dict.fromkeys(ENDED, "evaluation.finished")
+
+    def story(self) -> dict[str, Any]:
+        return {"name": self.name, "contestants": self.contestants, "matches": self.done}
 
 
 class Match(Work, ProjectRow, Base):

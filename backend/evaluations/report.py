@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from alignment.statistics import agreement, mean
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations import contestants, service
+from backend.evaluations import contestants, findings, service
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.report_schemas import AgreementOut, ContestantOut, MeanOut, ReportOut, TableOut
 from backend.evaluations.said import PEOPLE, Rule, Said, plain, query, scores, table
@@ -37,9 +37,9 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
     for verdict in said:
         by_judge[verdict.judge or PEOPLE].append(verdict)
     matches = session.scalar(select(func.count()).where(Match.evaluation_id == evaluation.id)) or 0
-    tables = [table(judge, verdicts, ids, rule) for judge, verdicts in by_judge.items()]
     known = contestants.named(session, ids)
     answers = _answers(session, evaluation)
+    tables = _tables(by_judge, ids, answers, rule)
     return ReportOut(
         evaluation=shown,
         matches=matches,
@@ -49,6 +49,27 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
         agreement=_agreement(by_judge),
         warnings=_warnings(evaluation, shown.judge_model, tables, list(known.values())),
     )
+
+
+def _tables(
+    by_judge: dict[str, list[Said]], ids: list[uuid.UUID], answers: dict[uuid.UUID, dict[int, Answer]], rule: Rule
+) -> list[TableOut]:
+    """What each judge said, and what that amounts to."""
+    lengths = {
+        one: {answer.prompt_hash: answer.characters for answer in given.values() if answer.characters is not None}
+        for one, given in answers.items()
+    }
+    people = findings.decided(by_judge.get(PEOPLE, []))
+    tables = []
+    for judge, verdicts in by_judge.items():
+        matches = people if judge == PEOPLE else findings.decided(verdicts)
+        others = None if judge == PEOPLE else people
+        told = {
+            "ranking": findings.ranking(matches, ids, rule),
+            "against": findings.against(matches, others, ids, lengths, rule),
+        }
+        tables.append(table(judge, verdicts, ids, rule).model_copy(update=told))
+    return tables
 
 
 def _answers(session: Session, evaluation: Evaluation) -> dict[uuid.UUID, dict[int, Answer]]:

@@ -51,6 +51,84 @@ class PairOut(BaseModel):
     both_bad: int
 
 
+class StandingOut(BaseModel):
+    """A contestant's place: its strength in nats against the baseline, and which ranks the verdicts allow."""
+
+    contestant: uuid.UUID
+    strength: float
+    low: float | None = Field(description="Null where nothing bounds it, or the ranking's `reason` says why.")
+    high: float | None
+    rank: int
+    best: int
+    worst: int
+    matches: int
+
+
+class RankingOut(BaseModel):
+    """Contestants by Bradley-Terry strength, a tie half a win of each; without standings, `reason` says why."""
+
+    standings: list[StandingOut]
+    groups: list[list[uuid.UUID]] = Field(description="More than one: nobody can be ranked across them.")
+    observed: list[list[float | None]] = Field(
+        description="Score of the row against the column, both in the order of the evaluation's contestants."
+    )
+    predicted: list[list[float | None]] = Field(description="What the strengths would give.")
+    n: int
+    prompts: int
+    level: float
+    seed: int
+    rounds: int
+    reason: str | None
+
+
+class ControlledOut(BaseModel):
+    """The win rate if both had answered at the same length; the effect of length is the judge's."""
+
+    rate: float | None
+    low: float | None
+    high: float | None
+    raw: float | None
+    length_ratio: float | None
+    effect: float
+    n: int
+    prompts: int
+    level: float
+    seed: int
+    rounds: int
+    method: str
+    reason: str | None
+
+
+class CorrectedOut(BaseModel):
+    """The win rate that people would give, from their verdicts on some prompts and the judge's on more."""
+
+    rate: float | None
+    low: float | None
+    high: float | None
+    weight: float | None = Field(description="How far the judge is trusted, from 0 to 1.")
+    effective: float | None = Field(description="On how many prompts people alone would say as much.")
+    judge_alone: float | None
+    people_alone: float | None
+    people: int
+    judged: int
+    level: float
+    reason: str | None
+
+
+class AgainstOut(BaseModel):
+    """A contestant against the baseline, which is the first one."""
+
+    contestant: uuid.UUID
+    prompts: int
+    controlled: ControlledOut
+    p: float = Field(description="Paired permutation test over prompts, two-sided.")
+    p_adjusted: float = Field(description="After Holm, for as many contestants as there are.")
+    sign_p: float = Field(description="Exact sign test over prompts.")
+    difference: float = Field(description="Mean score less the baseline's, from -1 to 1.")
+    detectable: float | None = Field(description="The difference from a half found four times in five; or null.")
+    corrected: CorrectedOut | None = Field(description="Null for people's own verdicts.")
+
+
 class TableOut(BaseModel):
     """Everything one judge, or people together, said."""
 
@@ -64,6 +142,8 @@ class TableOut(BaseModel):
     verdicts: int
     unreadable: int = Field(description="Replies of a model that held no verdict; part of `verdicts`, of no rate.")
     one_sided: int = Field(description="Matches that a judge decided in one side order only; they are left out.")
+    ranking: RankingOut | None = Field(None, description="Of three contestants or more.")
+    against: list[AgainstOut] = Field([], description="Each contestant that met the baseline.")
 
 
 class ContestantOut(CheckpointBrief):

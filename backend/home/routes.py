@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from backend.deps import SessionDep
 from backend.home import service
 from backend.home.schemas import HomeOut
-from backend.labels.routes import CallerDep
+from backend.labels.caller import CallerDep
 
 router = APIRouter(tags=["home"])
 

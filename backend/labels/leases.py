@@ -1,24 +1,40 @@
-"""Handing items out: each to one annotator at a time, in order, for ten minutes that the browser renews."""
+"""Leases: an item is handed to a person for ten minutes that the browser renews, and counts as a label till then."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend.datasets.models import Item
 from backend.errors import Conflict, NotFound
-from backend.labels.models import Label, Lease
-from backend.labels.queries import done_for
+from backend.labels.caller import Caller
+from backend.labels.models import Label, LabelSource, Lease
+from backend.tasks import places
+from backend.tasks import service as tasks
+from backend.tasks.ending import refuse_ended
+from backend.tasks.models import Place, Share, Task
 
 LEASE = timedelta(minutes=10)
 
 
 class LeaseLost(Conflict):
     title = "Lease lost"
+
+
+class NotHandedOut(Conflict):
+    title = "Not handed out"
+
+
+class SomebodyElses(Conflict):
+    title = "Somebody else's lease"
+
+
+class Withdrawn(Conflict):
+    title = "Withdrawn"
 
 
 class Held(NamedTuple):
@@ -28,69 +44,63 @@ class Held(NamedTuple):
     lease: Lease
 
 
-def take(
-    session: Session, user_id: uuid.UUID, dataset_id: uuid.UUID, n: int, holding: Collection[uuid.UUID]
-) -> list[Held]:
-    """The next `n` items for the person, leased; fewer when fewer are free. Never one that somebody else holds.
-
-    By position, from the person's last label on and then from the start. Their own leased items come again, so a
-    reload shows the same pair.
-    """
-    start = _where(session, user_id, dataset_id)
-    taken: list[Held] = []
-    for span in (Item.position >= start, Item.position < start):
-        taken += _take(session, user_id, n - len(taken), Item.dataset_id == dataset_id, span, Item.id.not_in(holding))
-    return taken
-
-
-def _take(session: Session, user_id: uuid.UUID, n: int, *among: ColumnElement[bool]) -> list[Held]:
-    taken: list[Held] = []
-    passed: set[uuid.UUID] = set()
-    while len(taken) < n:
-        free = *among, Item.id.not_in(passed), ~done_for(user_id), ~_held_from(user_id)
-        ids = session.scalars(
-            select(Item.id)
-            .where(*free)
-            .order_by(Item.position, Item.id)
-            .limit(n - len(taken))
-            .with_for_update(key_share=True, skip_locked=True, of=Item)
-        ).all()
-        if not ids:
-            break
-        # Another transaction may have leased or labelled one and let its lock go between our snapshot and our lock;
-        # now that the rows are ours, a second look is certain.
-        items = session.scalars(select(Item).where(Item.id.in_(ids), *free).order_by(Item.position, Item.id)).all()
-        taken += hold(session, user_id, items)
-        passed.update(ids)
-    return taken
-
-
-def _where(session: Session, user_id: uuid.UUID, dataset_id: uuid.UUID) -> int:
-    """The position of the person's last label in the dataset, 0 without one: what they skipped lies behind it."""
-    last = (
-        select(Item.position)
-        .join(Label, Label.item_id == Item.id)
-        .where(Label.dataset_id == dataset_id, Label.annotator_id == user_id)
-        .order_by(Label.id.desc())
-        .limit(1)
+def room(task: Task, user_id: uuid.UUID) -> ColumnElement[bool]:
+    """The place wants more labels than others have leased it for."""
+    others = select(func.count()).where(
+        Lease.item_id == Place.item_id,
+        Lease.task_id == Place.task_id,
+        Lease.annotator_id != user_id,
+        Lease.expires_at > func.now(),
     )
-    return session.scalar(last) or 0
+    return Place.taken + others.correlate(Place).scalar_subquery() < task.overlap
 
 
-def hold(session: Session, user_id: uuid.UUID, items: Sequence[Item]) -> list[Held]:
-    """Lease the items to the person from now on. The caller has locked them."""
+def in_task(task: Task) -> ColumnElement[bool]:
+    """A label answers the task; what people said outside of tasks answers the standing one."""
+    outside = and_(Label.task_id.is_(None), Label.source != LabelSource.adjudication)
+    return or_(Label.task_id == task.id, outside if task.standing else false())
+
+
+def done(task: Task, user_id: uuid.UUID) -> ColumnElement[bool]:
+    """The person has judged or skipped the item of a place, and has not taken it back."""
+    own = Label.item_id == Place.item_id, Label.annotator_id == user_id
+    newest = select(not_(Label.value.has_key("retracted"))).where(*own, in_task(task))
+    newest = newest.order_by(Label.version.desc()).limit(1)
+    return func.coalesce(newest.correlate(Place).scalar_subquery(), false())
+
+
+def is_free(session: Session, task: Task, user_id: uuid.UUID, item_id: uuid.UUID) -> bool:
+    """Whether the person may be handed the item, whose place the caller has locked: others hold fewer than the task
+    wants; a known answer is asked of everybody."""
+    mine = Place.task_id == task.id, Place.item_id == item_id
+    return bool(session.scalar(select(exists().where(*mine, Place.gold | (Place.open & room(task, user_id))))))
+
+
+def hold(session: Session, task: Task, user_id: uuid.UUID, items: Sequence[Item], share: Share | None) -> list[Held]:
+    """Lease the items to the person from now on. The caller has locked their places; `share` counts what is dealt."""
     if not items:
         return []
+    dealt = share.dealt if share else 0
     rows = [
-        {"item_id": item.id, "annotator_id": user_id, "project_id": item.project_id, "expires_at": func.now() + LEASE}
-        for item in items
+        {
+            "item_id": item.id,
+            "task_id": task.id,
+            "annotator_id": user_id,
+            "project_id": item.project_id,
+            "number": dealt + place,
+            "expires_at": func.now() + LEASE,
+        }
+        for place, item in enumerate(items)
     ]
     written = insert(Lease).values(rows)
     written = written.on_conflict_do_update(
-        index_elements=[Lease.item_id, Lease.annotator_id], set_={"expires_at": written.excluded.expires_at}
+        index_elements=[Lease.item_id, Lease.task_id, Lease.annotator_id],
+        set_={"expires_at": written.excluded.expires_at},
     )
     leases = session.scalars(written.returning(Lease), execution_options={"populate_existing": True}).all()
     by_item = {lease.item_id: lease for lease in leases}
+    if share:
+        share.dealt = dealt + len(items)
     return [Held(item, by_item[item.id]) for item in items]
 
 
@@ -103,29 +113,56 @@ def find(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, token: uui
     return found
 
 
-def renew(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, token: uuid.UUID) -> Lease:
-    """Ten minutes more from now, unless the lease ran out and the item went to somebody else."""
-    item = lock(
-        session, find(session, project_id, user_id, token).item_id
-    )  # the item before its leases, as everybody does
-    gone = select(exists().where(Item.id == item.id, done_for(user_id) | _held_from(user_id)))
-    if session.scalar(gone):
-        raise LeaseLost("This pair went to somebody else meanwhile.", remedy="Go on with the next one.")
-    return hold(session, user_id, [item])[0].lease
+def of_item(session: Session, item: Item, user_id: uuid.UUID, token: uuid.UUID) -> Lease:
+    """The lease that the person has, or had, on the item.  Raises NotHandedOut, SomebodyElses."""
+    found = session.scalars(select(Lease).where(Lease.token == token)).first()
+    if found is None or found.item_id != item.id:
+        raise NotHandedOut("This was not handed to you.", field="lease", remedy="Ask for cards, then label them.")
+    if found.annotator_id != user_id:
+        raise SomebodyElses(
+            "This was handed to somebody else.", field="lease", remedy="Sign in as whoever asked for this card."
+        )
+    return found
+
+
+def renew(session: Session, caller: Caller, token: uuid.UUID) -> Lease:
+    """Ten minutes more from now, unless the item has all its labels, or the lease ran out and others hold it.
+
+    Raises NotFound, NotYours, LeaseLost, TaskClosed, DeadlinePassed.
+    """
+    user_id = caller.user.id
+    lease = find(session, caller.project_id, user_id, token)
+    places.lock(session, lease.task_id, lease.item_id)
+    task = session.get_one(Task, lease.task_id)
+    tasks.refuse_stranger(session, caller, task)
+    refuse_ended(task)
+    wanted = Place.gold | and_(Place.open, or_(Lease.expires_at > func.now(), room(task, user_id)))
+    still = select(Item).join(Place, Place.item_id == Item.id).join(Lease, Lease.item_id == Item.id)
+    still = still.where(Place.task_id == task.id, Lease.id == lease.id, Item.withdrawn_at.is_(None))
+    item = session.scalars(still.where(wanted, not_(done(task, user_id)))).first()
+    if item is None:
+        raise LeaseLost("This went to somebody else meanwhile.", remedy="Go on with the next one.")
+    return hold(session, task, user_id, [item], None)[0].lease
 
 
 def release(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, token: uuid.UUID) -> None:
     """Afterwards the item is free for others."""
     lease = find(session, project_id, user_id, token)
-    lock(session, lease.item_id)
+    places.lock(session, lease.task_id, lease.item_id)
     lease.expires_at = func.now()
 
 
-def lock(session: Session, item_id: uuid.UUID) -> Item:
-    """The item, locked against everybody who would lease or label it at the same moment."""
-    return session.scalars(select(Item).where(Item.id == item_id).with_for_update(key_share=True)).one()
+def lock(session: Session, item_id: uuid.UUID, project_id: uuid.UUID | None = None) -> Item:
+    """The item, locked against everybody who would label it at the same moment.  Raises NotFound for one that is
+    missing, or not of the project."""
+    query = select(Item).where(Item.id == item_id).with_for_update(key_share=True)
+    item = session.scalars(query, execution_options={"populate_existing": True}).first()
+    if item is None or project_id not in (None, item.project_id):
+        raise NotFound.of("item")
+    return item
 
 
-def _held_from(user_id: uuid.UUID) -> ColumnElement[bool]:
-    """Somebody else holds the item."""
-    return exists().where(Lease.item_id == Item.id, Lease.annotator_id != user_id, Lease.expires_at > func.now())
+def refuse_withdrawn(item: Item) -> None:
+    """Raises Withdrawn."""
+    if item.withdrawn_at is not None:
+        raise Withdrawn("This was withdrawn meanwhile: it needs no label any more.", remedy="Go on with the next one.")

@@ -3,29 +3,38 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, exists, func, select, text
+from sqlalchemy import ColumnElement, Select, case, exists, func, select, text
 from sqlalchemy.orm import Session, aliased
-from sqlalchemy.orm.util import AliasedClass
 
 from backend.datasets.models import Dataset, Item
-from backend.labels import tallies
-from backend.labels.models import Label
+from backend.labels import tallies, voices
+from backend.labels.models import Label, LabelSource
 from backend.labels.schemas import DatasetProgress, Progress
-
-AnyLabel = type[Label] | AliasedClass[Label]
+from backend.labels.voices import AnyLabel
 
 
 def newest(label: AnyLabel, up_to: uuid.UUID | None = None) -> ColumnElement[bool]:
-    """Its annotator has not changed it since (or not by the watermark `up_to`). Labels of nobody never change.
+    """It is what its annotator says of the item (or said by the watermark `up_to`): of their answers to several tasks
+    the newest that judges, and beside these, how they settled it. Labels of nobody never change.
 
     A subquery, asked label by label: as a join it would begin with all labels that there are, also for one page.
     """
-    later = aliased(Label)
-    same = [later.item_id == label.item_id, later.annotator_id == label.annotator_id]
+    own = aliased(Label)
+    settles = (own.source == LabelSource.adjudication) == (label.source == LabelSource.adjudication)
+    whose = [own.item_id == label.item_id, own.annotator_id == label.annotator_id, settles]
     if up_to is not None:
-        same.append(later.id <= up_to)
-    last = select(func.max(later.version)).where(*same).correlate(label).scalar_subquery()
-    return label.version == func.coalesce(last, label.version)
+        whose.append(own.id <= up_to)
+    first = case((retracted(own), 2), (skipped(own), 1), else_=0), own.version.desc()
+    one = select(own.id).where(*whose, unchanged(own, up_to)).order_by(*first).limit(1)
+    return label.id == func.coalesce(one.correlate(label).scalar_subquery(), label.id)
+
+
+def unchanged(label: AnyLabel, up_to: uuid.UUID | None = None) -> ColumnElement[bool]:
+    """Its annotator has said nothing newer in the same task (or not by the watermark `up_to`)."""
+    later = aliased(Label)
+    changed = voices.same(later, label), later.version > label.version
+    wanted = changed if up_to is None else (*changed, later.id <= up_to)
+    return ~exists(select(later.id).where(*wanted).correlate(label))
 
 
 def retracted(label: AnyLabel) -> ColumnElement[bool]:
@@ -37,7 +46,7 @@ def skipped(label: AnyLabel) -> ColumnElement[bool]:
 
 
 def current_labels(dataset_id: uuid.UUID, *, skips: bool = True, up_to: uuid.UUID | None = None) -> Select[Label]:
-    """The labels that count in a dataset, by item position: the newest of each annotator, undone ones left out.
+    """The labels that count in a dataset, by item position: one of each annotator, undone ones left out.
 
     With `skips` false, skips are left out too. `up_to` is a watermark: labels with a larger id do not exist yet.
     """
@@ -50,13 +59,6 @@ def current_labels(dataset_id: uuid.UUID, *, skips: bool = True, up_to: uuid.UUI
     if not skips:
         query = query.where(~skipped(Label))
     return query if up_to is None else query.where(Label.id <= up_to)
-
-
-def done_for(user_id: uuid.UUID) -> ColumnElement[bool]:
-    """The person need not see the item: somebody has judged it, or the person has skipped it."""
-    label = aliased(Label)
-    own = label.item_id == Item.id, label.annotator_id == user_id
-    return Item.judged | exists().where(*own, skipped(label), newest(label))
 
 
 def today(session: Session, user_id: uuid.UUID, midnight: datetime) -> int:

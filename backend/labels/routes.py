@@ -2,16 +2,15 @@
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter
 from sqlalchemy import Row
 
 from backend.accounts.models import Role
-from backend.deps import CurrentUser, PlaceDep, SessionDep
-from backend.labels import leases, service
-from backend.labels.cards import turned
+from backend.deps import SessionDep
+from backend.labels import leases, service, submitting
+from backend.labels.caller import CallerDep
+from backend.labels.cards import as_shown
 from backend.labels.models import Label
 from backend.labels.schemas import (
     CardsIn,
@@ -24,28 +23,11 @@ from backend.labels.schemas import (
     SubmittedOut,
     UndoneOut,
 )
-from backend.labels.service import Caller
 from backend.paging import Cursor, Limit, Page
+from backend.tasks import service as tasks
 
 router = APIRouter(tags=["labels"])
-DAY_MINUTES = 24 * 60
 Labels = Page[LabelOut] | Page[OwnLabelOut]
-
-
-def calling(
-    user: CurrentUser,
-    place: PlaceDep,
-    x_utc_offset: Annotated[
-        int, Header(ge=-DAY_MINUTES, le=DAY_MINUTES, description="Minutes that the person's clock is ahead of UTC.")
-    ] = 0,
-) -> Caller:
-    """Who labels; their day begins at midnight of their own clock."""
-    ahead = timedelta(minutes=x_utc_offset)
-    local = datetime.now(UTC) + ahead
-    return Caller(user, place.role, place.project.id, local.replace(hour=0, minute=0, second=0, microsecond=0) - ahead)
-
-
-CallerDep = Annotated[Caller, Depends(calling)]
 
 
 @router.get("/progress")
@@ -55,23 +37,26 @@ def list_progress(caller: CallerDep, session: SessionDep, dataset_id: uuid.UUID 
 
 
 @router.post("/datasets/{dataset_id}/cards")
-def next_cards(dataset_id: uuid.UUID, body: CardsIn, caller: CallerDep, session: SessionDep) -> CardsOut:
-    """Lease the next pairs, blind, in the person's own side order."""
-    cards, progress = service.next_cards(session, caller, dataset_id, body.n, body.holding)
-    return CardsOut(cards=cards, progress=progress)
+def next_dataset_cards(dataset_id: uuid.UUID, body: CardsIn, caller: CallerDep, session: SessionDep) -> CardsOut:
+    """The same for who names a dataset only: in the newest task that is open for them, in the dataset's own where
+    nobody made any."""
+    task = tasks.of_dataset(session, caller, service.find_dataset(session, caller, dataset_id))
+    cards, progress = submitting.next_cards(session, caller, task, body.n, body.holding)
+    return CardsOut(task_id=task.id, cards=cards, progress=progress)
 
 
 @router.post("/items/{item_id}/labels", status_code=201)
 def submit(item_id: uuid.UUID, body: LabelIn, caller: CallerDep, session: SessionDep) -> SubmittedOut:
     """Judge an item; the value is in the order shown. Sent again with the same `client_id`, it is stored once."""
-    label, card, progress = service.submit(session, caller, item_id, body)
-    return SubmittedOut(label=_own(label), next=card, progress=progress)
+    label, card, progress = submitting.submit(session, caller, item_id, body)
+    late = submitting.is_late(session, label)
+    return SubmittedOut(label=as_shown(label), next=card, progress=progress, late=late)
 
 
 @router.post("/labels/{label_id}/undo")
 def undo(label_id: uuid.UUID, caller: CallerDep, session: SessionDep) -> UndoneOut:
-    """Take back one's own label; its pair comes back."""
-    card, progress = service.undo(session, caller, label_id)
+    """Take back one's own label; its card comes back unless others have it by now."""
+    card, progress = submitting.undo(session, caller, label_id)
     return UndoneOut(card=card, progress=progress)
 
 
@@ -99,7 +84,7 @@ def dataset_labels(
 @router.post("/leases/{token}/renew")
 def renew(token: uuid.UUID, caller: CallerDep, session: SessionDep) -> RenewedOut:
     """Keep a pair for ten minutes more."""
-    return RenewedOut.model_validate(leases.renew(session, caller.project_id, caller.user.id, token))
+    return RenewedOut.model_validate(leases.renew(session, caller, token))
 
 
 @router.delete("/leases/{token}", status_code=204)
@@ -108,14 +93,9 @@ def release(token: uuid.UUID, caller: CallerDep, session: SessionDep) -> None:
     leases.release(session, caller.project_id, caller.user.id, token)
 
 
-def _own(label: Label) -> OwnLabelOut:
-    out = OwnLabelOut.model_validate(label)
-    return out.model_copy(update={"value": turned(label.value, label.swapped)})
-
-
 def _page(rows: Sequence[Row[Label, str | None]], following: str | None, *, own: bool) -> Labels:
     if own:
-        return Page[OwnLabelOut](items=[_own(label) for label, _ in rows], next_cursor=following)
+        return Page[OwnLabelOut](items=[as_shown(label) for label, _ in rows], next_cursor=following)
     named = [
         LabelOut(
             **OwnLabelOut.model_validate(label).model_dump(),
@@ -123,6 +103,8 @@ def _page(rows: Sequence[Row[Label, str | None]], following: str | None, *, own:
             annotator=name,
             source=label.source,
             swapped=label.swapped,
+            surplus=label.surplus,
+            aided=label.aided,
         )
         for label, name in rows
     ]

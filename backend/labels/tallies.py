@@ -8,62 +8,31 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import exists, false, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import Session
 
 from backend.datasets.models import Dataset, Item
-from backend.labels.models import Label, Tally
+from backend.labels import telling, voices
+from backend.labels.counting import HOLD_PLACES, RECOUNT, SETTLE
+from backend.labels.models import Label, LabelSource, Tally
+from backend.tasks import places
+from backend.tasks.models import Place, Task
 
 MANY = 100  # rows of a dataset that are left lying
+ALMOST = 64  # more than people label at one moment
+COMPLETING = 0x446F6E65  # advisory lock key, "Done"
 LOCK = 0x54616C6C  # advisory lock key, "Tall"
-SETTLE = text("""
-WITH many AS (
-    SELECT dataset_id FROM tallies GROUP BY dataset_id HAVING count(*) - count(DISTINCT (annotator_id, source)) > :many
-), gone AS (
-    DELETE FROM tallies WHERE dataset_id IN (SELECT dataset_id FROM many) RETURNING *
-)
-INSERT INTO tallies (dataset_id, annotator_id, source, labels, labelled, by_people, by_person)
-SELECT dataset_id, annotator_id, source, sum(labels), sum(labelled), sum(by_people), sum(by_person)
-FROM gone GROUP BY dataset_id, annotator_id, source
-""")
-RECOUNT = text("""
-WITH gone AS (
-    DELETE FROM tallies WHERE dataset_id = ANY(:datasets)
-), own AS (
-    SELECT *, coalesce(annotator_id, id) AS who
-    FROM labels WHERE dataset_id = ANY(:datasets)
-), newest AS (
-    SELECT DISTINCT ON (item_id, who) * FROM own ORDER BY item_id, who, version DESC
-), judged AS (
-    SELECT * FROM newest WHERE NOT value ? 'retracted' AND NOT value ? 'skip'
-), turned AS (
-    UPDATE items SET judged = NOT items.judged WHERE dataset_id = ANY(:datasets)
-    AND items.judged <> EXISTS (SELECT 1 FROM judged WHERE item_id = items.id AND annotator_id IS NOT NULL)
-), sized AS (
-    UPDATE datasets SET splits = (
-        SELECT coalesce(jsonb_object_agg(split, items), '{}') FROM
-        (SELECT split, count(*) AS items FROM items WHERE dataset_id = datasets.id GROUP BY split) AS each
-    ) WHERE id = ANY(:datasets)
-)
-INSERT INTO tallies (dataset_id, annotator_id, source, labels, labelled, by_people, by_person)
-SELECT dataset_id, annotator_id, source, count(*), 0, 0, 0 FROM own GROUP BY dataset_id, annotator_id, source
-UNION ALL
-SELECT dataset_id, NULL, 'import', 0, count(DISTINCT item_id),
-    count(DISTINCT item_id) FILTER (WHERE annotator_id IS NOT NULL), 0
-FROM judged GROUP BY dataset_id
-UNION ALL
-SELECT dataset_id, annotator_id, 'person', 0, 0, 0, count(DISTINCT item_id)
-FROM judged WHERE annotator_id IS NOT NULL GROUP BY dataset_id, annotator_id
-""")
 
 
 class Said(NamedTuple):
-    """What counts of a label: whose it is, of which kind, which version of theirs, and what it says."""
+    """What counts of a label: whose it is, its kind and version, what it says, and to which task (`voices.task_of`)."""
 
     annotator_id: uuid.UUID | None
     source: str
     version: int
     value: Mapping[str, Any]
+    task_id: uuid.UUID | None = None
 
 
 class Standing(NamedTuple):
@@ -82,42 +51,156 @@ class Counts(NamedTuple):
 
 
 def standing(labels: Iterable[Said]) -> Standing:
-    """How an item stands that has these labels: of each person the newest version counts, nobody's all do."""
-    labelled, newest = False, dict[uuid.UUID, Said]()
+    """How an item stands that has these labels: a person's newest count in each task and as settled, nobody's all."""
+    labelled, newest = False, dict[tuple[uuid.UUID | None, uuid.UUID | None, bool], Said]()
     for said in labels:
+        where = said.annotator_id, said.task_id, said.source == LabelSource.adjudication
         if said.annotator_id is None:
             labelled = labelled or _judges(said)
-        elif said.annotator_id not in newest or newest[said.annotator_id].version < said.version:
-            newest[said.annotator_id] = said
-    people = frozenset(person for person, said in newest.items() if _judges(said))
+        elif where not in newest or newest[where].version < said.version:
+            newest[where] = said
+    people = frozenset(person for (person, _, _), said in newest.items() if person and _judges(said))
     return Standing(labelled or bool(people), people)
 
 
-def _judges(said: Said) -> bool:
+def _judges(said: Said | Label) -> bool:
     return "skip" not in said.value and "retracted" not in said.value
 
 
-def note(session: Session, label: Label) -> None:
-    """Count a label that was just added. The caller has locked its item."""
+def note(session: Session, label: Label, place: Place | None = None) -> None:
+    """Count a label that was just added, close or reopen its place in its task, and tell webhooks of it.  The caller
+    has locked its item, and its place if it gives that."""
     session.flush()
-    columns = (Label.annotator_id, Label.source, Label.version, Label.value)
-    found = session.execute(select(Label.id, *columns).where(Label.item_id == label.item_id)).all()
-    before = standing(Said(*row[1:]) for row in found if row[0] != label.id)
-    after = standing(Said(*row[1:]) for row in found)
-    judged = bool(after.people)
-    session.add(
-        Tally(
-            dataset_id=label.dataset_id,
-            annotator_id=label.annotator_id,
-            source=label.source.value,
-            labels=1,
-            labelled=after.labelled - before.labelled,
-            by_people=judged - bool(before.people),
-            by_person=(label.annotator_id in after.people) - (label.annotator_id in before.people),
-        )
+    telling.tell(session, label)
+    if label.annotator_id is None:
+        session.add(_of_nobody(session, label))
+        session.flush()
+        return
+    columns = (Label.annotator_id, Label.source, Label.version, Label.value, voices.task_of(Label))
+    query = select(Label.id, *columns, Label.task_id, Label.surplus).where(Label.item_id == label.item_id)
+    found = session.execute(query).all()
+    before = standing(Said(*row[1:6]) for row in found if row[0] != label.id)
+    after = standing(Said(*row[1:6]) for row in found)
+    judged, task = bool(after.people), _task_of(session, label)
+    row = Tally(
+        dataset_id=label.dataset_id,
+        annotator_id=label.annotator_id,
+        source=label.source.value,
+        labels=1,
+        labelled=after.labelled - before.labelled,
+        by_people=judged - bool(before.people),
+        by_person=(label.annotator_id in after.people) - (label.annotator_id in before.people),
     )
     if judged != bool(before.people):
         session.execute(update(Item).where(Item.id == label.item_id).values(judged=judged))
+    if task is not None:
+        own = [row for row in found if row[6] == task.id or (task.standing and row[6] is None)]
+        own = [row for row in own if row[1] is not None and row[2] is not LabelSource.adjudication]
+        said = {row[0]: places.Said(row[1], row[3], row[4], row[7]) for row in own}
+        if place is None:
+            place = places.lock(session, task.id, label.item_id)
+            session.refresh(task, ["overlap"])  # under the lock: it may just have been changed
+        if place is not None:  # else it is counted when the item gets its place
+            before_it = [said[id] for id in said if id != label.id]
+            _stand(session, task, place, label, row, before_it, list(said.values()))
+    session.add(row)
+    session.flush()
+
+
+def _of_nobody(session: Session, label: Label) -> Tally:
+    """What a label without a person changes: whether anybody has judged the item.  Of an item with as many labels as
+    feedback brings, they are not all read for each new one."""
+    others = Label.item_id == label.item_id, Label.id != label.id, Label.annotator_id.is_(None)
+    judging = exists().where(*others, ~Label.value.has_any(array(["skip", "retracted"])))
+    known = session.scalar(select(Item.judged | judging).where(Item.id == label.item_id))
+    labelled = int(not known and _judges(label))
+    return Tally(dataset_id=label.dataset_id, source=label.source.value, labels=1, labelled=labelled)
+
+
+def _task_of(session: Session, label: Label) -> Task | None:
+    """The task that a person's label answers: its own, and without one the standing task of the dataset, if any."""
+    if label.source is LabelSource.adjudication:
+        return None
+    if label.task_id is not None:
+        return session.get_one(Task, label.task_id)
+    return session.scalars(select(Task).where(Task.dataset_id == label.dataset_id, Task.standing)).first()
+
+
+def _stand(
+    session: Session,
+    task: Task,
+    place: Place,
+    label: Label,
+    row: Tally,
+    before: list[places.Said],
+    after: list[places.Said],
+) -> None:
+    """Count what a label changes in its task; `row` is what it changes for who made it."""
+    withdrawn = session.get_one(Item, label.item_id).withdrawn_at is not None
+    then = places.standing(before, task.overlap, withdrawn=withdrawn)
+    stands = places.standing(after, task.overlap, withdrawn=withdrawn)
+    place.taken = stands.taken
+    if place.open != stands.open:
+        place.open = stands.open
+        if stands.open:
+            places.reopened(session, place, label.annotator_id)
+    row.task_id, row.done = task.id, stands.done - then.done
+    for person in {label.annotator_id, *(then.pending ^ stands.pending)} - {None}:
+        own = row if person == label.annotator_id else _tally(label, task.id, person)
+        own.given = (person in stands.given) - (person in then.given)
+        own.pending = (person in stands.pending) - (person in then.pending)
+        own.skipped = (person in stands.skipped) - (person in then.skipped)
+        if own is not row:
+            session.add(own)
+    if withdrawn:
+        rest = _tally(label, task.id, None)
+        rest.given = len(then.given) - len(stands.given)
+        session.add(rest)
+    if row.done > 0 and _completed(session, task):
+        telling.tell_completed(session, task)
+
+
+def _completed(session: Session, task: Task) -> bool:
+    """Whether no item of the task wants more.  The last few labels wait for each other, so that one of them sees it."""
+    few = select(Place.item_id).where(Place.task_id == task.id, Place.open).limit(ALMOST)
+    if len(session.scalars(few).all()) == ALMOST:
+        return False
+    session.execute(select(func.pg_advisory_xact_lock(COMPLETING, func.hashtext(str(task.id)))))
+    return not places.wants(session, task.id)
+
+
+def _tally(label: Label, task_id: uuid.UUID, person: uuid.UUID | None) -> Tally:
+    return Tally(dataset_id=label.dataset_id, annotator_id=person, source=label.source.value, task_id=task_id)
+
+
+def note_withdrawal(session: Session, item: Item, *, withdrawn: bool) -> None:
+    """Count that an item is withdrawn, or is back.  The caller has called `places.hold_off` and locked the item."""
+    held = {place.task_id: place for place in places.lock_all(session, [item.id])}
+    found, closed = select(Task).where(Task.id.in_(held)).order_by(Task.id), list[Task]()
+    for task in session.scalars(found, execution_options={"populate_existing": True}).all():
+        place = held[task.id]
+        in_task = (Label.task_id == task.id) | (Label.task_id.is_(None) if task.standing else false())
+        own = in_task, Label.item_id == item.id, Label.annotator_id.is_not(None)
+        columns = select(Label.annotator_id, Label.version, Label.value, Label.surplus)
+        rows = session.execute(columns.where(*own, Label.source != LabelSource.adjudication))
+        said = [places.Said(*row) for row in rows]
+        then = places.standing(said, task.overlap, withdrawn=not withdrawn)
+        stands = places.standing(said, task.overlap, withdrawn=withdrawn)
+        if place.open and not stands.open:
+            closed.append(task)
+        place.open = stands.open
+        if stands.open:
+            places.reopened(session, place, None)
+        common = {"dataset_id": item.dataset_id, "task_id": task.id, "source": LabelSource.person.value}
+        back = -1 if withdrawn else 1
+        session.add(Tally(**common, done=stands.done - then.done, given=back * len(stands.given)))
+        for person in then.pending ^ stands.pending:
+            pending = (person in stands.pending) - (person in then.pending)
+            skipped = (person in stands.skipped) - (person in then.skipped)
+            session.add(Tally(**common, annotator_id=person, pending=pending, skipped=skipped))
+    session.flush()
+    for task in filter(lambda one: _completed(session, one), closed):
+        telling.tell_completed(session, task)
 
 
 def note_new(session: Session, dataset_id: uuid.UUID, items: Iterable[tuple[Sequence[Said], Standing]]) -> None:
@@ -125,7 +208,7 @@ def note_new(session: Session, dataset_id: uuid.UUID, items: Iterable[tuple[Sequ
     counted: Counter[tuple[uuid.UUID | None, str, str]] = Counter()
     for labels, stands in items:
         waiting = set(stands.people)
-        for place, (annotator, source, _, _) in enumerate(labels):
+        for place, (annotator, source, *_) in enumerate(labels):
             counted[annotator, source, "labels"] += 1
             if place == 0:
                 counted[annotator, source, "labelled"] += stands.labelled
@@ -150,6 +233,26 @@ def counts(
     query = select(Tally.dataset_id, func.sum(Tally.labelled), func.sum(Tally.by_people), own)
     rows = session.execute(query.where(Tally.dataset_id.in_(dataset_ids)).group_by(Tally.dataset_id))
     return {row[0]: Counts(*row[1:]) for row in rows}
+
+
+class TaskCounts(NamedTuple):
+    """How far a task is: items done, labels of people, and of one person's items those they judged, those that want
+    more of others, and those that they skipped."""
+
+    done: int = 0
+    labels: int = 0
+    given: int = 0
+    pending: int = 0
+    skipped: int = 0
+
+
+def of_tasks(session: Session, task_ids: Sequence[uuid.UUID], user_id: uuid.UUID) -> dict[uuid.UUID, TaskCounts]:
+    """How far each of these tasks is; the last three numbers are about `user_id`."""
+    own = Tally.annotator_id == user_id
+    mine = [func.coalesce(func.sum(column).filter(own), 0) for column in (Tally.given, Tally.pending, Tally.skipped)]
+    query = select(Tally.task_id, func.sum(Tally.done), func.sum(Tally.given), *mine)
+    rows: Any = session.execute(query.where(Tally.task_id.in_(task_ids)).group_by(Tally.task_id))
+    return {row[0]: TaskCounts(*row[1:]) for row in rows}
 
 
 def sources(session: Session, dataset_id: uuid.UUID) -> dict[str, int]:
@@ -182,7 +285,13 @@ def recount(session: Session, dataset_ids: Sequence[uuid.UUID]) -> None:
     session.flush()
     # Sums that are being written are not seen yet: they would stay beside the new ones.
     session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    session.execute(HOLD_PLACES, {"datasets": list(dataset_ids)})
+    # Just after an import the planner takes tables for small, and would look through all answers for each place.
+    session.execute(text("SET LOCAL enable_nestloop = off"))
     session.execute(RECOUNT, {"datasets": list(dataset_ids)})
+    session.execute(text("SET LOCAL enable_nestloop = on"))
+    for task_id in session.scalars(select(Task.id).where(Task.dataset_id.in_(dataset_ids)).order_by(Task.id)).all():
+        places.forget_lows(session, task_id)
 
 
 def settle(session: Session, many: int = MANY) -> None:

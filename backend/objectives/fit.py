@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm import Session
 
 from alignment.formats.preference import Policy
 from alignment.formats.snapshot import Example
-from alignment.objectives import Objective, Role, feeding
+from alignment.objectives import Objective, Role, feeding, rewards
 from alignment.objectives.composite import Composite
 from alignment.objectives.facts import COLUMNS, find
 from alignment.parts import said
@@ -28,6 +28,7 @@ class UnfitOut(BaseModel):
 
     detail: str
     remedy: str
+    scorer: bool = Field(False, description="Whether a checkpoint that scores responses would tell what they lack.")
 
 
 LOOKED_AT: Final = 1_000
@@ -72,8 +73,14 @@ def unfit(
             parts.append(_Part(one.kind, [*islice(examples, LOOKED_AT)]))
     if not parts:
         return {}
-    told = {name: _of_kinds(loss, parts, apart) or _of_facts(loss, parts) for name, loss in LOSSES.items()}
-    return {name: UnfitOut(detail=why.detail, remedy=why.remedy) for name, why in told.items() if why is not None}
+    found_unfit = {}
+    for name, loss in LOSSES.items():
+        kinds, facts = _of_kinds(loss, parts, apart), _of_facts(loss, parts)
+        why = kinds or facts
+        if why is not None:
+            scorer = kinds is None and _of_facts(loss, parts, rewards.every(loss().needs)) is None
+            found_unfit[name] = UnfitOut(detail=why.detail, remedy=why.remedy, scorer=scorer)
+    return found_unfit
 
 
 def _of_kinds(loss: type[Objective], parts: Sequence[_Part], apart: bool) -> feeding.Refusal | None:
@@ -92,7 +99,9 @@ def _of_kinds(loss: type[Objective], parts: Sequence[_Part], apart: bool) -> fee
     return feeding.lacking(loss.title, loss.needs.roles, found)
 
 
-def _of_facts(loss: type[Objective], parts: Sequence[_Part]) -> feeding.Refusal | None:
+def _of_facts(
+    loss: type[Objective], parts: Sequence[_Part], told: frozenset[str] = frozenset()
+) -> feeding.Refusal | None:
     objective = loss()  # one that is made of others asks what its usual parts do
     unknown = sorted(name for name in objective.needs.facts if find(name) is None)
     if unknown:
@@ -101,7 +110,7 @@ def _of_facts(loss: type[Objective], parts: Sequence[_Part]) -> feeding.Refusal 
     if not suited.asks(objective):
         return None
     for part in parts:
-        found = suited.first_unfit(part.examples, part.kind, objective)
+        found = suited.first_unfit(part.examples, part.kind, objective, told)
         if found is not None:
             return feeding.Refusal(f"An example of these data {found[1].detail}.", found[1].remedy)
     return None

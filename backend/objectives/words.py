@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from alignment.objectives import Needs, Role, feeding
+from alignment.objectives.facts import find
 
 REFERENCE: Final = {
     "none": ("no reference", "Nothing is measured against another model, which saves its memory and its pass."),
@@ -47,14 +48,15 @@ def _told(needs: Needs) -> Iterator[tuple[str, str]]:
         words = {**feeding.NAMES, **feeding.UNFED}[role]
         yield words, feeding.FORMED.get(role, "Beside the others, in the data.")
     yield REFERENCE[needs.reference]
-    for fact in sorted(needs.facts):
-        words = fact.replace("_", " ")
-        yield f"fact: {words}", f"The data must say the {words} of each answer."
+    for fact in sorted(name for name in needs.facts if not getattr(find(name), "formed", False)):
+        known = find(fact)
+        held, meaning = (known.held, known.meaning) if known else (fact.replace("_", " "), "what the loss reads")
+        yield held.partition(" (")[0], f"Each example must hold {held}: {meaning}."
     for third in sorted(needs.third):
         yield f"third model: {third}", f"Another checkpoint, the {third}, is run beside this one."
     if needs.tokens:
         yield "values per token", "Reads every token of a response by itself, not only their sum."
-    if needs.own:
+    if needs.own or needs.heads:
         yield "modules of its own", "Trains small modules beside the model, saved with each checkpoint and state."
     if needs.state:
         yield "memory", "Keeps running values between steps; they are saved with the run."

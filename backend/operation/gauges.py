@@ -20,6 +20,7 @@ from backend.datasets.models import Import
 from backend.db import get_engine, transaction
 from backend.evaluations.models import Evaluation, Match
 from backend.exports.models import Export, Push
+from backend.quality.models import Reliability
 from backend.queue import QUEUES
 from backend.runs.models import Metric, Place, Run
 from backend.settings import Settings, get_settings
@@ -31,6 +32,7 @@ NOUNS: Mapping[str, type[Work]] = {
     "fetch": Fetch,
     "export": Export,
     "push": Push,
+    "reliability": Reliability,
     "evaluation": Evaluation,
     "arena_match": Match,
 }

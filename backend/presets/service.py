@@ -57,6 +57,8 @@ def fit(model: Model, kind: TuningKind, machine: HereOut) -> FitOut:
     fits = needed <= USABLE * there
     what = "this machine" if largest is None else "the GPU"
     reason = f"Takes about {_gb(needed)}; {what} has {_gb(there)}."
+    if needed <= there and not fits:
+        reason += " A tenth is left to the system and other programs."
     if fits and largest is None and model.parameters > SLOW_ON_CPU:
         reason += " Without a GPU a run takes many hours."
     return FitOut(tuning=kind, fits=fits, memory_bytes=needed, reason=reason)

@@ -16,6 +16,8 @@ def example(schema: Schema, parts: Schema, name: str = "", *, whole: bool, depth
     """
     if "$ref" in schema:
         schema = parts[schema["$ref"].rpartition("/")[2]]
+    if "examples" in schema:
+        return schema["examples"][0]
     if name in WORDS and WORDS[name] is not None and _may_be(WORDS[name], schema, parts):
         return WORDS[name]
     for several in ("anyOf", "oneOf"):

@@ -12,6 +12,10 @@ ANSWERS = [
     {"role": "assistant", "content": "Please ask your admin."},
 ]
 SHOWN = {"role": "user", "html": "<p>How do I reset my password?</p>", "text": "How do I reset my password?"}
+QUESTION = {
+    "kind": "pair", "scale": "strength", "both_bad": True, "rationale": "optional", "edits": False,
+    "aspects": [{"name": "helpful", "title": "Helpful", "low": 1, "high": 5}],
+}  # fmt: skip
 SAMPLING = {"temperature": 0.7, "top_p": 0.95, "max_new_tokens": 256}
 
 WORDS: dict[str, Any] = {
@@ -36,6 +40,8 @@ WORDS: dict[str, Any] = {
     "issuer": "https://login.example.org", "ip": "192.0.2.7", "confirm": "ada", "address": "https://example.org",
     "prompts": {"dataset_id": ID, "limit": 100}, "payload": {"message": "Saved the checkpoint."},
     "counts": {"train": 900, "validation": 50, "test": 50}, "policy": {"sources": "people_first"},
+    "events": ["run.succeeded", "run.failed"], "event": "run.succeeded",
+    "attempts": [{"at": MOMENT, "status": 204, "seconds": 0.118}], "stopped_because": None,
     "spec": {"objective": {"name": "dpo", "beta": 0.1}}, "filter": None, "margin": [-1.0, 0.0, 1.0],
 }  # fmt: skip
 
@@ -66,12 +72,47 @@ BODIES: dict[str, Any] = {
     "POST /evaluations/preflight": EVALUATION,
     "POST /items/{item_id}/labels": {**VERDICT, "lease": ID, "rationale": "The left one says what to do."},
     "POST /matches/{match_id}/verdicts": VERDICT,
+    "POST /tasks": {"dataset_id": ID, "name": "Which answer helps more?", "question": QUESTION, "overlap": 3},
+    "PATCH /tasks/{task_id}": {"overlap": 5, "deadline": None},
+    "PUT /items/{item_id}/gold": {"value": {"strength": 2}, "note": "The second one is made up."},
     "POST /matches/export": {"evaluation_id": ID, "name": "Votes of the first evaluation", "judges": False},
     "POST /arena/matches": {"prompt": "How do I reset my password?", "sampling": SAMPLING},
     "POST /imports": {"upload_id": ID, "name": "Support answers", "abort_on_bad_row": False},
     "POST /datasets/{dataset_id}/snapshots": {"policy": {"sources": "people_first"}},
     "POST /datasets/{dataset_id}/convert": {"name": "Thumbs", "rule": {"name": "pairs_to_thumbs", "min_votes": 2}},
     "POST /datasets/{dataset_id}/convert/preview": {"rule": {"name": "rankings_to_pairs", "meet": "best_rest"}},
+    "POST /datasets/{dataset_id}/snapshots/preview": {"policy": {"sources": "people", "min_votes": 2}},
+    "POST /datasets/{dataset_id}/labels": {
+        "source": "judge",
+        "labels": [
+            {
+                "client_id": OTHER,
+                "item_id": ID,
+                "annotator": "judge-7b",
+                "value": {"strength": 2},
+                "rationale": "The first one says what to do.",
+            }
+        ],
+    },
+    "POST /items/{item_id}/adjudication": {"client_id": OTHER, "value": {"strength": 2}, "rationale": "It says how."},
+    "PUT /tasks/{task_id}/suggestions": {
+        "by": "reward model of March",
+        "suggestions": [{"item_id": ID, "value": {"strength": 1}, "margin": 0.4}],
+    },
+    "POST /feedback": {
+        "dataset": "Feedback",
+        "items": [
+            {
+                "client_id": "chat-81f2",
+                "messages": [*PROMPT, ANSWERS[1]],
+                "thumb": False,
+                "edited": ANSWERS[0]["content"],
+                "user": "user-4711",
+            }
+        ],
+    },
+    "POST /webhooks": {"url": "https://example.org/hooks/plumbline", "events": ["run.succeeded", "run.failed"]},
+    "PATCH /webhooks/{webhook_id}": {"active": True},
     "POST /me/tokens": {"name": "nightly import", "role": "researcher", "days": 90},
     "POST /exports": {"checkpoint_id": ID, "kind": "merged", "dtype": "bf16"},
     "POST /fetches": {"hub_id": "HuggingFaceTB/SmolLM2-135M", "revision": "main"},

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from alignment.objectives import REFERENCE, OtherValue
+from alignment.objectives import REFERENCE, OtherValue, rewards
 from alignment.tokenizing import TOKENIZING
 from alignment.training import folder as folders
 from alignment.training.errors import CheckpointRefused
@@ -26,7 +26,13 @@ def refuse_unlike(session: Session, base: Checkpoint, others: Mapping[str, Check
     Training loads the tokenizers and looks again: where a file tells nothing, nothing is refused here.
     """
     needs = body.objective.needs
-    compared = {name: found for name, found in others.items() if name != REFERENCE or needs.reference != "none"}
+    _refuse_unlike_rewards(session, others)
+    told = {*rewards.rewards(others), *rewards.references(others)}  # these read texts each for itself
+    compared = {
+        name: found
+        for name, found in others.items()
+        if (name != REFERENCE or needs.reference != "none") and name not in told
+    }
     if not compared:
         return
     own = places.outline(session, base)
@@ -36,11 +42,19 @@ def refuse_unlike(session: Session, base: Checkpoint, others: Mapping[str, Check
         _refuse(name, own, places.outline(session, checkpoint), field, sizes=bool(whole))
 
 
-def _refuse(name: str, own: Path, other: Path, field: str, *, sizes: bool) -> None:
+def _refuse_unlike_rewards(session: Session, others: Mapping[str, Checkpoint]) -> None:
+    for name in rewards.rewards(others):
+        before = others.get(rewards.reference_of(name))
+        if before is not None:
+            own, other = (places.outline(session, found) for found in (others[name], before))
+            _refuse(rewards.reference_of(name), own, other, "third_ids", sizes=False, than=f"the {name}")
+
+
+def _refuse(name: str, own: Path, other: Path, field: str, *, sizes: bool, than: str = "the checkpoint") -> None:
     ours, theirs = (TOKENIZING.vocabulary(folder) for folder in (own, other))
     why = None
     if ours and theirs and ours != theirs:
-        why = f"The {name} has another tokenizer than the checkpoint, so their log-probabilities cannot be compared."
+        why = f"The {name} has another tokenizer than {than}, so their log-probabilities cannot be compared."
     elif sizes and (why := _other_sizes(name, own, other)) is None:
         return
     if why is not None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from alignment.training.errors import BadSpec
 from alignment.training.estimate import ERROR, Lengths, estimate
 from alignment.training.machine import free_memory
-from alignment.training.prepare import require_supported
+from alignment.training.requirements import require_supported
 from alignment.training.schedule import total_steps
 from alignment.training.spec import Spec
 from backend.checkpoints.models import Checkpoint

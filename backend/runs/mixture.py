@@ -51,7 +51,7 @@ def freeze(session: Session, project: Project, body: RunIn, settings: Settings) 
             dataset = datasets.find(session, project, part.dataset_id)
             refuse_unsuited(dataset.kind, body, field)
             snapshot = snapshots.freeze(session, dataset, body.policy, settings.snapshots)
-        suited.refuse_snapshot(snapshot, body.objective, field)
+        suited.refuse_snapshot(snapshot, body, field)
         refuse_empty(counts.of_snapshot(snapshot, body).train, part.weight, field)
         if any(other.snapshot.hash == snapshot.hash for other in parts):
             raise UnsuitedData("These data are in the mixture already.", field=field, remedy="Name each of them once.")

@@ -1,15 +1,16 @@
 """Tables of runs, their metrics (raw and rolled up) and their events."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Double, Enum, ForeignKey, Index, LargeBinary, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db import Base, ProjectRow, Row
-from backend.work import Work
+from backend.work import State, Work
 
 
 class Place(StrEnum):
@@ -52,6 +53,16 @@ class Run(Work, ProjectRow, Base):
     )
     reporter: Mapped[dict[str, Any] | None]
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+    TOLD: ClassVar[Mapping[State, str]] = {
+        State.succeeded: "run.succeeded",
+        State.failed: "run.failed",
+        State.lost: "run.failed",
+        State.cancelled: "run.cancelled",
+    }
+
+    def story(self) -> dict[str, Any]:
+        return {"name": self.name, "kind": self.kind, "objective": self.objective, "step": self.done}
 
 
 class RunSnapshot(Base):

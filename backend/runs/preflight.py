@@ -60,7 +60,7 @@ class _Check:
     def result(self) -> PreflightOut:
         base = self._usable(self.body.checkpoint_id, "checkpoint_id")
         reference = self._usable(self.body.reference_id, "reference_id") if self.body.reference_id else None
-        third = {name: self._usable(found, "third_ids") for name, found in self.body.third_ids.items()}
+        third = {name: self._usable_third(name, found) for name, found in self.body.third_ids.items()}
         examples, data = self._data()
         if examples is not None:
             self._look_at_data(examples)
@@ -109,6 +109,13 @@ class _Check:
             self._refuse(error, field)
             return None
 
+    def _usable_third(self, name: str, checkpoint_id: Any) -> Checkpoint | None:
+        try:
+            return service.usable_third(self.session, self.project, name, checkpoint_id, self.body)
+        except AppError as error:
+            self._refuse(error, "third_ids")
+            return None
+
     def _data(self) -> tuple[counts.Examples | None, list[tuple[str, float | None]]]:
         """The examples of all parts together, and where each will lie."""
         found: list[counts.Examples] = []
@@ -132,7 +139,7 @@ class _Check:
         if part.snapshot_id is not None:
             snapshot = snapshots.find(self.session, self.project, part.snapshot_id)
             mixture.refuse_unsuited(snapshot.kind, self.body, field)
-            suited.refuse_snapshot(snapshot, self.body.objective, field, FEW_LOOKED_AT)
+            suited.refuse_snapshot(snapshot, self.body, field, FEW_LOOKED_AT)
             self.samples += lengths.of_snapshot(snapshot)
             return counts.of_snapshot(snapshot, self.body), storage.shown(snapshot.path)
         assert part.dataset_id is not None  # noqa: S101  (an ingredient has exactly one of the two)

@@ -30,9 +30,9 @@ from alignment.training.spec import (
     Trackers,
     Tuning,
     Weight,
-    refuse_other_thirds,
     refuse_some_weights,
 )
+from alignment.training.thirds import RewardBeta, refuse_idle_beta, refuse_other_thirds
 from backend.accounts.schemas import Out
 from backend.datasets.schemas import Name
 from backend.objectives.cards import ObjectiveOut
@@ -88,8 +88,10 @@ class RunIn(Part):
     third_ids: dict[str, uuid.UUID] = Field(
         {},
         validate_default=True,
-        description="Other checkpoints that the objective asks for, by name: a guide, a teacher.",
+        description="Other checkpoints, by name: those that the objective asks for (a guide, a teacher), and those that"
+        " tell facts in the place of the data (reward, reward_reference).",
     )
+    reward_beta: RewardBeta = None
     tuning: Tuning = FullTuning()
     optimizer: Optimizer = Optimizer()
     batch: BatchSize = BatchSize()
@@ -124,6 +126,11 @@ class RunIn(Part):
     @model_validator(mode="after")
     def _a_reference_only_where_one_is_compared_with(self) -> Self:
         refuse_reference(self.objective, self.reference_id, "reference_id")
+        return self
+
+    @model_validator(mode="after")
+    def _a_scale_only_of_implicit_rewards(self) -> Self:
+        refuse_idle_beta(self.reward_beta, self.third_ids, "reward_beta")
         return self
 
     @model_validator(mode="after")

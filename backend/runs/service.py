@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from alignment.objectives import REFERENCE
+from alignment.objectives import REFERENCE, rewards
 from alignment.training.spec import Spec
 from backend import paging, queue, storage, work
 from backend.accounts.models import User
@@ -39,7 +39,7 @@ def launch(session: Session, project: Project, user: User, body: RunIn, settings
     TooManyDevices, TooFewExamples, TooManySteps, NoSpace.
     """
     base = usable(session, project, body.checkpoint_id, "checkpoint_id")
-    others = {name: usable(session, project, found, "third_ids") for name, found in body.third_ids.items()}
+    others = {name: usable_third(session, project, name, found, body) for name, found in body.third_ids.items()}
     if body.reference_id is not None:
         others[REFERENCE] = usable(session, project, body.reference_id, "reference_id")
     suited.refuse_unsupported(body)
@@ -75,11 +75,21 @@ def launch(session: Session, project: Project, user: User, body: RunIn, settings
 def usable(session: Session, project: Project, checkpoint_id: uuid.UUID, field: str) -> Checkpoint:
     """A checkpoint of this project whose weights are still there.  Raises NotFound, WeightsGone,
     TemplateMissing, NoWeightsHere."""
-    try:
-        found = checkpoints.find(session, project, checkpoint_id)
-    except NotFound as error:
-        raise NotFound(error.detail, field=field, remedy="Choose another checkpoint.") from error
+    found = checkpoints.present(session, project, checkpoint_id, field)
     checkpoints.require_trainable(found, field)
+    return found
+
+
+def usable_third(session: Session, project: Project, name: str, checkpoint_id: uuid.UUID, body: RunIn) -> Checkpoint:
+    """The same of a further checkpoint; one whose rewards are asked may be a reward model.
+
+    Raises NotFound, WeightsGone, WritesNothing, TemplateMissing, NoWeightsHere, NoReward.
+    """
+    found = checkpoints.present(session, project, checkpoint_id, "third_ids")
+    if name in rewards.rewards(body.third_ids):
+        thirds.require_reward(session, found, name, body)
+    else:
+        checkpoints.require_trainable(found, "third_ids")
     return found
 
 

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 from alignment.formats import FileRefused, snapshot
 from alignment.formats.facts import PER_RESPONSE, training_facts
 from alignment.formats.preference import Policy
-from alignment.objectives import Objective
+from alignment.objectives import Objective, rewards
 from alignment.objectives.facts import Reader, Unfit, find
 from alignment.training.errors import BadSpec
-from alignment.training.prepare import require_supported
+from alignment.training.requirements import require_supported
 from backend import storage
 from backend.datasets import reading, snapshots
 from backend.datasets.models import Dataset, Kind, Snapshot
@@ -41,21 +41,34 @@ def refuse_unsupported(body: RunIn) -> None:
         raise UnsupportedRun(error.detail, field=error.field, remedy=error.remedy) from error
 
 
-def refuse_snapshot(found: Snapshot, objective: Objective, field: str, most: int | None = None) -> None:
-    """Raise UnfitExample naming the first example that lacks what the objective asks for, of all or of the first ones.
+def refuse_snapshot(found: Snapshot, body: RunIn, field: str, most: int | None = None) -> None:
+    """Raise UnfitExample naming the first example that lacks what the objective asks for and no checkpoint of the run
+    tells, of all or of the first ones.
 
     Raises StorageTrouble, FileRefused.
     """
-    if not asks(objective):
+    _refuse_ties(Policy(**found.policy), found.kind, body.objective, field)
+    if not asks(body.objective):
         return
-    with frozen(found, field, Reader(objective).columns) as examples:
-        _refuse(islice(examples, most), found.kind, objective, field)
+    with frozen(found, field, Reader(body.objective).columns) as examples:
+        _refuse(islice(examples, most), found.kind, body, field)
 
 
 def refuse_dataset(session: Session, dataset: Dataset, body: RunIn, field: str, most: int) -> None:
     """The same of the pairs that freezing the dataset would decide, among its first items."""
+    _refuse_ties(body.policy, dataset.kind, body.objective, "policy.ties")
     if asks(body.objective):
-        _refuse(decided(session, dataset, body.policy, most), dataset.kind, body.objective, field)
+        _refuse(decided(session, dataset, body.policy, most), dataset.kind, body, field)
+
+
+def _refuse_ties(policy: Policy, kind: Kind, objective: Objective, field: str) -> None:
+    """Raise UnfitExample where ties are among the pairs, and the objective would learn that one side is better."""
+    if kind is Kind.paired and policy.ties == "half" and "soft_label" not in objective.needs.facts:
+        raise UnfitExample(
+            f"Ties are kept with a soft label, which {objective.title} does not read: it would learn one side of each.",
+            field=field,
+            remedy="Leave ties out, or choose an objective that reads soft labels.",
+        )
 
 
 @contextmanager
@@ -75,7 +88,8 @@ def decided(session: Session, dataset: Dataset, policy: Policy, most: int) -> It
             made = snapshots.decisions_on(item, policy)
             facts = [] if isinstance(made, str) else [one.facts for one in made]
         else:
-            facts = [] if snapshots.unusable(item, dataset.kind) else [training_facts(item.facts)]
+            found = snapshots.judged_on(item, dataset.kind, policy)
+            facts = [] if isinstance(found, str) else [training_facts(found)]
         yield from (snapshot.Example(item.id or "", split, [], [], one) for one in facts)
 
 
@@ -85,10 +99,11 @@ def asks(objective: Objective) -> bool:
 
 
 def first_unfit(
-    examples: Iterable[snapshot.Example], kind: Kind, objective: Objective
+    examples: Iterable[snapshot.Example], kind: Kind, objective: Objective, told: Collection[str] = ()
 ) -> tuple[snapshot.Example, Unfit] | None:
-    """The first example outside the test split that the objective cannot learn from, and why."""
-    reader = Reader(objective)
+    """The first example outside the test split that the objective cannot learn from, and why; `told` are facts that are
+    not looked for in it."""
+    reader = Reader(objective, told)
     for example in examples:
         if example.split == "test":
             continue
@@ -100,8 +115,9 @@ def first_unfit(
     return None
 
 
-def _refuse(examples: Iterable[snapshot.Example], kind: Kind, objective: Objective, field: str) -> None:
-    found = first_unfit(examples, kind, objective)
+def _refuse(examples: Iterable[snapshot.Example], kind: Kind, body: RunIn, field: str) -> None:
+    told = rewards.told_by(body.objective.needs, body.third_ids)
+    found = first_unfit(examples, kind, body.objective, told)
     if found is not None:
         example, unfit = found
         raise UnfitExample(f"Example {example.id} {unfit.detail}.", field=field, remedy=unfit.remedy)

@@ -17,6 +17,7 @@ from backend.secrets import seal
 from backend.secrets.models import Secret, SecretKind
 from backend.secrets.schemas import SecretIn, SecretOut, origin
 from backend.settings import get_settings
+from backend.webhooks import service as webhooks
 from backend.work import now
 
 WHERE = "Ask an owner of the project to set it on the Secrets page."
@@ -88,15 +89,15 @@ def _leads_to(url: str, allowed: str | None) -> bool:
 
 
 def openable(session: Session, ring: Sequence[bytes]) -> tuple[int, int]:
-    """How many secrets there are, and how many of them the keys do not open."""
+    """How many secrets there are, those of webhooks too, and how many of them the keys do not open."""
     found = session.scalars(select(Secret)).all()
-    closed = 0
+    others, closed = webhooks.openable(session, ring)
     for secret in found:
         try:
             seal.unseal(secret.sealed, _row(secret), ring)
         except seal.SecretUnreadable:
             closed += 1
-    return len(found), closed
+    return len(found) + others, closed
 
 
 def _row(secret: Secret) -> str:
@@ -156,8 +157,9 @@ def seal_again(session: Session, user: User) -> int:
     old = [secret for secret in _all_locked(session) if not seal.current(secret.sealed, ring)]
     for secret in old:
         secret.sealed = seal.seal(seal.unseal(secret.sealed, _row(secret), ring), _row(secret), ring)
-    audit.record(session, user, None, "seal_again", "secret", None, {"count": len(old)})
-    return len(old)
+    count = len(old) + webhooks.seal_again(session, ring)
+    audit.record(session, user, None, "seal_again", "secret", None, {"count": count})
+    return count
 
 
 def _all_locked(session: Session) -> Sequence[Secret]:

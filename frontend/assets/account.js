@@ -48,13 +48,13 @@ function section(list) {
   const project = field("Opens", h("select", h("option", { value: "" }, "all your projects"), me.projects.map((one) => h("option", { value: one.id }, `only ${one.name}`))));
   const most = field("May do", h("select", h("option", { value: "" }, "all that you may"), ["owner", "researcher", "annotator"].map((one) => h("option", { value: one }, `no more than ${one}s`))));
   const days = field("For", h("select", { name: "days" }, LIFETIMES.map(([value, text]) => h("option", { value }, text))));
-  const reading = h("input", { type: "checkbox" });
+  const use = field("Use", h("select", h("option", { value: "" }, "everything"), h("option", { value: "read" }, "reading only"), h("option", { value: "feedback" }, "sending feedback only")));
   const send = async (event) => {
     event.preventDefault();
     showError(name, "");
     try {
       const [project_id, role, chosen] = [project, most, days].map((one) => one.querySelector("select").value || null);
-      const limits = { project_id, role, read_only: reading.checked, days: chosen && Number(chosen) };
+      const limits = { project_id, role, read_only: use.querySelector("select").value === "read", only: use.querySelector("select").value === "feedback" ? "feedback" : null, days: chosen && Number(chosen) };
       const made = await post("/me/tokens", { name: name.querySelector("input").value, ...limits });
       name.querySelector("input").value = "";
       await showOnce("Your new token", null, made.token, "Token");
@@ -65,7 +65,7 @@ function section(list) {
   };
   return h("section.pl-card.pl-stack", h("h2", "API tokens"),
     h("p.pl-muted", "A token lets a program act as you: send it as “Authorization: Bearer …”. It has your rights, or fewer if you say so, until it ends or you revoke it. ", h("a", { href: "/reference" }, "What programs can do")),
-    list, h("form.pl-stack", { onsubmit: send }, name, h("div.pl-row.pl-inline-form", project, most, days), h("div.pl-row.between", h("label.pl-row", reading, "Read only"), button("Make a token", null, { type: "submit" }))));
+    list, h("form.pl-stack", { onsubmit: send }, name, h("div.pl-row.pl-inline-form", project, most, use, days), h("div.pl-row.end", button("Make a token", null, { type: "submit" }))));
 }
 
 const LIFETIMES = [["30", "30 days"], ["90", "90 days"], ["365", "a year"], ["", "as long as I do not revoke it"]];
@@ -79,7 +79,7 @@ async function listTokens(place) {
   };
   const columns = [
     { title: "Name", cell: (token) => token.name },
-    { title: "Limits", cell: (token) => [me.projects.find((one) => one.id === token.project_id)?.name, token.role, token.read_only ? "reads only" : null].filter(Boolean).join(", ") || "none" },
+    { title: "Limits", cell: (token) => [me.projects.find((one) => one.id === token.project_id)?.name, token.role, token.read_only ? "reads only" : null, token.only ? `${token.only} only` : null].filter(Boolean).join(", ") || "none" },
     { title: "Begins with", cell: (token) => h("span.pl-mono", `${token.prefix}…`) },
     { title: "Made", cell: (token) => ago(token.created_at) },
     { title: "Ends", cell: (token) => (token.expires_at ? new Date(token.expires_at).toLocaleDateString() : "never") },

@@ -7,7 +7,8 @@ import { Tally } from "./arena-tally.js";
 import { actions, mayResearch } from "./frame.js";
 import { bind } from "./keys.js";
 import { live } from "./live.js";
-import { describe, PairView } from "./pair.js";
+import { describe } from "./label-words.js";
+import { SidesView } from "./sides.js";
 import { exportVotes } from "./votes-export.js";
 import { voteScale } from "./vote-scale.js";
 
@@ -19,7 +20,7 @@ export class Arena {
   constructor(page) {
     this.page = page;
     this.composer = new Composer((wish) => this.ask(wish));
-    this.view = new PairView();
+    this.view = new SidesView();
     this.view.element.classList.add("pl-arena-pair");
     this.stage = h("section.pl-arena-stage", { "aria-label": "Answers" });
     this.status = h("div.pl-arena-status", { role: "status", "aria-live": "polite" });
@@ -88,7 +89,7 @@ export class Arena {
     const nothing = { role: "assistant", html: "", text: "" };
     fill(this.stage, this.view.element);
     this.view.marking = false;
-    this.view.show({ prompt: match.prompt, left: nothing, right: nothing });
+    this.view.show({ prompt: match.prompt, responses: [nothing, nothing] });
     const grown = this.view.sides.map(({ body }) => {
       const text = prose("");
       fill(body, text);
@@ -134,7 +135,7 @@ export class Arena {
     this.composer.busy(false);
     if (match.state !== "succeeded") return this.unanswered(match);
     if (this.view.element.parentNode !== this.stage) fill(this.stage, this.view.element);
-    this.view.show(match);
+    this.view.show({ prompt: match.prompt, responses: [match.left, match.right] });
     this.since = performance.now();
     if (match.judged) this.reveal(match.judged);
     else {

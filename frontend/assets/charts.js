@@ -38,7 +38,7 @@ export function plotly() {
   return loading;
 }
 
-function layout({ title, x, y, log = false, range = null, legend = false, height = 240, shapes = [], rows = null }) {
+function layout({ title, x, y, log = false, range = null, legend = false, height = 240, shapes = [], rows = null, share = true, stacked = false }) {
   const axis = (text) => ({
     title: { text, font: { size: 12, color: variable("--pl-muted") }, standoff: 6 },
     gridcolor: variable("--pl-line"), zerolinecolor: variable("--pl-line-strong"), linecolor: variable("--pl-line"), automargin: true,
@@ -47,12 +47,13 @@ function layout({ title, x, y, log = false, range = null, legend = false, height
   return {
     ...(rows && named(rows)),
     title: title ? { text: escapeMarkup(title), font: { size: 13, weight: 600 }, x: 0, xref: "paper", pad: { l: 0 } } : undefined,
-    xaxis: { ...axis(x), ...(rows && { range: [-0.02, 1.02], tickformat: ".0%" }) },
+    xaxis: { ...axis(x), ...(rows && share && { range: [-0.02, 1.02], tickformat: ".0%" }) },
     yaxis: rows ? { visible: false, range: [rows.length - 0.4, -0.75], fixedrange: true } : { ...axis(y), type: log ? "log" : "linear", range: range || undefined },
     height, margin: { l: rows ? 12 : 52, r: 12, t: title ? 34 : 12, b: 42 }, showlegend: legend, shapes,
     legend: { orientation: "h", y: -0.28, x: 0, font: { size: 12 } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: variable("--pl-muted"), activecolor: variable("--pl-text") },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: variable("--pl-font"), color: variable("--pl-text") },
+    barmode: stacked ? "stack" : "group",
     hovermode: rows ? "closest" : "x unified", hoverlabel: { bgcolor: variable("--pl-raised"), bordercolor: variable("--pl-line"), font: { color: variable("--pl-text"), size: 12 } },
     uirevision: "keep", // zoom and hidden lines survive new data
   };
@@ -190,16 +191,19 @@ function translucent(color, opacity) {
   return `rgba(${red},${green},${blue},${opacity})`;
 }
 
-// Rates with their intervals, one row each, and the even line: rows [{name, rate, low, high, n, color?}].
-export function forestPlot(place, { title = null, x = "Win rate", rows, even = 0.5 }) {
+// Rates with their intervals, one row each, and the even line: rows [{name, rate, low, high, n, color?}]. Without
+// `share` they are no shares but numbers around 0; without bounds they are points.
+export function forestPlot(place, { title = null, x = "Win rate", rows, share = true, even = share ? 0.5 : 0 }) {
+  const words = share ? (value) => (value * 100).toFixed(1) : (value) => value.toFixed(2);
+  const bounds = (row) => (row.low === null || row.high === null ? "" : ` (${words(row.low)}–${words(row.high)}${share ? " %" : ""})`);
   const shapes = () => [{ type: "line", x0: even, x1: even, yref: "paper", y0: 0, y1: 1, line: { color: variable("--pl-line-strong"), dash: "dot", width: 1 } }];
   return chart(place, title || x, () => ({
-    title, x, y: "", height: 60 + 52 * rows.length, shapes: shapes(), rows,
+    title, x, y: "", height: 60 + 52 * rows.length, shapes: shapes(), rows, share,
     data: rows.map((row, index) => ({
       type: "scatter", mode: "markers", x: [row.rate], y: [index], name: escapeMarkup(row.name),
       marker: { color: row.color || colorAt(index), size: 10 },
-      error_x: { type: "data", symmetric: false, array: [row.high - row.rate], arrayminus: [row.rate - row.low], color: row.color || colorAt(index), thickness: 2.5, width: 6 },
-      hovertemplate: `%{x:.1%} (${(row.low * 100).toFixed(1)}–${(row.high * 100).toFixed(1)} %)<extra></extra>`,
+      error_x: { type: "data", visible: row.low !== null && row.high !== null, symmetric: false, array: [row.high - row.rate], arrayminus: [row.rate - row.low], color: row.color || colorAt(index), thickness: 2.5, width: 6 },
+      hovertemplate: `${share ? "%{x:.1%}" : "%{x:.2f}"}${bounds(row)}<extra></extra>`,
     })),
   }));
 }
@@ -212,6 +216,16 @@ export const histogram = (place, { title = null, x, y = "Count", bins }) =>
       type: "bar", x: bins.map((bin) => (bin.from + bin.to) / 2), y: bins.map((bin) => bin.count), width: bins.map((bin) => (bin.to - bin.from) * 0.92),
       marker: { color: colorAt(0) }, customdata: bins.map((bin) => `${bin.from}–${bin.to}`), hovertemplate: "%{customdata}: %{y}<extra></extra>",
     }],
+  }));
+
+// Counts over time, one part of each bar a person: at [moment], parts [{name, tone, counts}].
+export const stackedBars = (place, { title = null, x, y, at, parts }) =>
+  chart(place, title || y, () => ({
+    title, x, y, legend: parts.length > 1, stacked: true,
+    data: parts.map((part) => ({
+      type: "bar", name: escapeMarkup(part.name), x: at, y: part.counts, marker: { color: colorAt(part.tone) },
+      hovertemplate: `%{y}<extra>${escapeMarkup(part.name)}</extra>`,
+    })),
   }));
 
 // A line as small as a word, for tables; null is a gap.

@@ -4,13 +4,13 @@ import { get } from "./api.js";
 import { dialog, errorCard, field, fill, h, skeleton } from "./dom.js";
 import { plural } from "./format.js";
 import { nouns, RULES } from "./kinds.js";
+import { policyFields } from "./policy.js";
 
 const OWN = [["native", "Plumbline rows (JSON lines): nothing is lost"], ["parquet", "Parquet: the same in typed columns"]];
 const STYLES = {
   conversational: "Chat messages", standard: "Plain texts", implicit: "Whole conversations, no prompt column", sharegpt: "ShareGPT turns", messages: "Chat messages",
   alpaca: "Alpaca columns", rejected_response: "Rejected answer as text", rejected_messages: "Rejected conversation", jsonl: "JSON lines", lines: "Lines of text", comma: "Commas (CSV)", tab: "Tabs (TSV)",
 };
-const SOURCES = [["people_first", "People's, then imported, then judges'"], ["people", "People's alone"], ["imports", "Imported alone"], ["judges", "Judges' alone"]];
 const TURNS = { prompts: [], demonstrations: ["prompts"], unpaired: ["demonstrations", "prompts"], paired: ["unpaired", "demonstrations", "prompts"], ranked: ["paired", "demonstrations", "prompts"] };
 const target = (kind, form) => [kind, ...TURNS[kind]].find((one) => form.kinds.includes(one));
 
@@ -39,20 +39,22 @@ function form(place, dataset, formats) {
     const one = formats.find((form) => form.name === format.value);
     const becomes = one ? target(dataset.kind, one) : dataset.kind;
     const choices = {};
+    const labelled = dataset.kind !== "prompts" && becomes !== "prompts";
+    const policy = labelled ? policyFields({ kind: dataset.kind, becomes, decided: Boolean(one && (one.decided || becomes !== dataset.kind)), exporting: true, onchange: () => look() }) : null;
     const add = (name, words, options) => { choices[name] = h("select", options.map(([value, text]) => h("option", { value }, text))); return field(words, choices[name]); };
     fill(more,
       one?.styles.length > 1 ? add("style", "Written as", one.styles.map((style) => [style.name, STYLES[style.name] || style.name])) : null,
       dataset.kind === "ranked" && ["paired", "demonstrations"].includes(becomes) ? add("rule", "Which answers meet", Object.entries(RULES)) : null,
-      dataset.kind === "paired" && one && becomes !== "prompts" ? add("sources", "Whose labels decide", SOURCES) : null);
+      policy?.element);
     for (const input of Object.values(choices)) input.addEventListener("change", look);
-    function look() { show(Object.fromEntries(Object.entries(choices).map(([name, input]) => [name, input.value])), one); }
+    function look() { show(Object.fromEntries(Object.entries(choices).map(([name, input]) => [name, input.value])), one, policy?.chosen()); }
     look();
   };
-  const show = async (choices, one) => {
+  const show = async (choices, one, policy = {}) => {
     const mine = (turn += 1);
     fill(losses, skeleton(2));
     fill(foot);
-    const asked = { format: format.value, ...choices };
+    const asked = { format: format.value, ...choices, ...policy };
     let found;
     try {
       found = await get(`/datasets/${dataset.id}/export/losses`, asked);

@@ -1,7 +1,7 @@
 // The items of a dataset: paged, searched in prompts and responses, filtered by split; the filter is in the address.
 
 import { get } from "./api.js";
-import { badge, button, errorCard, fill, h, skeleton, toastError } from "./dom.js";
+import { badge, button, errorCard, fill, h, link, skeleton, toastError } from "./dom.js";
 import { count } from "./format.js";
 import { param, setParam } from "./frame.js";
 import { itemCard } from "./items.js";
@@ -54,4 +54,4 @@ export function itemList(dataset) {
 
 // A search looks at so many items at a time: without a find, and with more to look at, it is not over.
 const nothing = (filtered, unfinished) => (unfinished ? "No item of those looked at so far fits this search." : filtered ? "No item fits this search." : "This dataset is empty.");
-const card = (item) => itemCard(item, h("span.pl-muted", `#${count(item.position + 1)}`), badge(item.split));
+const card = (item) => itemCard(item, link(`#${count(item.position + 1)}`, `/item?id=${item.id}`), badge(item.split), item.withdrawn_at ? badge("withdrawn", "warn") : null);

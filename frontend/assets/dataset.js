@@ -2,15 +2,18 @@
 
 import { all, get, newKey, post } from "./api.js";
 import { histogram } from "./charts.js";
-import { badge, button, empty, h, link, stateBadge, table, toast, toastError } from "./dom.js";
+import { badge, button, dialog, empty, h, link, stateBadge, table, toast, toastError } from "./dom.js";
 import { ago, count, percent, plural } from "./format.js";
 import { actions, param, title } from "./frame.js";
 import { convertDialog, madeFrom } from "./dataset-convert.js";
 import { exportDialog } from "./dataset-export.js";
 import { itemList } from "./dataset-items.js";
+import { datasetTasks } from "./dataset-tasks.js";
 import { errors } from "./import-watch.js";
 import { noun, nouns, purpose } from "./kinds.js";
 import { load } from "./live.js";
+import { asBody, policyFields, preview } from "./policy.js";
+import { labelable } from "./task-words.js";
 
 const SINGLE = ["demonstrations", "unpaired", "ranked"]; // what is trained on without a label
 
@@ -34,7 +37,7 @@ function draw(page, dataset) {
     dataset.kind !== "prompts" && button("Convert", () => convertDialog(dataset)),
     SINGLE.includes(dataset.kind) && button("Train on this", () => location.assign(`/new-run?dataset=${dataset.id}`), { kind: "primary" }),
     paired && button("Train on this", () => location.assign(`/new-run?dataset=${dataset.id}`), { disabled: labelled ? null : "No labelled pair yet: label some first." }),
-    paired && button("Label this", () => location.assign(`/label?dataset=${dataset.id}`), { kind: "primary" }),
+    labelable(dataset) && button("Label this", () => location.assign(`/new-task?dataset=${dataset.id}`), { kind: paired ? "primary" : "" }),
   );
   const snapshots = h("section.pl-stack.tight");
   const log = h("section.pl-stack.tight");
@@ -45,6 +48,7 @@ function draw(page, dataset) {
     paired ? "" : h("p.pl-muted", purpose(dataset.kind)),
     numbers(dataset),
     dataset.kind === "prompts" ? "" : h("section.pl-card", h("h2", "Length of the responses"), lengths(dataset)),
+    datasetTasks(dataset),
     itemList(dataset),
     snapshots,
     log,
@@ -83,7 +87,7 @@ async function drawSnapshots(place, dataset) {
   const refresh = () => drawSnapshots(place, dataset);
   await load(place, () => get("/snapshots", { dataset_id: dataset.id, limit: 50 }), ({ items }) => {
     place.append(
-      h("div.pl-row.between", h("h2", "Snapshots"), button("Freeze now", () => freeze(dataset, refresh), { kind: "small", title: "Keep the decided pairs, or the answers, as they are, for a run to train on" })),
+      h("div.pl-row.between", h("h2", "Snapshots"), button("Freeze now", () => freezeDialog(dataset, refresh), { kind: "small", title: "Keep the decided pairs, or the answers, as they are, for a run to train on" })),
       table("Snapshots", SNAPSHOT_COLUMNS.filter((one) => dataset.kind === "paired" || one.title !== "Whose labels"), items, { none: "None yet. A run freezes one by itself when it starts." }),
     );
   });
@@ -99,16 +103,28 @@ const SNAPSHOT_COLUMNS = [
   { title: "Made", cell: (row) => ago(row.created_at) },
 ];
 
-const WHY = { unlabelled: "unlabelled", tie: "ties", both_bad: "both bad", skipped: "skipped", too_few_votes: "too few votes", unranked: "without ranks or scores", media: "with pictures, sound, video or files" };
+const WHY = { unlabelled: "unlabelled", tie: "ties", both_bad: "both bad", skipped: "skipped", too_few_votes: "too few votes", too_close: "under the margin", not_adjudicated: "not adjudicated", not_wanted: "not wanted", surplus: "surplus alone", unranked: "without ranks or scores", media: "with pictures, sound, video or files" };
 
 function leftOut(row) {
   const parts = Object.entries(row.counts.left_out || {}).map(([why, number]) => `${count(number)} ${WHY[why] || why}`);
   return parts.join(", ") || "–";
 }
 
-async function freeze(dataset, refresh) {
+function freezeDialog(dataset, refresh) {
+  return dialog("Freeze", (close) => {
+    const found = h("div.pl-stack.tight", { "aria-live": "polite" });
+    const go = button("Freeze", async () => { await freeze(dataset, asBody(policy.chosen()), refresh); close(); }, { kind: "primary" });
+    const look = async () => { go.disabled = true; go.disabled = !(await preview(found, dataset, policy.chosen())); };
+    const policy = policyFields({ kind: dataset.kind, onchange: look });
+    look();
+    return h("div.pl-stack", h("p.pl-muted", "Examples are kept as they are now, for runs to train on; the snapshot says by which choices."), policy.element, found,
+      h("div.pl-row.end", button("Cancel", () => close()), go));
+  }, { wide: true });
+}
+
+async function freeze(dataset, policy, refresh) {
   try {
-    const row = await post(`/datasets/${dataset.id}/snapshots`, {}, { key: newKey() });
+    const row = await post(`/datasets/${dataset.id}/snapshots`, { policy }, { key: newKey() });
     toast(`Snapshot ${row.hash.slice(0, 12)} holds ${plural((row.counts.train || 0) + (row.counts.validation || 0) + (row.counts.test || 0), noun(dataset.kind))}.`);
     refresh();
   } catch (error) {

@@ -1,6 +1,7 @@
 // Building what is seen. Text always goes in as text; markup comes only from the server's own renderer, through html().
 
 import { ApiError } from "./api.js";
+import { drawFormulas } from "./formula.js";
 
 // h("a.pl-button.primary", { href: "/runs", onclick: f, hidden: done }, "All runs", icon)
 // Attributes: on… listens, class adds, style takes an object, dataset too, booleans set or leave out, null leaves out.
@@ -55,10 +56,12 @@ export function safeAddress(address) {
   return parsed && ["http:", "https:", "blob:"].includes(parsed.protocol) ? text : "#";
 }
 
-// The one place where markup is inserted: `rendered` is the `html` field that the server's renderer wrote.
+// The one place where markup is inserted: `rendered` is the `html` field that the server's renderer wrote. The formulas
+// that it marked are drawn.
 export function html(rendered, selector = "div.pl-prose") {
   const element = h(selector);
   element.innerHTML = rendered; // the only innerHTML of the project; a test holds this
+  drawFormulas(element);
   return element;
 }
 
@@ -168,10 +171,10 @@ export function toast(text, { kind = "", action = null, onaction = null, seconds
 export const toastError = (error) =>
   toast(error instanceof ApiError ? [error.detail, error.remedy].filter(Boolean).join(" ") : "That did not work.", { kind: "bad", seconds: 7 });
 
-// A modal dialog; resolves to the value given to close(), or null when dismissed.
-export function dialog(title, build) {
+// A modal dialog; resolves to the value given to close(), or null when dismissed. A `wide` one is for long texts.
+export function dialog(title, build, { wide = false } = {}) {
   return new Promise((resolve) => {
-    const box = h("dialog.pl-dialog", { "aria-label": title });
+    const box = h("dialog.pl-dialog", { "aria-label": title, class: wide ? "wide" : null });
     const before = document.activeElement;
     const close = (value = null) => {
       box.close();

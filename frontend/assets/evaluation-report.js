@@ -5,6 +5,7 @@ import { forestPlot } from "./charts.js";
 import { badge, errorCard, fill, h, skeleton, table } from "./dom.js";
 import { count, number, percent, plural, rate } from "./format.js";
 import { param, setParam } from "./frame.js";
+import { against, order } from "./evaluation-findings.js";
 import { judgeName } from "./judge-name.js";
 
 const TIES = [
@@ -84,6 +85,8 @@ export class Report {
       h("h2", people ? "Judged by people" : `Judged by ${judgeName(one.judge, this.evaluation)}`),
       known.length ? place : h("p.pl-muted", people ? "Nobody has judged a match yet." : any.reason),
       table(`Win rates by ${judgeName(one.judge, this.evaluation)}`, columns(names, people), one.pairs),
+      against(one, names),
+      order(one, names, this.plots),
       one.consistency && one.verdicts ? trust(one) : null,
       h("p.pl-muted.pl-note", `${percent(any.level)} intervals${methods(known)}, seed ${any.seed}. The prompt is the unit: several matches on a prompt do not count as independent.`,
         people && one.shown_first.n ? ` The answer shown first won ${rate(one.shown_first)}.` : ""),

@@ -1,23 +1,10 @@
-// LaTeX as our objectives write it, drawn as MathML, which browsers set by themselves. Unknown commands show their name.
+// LaTeX as our objectives, people and models write it, drawn element by element as MathML, which browsers set themselves.
+// What is not known is told, so that a formula of a response is drawn rightly or left as its source.
+
+import { ACCENTS, DOUBLE, FENCES, FONTS, LETTERS, SCRIPT, SIGNS, SIZES, SPACES, WORDS } from "./formula-signs.js";
 
 const MATH = "http://www.w3.org/1998/Math/MathML";
-const LETTERS = {
-  alpha: "α", beta: "β", gamma: "γ", delta: "δ", epsilon: "ε", varepsilon: "ε", zeta: "ζ", eta: "η", theta: "θ", kappa: "κ", lambda: "λ", mu: "μ", nu: "ν",
-  xi: "ξ", pi: "π", rho: "ρ", sigma: "σ", tau: "τ", phi: "φ", varphi: "φ", chi: "χ", psi: "ψ", omega: "ω", Delta: "Δ", Lambda: "Λ", Phi: "Φ", Psi: "Ψ", Sigma: "Σ", Omega: "Ω", ell: "ℓ",
-  infty: "∞", partial: "∂", nabla: "∇",
-};
-const SIGNS = {
-  cdot: "·", times: "×", le: "≤", leq: "≤", ge: "≥", geq: "≥", ne: "≠", approx: "≈", sim: "∼", in: "∈", mid: "|", to: "→", rightarrow: "→", succ: "≻", prec: "≺",
-  sum: "∑", prod: "∏", int: "∫", pm: "±", ldots: "…", dots: "…", cdots: "⋯", langle: "⟨", rangle: "⟩", lVert: "‖", rVert: "‖", Vert: "‖", lvert: "|", rvert: "|", "{": "{", "}": "}", "|": "‖", forall: "∀",
-  land: "∧", wedge: "∧", lor: "∨", vee: "∨", neg: "¬", lnot: "¬", oplus: "⊕", Rightarrow: "⇒", Leftrightarrow: "⇔", mapsto: "↦", leftarrow: "←", ll: "≪", gg: "≫", propto: "∝", equiv: "≡",
-  notin: "∉", subset: "⊂", cup: "∪", cap: "∩", setminus: "∖", circ: "∘", odot: "⊙", otimes: "⊗", star: "⋆", ast: "∗", colon: ":", lfloor: "⌊", rfloor: "⌋", lceil: "⌈", rceil: "⌉", vdots: "⋮", neq: "≠",
-  coloneqq: "≔", triangleq: "≜", exists: "∃", bullet: "•", prime: "′",
-};
-const WORDS = new Set(["log", "exp", "max", "min", "ln", "sup", "inf", "tanh", "arg", "argmax", "argmin", "det", "Pr", "lim", "cos", "sin", "cosh", "sinh", "sign", "rank"]);
-const SPACES = { quad: "1em", qquad: "2em", ",": "0.17em", ";": "0.28em", ":": "0.22em", " ": "0.25em", "!": "-0.1em" };
-const ACCENTS = { hat: "^", widehat: "^", bar: "¯", overline: "¯", tilde: "˜", widetilde: "˜", dot: "˙", vec: "→" };
-const SIZES = new Set(["big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bigm", "middle", "textstyle", "displaystyle", "limits"]);
-const FONTS = { mathrm: "normal", text: "normal", textrm: "normal", mathsf: "normal", operatorname: "normal", mathbb: "double-struck", mathcal: "script", mathbf: "bold" };
+const DEEPEST = 40; // of braces in braces; a browser lays out no tower of thousands
 
 const make = (name, ...children) => {
   const element = document.createElementNS(MATH, name);
@@ -25,14 +12,36 @@ const make = (name, ...children) => {
   return element;
 };
 
-// formula(String.raw`-\log\sigma(\beta h)`) -> a <math> element with the source as its label.
-export function formula(source) {
+// formula(String.raw`-\log\sigma(\beta h)`) -> a <math> element with the source as its label. Unknown commands show their name.
+export const formula = (source) => draw(source).math;
+
+// Draw every formula that the server's renderer has marked; what cannot be drawn rightly stays as its source.
+export function drawFormulas(element) {
+  for (const place of element.querySelectorAll("code.math")) {
+    const { math, strange } = draw(place.textContent);
+    if (strange) continue;
+    if (!place.classList.contains("display")) math.removeAttribute("display");
+    place.replaceWith(math);
+  }
+}
+
+function draw(source) {
   const tokens = source.match(/\\[a-zA-Z]+|\\.|[0-9]+(?:\.[0-9]+)?|\s+|./gsu) || [];
-  const reader = { tokens, at: 0 };
-  const math = make("math", row(reader, () => false));
+  const reader = { tokens, at: 0, depth: 0, strange: false };
+  const parts = [];
+  while (peek(reader) !== undefined) {
+    parts.push(row(reader, () => false));
+    if (peek(reader) !== undefined) strange(reader, take(reader)); // a closing brace or \end that nothing opened
+  }
+  const math = make("math", ...parts);
   math.setAttribute("display", "block");
   math.setAttribute("aria-label", source);
-  return math;
+  return { math, strange: reader.strange };
+}
+
+function strange(reader, token) {
+  reader.strange = true;
+  return make("mi", token);
 }
 
 // Blanks mean something in \text alone.
@@ -47,9 +56,16 @@ function take(reader) {
   return token;
 }
 
+// What closes an opening one, where it must stand.
+function expect(reader, token) {
+  if (take(reader) !== token) reader.strange = true;
+}
+
+const CLOSING = new Set(["}", "&", "\\\\", "\\end", "\\right"]);
+
 function row(reader, ends) {
   const parts = [];
-  while (peek(reader) !== undefined && !ends(peek(reader))) {
+  while (peek(reader) !== undefined && !ends(peek(reader)) && !CLOSING.has(peek(reader))) {
     const one = scripted(reader);
     if (one) parts.push(one);
   }
@@ -61,11 +77,16 @@ function scripted(reader) {
   const body = atom(reader);
   if (!body) return null;
   let [sub, sup] = [null, null];
-  while (peek(reader) === "_" || peek(reader) === "^") {
+  while (peek(reader) === "_" || peek(reader) === "^" || peek(reader) === "'") {
     const mark = take(reader);
+    if (mark === "'") {
+      const before = sup ? [sup] : [];
+      sup = make("mrow", ...before, operator("′"));
+      continue;
+    }
     const argument = atom(reader) || make("mrow");
     if (mark === "_") sub = argument;
-    else sup = argument;
+    else sup = sup ? make("mrow", sup, argument) : argument;
   }
   if (sub && sup) return make("msubsup", body, sub, sup);
   if (sub) return make("msub", body, sub);
@@ -73,25 +94,51 @@ function scripted(reader) {
 }
 
 function group(reader) {
-  if (peek(reader) !== "{") return atom(reader) || make("mrow");
+  if (peek(reader) !== "{") return digit(reader) || atom(reader) || make("mrow");
   take(reader);
   const inner = row(reader, (token) => token === "}");
-  take(reader);
+  expect(reader, "}");
   return inner;
 }
 
+// \frac12 is one half: without braces an argument is one digit.
+function digit(reader) {
+  const token = peek(reader);
+  if (token === undefined || !/^[0-9]{2,}$/.test(token)) return null;
+  reader.tokens[reader.at] = token.slice(1);
+  return make("mn", token[0]);
+}
+
 function atom(reader) {
+  reader.depth += 1;
+  if (reader.depth > DEEPEST) {
+    reader.strange = true;
+    reader.at = reader.tokens.length;
+  }
   const token = take(reader);
-  if (token === undefined) return null;
+  const drawn = token === undefined ? null : begun(token, reader);
+  reader.depth -= 1;
+  return drawn;
+}
+
+function begun(token, reader) {
+  if (CLOSING.has(token)) {
+    reader.at -= 1;
+    return null;
+  }
   if (token === "{") {
     reader.at -= 1;
     return group(reader);
   }
   if (token.startsWith("\\")) return command(token.slice(1), reader);
   if (/^[0-9]/.test(token)) return make("mn", token);
-  if (/^[a-zA-Z]$/.test(token)) return make("mi", token);
+  if (/^\p{L}$/u.test(token)) return make("mi", token);
   if (token === "'") return make("mo", "′");
-  return operator(token === "-" ? "−" : token);
+  if (token === "_" || token === "^") {
+    reader.at -= 1;
+    return make("mrow"); // it hangs on nothing
+  }
+  return token === "~" ? space("0.25em") : operator(token === "-" ? "−" : token);
 }
 
 function operator(text, stretchy = false) {
@@ -100,41 +147,109 @@ function operator(text, stretchy = false) {
   return element;
 }
 
+const known = (table, name) => (Object.hasOwn(table, name) ? table[name] : null);
+
 function command(name, reader) {
-  if (name === "frac" || name === "tfrac" || name === "dfrac") return make("mfrac", group(reader), group(reader));
-  if (name === "sqrt") return make("msqrt", group(reader));
-  if (name === "left") return fenced(reader);
-  if (name in ACCENTS) return make("mover", group(reader), operator(ACCENTS[name]));
-  if (name === "begin") return table(styledName(reader), reader);
-  if (name === "underbrace" || name === "underline") return group(reader);
+  const special = known(SPECIAL, name);
+  if (special) return special(reader);
+  if (known(ACCENTS, name)) return make("mover", group(reader), operator(ACCENTS[name]));
   if (SIZES.has(name)) return null; // brackets have the size of what they stand around
-  if (name in SPACES) return space(SPACES[name]);
-  if (name in FONTS) return styled(FONTS[name], reader);
-  if (name in LETTERS) return make("mi", LETTERS[name]);
-  if (name in SIGNS) return operator(SIGNS[name]);
+  if (known(SPACES, name)) return space(SPACES[name]);
+  if (known(FONTS, name)) return styled(FONTS[name], reader);
+  if (known(LETTERS, name)) return make("mi", LETTERS[name]);
+  if (known(SIGNS, name)) return operator(SIGNS[name]);
+  if (!WORDS.has(name)) return strange(reader, name);
   const word = make("mi", name);
-  if (!WORDS.has(name)) return word;
   word.setAttribute("mathvariant", "normal");
   return make("mrow", space("0.17em"), word, space("0.17em"));
 }
 
+const fraction = (reader) => make("mfrac", group(reader), group(reader));
+
+function binomial(reader) {
+  const inner = fraction(reader);
+  inner.setAttribute("linethickness", "0");
+  return make("mrow", grown(operator("("), true), inner, grown(operator(")"), true));
+}
+
+function root(reader) {
+  if (peek(reader) !== "[") return make("msqrt", group(reader));
+  take(reader);
+  const degree = row(reader, (token) => token === "]");
+  expect(reader, "]");
+  return make("mroot", group(reader), degree);
+}
+
+function boxed(reader) {
+  const inner = group(reader);
+  inner.style.cssText = "border: 1px solid; padding: 0.15em 0.3em";
+  return inner;
+}
+
+const above = (reader) => {
+  const [over, body] = [group(reader), group(reader)];
+  return make("mover", body, over);
+};
+
+const below = (reader) => {
+  const [under, body] = [group(reader), group(reader)];
+  return make("munder", body, under);
+};
+
+function overlined(reader) {
+  const inner = group(reader);
+  inner.style.borderTop = "1px solid";
+  return inner;
+}
+
+const modulo = (reader) => make("mrow", space("0.5em"), operator("("), make("mi", "mod"), space("0.25em"), group(reader), operator(")"));
+
+const SPECIAL = {
+  frac: fraction, tfrac: fraction, dfrac: fraction, cfrac: fraction, binom: binomial, dbinom: binomial, tbinom: binomial,
+  sqrt: root, left: fenced, boxed, fbox: boxed, overset: above, stackrel: above, underset: below, pmod: modulo, underbrace: group, underline: group, overbrace: group,
+  overline: overlined, color: (reader) => (styledName(reader), null), phantom: (reader) => (group(reader), null),
+  not: (reader) => operator(`${(atom(reader) || make("mo")).textContent}\u0338`),
+  begin: (reader) => table(styledName(reader), reader),
+  tag: (reader) => make("mrow", space("1em"), operator("("), styled("normal", reader), operator(")")),
+};
+
 const styledName = (reader) => styled("normal", reader).textContent;
 
-// Cases and matrices: rows end at \\, cells at &.
+// Cases, matrices and aligned lines: rows end at \\, cells at &.
 function table(kind, reader) {
   const rows = [[]];
+  const name = kind.replace("*", "");
+  if (name === "array") styledName(reader); // how its columns are set
   const ends = (token) => token === "&" || token === "\\\\" || token === "\\end";
   while (peek(reader) !== undefined) {
     rows.at(-1).push(make("mtd", row(reader, ends)));
     const mark = take(reader);
     if (mark === "\\\\") rows.push([]);
-    else if (mark !== "&") break;
+    else if (mark !== "&") {
+      if (mark !== "\\end") reader.strange = true;
+      break;
+    }
   }
-  styledName(reader);
+  if (styledName(reader) !== kind) reader.strange = true;
+  if (!rows.at(-1).some((cell) => cell.textContent)) rows.pop(); // the last line is ended too
   const body = make("mtable", ...rows.map((cells) => make("mtr", ...cells)));
-  if (kind !== "cases") return body;
-  body.style.textAlign = "left";
-  return make("mrow", operator("{", true), body);
+  if (name.startsWith("align") || name === "eqnarray" || name === "split") aligned(rows);
+  if (name === "cases") {
+    body.style.textAlign = "left";
+    return make("mrow", operator("{", true), body);
+  }
+  const fence = known(FENCES, name);
+  return fence ? make("mrow", operator(fence[0], true), body, operator(fence[1], true)) : body;
+}
+
+// Lines meet at their first sign: what stands before it ends there.
+function aligned(rows) {
+  for (const cells of rows) {
+    cells.forEach((cell, place) => {
+      cell.style.textAlign = place % 2 ? "left" : "right";
+      cell.style.padding = "0.15em 0.1em";
+    });
+  }
 }
 
 function space(width) {
@@ -146,12 +261,12 @@ function space(width) {
 function fenced(reader) {
   const fence = () => {
     const token = take(reader) || ".";
-    const text = token.startsWith("\\") ? SIGNS[token.slice(1)] || "" : token;
+    const text = token.startsWith("\\") ? known(SIGNS, token.slice(1)) || "" : token;
     return operator(text === "." ? "" : text, true);
   };
   const open = fence();
   const inner = row(reader, (token) => token === "\\right");
-  take(reader);
+  expect(reader, "\\right");
   const tall = inner.querySelector("mfrac") !== null;
   return make("mrow", grown(open, tall), inner, grown(fence(), tall));
 }
@@ -166,17 +281,14 @@ function grown(fence, tall) {
   return raised;
 }
 
-const DOUBLE = { E: "𝔼", R: "ℝ", P: "ℙ", N: "ℕ", 1: "𝟙" };
-const SCRIPT = { D: "𝒟", L: "ℒ", N: "𝒩", F: "ℱ", B: "ℬ", Y: "𝒴", X: "𝒳" };
-
 function styled(font, reader) {
   let text = "";
   if (peek(reader) === "{") {
     take(reader);
     while (reader.at < reader.tokens.length && reader.tokens[reader.at] !== "}") text += reader.tokens[reader.at++].replace(/^\\/, "");
-    take(reader);
+    expect(reader, "}");
   } else text = take(reader) || "";
-  const shown = font === "double-struck" ? DOUBLE[text] || text : font === "script" ? SCRIPT[text] || text : text;
+  const shown = font === "double-struck" ? known(DOUBLE, text) || text : font === "script" ? known(SCRIPT, text) || text : text;
   const element = make("mi", shown.replace(/\s/g, "\u00a0"));
   element.setAttribute("mathvariant", "normal");
   if (font === "bold") element.style.fontWeight = "bold";

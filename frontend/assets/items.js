@@ -46,6 +46,9 @@ const HOW_MUCH = ["", "slightly ", "", "much "]; // as the labelling page says i
 export function verdict(value, source = "import") {
   if (value.both_bad) return "both bad";
   if (value.skip !== undefined) return "skipped";
+  if (value.retracted) return "taken back";
+  if (value.thumb !== undefined) return value.thumb ? "wanted" : "not wanted";
+  if (value.ranking) return value.ranking.map((group) => group.map((place) => place + 1).join(" = ")).join(" > ");
   if (!value.strength) return "tie";
   const strength = Math.abs(value.strength);
   return `${value.strength > 0 ? "first" : "second"} is ${strength === 1 && source === "import" ? "" : HOW_MUCH[strength]}better`;

@@ -3,7 +3,7 @@
 const KINDS = {
   paired: ["pair", "pairs", "Two responses a prompt: to label, and to train on preferences."],
   prompts: ["prompt", "prompts", "No responses: checkpoints answer them in evaluations and comparisons."],
-  demonstrations: ["answer", "single answers", "One answer a prompt: for supervised fine-tuning."],
+  demonstrations: ["demonstration", "demonstrations", "One answer a prompt, to be learned from: for supervised fine-tuning."],
   unpaired: ["answer", "answers with a thumb", "One answer a prompt, wanted or not: for training on single answers, as KTO does."],
   ranked: ["ranking", "rankings", "Several answers in an order: to train on as they are, or as pairs that are made of them."],
 };

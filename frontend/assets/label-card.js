@@ -1,91 +1,107 @@
-// The labelling page: one pair fills it, a key judges it, the next one is there at once.
+// The labelling page: one card fills it, a key judges it, the next one is there at once.
 
-import { connection, get } from "./api.js";
-import { add, button, dialog, empty, errorCard, fill, h, progress, skeleton, toast, toastError } from "./dom.js";
-import { count, plural } from "./format.js";
-import { actions, mayResearch, param, title } from "./frame.js";
+import { connection, get, post } from "./api.js";
+import { add, badge, button, errorCard, fill, h, progress, skeleton, toast, toastError } from "./dom.js";
+import { count } from "./format.js";
+import { actions, me, param, setParam, title } from "./frame.js";
 import { bind } from "./keys.js";
 import { choose } from "./label-chooser.js";
-import { LabelQueue, Unsent } from "./label-queue.js";
-import { controls, SCALE, SHORTCUTS } from "./label-scale.js";
-import { describe, PairView } from "./pair.js";
+import { Controls } from "./label-controls.js";
+import { askReason, askWhich, edit, showGuidelines, welcome } from "./label-dialogs.js";
+import { draftOf, dropDraft, keepDraft, sweepDrafts } from "./label-drafts.js";
+import { drawNotes } from "./label-notes.js";
+import { AT_HAND, LabelQueue, Unsent } from "./label-queue.js";
+import { busy, done, ended } from "./label-states.js";
+import { describe, lengths, placeWords } from "./label-words.js";
+import { letter, SidesView } from "./sides.js";
+import { cardStyle } from "./vote-scale.js";
 
 const LONGEST_SECONDS = 3600; // somebody went away and left the page open
 const MARKS = "pl-judge-marks"; // whether differences stay marked
 
 export async function mount(element) {
-  await style();
-  const dataset = param("dataset");
+  await cardStyle();
   const page = h("div.pl-judge");
   element.append(page);
-  if (dataset) new LabelPage(page, dataset).start();
+  if (param("task") || param("dataset")) await begin(page);
   else await choose(page);
 }
 
-const style = () =>
-  new Promise((resolve) => {
-    const sheet = h("link", { rel: "stylesheet", href: new URL("./label-card.css", import.meta.url).href });
-    sheet.onload = sheet.onerror = resolve;
-    document.head.append(sheet);
-  });
+// A dataset stands for its own task; its first cards come with the name of that.
+async function begin(page) {
+  fill(page, skeleton(6));
+  try {
+    let held = { cards: [], progress: null };
+    if (!param("task")) {
+      held = await post(`/datasets/${encodeURIComponent(param("dataset"))}/cards`, { n: AT_HAND });
+      setParam("dataset", null);
+      setParam("task", held.task_id);
+    }
+    const task = await get(`/tasks/${encodeURIComponent(param("task"))}`);
+    fill(page);
+    await new LabelPage(page, task, held).start();
+  } catch (error) {
+    fill(page, errorCard(error, () => begin(page)));
+  }
+}
 
 class LabelPage {
-  constructor(page, dataset) {
+  constructor(page, task, held) {
     this.page = page;
-    this.dataset = dataset;
-    this.queue = new LabelQueue(dataset);
-    this.view = new PairView();
+    this.task = task;
+    this.queue = new LabelQueue(task, held);
+    this.view = new SidesView();
     this.view.marking = read(MARKS) === "on";
     this.bar = h("div.pl-judge-progress");
     this.last = h("span.pl-judge-last", { hidden: true });
     this.stage = h("div.pl-judge-stage", skeleton(6));
-    this.bindKeys();
-    this.controls = this.drawControls();
+    this.controls = new Controls(task, {
+      judge: (value) => this.judge(value), skip: () => this.skip(), undo: () => this.undo(), marks: () => this.toggleMarks(),
+      edit: () => this.edit(), guidelines: () => showGuidelines(task), say: (words) => this.hint(words),
+      changed: (draft) => this.queue.card && keepDraft(this.queue.card, draft), ranked: () => this.drawPlaces(),
+    });
     this.status = h("div.pl-hidden", { role: "status", "aria-live": "polite" });
     this.note = h("div.pl-judge-note", { hidden: true });
     this.drawn = null; // the item on the screen
     this.clock = { since: 0, seconds: 0 };
+    this.bindKeys();
   }
 
   async start() {
-    add(this.page, this.bar, this.note, this.stage, this.controls, this.status);
+    add(this.page, this.bar, this.note, this.stage, this.controls.element, this.status);
+    title(`Label “${this.task.name}”`);
+    actions(button("Other tasks", () => location.assign("/label"), { kind: "quiet" }));
     this.listen();
+    sweepDrafts();
     this.queue.start();
-    try {
-      const { items } = await get("/progress");
-      const mine = items.find((one) => one.dataset_id === this.dataset);
-      if (mine) title(`Label “${mine.name}”`);
-      actions(button("Other datasets", () => location.assign("/label"), { kind: "quiet" }));
-    } catch (error) {
-      if (error.status !== 0) toastError(error);
-    }
+    this.draw();
+    await welcome(this.task, me.id);
+    this.clock = { since: document.hidden ? 0 : performance.now(), seconds: 0 };
   }
 
   listen() {
     const { queue } = this;
     queue.addEventListener("change", () => this.draw());
-    queue.addEventListener("error", ({ detail }) => this.failed(detail));
-    queue.addEventListener("lost", () => toast("That pair went to somebody else while you were away; here is the next one."));
-    queue.addEventListener("refused", ({ detail }) => this.refused(detail));
+    queue.addEventListener("error", ({ detail }) => (queue.card ? toastError(detail) : this.leave(errorCard(detail, () => queue.fill()))));
+    queue.addEventListener("lost", () => toast("That one went to somebody else while you were away; here is the next one."));
+    queue.addEventListener("surplus", () => toast("Your answer is kept, though enough others had answered meanwhile."));
     for (const name of ["lost", "back"]) connection.addEventListener(name, () => setTimeout(() => this.drawNote()));
     new ResizeObserver(() => this.fit()).observe(document.getElementById("pl-banner"));
+    new ResizeObserver(() => document.documentElement.style.setProperty("--pl-judge-controls", `${this.controls.element.offsetHeight}px`)).observe(this.controls.element);
     document.addEventListener("visibilitychange", () => this.watch());
     addEventListener("resize", () => this.fit());
-    addEventListener("pl-keys", () => this.redrawControls());
   }
 
   bindKeys() {
-    for (const [action, key, value, text] of [...SCALE, ...SHORTCUTS]) this.bind(action, key, text, () => this.judge({ strength: value }));
-    this.bind("both-bad", "b", "Both bad", () => this.judge({ both_bad: true }));
-    this.bind("skip", "s", "Skip, with or without a reason", () => this.skip());
-    this.bind("undo", "u", "Undo the last answer", () => this.undo());
-    this.bind("marks", "d", "Mark the words that differ", () => this.toggleMarks());
-    this.bind("all", "e", "Show all of both responses", () => this.drawn && this.view.unfold(!this.view.open));
-    this.bind("earlier", "p", "Show the whole prompt", () => this.drawn && this.view.togglePrompt());
-  }
-
-  bind(action, key, text, run) {
-    bind(`label-${action}`, key, text, run, "Label");
+    const key = (action, letterKey, text, run) => bind(`label-${action}`, letterKey, text, run, "Label");
+    key("skip", "s", "Skip, with or without a reason", () => this.skip());
+    key("undo", "u", "Undo the last answer", () => this.undo());
+    key("marks", "d", "Mark the words that differ", () => this.toggleMarks());
+    if (this.task.question.edits) key("edit", "e", "Edit a response", () => this.edit());
+    if (this.task.guidelines.trim()) key("guidelines", "g", "Guidelines", () => showGuidelines(this.task));
+    key("all", "x", "Show all of the responses", () => this.drawn && this.view.unfold(!this.view.open));
+    key("earlier", "p", "Show the whole prompt", () => this.drawn && this.view.togglePrompt());
+    key("reasoning", "w", "Show the reasoning", () => this.drawn && (this.view.reason() || toast("There is no reasoning here.")));
   }
 
   // ---- what is seen ----
@@ -95,10 +111,11 @@ class LabelPage {
     this.drawBar();
     this.drawNote();
     if (card) {
-      if (this.drawn !== card.item_id) this.present(card);
-    } else if (this.queue.finished) this.leave(this.done());
-    else if (this.queue.loaded && !this.queue.filling && connection.online && this.queue.left > 0) this.leave(this.busy());
-    else if (!connection.online) this.leave(empty("No connection", "Your answers are kept. The next pairs come when the server can be reached again."));
+      if (this.drawn !== card.item_id) this.present(card, draftOf(card));
+    } else if (this.queue.ended) this.leave(ended(this.queue.ended));
+    else if (this.queue.finished) this.leave(done(this.task, this.queue, () => this.undo()));
+    else if (this.queue.loaded && !this.queue.filling && connection.online && this.queue.left > 0) this.leave(busy(this.queue.left));
+    else if (!connection.online) this.leave(h("div.pl-empty", h("h2", "No connection"), h("p", "Your answers are kept. The next ones come when the server can be reached again.")));
     // Else more is on its way: what is seen stays, with its choice ticked.
   }
 
@@ -109,80 +126,83 @@ class LabelPage {
     if (this.drawn) this.view.fold();
   }
 
-  present(card, value = null) {
-    this.controls.hidden = false;
+  present(card, draft = {}, value = null) {
     if (this.view.element.parentNode !== this.stage) {
       fill(this.stage, this.view.element);
       this.fit();
     }
+    document.activeElement?.closest(".pl-judge") && document.activeElement.blur(); // what had the focus is gone
     const marked = this.view.show(card);
     if (!marked) this.unmarked();
     this.drawn = card.item_id;
-    this.view.choose(value && describe(value).side);
+    this.controls.show(card, draft, this.view.marking);
+    if (card.same_prompt) this.view.prompt.prepend(h("div.pl-same-prompt", badge(`${card.same_prompt.place} of ${card.same_prompt.count} with this prompt`)));
+    this.view.choose(value && describe(value, this.controls.steps).side);
+    this.drawPlaces();
+    this.view.fold();
     this.clock = { since: document.hidden ? 0 : performance.now(), seconds: 0 };
+  }
+
+  drawPlaces() {
+    const { card } = this.queue;
+    if (card && card.kind === "ranking") this.view.places(placeWords(this.controls.ranking.groups, card.responses.length));
+    else this.view.places(null);
   }
 
   leave(content) {
     this.drawn = null;
-    this.controls.hidden = true;
+    this.controls.hide();
     fill(this.stage, content);
   }
 
   drawBar() {
-    const shown = this.queue.shown;
+    const { shown } = this.queue;
     if (!shown) return;
     const words = [
       h("span", h("strong", count(shown.labelled)), ` of ${count(shown.total)} labelled`),
       h("span.pl-muted", `${count(shown.byYou)} by you`),
       h("span.pl-muted", `${count(shown.today)} today`),
+      this.task.deadline && h("span.pl-muted", { title: new Date(this.task.deadline).toString() }, `until ${new Date(this.task.deadline).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`),
     ];
-    fill(this.bar, progress(shown.labelled, shown.total, "Labelled pairs"), h("div.pl-judge-numbers", words, this.last));
+    fill(this.bar, progress(shown.labelled, shown.total, "Labelled items"), h("div.pl-judge-numbers", words, this.last));
   }
 
-  // What was answered last, with the way back.
-  drawLast(words) {
+  // What was answered last, with the way back; only now how long the responses were.
+  drawLast(words, card = null) {
     this.last.hidden = !words;
-    if (words) fill(this.last, h("strong", `✓ ${words}`), button("Undo", () => this.undo(), { kind: "small quiet" }));
+    if (words) fill(this.last, h("strong", `✓ ${words}`), card && h("span.pl-muted.pl-lengths", lengths(card.responses)), button("Undo", () => this.undo(), { kind: "small quiet" }));
   }
 
-  // Answers that wait for the connection, in words.
   drawNote() {
-    const { unsent } = this.queue;
-    this.note.hidden = connection.online || !unsent;
-    if (!this.note.hidden) {
-      const [waits, them] = unsent === 1 ? ["waits", "It is"] : ["wait", "They are"];
-      this.note.textContent = `${plural(unsent, "answer")} ${waits} for the connection. ${them} kept in this browser; go on.`;
-    }
-  }
-
-  drawControls() {
-    const run = {
-      judge: (value) => this.judge(value), skip: () => this.skip(), undo: () => this.undo(), marks: () => this.toggleMarks(),
-    };
-    return controls(run, this.view.marking);
-  }
-
-  redrawControls() {
-    const fresh = this.drawControls();
-    fresh.hidden = this.controls.hidden;
-    this.controls.replaceWith(fresh);
-    this.controls = fresh;
+    drawNotes(this.note, this.queue.unsent);
   }
 
   // ---- what people do ----
 
   judge(value) {
-    if (!this.drawn || !this.queue.card) return;
-    const { words, side } = describe(value);
+    const { card } = this.queue;
+    if (!this.drawn || !card) return;
+    const unfinished = this.controls.draft.edit;
+    if (unfinished && !unfinished.done && !("skip" in value)) return void this.edit();
+    const { words, side } = describe(value, this.controls.steps);
     this.view.choose(side);
+    const missing = this.controls.missing(value);
+    if (missing) return void this.hint(missing);
     this.drawnSeconds();
-    this.queue.answer(value, this.clock.seconds);
+    const said = this.controls.said(value);
+    dropDraft(card);
+    this.queue.answer(said, this.clock.seconds);
+    this.drawLast(words, card);
     this.say(words);
+  }
+
+  hint(words) {
+    this.status.textContent = words;
+    toast(words);
   }
 
   say(words) {
     const { card, shown } = this.queue;
-    this.drawLast(words);
     const place = shown ? `${shown.labelled} of ${shown.total} labelled. ` : "";
     const last = card && card.prompt[card.prompt.length - 1].text.slice(0, 160);
     this.status.textContent = `${words}. ${place}${last ? `Next prompt: ${last}` : ""}`;
@@ -191,12 +211,20 @@ class LabelPage {
   async skip() {
     if (!this.drawn) return;
     const item = this.drawn;
-    const reason = await dialog("Skip this pair", (close) => {
-      const input = h("input.pl-input", { autofocus: true, maxlength: 500, "aria-label": "Reason", placeholder: "Why? (may stay empty)" });
-      const form = h("form.pl-stack", { onsubmit: (event) => { event.preventDefault(); close({ text: input.value.trim() }); } });
-      return add(form, input, h("div.pl-row.end", button("Cancel", () => close()), button("Skip", null, { kind: "primary", type: "submit", key: "Enter" })));
-    });
-    if (reason && this.drawn === item) this.judge({ skip: reason.text });
+    const reason = await askReason();
+    if (reason !== null && this.drawn === item) this.judge({ skip: reason });
+  }
+
+  async edit() {
+    const { card } = this.queue;
+    if (!this.drawn || !card || !this.task.question.edits) return;
+    const begun = this.controls.draft.edit;
+    const response = begun ? begun.response : await askWhich(card.responses.length);
+    if (response === null || this.queue.card !== card) return;
+    const original = card.responses[response].text;
+    const keep = (text, done) => this.controls.keep({ edit: text === null || text.trim() === original.trim() ? null : { response, text, done } });
+    const text = await edit(letter(response), begun ? begun.text : original, (now) => keep(now, false));
+    if (text !== undefined && this.queue.card === card) keep(text, true);
   }
 
   async undo() {
@@ -205,9 +233,12 @@ class LabelPage {
     try {
       const undone = await this.queue.undo();
       if (!undone) return void toast("There is nothing to undo here.");
+      const { card, value, aspects, rationale, edit: edited } = undone;
       this.drawLast(null);
-      this.present(undone.card, undone.value);
-      this.status.textContent = `Undone: ${describe(undone.value).words}. The pair is back.`;
+      if (!card) return void toast("Taken back. Others have this one by now, so it does not come back to you.");
+      this.present(card, { aspects, rationale, edit: edited && { ...edited, done: true }, groups: value.ranking }, value);
+      keepDraft(card, this.controls.draft);
+      this.status.textContent = `Undone: ${describe(value, this.controls.steps).words}. The card is back.`;
     } catch (error) {
       if (error instanceof Unsent) toast("That answer is not sent yet; undo works as soon as the connection is back.");
       else toastError(error);
@@ -217,9 +248,10 @@ class LabelPage {
   }
 
   toggleMarks() {
+    if (this.drawn && this.view.sides.length !== 2) return void toast("Differences are marked between two responses.");
     const on = !this.view.marking;
     write(MARKS, on ? "on" : "off");
-    this.controls.querySelector("[data-action=marks]").setAttribute("aria-pressed", String(on));
+    this.controls.press(on);
     if (!this.view.mark(on)) this.unmarked();
   }
 
@@ -227,7 +259,7 @@ class LabelPage {
     toast("These responses are too long to mark word by word.");
   }
 
-  // Seconds that the pair was in view.
+  // Seconds that the card was in view.
   drawnSeconds() {
     const { since, seconds } = this.clock;
     const more = since ? (performance.now() - since) / 1000 : 0;
@@ -238,38 +270,6 @@ class LabelPage {
     if (!this.drawn) return;
     if (document.hidden) this.drawnSeconds();
     else this.clock.since = performance.now();
-  }
-
-  // ---- the other states ----
-
-  done() {
-    const { total, byYou } = this.queue.shown;
-    const others = h("a.pl-button", { href: "/label" }, "Label another dataset");
-    const undo = this.queue.history.length ? button("Undo the last answer", () => this.undo(), { kind: "quiet" }) : null;
-    if (!total) return empty("No pairs here", "This dataset holds no pairs yet.", others);
-    const train = h("a.pl-button.primary", { href: `/new-run?dataset=${encodeURIComponent(this.dataset)}` }, "Train on this");
-    return empty(
-      "All done here",
-      `Nothing is left for you among ${plural(total, "pair")}; ${count(byYou)} of the labels are yours. Thank you.`,
-      ...[mayResearch && train, others, undo].filter(Boolean),
-    );
-  }
-
-  busy() {
-    return empty(
-      "Others hold the rest",
-      `The last ${plural(this.queue.left, "pair")} ${this.queue.left === 1 ? "is" : "are"} open in front of other people. What they give back comes here by itself.`,
-      h("a.pl-button", { href: "/label" }, "Label another dataset"),
-    );
-  }
-
-  failed(error) {
-    if (this.queue.card) return toastError(error);
-    return this.leave(errorCard(error, () => this.queue.fill()));
-  }
-
-  refused({ error }) {
-    toast(`One answer could not be saved: ${error.detail} ${error.remedy || ""}`, { kind: "bad", seconds: 15 });
   }
 }
 

@@ -1,49 +1,46 @@
-// The pairs at hand and the answers on their way, without any drawing: prefetch, send, send again, undo, keep leases.
+// The cards at hand and the answers on their way, without any drawing: prefetch, send, send again, undo.
 
-import { connection, del, get, newKey, post } from "./api.js";
-import { forget, keep, kept } from "./label-outbox.js";
+import { connection, get, newKey, post } from "./api.js";
+import { History } from "./label-history.js";
+import { Leases } from "./label-leases.js";
+import { forget, keep, kept, refuse } from "./label-outbox.js";
 
-const AT_HAND = 5; // cards in the browser, the shown one included
-const RENEW_MINUTES = 4;
-const IDLE_MINUTES = 15; // leases of somebody who went away are not renewed
+export const AT_HAND = 5; // cards in the browser, the shown one included
 const BUSY_SECONDS = 5; // ask again when others hold all that is left
-const REMEMBERED = 50;
 const RECOUNT_MINUTES = 1;
-const headers = () => ({ "X-UTC-Offset": String(-new Date().getTimezoneOffset()) });
 const again = (error) => error.status === 0 || error.status === 429 || error.status >= 500;
+const OVER = ["TaskClosed", "DeadlinePassed"]; // no card of the task is worth anything any more
+const over = (error) => OVER.some((name) => error.problem?.type === `/problems/${name}`);
 
-// Events: "change" (cards, progress or waiting answers are different), "refused" (detail: an answer and why),
-// "lost" (the shown pair went to somebody else), "error" (detail: what stands in the way of more cards).
+// Events: "change" (cards, progress or waiting answers are different), "refused" (an answer will never be taken),
+// "surplus" (an answer was kept, though enough others had answered), "lost" (the shown card went to somebody else),
+// "over" (detail: why the task takes no more answers), "error" (detail: what stands in the way of more cards).
 export class LabelQueue extends EventTarget {
-  constructor(dataset) {
+  // `task` as the API tells it; `held`: cards that were leased already, and the progress that came with them.
+  constructor(task, held) {
     super();
-    this.dataset = dataset;
-    this.cards = [];
-    this.progress = null;
+    this.task = task;
+    this.cards = held.cards;
+    this.progress = held.progress;
     this.waiting = kept(); // answers that are not confirmed
-    this.loaded = false;
+    this.loaded = held.progress !== null;
+    this.ended = null; // why the task takes no more answers
     this.filling = null;
     this.sending = null;
     this.writes = 0; // labels and undos that the server has confirmed
-    this.touched = Date.now();
-    this.history = [...this.readHistory(), ...this.pending.map(({ client_id, value }) => ({ client_id, label: null, value }))];
-    this.timers = [];
+    this.history = new History(task.id, this.pending);
+    this.leases = new Leases(() => this.cards, (lost) => this.without(lost));
   }
 
   start() {
     this.send();
     this.fill();
-    this.timers.push(setInterval(() => this.renew(), RENEW_MINUTES * 60_000));
-    this.timers.push(setInterval(() => document.hidden || this.recount(), RECOUNT_MINUTES * 60_000));
-    this.onback = () => {
+    this.leases.start();
+    setInterval(() => document.hidden || this.recount(), RECOUNT_MINUTES * 60_000);
+    connection.addEventListener("back", () => {
       this.send();
       this.fill();
-    };
-    connection.addEventListener("back", this.onback);
-    this.onhide = () => this.release();
-    addEventListener("pagehide", this.onhide);
-    this.onlook = () => document.hidden || Date.now() - this.touched < RENEW_MINUTES * 60_000 || this.renew(true);
-    document.addEventListener("visibilitychange", this.onlook);
+    });
   }
 
   get card() {
@@ -60,19 +57,20 @@ export class LabelQueue extends EventTarget {
   }
 
   get left() {
-    return Math.max(0, this.progress.left - this.pending.length);
+    return this.progress ? Math.max(0, this.progress.left - this.pending.length) : 0;
   }
 
   get pending() {
-    return this.waiting.filter((answer) => answer.dataset === this.dataset);
+    return this.waiting.filter((answer) => answer.task === this.task.id);
   }
 
-  // The server's numbers with the answers on their way.
+  // The server's numbers with the answers on their way; where more than one label is wanted, an answer ends no item.
   get shown() {
     if (!this.progress) return null;
     const judged = this.pending.filter((answer) => !("skip" in answer.value)).length;
     const { total, labelled, by_you: byYou, today } = this.progress;
-    return { total, labelled: Math.min(total, labelled + judged), byYou: byYou + judged, today: today + judged };
+    const done = this.task.overlap === 1 ? judged : 0;
+    return { total, labelled: Math.min(total, labelled + done), byYou: byYou + judged, today: today + judged, left: this.left };
   }
 
   changed() {
@@ -83,15 +81,13 @@ export class LabelQueue extends EventTarget {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
-  // Judge the shown card; the next one is at hand before this returns.
-  answer(value, seconds) {
+  // Judge the shown card: `said` is {value, aspects, rationale, edit}. The next one is at hand before this returns.
+  answer(said, seconds) {
     const card = this.cards.shift();
-    const answer = {
-      client_id: newKey(), item_id: card.item_id, lease: card.lease, dataset: this.dataset, value, seconds, made: Date.now(),
-    };
-    this.touched = Date.now();
+    const answer = { ...said, client_id: newKey(), item_id: card.item_id, lease: card.lease, task: this.task.id, seconds, made: Date.now() };
+    this.leases.touch();
     this.waiting.push(answer);
-    this.history.push({ client_id: answer.client_id, label: null, value });
+    this.history.add(answer);
     keep(answer);
     this.changed();
     // Every answer brings a card back; asking for more beside it would mix up their order, so that waits.
@@ -108,7 +104,7 @@ export class LabelQueue extends EventTarget {
     if (this.filling) return this.filling;
     const n = AT_HAND - this.cards.length;
     const more = !this.progress || this.left > this.cards.length; // else the rest is here already
-    if (n <= 0 || !more) return Promise.resolve();
+    if (n <= 0 || !more || this.ended) return Promise.resolve();
     this.filling = this.ask(n).finally(() => {
       this.filling = null;
       this.changed();
@@ -119,15 +115,22 @@ export class LabelQueue extends EventTarget {
 
   async ask(n) {
     try {
-      const body = { n, holding: this.holding() };
-      const { cards } = await this.counted(() => post(`/datasets/${this.dataset}/cards`, body, { headers: headers() }));
+      const { cards } = await this.counted(() => post(`/tasks/${this.task.id}/cards`, { n, holding: this.holding() }));
       this.loaded = true;
       cards.forEach((card) => this.add(card));
     } catch (error) {
       if (error.status === 0) return; // "back" asks again
+      if (over(error)) return void this.end(error);
       if (again(error)) this.later(() => this.fill(), BUSY_SECONDS);
       this.tell("error", error);
     }
+  }
+
+  end(error) {
+    this.ended = error;
+    this.cards = [];
+    this.tell("over", error);
+    this.changed();
   }
 
   // What `ask` gets, its progress taken over: unless it was counted beside a label on its way, and may be older.
@@ -140,12 +143,15 @@ export class LabelQueue extends EventTarget {
 
   // Others label too: count anew now and then.
   recount() {
-    const ask = async () => (await get("/progress", { dataset_id: this.dataset }, { headers: headers() })).items[0];
+    const ask = async () => {
+      const { progress } = await get(`/tasks/${this.task.id}`);
+      return { progress: { ...this.progress, ...progress, labelled: progress.done } };
+    };
     return this.counted(ask).then(() => this.changed(), () => null); // the old numbers will do
   }
 
   add(card) {
-    if (!card || this.holding().includes(card.item_id)) return;
+    if (!card || this.ended || this.holding().includes(card.item_id)) return;
     const [shown, ...others] = this.cards;
     others.push(card);
     others.sort((one, other) => one.position - other.position);
@@ -180,18 +186,17 @@ export class LabelQueue extends EventTarget {
     }
   }
 
-  deliver({ client_id, item_id, lease, value, seconds }) {
-    const body = { client_id, lease, value, seconds, holding: this.holding() };
-    return post(`/items/${item_id}/labels`, body, { headers: headers() });
+  deliver({ client_id, item_id, lease, value, aspects = null, rationale = null, edit = null, seconds }) {
+    const body = { client_id, lease, value, aspects, rationale, edit, seconds, holding: this.holding() };
+    return post(`/items/${item_id}/labels`, body);
   }
 
-  confirmed(answer, { label, next, progress }) {
+  confirmed(answer, { label, next, progress, late }) {
     this.drop(answer);
-    const entry = this.history.find((one) => one.client_id === answer.client_id);
-    if (entry) entry.label = label.id;
-    this.saveHistory();
+    this.history.confirm(answer, label.id);
     this.writes += 1;
-    if (answer.dataset === this.dataset) {
+    if (late) this.tell("surplus");
+    if (answer.task === this.task.id) {
       this.progress = progress || this.after(answer);
       if (this.cards.length < AT_HAND) this.add(next);
     }
@@ -204,13 +209,15 @@ export class LabelQueue extends EventTarget {
     const { labelled, by_you: byYou, today, left, skipped } = this.progress;
     const rest = { ...this.progress, left: Math.max(0, left - 1) };
     if ("skip" in value) return { ...rest, skipped: skipped + 1 };
-    return { ...rest, labelled: labelled + 1, by_you: byYou + 1, today: today + 1 };
+    return { ...rest, labelled: labelled + (this.task.overlap === 1 ? 1 : 0), by_you: byYou + 1, today: today + 1 };
   }
 
   refused(answer, error) {
     this.drop(answer);
-    this.history = this.history.filter((one) => one.client_id !== answer.client_id);
-    this.tell("refused", { answer, error });
+    this.history.remove(answer.client_id);
+    refuse(answer, error);
+    if (over(error) && answer.task === this.task.id) this.end(error);
+    this.tell("refused");
     this.changed();
   }
 
@@ -219,37 +226,27 @@ export class LabelQueue extends EventTarget {
     forget(answer.client_id);
   }
 
-  // Take back the last answer: its card is the shown one again. Resolves to what was answered, null if there is nothing.
+  // Take back the last answer: its card is the shown one again. Resolves to {card, …what was said}, null without one;
+  // `card` is null when others have it by now.
   async undo() {
-    const entry = this.history[this.history.length - 1];
+    const entry = this.history.last;
     if (!entry) return null;
-    this.touched = Date.now();
+    this.leases.touch();
     if (entry.label === null) await this.send();
     if (entry.label === null) throw new Unsent();
-    const { card, progress } = await post(`/labels/${entry.label}/undo`, {}, { headers: headers() });
-    this.history = this.history.filter((one) => one !== entry);
-    this.saveHistory();
+    const { card, progress } = await post(`/labels/${entry.label}/undo`, {});
+    this.history.remove(entry.client_id);
     this.writes += 1;
     this.progress = progress;
-    this.cards = [card, ...this.cards.filter((one) => one.item_id !== card.item_id)];
+    this.cards = this.cards.filter((one) => one.item_id !== card?.item_id);
+    if (card) this.cards.unshift(card);
+    else this.fill();
     this.changed();
-    return { card, value: entry.value };
+    return { ...entry, card };
   }
 
-  // Keep the pairs at hand, unless the person went away; give up those that went to somebody else.
-  async renew(returned = false) {
-    if (!returned && (document.hidden || Date.now() - this.touched > IDLE_MINUTES * 60_000)) return;
-    if (returned) this.touched = Date.now();
-    const lost = new Set();
-    for (const card of [...this.cards]) {
-      try {
-        await post(`/leases/${card.lease}/renew`, {});
-      } catch (error) {
-        if (error.status !== 409 && error.status !== 404) break;
-        lost.add(card);
-      }
-    }
-    // All at once: a card that is lost too must not be shown, even for a moment, as the next one.
+  // All at once: a card that is lost too must not be shown, even for a moment, as the next one.
+  without(lost) {
     if (lost.size) {
       if (lost.has(this.card)) this.tell("lost");
       this.cards = this.cards.filter((one) => !lost.has(one));
@@ -258,30 +255,8 @@ export class LabelQueue extends EventTarget {
     this.fill();
   }
 
-  release() {
-    for (const card of this.cards) del(`/leases/${card.lease}`, { quiet: true, keepalive: true }).catch(() => null);
-  }
-
   later(run, seconds) {
-    this.timers.push(setTimeout(run, seconds * 1000));
-  }
-
-  readHistory() {
-    try {
-      return JSON.parse(sessionStorage.getItem(`pl-labels-${this.dataset}`) || "[]");
-    } catch {
-      return [];
-    }
-  }
-
-  saveHistory() {
-    this.history = this.history.slice(-REMEMBERED);
-    try {
-      const sent = this.history.filter((entry) => entry.label !== null);
-      sessionStorage.setItem(`pl-labels-${this.dataset}`, JSON.stringify(sent));
-    } catch {
-      // Storage is off: undo reaches back to the last reload.
-    }
+    setTimeout(run, seconds * 1000);
   }
 }
 

@@ -1,4 +1,4 @@
-// The buttons under a pair, from "A much better" to "B much better", and the keys that do the same.
+// What is pressed to judge a pair: from "A is much better" to "B is much better" in seven steps, or in three.
 
 import { button, h } from "./dom.js";
 import { hint } from "./keys.js";
@@ -19,35 +19,56 @@ export const SHORTCUTS = [
   ["arrow-tie", "ArrowDown", 0, "Tie"],
   ["letter-tie", "t", 0, "Tie"],
 ];
+const PREFERENCE = [
+  ["prefer-left", "1", 1, "A is better", "A better"],
+  ["prefer-tie", "2", 0, "Tie", "Tie"],
+  ["prefer-right", "3", -1, "B is better", "B better"],
+];
 
-// run: {judge(value), skip, undo, marks}; every button shows the key that does the same.
-export function controls(run, marking) {
-  const others = h(
-    "div.pl-row.center.pl-judge-others",
-    other("Both bad", "both-bad", () => run.judge({ both_bad: true })),
-    other("Skip…", "skip", run.skip),
-    other("Undo", "undo", run.undo),
-    other("Differences", "marks", run.marks, marking),
-  );
-  return h("div.pl-judge-controls", { hidden: true }, scale(run.judge), others);
-}
+// The steps of a question, and the further keys that judge.
+export const steps = (question) => (question.scale === "preference" ? PREFERENCE : SCALE);
+export const shortcuts = (question) =>
+  question.scale === "preference" ? SHORTCUTS.map(([action, key, value, text]) => [action, key, Math.sign(value), text]) : SHORTCUTS;
 
-function scale(judge) {
-  const choices = SCALE.map(([action, , value, text, short]) => {
+// The buttons; `suggested` is the strength that a machine would give.
+export function scale(question, judge, suggested = null) {
+  const named = question.scale !== "preference";
+  const choices = steps(question).map(([action, , value, text, short]) => {
     const side = value > 0 ? "a" : value < 0 ? "b" : "tie";
-    const attributes = { type: "button", class: side, "aria-label": text, title: text, onclick: () => judge({ strength: value }) };
+    const [marked, label] = value === suggested ? ["suggested", `${text} (suggested)`] : ["", text];
+    const attributes = { type: "button", class: `${side} ${marked}`, "aria-label": label, title: label, onclick: () => judge({ strength: value }) };
     return h("button.pl-choice", attributes, h("span.pl-choice-name", short), hint(`label-${action}`));
   });
   return h(
     "div.pl-judge-scale",
-    { role: "group", "aria-label": "Which response is better?" },
-    h("span.pl-scale-end.a", "A better"),
-    h("div.pl-choices", choices),
-    h("span.pl-scale-end.b", "B better"),
+    { role: "group", "aria-label": "Which response is better?", class: named ? null : "short" },
+    named && h("span.pl-scale-end.a", "A better"),
+    h("div.pl-choices", { style: { "--pl-steps": choices.length } }, choices),
+    named && h("span.pl-scale-end.b", "B better"),
   );
 }
 
-function other(text, action, run, pressed = null) {
+// Good or not, of a single response.
+export const THUMBS = [
+  ["good", "1", true, "Good"],
+  ["not-good", "2", false, "Not good"],
+];
+export const THUMB_SHORTCUTS = [
+  ["arrow-good", "ArrowUp", true, "Good"],
+  ["arrow-not-good", "ArrowDown", false, "Not good"],
+];
+
+export function thumbs(judge, suggested = null) {
+  const choices = THUMBS.map(([action, , value, text]) => {
+    const [marked, label] = value === suggested ? ["suggested", `${text} (suggested)`] : ["", text];
+    const attributes = { type: "button", class: marked, "aria-label": label, onclick: () => judge({ thumb: value }) };
+    return h("button.pl-choice", attributes, h("span.pl-choice-name", value ? "✓ Good" : "✕ Not good"), hint(`label-${action}`));
+  });
+  return h("div.pl-judge-scale.short", { role: "group", "aria-label": "Is the response good?" }, h("div.pl-choices", { style: { "--pl-steps": 2 } }, choices));
+}
+
+// A smaller button with the key that does the same; `pressed` for what is on or off.
+export function other(text, action, run, pressed = null) {
   const element = button(text, run, { kind: "small" });
   element.append(hint(`label-${action}`));
   if (pressed !== null) element.setAttribute("aria-pressed", String(pressed));

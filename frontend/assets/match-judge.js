@@ -4,7 +4,8 @@ import { connection, newKey, post } from "./api.js";
 import { add, button, dialog, empty, errorCard, fill, h, progress, skeleton, toast, toastError } from "./dom.js";
 import { count, plural } from "./format.js";
 import { actions, mayResearch, title } from "./frame.js";
-import { describe, PairView } from "./pair.js";
+import { describe } from "./label-words.js";
+import { SidesView } from "./sides.js";
 import { voteScale } from "./vote-scale.js";
 
 const AT_HAND = 4;
@@ -19,7 +20,7 @@ export class MatchJudge {
     this.waiting = []; // verdicts on their way, oldest first
     this.past = []; // verdicts sent, for undo
     this.counts = null;
-    this.view = new PairView();
+    this.view = new SidesView();
     this.bar = h("div.pl-judge-progress");
     this.last = h("span.pl-judge-last", { hidden: true });
     this.stage = h("div.pl-judge-stage", skeleton(6));
@@ -72,7 +73,7 @@ export class MatchJudge {
     if (this.shown === card) return;
     if (this.view.element.parentNode !== this.stage) fill(this.stage, this.view.element);
     this.fit();
-    this.view.show(card);
+    this.view.show({ prompt: card.prompt, responses: [card.left, card.right] });
     this.shown = card;
     this.since = performance.now();
   }

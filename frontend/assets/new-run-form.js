@@ -17,7 +17,7 @@ export class LaunchForm {
     const start = startingPoint(found, this.kind.value, this.losses());
     const onchange = () => this.changed();
     this.sources = new Sources(found, start, { losses: () => this.losses(), onchange, onsuit: () => this.suit() });
-    this.objective = new ObjectivePart(objectives, this.losses(), { checkpoints, chosen: { ...from?.third_ids }, onchoose: () => this.follow(), onchange });
+    this.objective = new ObjectivePart(objectives, this.losses(), { checkpoints, scorers: found.scorers, chosen: { ...from?.third_ids }, beta: from?.spec.reward_beta, onchoose: () => this.follow(), onchange });
     this.training = new Training(form, start.preset, { onchange, onpreset: (name) => { this.choose(name); this.changed(); } });
     this.element = h("form.pl-split.pl-new-run", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.checks.launch(); } },
       h("div.pl-stack", this.kind.element, this.sources.element, this.objective.element, this.training.element), this.checks.element);
@@ -95,7 +95,7 @@ export class LaunchForm {
   // Put a complaint at its field; false when no field here is meant.
   fail(path, words) {
     const [head, ...rest] = path.split(".");
-    if (head === "third_ids" && this.objective.thirds.fail(words)) return true;
+    if (["third_ids", "reward_beta"].includes(head) && this.objective.thirds.fail(words, head)) return true;
     if (head === "objective") return this.objective.fail(rest.join("."), words);
     return this.sources.fail(path, words) || this.training.fail(path, words);
   }

@@ -11,10 +11,13 @@ const OPENED = "pl-theory-opened";
 export class ObjectivePart {
   // onchoose() follows another objective, onchange() every change of a hyperparameter. `chosen` are ids of further
   // checkpoints, by name, of a run that is repeated.
-  constructor(catalogue, losses, { checkpoints, chosen = {}, onchoose, onchange }) {
+  // `scorers` are reward models, `beta` is that run's scale of implicit rewards.
+  constructor(catalogue, losses, { checkpoints, scorers, chosen = {}, beta, onchoose, onchange }) {
     this.catalogue = catalogue;
     this.checkpoints = checkpoints;
+    this.scorers = scorers;
     this.chosen = chosen;
+    this.beta = beta;
     this.further = h("div");
     this.onchange = onchange;
     this.data = null;
@@ -56,10 +59,12 @@ export class ObjectivePart {
 
   // A choice for each further checkpoint that the objective, or one within it, asks for; those chosen before stay.
   askFurther() {
-    const names = [...new Set(named(this.value()).flatMap((name) => this.known.get(name)?.needs.third || []))].sort();
-    if (names.join() === this.thirds?.names.join()) return;
+    const asked = named(this.value()).flatMap((name) => this.known.get(name)?.needs.third || []);
+    const wanted = [asked, rewarded(this.value(), this.known)].map((names) => [...new Set(names)].sort());
+    if (JSON.stringify(wanted) === JSON.stringify(this.thirds?.wanted)) return;
     Object.assign(this.chosen, this.thirds?.body().third_ids);
-    this.thirds = new Thirds(names, this.checkpoints, { chosen: this.chosen, onchange: () => this.onchange() });
+    this.beta = this.thirds ? this.thirds.body().reward_beta : this.beta;
+    this.thirds = new Thirds(wanted, this.checkpoints, { scorers: this.scorers, chosen: this.chosen, beta: this.beta, onchange: () => this.onchange() });
     fill(this.further, this.thirds.element);
   }
 
@@ -113,6 +118,15 @@ export class ObjectivePart {
 function named(value) {
   if (!value || typeof value !== "object") return [];
   return [...(typeof value.name === "string" ? [value.name] : []), ...Object.values(value).flatMap(named)];
+}
+
+// The names of checkpoints that may tell an objective, and all that stand within it, what the data do not: of one that
+// names its aspects, a checkpoint for each.
+function rewarded(value, known) {
+  if (!value || typeof value !== "object") return [];
+  const usual = known.get(value.name)?.needs.rewards || [];
+  const each = Array.isArray(value.aspects) && usual.some((name) => name.startsWith("reward."));
+  return [...(each ? value.aspects.map((aspect) => `reward.${aspect}`) : usual), ...Object.values(value).flatMap((part) => rewarded(part, known))];
 }
 
 // The names of what stands within an objective and is made of no others; its own where nothing does.

@@ -6,6 +6,7 @@ import { colorAt } from "./charts.js";
 import { bytes, count, duration, plural } from "./format.js";
 
 const PAUSE = 300; // milliseconds without a change before it is asked
+const PLACES = { dataset_id: "data", checkpoint_id: "checkpoint", reference_id: "reference", third_ids: "other models", mixture: "data" };
 const PARTS = { weights: "weights", gradients: "gradients", optimizer: "optimizer", activations: "activations", reference: "reference", program: "program" };
 
 export class Preflight {
@@ -77,8 +78,15 @@ export class Preflight {
 
 function findings({ errors, warnings }) {
   if (!errors.length && !warnings.length) return null;
-  const line = (kind) => (one) => h(`li.${kind}`, one.field && h("code.pl-mono", one.field, " "), one.detail, one.remedy && [" ", h("span.pl-muted", one.remedy)]);
+  const line = (kind) => (one) => h(`li.${kind}`, one.field && h("b", { title: one.field }, place(one.field), ": "), one.detail, one.remedy && [" ", h("span.pl-muted", one.remedy)]);
   return h("ul.pl-findings", { "aria-label": "Problems and warnings" }, errors.map(line("error")), warnings.map(line("warning")));
+}
+
+// Where in the form a finding is, in the form's words: "objective.base.beta" -> "Objective, base, beta".
+function place(path) {
+  const parts = path.split(".").filter((part) => !/^\d+$/.test(part));
+  const words = parts.map((part) => PLACES[part] || part.replaceAll("_", " ")).join(", ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function facts(estimate) {

@@ -31,9 +31,10 @@ async function materials() {
   ]);
   const frozen = param("snapshot") || null;
   const snapshot = frozen ? await get(`/snapshots/${encodeURIComponent(frozen)}`) : null;
-  const weights = registered.filter((one) => one.available && !one.endpoint && one.kind === "language_model");
+  const here = registered.filter((one) => one.available && !one.endpoint);
+  const weights = here.filter((one) => one.kind === "language_model");
   const wanting = weights.filter((one) => one.chat_template === "missing");
-  return { form, objectives, from, after, snapshot, wanting, checkpoints: weights.filter((one) => !wanting.includes(one)), datasets: datasets.filter((one) => one.kind !== "prompts") };
+  return { form, objectives, from, after, snapshot, wanting, scorers: here.filter((one) => one.kind === "reward_model"), checkpoints: weights.filter((one) => !wanting.includes(one)), datasets: datasets.filter((one) => one.kind !== "prompts") };
 }
 
 async function everything(path) {

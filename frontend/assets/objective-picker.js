@@ -26,8 +26,9 @@ export class ObjectivePicker {
     this.draw();
   }
 
+  // What a further checkpoint can tell keeps nothing from being chosen.
   setUnfit(unfit) {
-    this.unfit = unfit;
+    this.unfit = Object.fromEntries(Object.entries(unfit).filter(([, why]) => !why.scorer));
     this.draw();
   }
 

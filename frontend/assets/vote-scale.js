@@ -1,8 +1,8 @@
 // The seven steps from "A is much better" to "B is much better", with the keys of the labelling page.
 
-import { button, fill, h } from "./dom.js";
-import { bind, hint } from "./keys.js";
-import { SCALE, SHORTCUTS } from "./label-scale.js";
+import { fill, h } from "./dom.js";
+import { bind } from "./keys.js";
+import { other, SCALE, scale, SHORTCUTS } from "./label-scale.js";
 
 // The scale for one page. `onvote(value)` gets a value in shown order; `others` are further actions,
 // [{action, key, text, name, run}]; `scrolls` leaves the arrow down to a page that scrolls. Returned: {element, show(whether)}.
@@ -18,27 +18,13 @@ export function voteScale(onvote, others = [], { scrolls = false } = {}) {
   const element = h("div.pl-judge-controls", { hidden: true });
 
   function draw() {
-    const choices = SCALE.map(([action, , strength, text, short]) =>
-      h(
-        "button.pl-choice",
-        { type: "button", class: strength > 0 ? "a" : strength < 0 ? "b" : "tie", "aria-label": text, title: text, onclick: () => onvote({ strength }) },
-        h("span.pl-choice-name", short),
-        hint(`label-${action}`),
-      ),
-    );
     fill(
       element,
-      h(
-        "div.pl-judge-scale",
-        { role: "group", "aria-label": "Which answer is better?" },
-        h("span.pl-scale-end.a", "A better"),
-        h("div.pl-choices", choices),
-        h("span.pl-scale-end.b", "B better"),
-      ),
+      scale({ scale: "strength" }, onvote),
       h(
         "div.pl-row.center.pl-judge-others",
-        control("Both bad", "both-bad", () => onvote({ both_bad: true })),
-        others.map(({ action, name, run }) => control(name, action, run)),
+        other("Both bad", "both-bad", () => onvote({ both_bad: true })),
+        others.map(({ action, name, run }) => other(name, action, run)),
       ),
     );
   }
@@ -58,12 +44,6 @@ export function voteScale(onvote, others = [], { scrolls = false } = {}) {
       }
     },
   };
-}
-
-function control(name, action, run) {
-  const element = button(name, run, { kind: "small" });
-  element.append(hint(`label-${action}`));
-  return element;
 }
 
 // The card's style, once a page.

@@ -7,7 +7,20 @@ PAGE = Page(
     title="Compare",
     nav="Compare",
     roles=EVERYONE,
-    modules=("compare", "arena", "arena-composer", "arena-tally", "match-judge", "vote-scale", "pair", "diff", "keys"),
+    modules=(
+        "compare",
+        "arena",
+        "arena-composer",
+        "arena-tally",
+        "match-judge",
+        "vote-scale",
+        "label-scale",
+        "label-words",
+        "sides",
+        "message",
+        "diff",
+        "keys",
+    ),
 )
 
 

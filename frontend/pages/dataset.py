@@ -2,7 +2,7 @@
 
 from frontend.page import Page, component
 
-PAGE = Page(path="dataset", title="Dataset", nav="Data", modules=("dataset", "items"))
+PAGE = Page(path="dataset", title="Dataset", nav="Data", modules=("dataset", "items", "tasks"))
 
 
 def build() -> None:

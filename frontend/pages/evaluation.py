@@ -6,7 +6,15 @@ PAGE = Page(
     path="evaluation",
     title="Evaluation",
     nav="Evaluate",
-    modules=("evaluation", "evaluation-report", "evaluation-matches", "votes-export", "charts", "live"),
+    modules=(
+        "evaluation",
+        "evaluation-report",
+        "evaluation-findings",
+        "evaluation-matches",
+        "votes-export",
+        "charts",
+        "live",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""Label: one pair fills the page; without `?dataset=` the datasets to choose from."""
+"""Label: one card fills the page; without `?task=` (or a dataset's own task, `?dataset=`) the tasks to choose from."""
 
 from frontend.page import EVERYONE, Page, component
 
@@ -6,14 +6,28 @@ PAGE = Page(
     path="label",
     title="Label",
     nav="Label",
+    tab="Label",
+    order=10,
     roles=EVERYONE,
     modules=(
         "label-card",
         "label-chooser",
+        "label-controls",
         "label-scale",
+        "label-rank",
+        "label-aspects",
+        "label-dialogs",
+        "label-drafts",
+        "label-notes",
+        "label-states",
         "label-queue",
         "label-outbox",
-        "pair",
+        "label-history",
+        "label-leases",
+        "label-words",
+        "vote-scale",
+        "sides",
+        "message",
         "diff",
         "keys",
         "format",

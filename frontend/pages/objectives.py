@@ -7,7 +7,7 @@ PAGE = Page(
     title="Objectives",
     nav="Objectives",
     roles=RESEARCH,
-    modules=("objectives", "objective-card", "objective-curve", "charts", "formula", "form"),
+    modules=("objectives", "objective-card", "objective-curve", "charts", "form"),
 )
 
 

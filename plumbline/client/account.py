@@ -30,15 +30,17 @@ class Account(Noun):
         project: Ref | None = None,
         role: Literal["owner", "researcher", "annotator"] | None = None,
         read_only: bool = False,
+        only: Literal["feedback"] | None = None,
         days: int | None = None,
     ) -> NewTokenOut:
         """A new token, whose text is in this answer and never again; of one project, of at most a role, for reading
-        only, or for some days, if so wanted."""
+        only, for feedback only, or for some days, if so wanted."""
         body = {
             "name": name,
             "project_id": optional_id(project),
             "role": role,
             "read_only": read_only,
+            "only": only,
             "days": days,
         }
         return self._line.post("/me/tokens", NewTokenOut, body)

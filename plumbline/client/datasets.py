@@ -19,6 +19,7 @@ from plumbline.client.schemas import (
     ImportOut,
     ItemOut,
     LossesOut,
+    PolicyPreviewOut,
     SnapshotLabelOut,
     SnapshotOut,
     UploadOut,
@@ -120,11 +121,12 @@ class Datasets(Noun):
         *,
         style: str | None = None,
         rule: str | None = None,
-        sources: str | None = None,
+        both_bad: str | None = None,
+        **policy: Any,
     ) -> LossesOut:
         """What an export would lose; arguments as in `export`."""
         path = f"/datasets/{id_of(dataset)}/export/losses"
-        return self._line.get(path, LossesOut, format=format, style=style, rule=rule, sources=sources)
+        return self._line.get(path, LossesOut, format=format, style=style, rule=rule, both_bad=both_bad, **policy)
 
     def export(
         self,
@@ -134,11 +136,16 @@ class Datasets(Noun):
         *,
         style: str | None = None,
         rule: str | None = None,
-        sources: str | None = None,
+        both_bad: str | None = None,
+        **policy: Any,
     ) -> Path:
-        """Write the dataset to a file; one that is there is replaced once the new one is whole."""
+        """Write the dataset to a file; one that is there is replaced once the new one is whole.
+
+        `policy` is how labels decide, as in `client.snapshots.freeze`: `sources="people", min_votes=2`.
+        """
         path = f"/datasets/{id_of(dataset)}/export"
-        return self._line.download(path, Path(to), format=format, style=style, rule=rule, sources=sources)
+        told = {"format": format, "style": style, "rule": rule, "both_bad": both_bad, **policy}
+        return self._line.download(path, Path(to), **told)
 
     def conversions(self, dataset: Ref) -> tuple[ConversionOut, ...]:
         """What can be made of the dataset's items, each with the schema of its rule."""
@@ -164,6 +171,11 @@ class Snapshots(Noun):
     def freeze(self, dataset: Ref, policy: Spec | None = None) -> SnapshotOut:
         """Freeze the pairs of a dataset that are decided; the same again as long as nothing has changed."""
         return self._line.create(f"/datasets/{id_of(dataset)}/snapshots", SnapshotOut, {"policy": policy})
+
+    def preview(self, dataset: Ref, policy: Spec | None = None) -> PolicyPreviewOut:
+        """How many examples a policy gives, and others that differ in one choice, and what is left out."""
+        path = f"/datasets/{id_of(dataset)}/snapshots/preview"
+        return self._line.post(path, PolicyPreviewOut, {"policy": policy or {}}, retry="always")
 
     def list(self, dataset: Ref | None = None) -> Iterator[SnapshotOut]:
         """Every snapshot, newest first."""

@@ -2,11 +2,21 @@
 
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from plumbline.client.line import Ref, id_of, optional_id
-from plumbline.client.noun import Noun
-from plumbline.client.schemas import Card, CardsOut, DatasetProgress, LabelOut, OwnLabelOut, SubmittedOut, UndoneOut
+from plumbline.client.noun import Noun, Spec
+from plumbline.client.schemas import (
+    Card,
+    CardsOut,
+    DatasetProgress,
+    FeedbackOut,
+    LabelOut,
+    OutsideLabelsOut,
+    OwnLabelOut,
+    SubmittedOut,
+    UndoneOut,
+)
 
 
 def judgement(strength: int | None, both_bad: bool, skip: str | None) -> dict[str, Any]:
@@ -48,7 +58,7 @@ class Labels(Noun):
     ) -> SubmittedOut:
         """Judge a pair, once however often it is sent; the answer holds the next one.
 
-        `strength` is from -3 to 3 and positive when the left response is better; `skip` is the reason.
+        `strength` is from -3 to 3 and positive when the first response is better; `skip` is the reason.
         """
         body = {
             "client_id": str(client_id or uuid.uuid4()),
@@ -59,6 +69,31 @@ class Labels(Noun):
             "holding": [id_of(one) for one in holding],
         }
         return self._line.post(f"/items/{card.item_id}/labels", SubmittedOut, body, retry="always")
+
+    def give(
+        self, dataset: Ref, labels: Sequence[Spec], *, source: Literal["judge", "import"] = "judge"
+    ) -> OutsideLabelsOut:
+        """Store labels of a judge, or of people elsewhere, without cards; up to 500, all or none.
+
+        Each is `{item_id, annotator, value, …}` in the item's own order; one without a `client_id` gets one here, and a
+        request that is sent again stores nothing twice.
+        """
+        own = [{"client_id": str(uuid.uuid4()), **one} for one in labels]
+        path = f"/datasets/{id_of(dataset)}/labels"
+        return self._line.post(path, OutsideLabelsOut, {"source": source, "labels": own}, retry="always")
+
+    def suggest(self, task: Ref, by: str, suggestions: Sequence[Spec]) -> None:
+        """Say what a machine would answer in a task: `{item_id, value, margin}`, up to 1,000, all or none."""
+        body = {"by": by, "suggestions": [dict(one) for one in suggestions]}
+        self._line.ask("PUT", f"/tasks/{id_of(task)}/suggestions", json=body)
+
+    def feedback(self, items: Sequence[Spec], *, dataset: str = "Feedback") -> FeedbackOut:
+        """Store what users said of a model's answers: `{messages, thumb, edited, user, …}`, up to 100, all or none.
+
+        One without a `client_id` gets one here, so that a request that is sent again stores nothing twice.
+        """
+        own = [{"client_id": str(uuid.uuid4()), **one} for one in items]
+        return self._line.post("/feedback", FeedbackOut, {"dataset": dataset, "items": own}, retry="always")
 
     def undo(self, label: Ref) -> UndoneOut:
         """Take back one's own label; its pair comes back."""

@@ -53,6 +53,7 @@ class TokenOut(Answer):
     role: Role | None
     prefix: str
     read_only: bool
+    only: str | None
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -66,6 +67,7 @@ class NewTokenOut(Answer):
     role: Role | None
     prefix: str
     read_only: bool
+    only: str | None
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -255,6 +257,7 @@ class ItemOut(Answer):
     responses: list[dict[str, Any]]
     facts: dict[str, Any]
     labels: list[dict[str, Any]] = []
+    withdrawn_at: datetime | None = None
 
 
 class LossesOut(Answer):
@@ -346,42 +349,74 @@ class HubDatasetOut(Answer):
     configs: dict[str, list[str]]
 
 
+class ShownArgument(Answer):
+    """One argument of a call; without a name it is all that was given."""
+
+    name: str | None
+    text: str
+
+
+class ShownCall(Answer):
+    """A call of a tool."""
+
+    name: str | None
+    arguments: list[ShownArgument]
+
+
 class ShownMessage(Answer):
     """A message as the card shows it. `html` comes from the safe renderer, the rest is plain text."""
 
     role: str
     html: str
-    text: str
+    text: str = Field(description="As it is stored, in full.")
     reasoning: str | None = None
-    tool_calls: str | None = None
+    tool_calls: list[ShownCall] | None = None
+
+
+class Suggestion(Answer):
+    """What a machine would say, in the order shown."""
+
+    value: dict[str, Any]
+    by: str = Field(description="Who says so, in words.")
+
+
+class SamePrompt(Answer):
+    """The item is the `place`-th of `count` with the same prompt."""
+
+    place: int
+    count: int
 
 
 class Card(Answer):
-    """A pair to judge, blind: nothing tells where the responses come from or what others said."""
+    """An item to judge, blind: nothing tells where the responses come from, what others said, or what is known."""
 
     item_id: UUID
     dataset_id: UUID
+    task_id: UUID
+    kind: Literal["pair", "ranking", "thumb"]
     lease: UUID
     expires_at: datetime
-    position: int
+    position: int = Field(description="The place of the card among those that you were handed.")
     prompt: list[ShownMessage]
-    left: ShownMessage
-    right: ShownMessage
+    responses: list[ShownMessage]
+    suggestion: Suggestion | None = None
+    same_prompt: SamePrompt | None = None
 
 
 class Progress(Answer):
-    """How far a dataset is labelled. Skips and undone labels do not count; imported labels are not people's."""
+    """How far a dataset, or a task, is. Skips and undone labels do not count; imported labels are not people's."""
 
     total: int
-    labelled: int = Field(description="Items that somebody has judged.")
+    labelled: int = Field(description="Items that somebody has judged; in a task those with all the labels it wants.")
     by_you: int
-    skipped: int = Field(description="Items that you skipped and nobody else has judged.")
+    skipped: int = Field(description="Items that you skipped and that still want a label.")
     left: int = Field(description="Items that you can still judge.")
     imported: int = Field(description="Items that no person has judged and that have imported labels.")
     today: int = Field(description="Your judgements since your midnight, in all datasets.")
 
 
 class CardsOut(Answer):
+    task_id: UUID
     cards: list[Card]
     progress: Progress
 
@@ -391,7 +426,10 @@ class OwnLabelOut(Answer):
 
     id: UUID
     item_id: UUID
+    task_id: UUID | None
+    kind: str
     value: dict[str, Any]
+    aspects: dict[str, Any] | None
     seconds: float | None
     rationale: str | None
     version: int
@@ -402,14 +440,15 @@ class SubmittedOut(Answer):
     label: OwnLabelOut
     next: Card | None
     progress: Progress | None = Field(description="Counted when there is no next pair; see also `/progress`.")
+    late: bool = Field(description="Kept as surplus: enough others had answered by then.")
 
 
 class UndoneOut(Answer):
-    card: Card
+    card: Card | None = Field(description="None when others hold it by now, or have judged it.")
     progress: Progress
 
 
-LabelSource = Literal["person", "import", "judge", "vote"]
+LabelSource = Literal["person", "import", "judge", "vote", "adjudication"]
 
 
 class LabelOut(Answer):
@@ -417,7 +456,10 @@ class LabelOut(Answer):
 
     id: UUID
     item_id: UUID
+    task_id: UUID | None
+    kind: str
     value: dict[str, Any]
+    aspects: dict[str, Any] | None
     seconds: float | None
     rationale: str | None
     version: int
@@ -426,6 +468,8 @@ class LabelOut(Answer):
     annotator: str | None
     source: LabelSource
     swapped: bool
+    surplus: bool = Field(description="It came when the task had all its labels of the item.")
+    aided: dict[str, Any] | None = Field(description="The suggestion that was shown.")
 
 
 class DatasetProgress(Answer):
@@ -435,6 +479,54 @@ class DatasetProgress(Answer):
     name: str
     toy: bool
     progress: Progress
+
+
+class OutsideLabelOut(Answer):
+    id: UUID
+    client_id: UUID
+    item_id: UUID
+
+
+class OutsideLabelsOut(Answer):
+    """The labels in the order in which they were sent; `known` of them were there already."""
+
+    labels: list[OutsideLabelOut]
+    known: int
+
+
+class FeedbackItemOut(Answer):
+    """Where it went: the answer with its thumb, and the pair that an edit made; `known` when it was there already."""
+
+    id: UUID
+    client_id: str | None
+    item_id: UUID | None
+    pair_id: UUID | None
+    known: bool
+
+
+class FeedbackOut(Answer):
+    dataset_id: UUID | None = Field(description="Of answers with thumbs; null where none came.")
+    pairs_id: UUID | None = Field(description="Of pairs that edits made; null where none came.")
+    items: list[FeedbackItemOut]
+
+
+class PolicyChoice(Answer):
+    """The same policy with one other choice."""
+
+    name: str
+    title: str
+    change: dict[str, Any] = Field(description="What of the policy is another.")
+    examples: int
+    left_out: dict[str, int]
+
+
+class PolicyPreviewOut(Answer):
+    items: int
+    looked_at: int
+    examples: dict[str, int] = Field(description="How many examples there would be, by split.")
+    left_out: dict[str, int]
+    sentences: list[str]
+    choices: list[PolicyChoice]
 
 
 Source = Literal["folder", "hub", "run", "toy", "endpoint"]
@@ -876,6 +968,84 @@ class PairOut(Answer):
     both_bad: int
 
 
+class StandingOut(Answer):
+    """A contestant's place: its strength in nats against the baseline, and which ranks the verdicts allow."""
+
+    contestant: UUID
+    strength: float
+    low: float | None = Field(description="Null where nothing bounds it, or the ranking's `reason` says why.")
+    high: float | None
+    rank: int
+    best: int
+    worst: int
+    matches: int
+
+
+class RankingOut(Answer):
+    """Contestants by Bradley-Terry strength, a tie half a win of each; without standings, `reason` says why."""
+
+    standings: list[StandingOut]
+    groups: list[list[UUID]] = Field(description="More than one: nobody can be ranked across them.")
+    observed: list[list[float | None]] = Field(
+        description="Score of the row against the column, both in the order of the evaluation's contestants."
+    )
+    predicted: list[list[float | None]] = Field(description="What the strengths would give.")
+    n: int
+    prompts: int
+    level: float
+    seed: int
+    rounds: int
+    reason: str | None
+
+
+class ControlledOut(Answer):
+    """The win rate if both had answered at the same length; the effect of length is the judge's."""
+
+    rate: float | None
+    low: float | None
+    high: float | None
+    raw: float | None
+    length_ratio: float | None
+    effect: float
+    n: int
+    prompts: int
+    level: float
+    seed: int
+    rounds: int
+    method: str
+    reason: str | None
+
+
+class CorrectedOut(Answer):
+    """The win rate that people would give, from their verdicts on some prompts and the judge's on more."""
+
+    rate: float | None
+    low: float | None
+    high: float | None
+    weight: float | None = Field(description="How far the judge is trusted, from 0 to 1.")
+    effective: float | None = Field(description="On how many prompts people alone would say as much.")
+    judge_alone: float | None
+    people_alone: float | None
+    people: int
+    judged: int
+    level: float
+    reason: str | None
+
+
+class AgainstOut(Answer):
+    """A contestant against the baseline, which is the first one."""
+
+    contestant: UUID
+    prompts: int
+    controlled: ControlledOut
+    p: float = Field(description="Paired permutation test over prompts, two-sided.")
+    p_adjusted: float = Field(description="After Holm, for as many contestants as there are.")
+    sign_p: float = Field(description="Exact sign test over prompts.")
+    difference: float = Field(description="Mean score less the baseline's, from -1 to 1.")
+    detectable: float | None = Field(description="The difference from a half found four times in five; or null.")
+    corrected: CorrectedOut | None = Field(description="Null for people's own verdicts.")
+
+
 class TableOut(Answer):
     """Everything one judge, or people together, said."""
 
@@ -889,6 +1059,8 @@ class TableOut(Answer):
     verdicts: int
     unreadable: int = Field(description="Replies of a model that held no verdict; part of `verdicts`, of no rate.")
     one_sided: int = Field(description="Matches that a judge decided in one side order only; they are left out.")
+    ranking: RankingOut | None = Field(None, description="Of three contestants or more.")
+    against: list[AgainstOut] = Field([], description="Each contestant that met the baseline.")
 
 
 class MeanOut(Answer):

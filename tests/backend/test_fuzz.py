@@ -31,9 +31,13 @@ from backend.projects import invitations
 from backend.projects import service as projects
 from backend.projects.models import Project
 from backend.projects.schemas import InvitationIn
+from backend.quality.models import Reliability
 from backend.runs import readings
 from backend.runs.models import Run, RunEvent
 from backend.settings import Settings
+from backend.tasks import service as tasks
+from backend.webhooks import service as webhooks
+from backend.webhooks.schemas import WebhookIn
 from backend.work import State
 from plumbline.embedded import Embedded
 from tests import loop
@@ -93,6 +97,7 @@ def world(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> World:
         rows |= _data(session, project, user, dataset)
         rows |= _matches(session, project, user, checkpoints)
         rows |= _exports(session, project, checkpoints[0]) | _spare_project(session, user)
+        rows |= _webhook(session, project, user)
         project_id = str(project.id)
     ids = [str(one.id) for one in checkpoints]
     made: Ids = {"run_id": str(run.id), "snapshot_id": str(run.snapshot_id), "checkpoint_id": ids[0]}
@@ -119,15 +124,21 @@ def _data(session: Session, project: Project, user: User, dataset: Dataset) -> I
     fetch = Fetch(project_id=project.id, name="A", hub_id="a/b", revision="main")
     session.add_all([read, fetch])
     item = session.scalars(select(Item).where(Item.dataset_id == dataset.id).limit(1)).one()
-    (held,) = leases.hold(session, user.id, [item])
+    task = tasks.standing(session, dataset)
+    (held,) = leases.hold(session, task, user.id, [item], None)
     label = labels.add_vote(
         session, item, {"strength": 1}, annotator_id=user.id, verdict_id=uuid.uuid4(), swapped=False
     )
+    reliability = Reliability(project_id=project.id, dataset_id=dataset.id, task_id=task.id, state=State.succeeded)
+    session.add(reliability)
+    session.flush()
     rows: dict[str, ProjectRow] = {
+        "reliability_id": reliability,
         "upload_id": upload,
         "import_id": read,
         "fetch_id": fetch,
         "item_id": item,
+        "task_id": task,
         "label_id": label,
     }
     ids = {name: str(row.id) for name, row in rows.items()}
@@ -144,6 +155,13 @@ def _exports(session: Session, project: Project, checkpoint: Checkpoint) -> Ids:
     session.add(push)
     session.flush()
     return {"export_id": str(export.id), "push_id": str(push.id)}
+
+
+def _webhook(session: Session, project: Project, user: User) -> Ids:
+    """A webhook, and a message to it."""
+    body = WebhookIn(url="https://example.invalid/hook", events=["label.created"])
+    webhook, _ = webhooks.add(session, project, user, body)
+    return {"webhook_id": str(webhook.id), "delivery_id": str(webhooks.test(session, webhook).id)}
 
 
 def _spare_project(session: Session, user: User) -> Ids:

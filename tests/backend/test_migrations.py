@@ -89,6 +89,25 @@ def test_people_keep_their_rights(config: Config, empty_database: str) -> None:
     engine.dispose()
 
 
+def test_tokens_of_one_use_do_not_become_full_ones(config: Config, empty_database: str) -> None:
+    """Going back to before tokens were for feedback alone takes those away, and no others."""
+    migrate(empty_database)
+    engine = make_engine(empty_database)
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        for statement in (
+            "INSERT INTO users (name, password_hash, admin, active) VALUES ('ada', '-', false, true)",
+            'INSERT INTO api_tokens (user_id, name, prefix, token_hash, read_only, "only")'
+            " SELECT id, given.name, '', convert_to(given.name, 'UTF8'), false, given.use"
+            " FROM users, (VALUES ('shop', 'feedback'), ('all', NULL)) AS given (name, use)",
+        ):
+            connection.execute(text(statement))
+        connection.commit()
+        command.downgrade(config, "0024")
+        assert connection.scalars(text("SELECT name FROM api_tokens")).all() == ["all"]
+    engine.dispose()
+
+
 def test_labels_are_counted(config: Config, empty_database: str) -> None:
     """An upgrade counts what is labelled already: items by split, labels by source, who has judged how many."""
     engine = make_engine(empty_database)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -47,6 +48,10 @@ HOSTILE = [
     "<![CDATA[<script>alert(1)</script>]]>",
     "\x00<scr\x00ipt>alert(1)</script>",
     "${alert(1)} {{constructor.constructor('alert(1)')()}}",
+    "$<script>alert(1)</script>$ and $$<img src=x onerror=alert(1)>$$",
+    '\\(x" onmouseover="alert(1)\\) \\[</code><svg onload=alert(1)>\\]',
+    "\\begin{align}</code></p><iframe src=//evil.example>\\end{align}",
+    "```math display\n<script>alert(1)</script>\n```",
 ]
 
 
@@ -73,7 +78,9 @@ def checked(text: str) -> Checker:
     checker.close()
     assert set(checker.tags) <= ALLOWED
     for tag, name, value in checker.attributes:
-        assert (tag, name) in {("a", "href"), ("a", "rel"), ("a", "target"), ("ol", "start")}
+        assert (tag, name) in {("a", "href"), ("a", "rel"), ("a", "target"), ("ol", "start"), ("code", "class")}
+        if name == "class":
+            assert value in {"", "math", "math display"}
         if name == "href":
             assert re.match(r"https?://", value or "", re.IGNORECASE)
         if name == "rel":
@@ -87,7 +94,7 @@ def test_hostile_text_becomes_harmless(text: str) -> None:
     checked(text)
 
 
-@given(st.text(alphabet=st.sampled_from(list("<>[]()!`*_~#|&;:=\"'/\\ \n\tabjs-")), max_size=400))
+@given(st.text(alphabet=st.sampled_from(list("<>[]()!`*_~#|&;:=\"'/\\ \n\tabjs-$")), max_size=400))
 @settings(max_examples=200, deadline=None)
 def test_no_mixture_of_marks_escapes(text: str) -> None:
     """Whatever the order of brackets, quotes and marks, the output keeps to the list."""
@@ -115,6 +122,30 @@ def test_images_become_links_that_load_nothing() -> None:
 
     assert "<img" not in html
     assert 'href="https://evil.example/p.png"' in html
+
+
+FORMULAS = {
+    "one dollar": ("so $x_1 * y_1$ holds", ["x_1 * y_1"]),
+    "parentheses": (r"so \(a^2\) holds", ["a^2"]),
+    "brackets over lines": ("so\n\\[\nx = 1\n- 2\n\\]\nholds", ["x = 1\n- 2"]),
+    "two dollars in a list": ("- so\n\n  $$\n  x + 1\n  $$", ["x + 1"]),
+    "in a line": ("so $$x^2$$ and $n$ hold", ["x^2", "n"]),
+    "an environment": ("\\begin{align*}\na &= b\n\\end{align*}", ["\\begin{align*}\na &= b\n\\end{align*}"]),
+    "prices": ("It costs $5 and $10, US$5 or 7$ each, $5, or 10$ more.", []),
+    "a shell": ("echo $HOME/$USER and `$a$`", []),
+    "escaped": (r"\$x\$ is \(see below\)", []),
+    "not closed": ("$$\nx = 1\n\nand on \\[ y", []),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_formulas_are_told_from_text(name: str) -> None:
+    """LaTeX keeps its letters, whatever Markdown would make of them; prices, shell variables and code are none."""
+    text, sources = FORMULAS[name]
+
+    found = re.findall(r'<code class="math(?: display)?">(.*?)</code>', render(text), re.DOTALL)
+
+    assert [unescape(one) for one in found] == sources
 
 
 @pytest.mark.parametrize("character", ["\u202e", "\u2066", "\u200b", "\ufeff", "\u200f", "\U000e0041"])
@@ -148,6 +179,10 @@ PATTERNS = {
     "numbered": "1. " * 5_000 + "end",
     "strike": "~~a " * 14_000 + "end",
     "rules": "---\n===\n" * 7_000 + "end",
+    "dollars": "$a " * 19_000 + "end",
+    "open formulas": "$$a\n" * 14_000 + "end",
+    "open environments": "\\begin{align}\n" * 4_200 + "end",
+    "open parentheses": "\\(a " * 5_900 + "end",
 }
 
 

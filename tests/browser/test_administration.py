@@ -79,3 +79,27 @@ def test_removing_data(sign_in: SignIn) -> None:
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download your data").click()
     assert waiting.value.suggested_filename == "my-data.json"
+
+
+def test_webhooks(sign_in: SignIn) -> None:
+    """An owner adds a webhook and sees its secret once, sends a test, and stops it; a researcher is told who may."""
+    page = sign_in(Role.owner, "olga")
+    page.goto("/webhooks")
+    page.get_by_role("button", name="Add a webhook").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Address").fill("https://example.invalid/hook")
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(dialog.get_by_text("Choose at least one event.")).to_be_visible()
+    dialog.get_by_label("run.succeeded").check()
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_text("whsec_")).to_be_visible()
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_text("https://example.invalid/hook")).to_be_visible()
+    assert "whsec_" not in page.content()
+    page.get_by_role("button", name="Send a test").click()
+    expect(page.get_by_role("cell", name="webhook.test")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("stopped", exact=True)).to_be_visible()
+    reader = sign_in(Role.researcher, "rosa")
+    reader.goto("/webhooks")
+    expect(reader.get_by_role("button", name="Add a webhook")).to_have_count(0)

@@ -62,6 +62,7 @@ def test_a_file_becomes_a_dataset(sign_in: SignIn, tmp_path: Path) -> None:
     page.get_by_label("Search items").fill("onerror")
     expect(page.locator(".pl-item-prompt")).to_contain_text(HOSTILE)
     page.get_by_role("button", name="Freeze now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Freeze", exact=True).click()
     expect(page.get_by_role("table", name="Snapshots").locator("tbody tr")).to_have_count(1)
     assert page.evaluate("window.pwned") is None
     page.goto("/data")

@@ -137,5 +137,6 @@ def test_a_rule_is_completed_before_it_is_shown_and_makes_one_dataset(sign_in: S
     assert held[0].request.headers["idempotency-key"] == held[1].request.headers["idempotency-key"]
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Freeze now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Freeze", exact=True).click()
     expect(page.get_by_text("holds 29 rankings.")).to_be_visible()
     expect(page.get_by_text("1 without ranks or scores")).to_be_visible()

@@ -39,7 +39,7 @@ def test_the_kind_decides_what_is_asked_for(sign_in: SignIn, tiny: Path) -> None
     kinds = page.get_by_role("group", name="Kind of run")
     expect(kinds.get_by_role("button", name="Supervised fine-tuning")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_label("Name", exact=True)).to_have_value("SFT on Harbor answers")
-    expect(page.get_by_label("Data", exact=True)).to_contain_text("60 single answers")
+    expect(page.get_by_label("Data", exact=True)).to_contain_text("60 demonstrations")
     page.get_by_role("button", name="Quick try").click()
     expect(page.get_by_label("Learning rate").first).to_have_value("2e-4")
     expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Route, expect
 from sqlalchemy import func, select, update
 
 from backend.accounts.models import Role
-from backend.datasets.models import Dataset, Item, Kind
+from backend.datasets.models import Item
 from backend.db import transaction
-from backend.labels import tallies
-from backend.labels.models import Label, Lease
-from backend.projects import service as projects
+from backend.labels.models import Lease
 from tests.browser.conftest import SignIn
+from tests.browser.labelling import add_items, labels, numbered, open_card, prompt, shown, wait_for_labels
 
 pytestmark = pytest.mark.browser
 
@@ -28,69 +27,15 @@ HOSTILE = [
     "{{constructor.constructor('window.pwned = 5')()}} ${window.pwned = 6}",
     "</div></article><iframe srcdoc='<script>parent.pwned = 7</script>'></iframe>",
     "\u202egnorw eht yaw\u202c <base href='//elsewhere.example'>",
+    "$\\href{javascript:window.pwned=8}{x}$ $\\constructor_{\\__proto__}$",
+    "$$\\text{<img src=/nowhere onerror=window.pwned=9>}$$",
+    "$" + "{" * 900 + "x" + "}" * 900 + "$ $" + "\\sqrt" * 390 + "x$ $}$ $\\end{x}$ $\\begin{cases}a&b$",
 ]
 
 
-def add_pairs(texts: list[tuple[str, str, str]], name: str = "Pairs") -> uuid.UUID:
-    """A dataset of (prompt, first response, second response)."""
-    with transaction() as session:
-        project = projects.default(session)
-        dataset = Dataset(project_id=project.id, name=name, kind=Kind.paired)
-        session.add(dataset)
-        session.flush()
-        for position, (prompt, *responses) in enumerate(texts):
-            item = Item(
-                project_id=project.id,
-                dataset_id=dataset.id,
-                position=position,
-                split="train",
-                prompt=[{"role": "user", "content": prompt}],
-                prompt_hash=f"p{position}",
-                content_hash=f"c{position}",
-                responses=[{"role": "assistant", "content": text} for text in responses],
-            )
-            session.add(item)
-        tallies.recount(session, [dataset.id])
-        return dataset.id
-
-
-def numbered(n: int) -> uuid.UUID:
-    return add_pairs([(f"Question {place}", f"First {place}", f"Second {place}") for place in range(n)])
-
-
-def open_card(page: Page, dataset: uuid.UUID) -> None:
-    page.goto(f"/label?dataset={dataset}")
-    expect(page.locator(".pl-pair-body").first).not_to_be_empty()
-
-
-def prompt(page: Page, text: str) -> None:
-    expect(page.locator(".pl-pair-prompt .pl-turn").last).to_contain_text(text)
-
-
-def labels() -> list[tuple[int, Label]]:
-    """Position and label of everything stored, oldest first."""
-    with transaction() as session:
-        query = select(Item.position, Label).join(Item, Item.id == Label.item_id).order_by(Label.id)
-        return [(position, label) for position, label in session.execute(query)]
-
-
-def wait_for_labels(page: Page, n: int) -> list[tuple[int, Label]]:
-    for _ in range(600):
-        if len(labels()) >= n:
-            break
-        page.wait_for_timeout(50)
-    found = labels()
-    assert len(found) == n
-    return found
-
-
-def left_is_first(page: Page) -> bool:
-    return page.locator(".pl-pair-body").first.inner_text().startswith("First")
-
-
-def test_by_keyboard_alone(sign_in: SignIn) -> None:
+def test_twenty_pairs_without_the_mouse(sign_in: SignIn) -> None:
     """Every key judges as it says; answers are stored in the item's order with the side order, whichever it was."""
-    keys: list[tuple[str, dict[str, Any]]] = [
+    ways: list[tuple[str, dict[str, Any]]] = [
         *((str(place + 1), {"strength": 3 - place}) for place in range(7)),
         ("ArrowLeft", {"strength": 2}),
         ("ArrowRight", {"strength": -2}),
@@ -98,19 +43,24 @@ def test_by_keyboard_alone(sign_in: SignIn) -> None:
         ("t", {"strength": 0}),
         ("b", {"both_bad": True}),
     ]
+    keys = [ways[place % len(ways)] for place in range(20)]
     page = sign_in(Role.annotator)
     open_card(page, numbered(len(keys)))
+    page.evaluate(
+        "for (const name of ['pointerdown', 'mousemove']) addEventListener(name, () => { window.moused = true; })"
+    )
     orders = []
     for place, (key, _) in enumerate(keys):
         prompt(page, f"Question {place}")
-        orders.append(left_is_first(page))
+        orders.append(shown(page)[0] == "First")
         page.keyboard.press(key)
         wait_for_labels(page, place + 1)  # answers that overtake each other may change the order of the pairs
     expect(page.get_by_role("heading", name="All done here")).to_be_visible()
 
+    assert page.evaluate("window.moused") is None
     assert set(orders) == {True, False}
-    for (position, label), (_, shown), first in zip(wait_for_labels(page, len(keys)), keys, orders, strict=True):
-        turned = {"strength": -shown["strength"]} if "strength" in shown and not first else shown
+    for (position, label), (_, said), first in zip(wait_for_labels(page, len(keys)), keys, orders, strict=True):
+        turned = {"strength": -said["strength"]} if "strength" in said and not first else said
         assert (label.value, label.swapped) == (turned, not first), position
         assert label.seconds is not None
         assert label.client_id is not None
@@ -145,21 +95,26 @@ def test_undo(sign_in: SignIn) -> None:
 
 
 def test_skip_with_a_reason(sign_in: SignIn) -> None:
-    """The reason is asked for, keys typed there judge nothing, Escape goes back, Enter skips."""
+    """A digit chooses a reason, Enter none, another one is typed and its keys judge nothing; Escape goes back."""
     page = sign_in(Role.annotator)
-    open_card(page, numbered(2))
+    open_card(page, numbered(3))
     page.keyboard.press("s")
     page.keyboard.press("Escape")
     prompt(page, "Question 0")
     page.keyboard.press("s")
-    page.keyboard.type("1 both say the same")
-    page.keyboard.press("Enter")
+    page.keyboard.press("3")
     prompt(page, "Question 1")
     page.keyboard.press("s")
     page.keyboard.press("Enter")
+    prompt(page, "Question 2")
+    page.keyboard.press("s")
+    page.keyboard.press("o")
+    page.keyboard.type("1 both say the same")
+    page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="All done here")).to_be_visible()
 
-    assert [label.value for _, label in wait_for_labels(page, 2)] == [{"skip": "1 both say the same"}, {"skip": ""}]
+    said = [label.value["skip"] for _, label in wait_for_labels(page, 3)]
+    assert said == ["A response is broken", "", "1 both say the same"]
 
 
 def test_hostile_text(sign_in: SignIn) -> None:
@@ -167,7 +122,7 @@ def test_hostile_text(sign_in: SignIn) -> None:
     page = sign_in(Role.annotator)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    open_card(page, add_pairs([(text, f"First {text}", f"Second {text}") for text in HOSTILE], HOSTILE[1]))
+    open_card(page, add_items([(text, f"First {text}", f"Second {text}") for text in HOSTILE], HOSTILE[1]))
     for place in range(len(HOSTILE)):
         if place == len(HOSTILE) // 2:
             page.keyboard.press("d")
@@ -233,6 +188,9 @@ def test_refused_answer_is_told(sign_in: SignIn) -> None:
 
     expect(page.get_by_text("One answer could not be saved")).to_be_visible()
     prompt(page, "Question 1")
+    page.reload()
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_text("One answer could not be saved")).to_be_hidden()
 
 
 def test_two_people(sign_in: SignIn) -> None:
@@ -264,7 +222,7 @@ def test_lease_lost_while_away(sign_in: SignIn) -> None:
 
     one.clock.fast_forward("05:00")
     prompt(one, "Question 5")
-    expect(one.get_by_text("That pair went to somebody else")).to_have_count(1)  # told once, though all five were lost
+    expect(one.get_by_text("That one went to somebody else")).to_have_count(1)  # told once, though all five were lost
     one.keyboard.press("1")
     assert [position for position, _ in wait_for_labels(one, 1)] == [5]
 
@@ -276,11 +234,11 @@ def test_choosing_a_dataset(sign_in: SignIn) -> None:
     expect(page.get_by_role("heading", name="Nothing to label yet")).to_be_visible()
     numbered(1)
     page.reload()
-    expect(page.get_by_text("0 of 1 labelled by people · 1 pair left for you")).to_be_visible()
+    expect(page.get_by_text("0 of 1 labelled by people · 1 item left for you")).to_be_visible()
     page.get_by_role("link", name="Label", exact=True).last.click()
     prompt(page, "Question 0")
     page.keyboard.press("4")
-    expect(page.get_by_role("link", name="Label another dataset")).to_be_visible()
+    expect(page.get_by_role("link", name="Label something else")).to_be_visible()
     expect(page.get_by_role("link", name="Train on this")).to_have_count(0)
 
     page.goto(f"/label?dataset={uuid.uuid4()}")
@@ -293,7 +251,7 @@ def test_fits(sign_in: SignIn, tmp_path: Path, width: int, scheme: str) -> None:
     """At every width nothing is cut off sideways, both sides are equally wide and the whole scale is in reach."""
     text = "A sentence that is long enough to wrap, `with_code_that_is_one_very_long_word_" + "x" * 120 + "`. "
     page = sign_in(Role.researcher, viewport={"width": width, "height": 800}, color_scheme=scheme)
-    open_card(page, add_pairs([("Long question? " * 20, text * 30, text * 20)], "A dataset with a name " * 6))
+    open_card(page, add_items([("Long question? " * 20, text * 30, text * 20)], "A dataset with a name " * 6))
     page.screenshot(path=tmp_path / "card.png")
 
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -133,6 +133,26 @@ def test_what_the_data_cannot_feed_says_why_and_is_not_launched(sign_in: SignIn,
     expect(option).to_contain_text("learns from chosen answers")
 
 
+def test_a_checkpoint_is_chosen_for_scores_that_the_data_lack(sign_in: SignIn, tiny: Path) -> None:
+    """ODPO can be chosen on pairs without scores: an earlier run asks what it was trained from and its scale, and the
+    run is then ready; without one the data are refused."""
+    tab = sign_in(Role.researcher)
+    dataset = loop.add_dataset(name="Harbor pairs")
+    on_new_run(tab, tiny, f"/new-run?dataset={dataset.id}&objective=madpo")
+    expect(tab.get_by_text("or another objective", exact=False).first).to_be_visible()
+
+    tab.get_by_text("Let a checkpoint score the responses").click()
+    expect(tab.get_by_label("What it was trained from")).to_be_hidden()
+    tab.get_by_label("Reward", exact=True).select_option(label="Tiny")
+    expect(
+        tab.get_by_text("is what an implicit reward", exact=False).or_(tab.get_by_text("Choose that one as"))
+    ).to_be_visible()
+    tab.get_by_label("What it was trained from").select_option(label="Tiny")
+    tab.get_by_label("Scale of implicit rewards").fill("0.2")
+
+    expect(tab.get_by_role("heading", name="Ready to launch")).to_be_visible()
+
+
 def test_arrow_keys_reach_what_the_data_cannot_feed_and_do_not_choose_it(sign_in: SignIn, tiny: Path) -> None:
     """With single answers chosen, KTO stays chosen while each other button that is reached says what it needs; a click
     does the same, and going back to what is chosen takes the sentence away."""

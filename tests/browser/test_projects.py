@@ -9,7 +9,7 @@ from backend.projects import members
 from backend.projects import service as projects
 from backend.projects.models import Project
 from tests.browser.conftest import SignIn, Web
-from tests.browser.test_label import numbered, open_card, prompt, wait_for_labels
+from tests.browser.labelling import numbered, open_card, prompt, wait_for_labels
 
 
 def test_a_link_brings_somebody_into_the_project(sign_in: SignIn, browser: Browser, web: Web) -> None:

@@ -62,7 +62,7 @@ def test_a_token_with_limits_is_made_and_ends(sign_in: SignIn) -> None:
     page.goto("/account")
     page.get_by_label("Name of a new token").fill("nightly")
     page.get_by_label("For", exact=True).select_option("90 days")
-    page.get_by_label("Read only").check()
+    page.get_by_label("Use", exact=True).select_option("reading only")
     page.get_by_role("button", name="Make a token").click()
     expect(page.get_by_role("dialog")).to_contain_text("plb_")
     page.get_by_role("button", name="Done").click()

@@ -7,7 +7,8 @@ import pytest
 
 from alignment.objectives import CATALOGUE
 
-SOURCE = (Path(__file__).parents[2] / "frontend" / "assets" / "formula.js").read_text(encoding="utf-8")
+ASSETS = Path(__file__).parents[2] / "frontend" / "assets"
+SOURCE = (ASSETS / "formula-signs.js").read_text(encoding="utf-8")
 STRUCTURE = {"frac", "tfrac", "dfrac", "sqrt", "left", "right", "begin", "end", "underbrace", "underline"}
 
 

@@ -113,7 +113,10 @@ VALUES: dict[str, Any] = {
     "contestants": [ID, ID], "judge": {"name": "people"}, "prompt": "Hello", "checkpoints": (ID, ID),
     "sampling": {"top_p": 0.5}, "kind": "merged", "repo_id": "a/b", "secret": "hub", "format": "native",
     "private": True, "level": 0.9, "texts": ["Hello"], "points": 100, "names": ["loss"], "project": ID,
-    "role": "researcher", "days": 3, "spec": {"seed": 1, "duration": {"epochs": 1}},
+    "suggestions": [{"item_id": ID, "value": {"strength": 1}, "margin": 0.4}], "task": ID, "by": "a model",
+    "labels": [{"item_id": ID, "annotator": "j", "value": {"strength": 1}}], "source": "judge", "only": None,
+    "items": [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "thumb": True}],
+    "both_bad": "leave_out", "role": "researcher", "days": 3, "spec": {"seed": 1, "duration": {"epochs": 1}},
     "more": {"texts": ["Hello"], "seed": 1}, "settings": {"again": True}, "search": "a", "limit": 3,
     "follow": False, "said": {"strength": 1}, "read_only": True, "mine": True,
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """Restoring: every table and file, into named databases and storages, from older schemas, whole or not at all."""
 
+import json
 import resource
 import uuid
 from collections.abc import Callable
@@ -156,8 +157,17 @@ def test_an_archive_of_an_older_schema_is_upgraded(
     before, after = rows(old), rows(new)
     assert {name: len(found) for name, found in after.items()} == {name: len(found) for name, found in before.items()}
     kept = manifest.tables.keys()  # in others the migrations themselves make rows, with ids of their own
-    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert {name: told(name, after) for name in kept} == {name: told(name, before) for name in kept}
     assert files(tmp_path / "there" / key) == TINY
+
+
+def told(name: str, found: dict[str, list[str]]) -> list[str]:
+    """The rows of a table without the id of a task, which a migration made."""
+    if name != "leases":
+        return found[name]
+    return [
+        json.dumps({key: value for key, value in json.loads(row).items() if key != "task_id"}) for row in found[name]
+    ]
 
 
 def test_what_was_placed_goes_when_a_restore_fails(

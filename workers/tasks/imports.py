@@ -187,7 +187,7 @@ class _Reader:
         self.bytes_before, self.bytes_total = 0, row.bytes_total
         self.dataset = dataset
         self.tally = tally
-        self.writer = Writer(session, dataset)
+        self.writer = Writer(session, dataset, again=True)
         self.batch: list[Item] = []
         self.writing: Future[None] | None = None
         self.kind: Kind | None = None

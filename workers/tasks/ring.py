@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.db import transaction
 from backend.queue import QUEUES, Bell, get_celery, ring_now
+from backend.webhooks import delivery
 from backend.work import State
 
 PATIENCE = timedelta(seconds=3)  # the doorbell of a fresh row is on its way
@@ -23,6 +24,7 @@ TABLES: dict[Bell, tuple[str, str]] = {
     "fetch": ("backend.checkpoints.models", "Fetch"),
     "export": ("backend.exports.models", "Export"),
     "push": ("backend.exports.models", "Push"),
+    "reliabilities": ("backend.quality.models", "Reliability"),
 }
 
 
@@ -32,6 +34,8 @@ def work() -> None:
         bells = [
             bell for bell, (module, name) in TABLES.items() if waits(session, getattr(import_module(module), name))
         ]
+        if delivery.waits(session):
+            bells.append("webhooks")
     for bell in bells:
         if backlog(QUEUES[f"plumbline.{bell}"]) < (1 if bell == "train" else ENOUGH):
             ring_now(bell)

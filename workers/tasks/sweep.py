@@ -22,11 +22,13 @@ from backend.exports import pushes
 from backend.exports import service as exports
 from backend.labels import tallies
 from backend.projects import removal
+from backend.quality import reliabilities
 from backend.runs import ending
 from backend.runs.models import Place, Run
 from backend.runs.sink import EVENTS, drain
 from backend.settings import get_settings
 from backend.usage import storage as kept
+from backend.webhooks import delivery
 from backend.work import State
 from workers.publisher import Publisher
 from workers.supervisor import end_orphans, remove_unfinished
@@ -49,8 +51,10 @@ def work() -> None:
         evaluations.sweep,
         exports.sweep,
         pushes.sweep,
+        reliabilities.sweep,
         removal.sweep,
         tallies.settle,
+        delivery.sweep,
         kept.measure,
     )
     failed = [_alone(partial(_rows, sweep)) for sweep in sweeps]

@@ -279,9 +279,36 @@ def test_scored_answers_become_rankings() -> None:
     assert counted.left == Counter(alone=1)
 
 
+def test_answers_stand_beside_copies_that_lack_their_longest_words() -> None:
+    """A third, two thirds and all of the share is gone, the longest words first and of equal ones the earlier; what is
+    left stays in order, and each pair says how much was taken from which side."""
+    said = "the lighthouse stands on a rocky island near our harbor town"
+    answers = [
+        item("a", [said], scores=[2.0], weight=0.5),
+        item("b", ["too few words"]),
+        item("c", ["two  lines\n" * 6]),
+    ]
+
+    made, counted = converted(answers, rule("answers_to_degraded", share=0.55))
+
+    assert texts(made)[:3] == [
+        [said, "the on a rocky island near our harbor town"],
+        [said, "the on a rocky near our town"],
+        [said, "the on a our town"],
+    ]
+    assert [one.facts for one in made[:3]] == [
+        {"weight": 0.5, "aspects": [{"removed": 0.0}, {"removed": degree}]} for degree in (1.0, 2.0, 3.0)
+    ]
+    assert all(one.labels[0].value == {"strength": 1} for one in made)
+    assert texts(made)[3][1] == "two  " * 2 + "two  lines\n" * 3 + "two  lines"
+    assert counted.left == Counter(few_words=1)
+
+
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
+        ("answers_to_degraded", {"share": 1}),
+        ("answers_to_degraded", {"share": 0}),
         ("pairs_to_thumbs", {"margin": 1}),
         ("pairs_to_thumbs", {"min_votes": 0}),
         ("rankings_to_pairs", {"meet": "some"}),

@@ -137,8 +137,14 @@ def test_shapes(row: dict[str, Any], format: str, prompt: list[str], responses: 
         (
             native,
             {"prompt": "p", "responses": ["a"], "labels": [{"value": {"strength": 1}}]},
-            "labels",
-            "two responses",
+            "labels[0].value",
+            "thumb",
+        ),
+        (
+            native,
+            {"prompt": "p", "responses": [], "labels": [{"value": {"strength": 1}}]},
+            "labels[0].value",
+            "none here",
         ),
         (native, {"prompt": "p", "responses": ["a", "a"]}, "responses[1]", "same"),
         (native, {"prompt": "p", "responses": ["a", "b"], "label": 1}, "label", "no such key"),
@@ -159,12 +165,6 @@ def test_shapes(row: dict[str, Any], format: str, prompt: list[str], responses: 
             {"prompt": "p", "responses": ["a", "b"], "labels": [{"value": {"strength": 1}, "source": "god"}]},
             "labels[0].source",
             "one of",
-        ),
-        (
-            native,
-            {"prompt": "p", "responses": [], "labels": [{"value": {"strength": 1}}]},
-            "labels",
-            "two responses",
         ),
         (pairs, {"prompt": "p", "response_a": "a", "response_b": "b", "label": "c"}, "label", "a, b or tie"),
         (

@@ -8,6 +8,8 @@ import pytest
 
 from alignment.formats import nectar
 from backend.datasets import converting
+from backend.datasets.models import Dataset
+from backend.db import transaction
 from tests.backend.datasets.conftest import Importer, lines, pair
 from tests.conftest import Client
 
@@ -48,6 +50,13 @@ CASES: list[tuple[list[dict[str, Any]], dict[str, Any], str, int, dict[str, int]
         1,
         {},
     ),
+    (
+        [{"prompt": "P", "completion": "one two three four five six"}, {"prompt": "Q", "completion": "short"}],
+        {"name": "answers_to_degraded"},
+        "paired",
+        3,
+        {"few_words": 1},
+    ),
 ]
 
 
@@ -85,6 +94,17 @@ def test_what_is_previewed_is_made(
     assert dataset["made_from"]["rule"].items() >= rule.items()
     shown = [(row["prompt"], row["responses"], row["facts"]) for row in seen.json()["rows"]]
     assert shown == [(one["prompt"], one["responses"], one["facts"]) for one in items[: len(shown)]]
+
+
+def test_what_is_made_of_toys_is_one(imported: Importer, researcher: Client) -> None:
+    """A dataset made of a toy dataset says that it is one, and one made of real data does not."""
+    real, toy = (imported(lines([pair(n)]), name=f"source {uuid.uuid4().hex[:8]}")["dataset_id"] for n in range(2))
+    with transaction() as session:
+        session.get_one(Dataset, uuid.UUID(toy)).toy = True
+
+    made = [convert(researcher, one, {"name": "pairs_to_thumbs"}).json()["dataset_id"] for one in (real, toy)]
+
+    assert [researcher.get(f"/api/v1/datasets/{one}").json()["toy"] for one in made] == [False, True]
 
 
 def test_splits_stay_with_their_prompts(imported: Importer, researcher: Client) -> None:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import func, select, update
 
@@ -46,7 +47,7 @@ def test_unknown_dataset_and_no_pairs(annotator: Client, make_pairs: MakePairs) 
     assert annotator.post(f"/api/v1/datasets/{uuid.uuid4()}/cards", json={}).status_code == 404
     assert annotator.post("/api/v1/datasets/nonsense/cards", json={}).status_code == 422
     refused = annotator.post(f"/api/v1/datasets/{make_pairs(kind=Kind.prompts)}/cards", json={})
-    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/NotPairs")
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/NothingToLabel")
     assert take(annotator, make_pairs(0)) == []
 
 
@@ -69,15 +70,24 @@ def test_in_order_and_not_held_ones(annotator: Client, make_pairs: MakePairs) ->
     assert [(card["item_id"], card["lease"]) for card in again] == [(card["item_id"], card["lease"]) for card in first]
 
 
+def asked(cards: list[dict[str, Any]]) -> list[int]:
+    """Which items the cards show, by their place in the dataset."""
+    return [int(card["prompt"][0]["text"].split()[-1]) for card in cards]
+
+
 def test_on_from_the_last_label_then_around(annotator: Client, make_pairs: MakePairs) -> None:
-    """Cards go on from the person's last label, an undone one first, and come round to what was left before."""
+    """Cards at hand come again as they were dealt, an undone one too; new ones go on from the person's last label, and
+    come round to what was left before."""
     dataset = make_pairs(6)
     cards = take(annotator, dataset, 6)
     label = send(annotator, cards[3])["label"]
-    assert [card["position"] for card in take(annotator, dataset, 6)] == [4, 5, 0, 1, 2]
+    assert asked(take(annotator, dataset, 6)) == [0, 1, 2, 4, 5]
+    for card in cards:
+        expire(card)
+    assert asked(take(annotator, dataset, 6)) == [4, 5, 0, 1, 2]
 
     annotator.post(f"/api/v1/labels/{label['id']}/undo")
-    assert [card["position"] for card in take(annotator, dataset, 6)] == [3, 4, 5, 0, 1, 2]
+    assert sorted(asked(take(annotator, dataset, 6))) == [0, 1, 2, 3, 4, 5]
 
 
 def test_one_person_at_a_time(annotator: Client, make_client: MakeClient, make_pairs: MakePairs) -> None:
@@ -119,9 +129,10 @@ def test_blind(annotator: Client, make_pairs: MakePairs) -> None:
 
     assert "secret" not in answer.text
     assert set(answer.json()["cards"][0]) == {
-        *("item_id", "dataset_id", "lease", "expires_at", "position", "prompt", "left", "right")
+        *("item_id", "dataset_id", "task_id", "kind", "lease", "expires_at", "position", "prompt", "responses"),
+        *("suggestion", "same_prompt"),
     }
-    assert set(answer.json()["cards"][0]["left"]) == {"role", "html", "text", "reasoning", "tool_calls"}
+    assert set(answer.json()["cards"][0]["responses"][0]) == {"role", "html", "text", "reasoning", "tool_calls"}
 
 
 def test_both_side_orders(annotator: Client, make_pairs: MakePairs) -> None:
@@ -132,7 +143,7 @@ def test_both_side_orders(annotator: Client, make_pairs: MakePairs) -> None:
         items = session.scalars(select(Item).order_by(Item.position)).all()
         expected = [swapped(item, annotator.user.id) for item in items]
 
-    assert [card["left"]["text"].startswith("bad") for card in cards] == expected
+    assert [card["responses"][0]["text"].startswith("bad") for card in cards] == expected
     assert 8 < sum(expected) < 32
 
 
@@ -141,7 +152,7 @@ def test_markup_is_harmless(annotator: Client, make_pairs: MakePairs) -> None:
     evil = '<img src=x onerror="alert(1)"><script>alert(2)</script> [a](javascript:alert(3)) **bold**'
     (card,) = take(annotator, make_pairs(1, prompt=evil, good=evil, bad=evil))
 
-    for shown in (*card["prompt"], card["left"], card["right"]):
+    for shown in (*card["prompt"], *card["responses"]):
         assert shown["text"].startswith(evil)
         assert "<img" not in shown["html"]
         assert "<script" not in shown["html"]

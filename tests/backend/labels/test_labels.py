@@ -60,11 +60,27 @@ def test_stored_in_item_order(annotator: Client, make_pairs: MakePairs) -> None:
         sent = send(annotator, card, {"strength": 2}, rationale="  clearer ")["label"]
         (label,) = stored(card)
 
-        assert label.swapped == card["left"]["text"].startswith("bad")
+        assert label.swapped == card["responses"][0]["text"].startswith("bad")
         assert label.value == {"strength": -2 if label.swapped else 2}
-        assert (label.source, label.seconds, label.rationale, label.version) == (LabelSource.person, 3.5, "clearer", 1)
+        assert (label.source, label.rationale, label.version) == (LabelSource.person, "clearer", 1)
         assert sent["value"] == {"strength": 2}  # what they saw: the answer does not tell the side order either
         assert "swapped" not in sent
+
+
+def test_seconds_are_bounded(annotator: Client, make_pairs: MakePairs) -> None:
+    """Nobody takes longer than the card was out, by the server's clock; within that the browser is believed."""
+    one, two = take(annotator, make_pairs(), 2)
+    with transaction() as session:
+        earlier = func.now() - timedelta(seconds=60)
+        lease = Lease.token == uuid.UUID(two["lease"])
+        session.execute(update(Lease).where(lease).values(created_at=earlier))
+    hurried = body(one, seconds=3600)
+    for _ in range(2):
+        assert annotator.post(f"/api/v1/items/{one['item_id']}/labels", json=hurried).status_code == 201
+    send(annotator, two, seconds=42.5)
+
+    assert 0 <= (stored(one)[0].seconds or 0) < 60
+    assert stored(two)[0].seconds == 42.5
 
 
 def test_next_card_comes_with_the_answer(annotator: Client, make_pairs: MakePairs) -> None:

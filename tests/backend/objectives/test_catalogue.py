@@ -91,7 +91,8 @@ def test_what_data_cannot_feed_is_told_with_the_reason(researcher: Client) -> No
     starved = researcher.get("/api/v1/objectives/unfit", params={"dataset_id": str(single.id)}).json()
 
     assert "dpo" not in fed
-    assert "degree_logits, which no data hold yet" in fed["spo_degree"]["detail"]  # as a launch refuses it
+    assert "which no data hold yet" in fed["xpo"]["detail"]  # as a launch refuses it
+    assert "spo_degree" not in fed
     assert "chosen answers" in starved["dpo"]["detail"]
     assert starved["dpo"]["remedy"]
 
@@ -122,6 +123,8 @@ def test_facts_that_the_data_lack_or_that_no_paper_allows_are_told(researcher: C
 
     assert "has no score, and ODPO asks how good each response is" in plain["odpo_log"]["detail"]
     assert "Choose data with scores" in plain["odpo_log"]["remedy"]
+    assert plain["odpo_log"]["scorer"]  # a checkpoint may tell scores, and no weights
+    assert not plain["weighted"]["scorer"]
     assert "weighted" in plain  # what is made of others asks for weights by itself
     assert "odpo_log" not in right
     assert wrong["odpo_log"]["detail"] != plain["odpo_log"]["detail"]

@@ -126,6 +126,9 @@ def test_what_fits() -> None:
     big = next(model for model in presets().models if model.name == "Qwen3 8B")
     assert service.fit(big, "full", here(24)).reason.endswith("the GPU has 25.8 GB.")
     assert "this machine has 17.2 GB" in service.fit(big, "full", here()).reason
+    tight = here().model_copy(update={"memory_bytes": int(1.05 * service.fit(big, "lora", here()).memory_bytes)})
+    assert not service.fit(big, "lora", tight).fits
+    assert "A tenth is left" in service.fit(big, "lora", tight).reason
 
 
 def test_the_largest_gpu_counts() -> None:

@@ -4,6 +4,7 @@ import random
 from typing import Any, get_args
 
 import pytest
+from sqlalchemy.orm import Session
 
 from alignment.formats import Item, LabelFacts
 from alignment.formats.preference import Policy, Sources, decisions
@@ -18,6 +19,9 @@ from backend.labels.models import Label, LabelSource
 from backend.projects import service as projects
 from backend.runs import counts
 from backend.runs.schemas import RunIn
+from backend.tasks import service as tasks
+from backend.tasks.models import Task
+from backend.tasks.schemas import Question
 from tests import loop, people
 from tests.conftest import Client
 
@@ -28,6 +32,8 @@ VALUES: list[dict[str, Any]] = [
     {"strength": 0},
     {"both_bad": True},
     {"skip": "unsure"},
+    {"ranking": [[1], [0]]},
+    {"ranking": [[0, 1]]},
     {"retracted": True},
 ]
 
@@ -40,7 +46,8 @@ def of_file(rng: random.Random) -> LabelFacts:
 
 @pytest.fixture
 def judged(clean: None) -> Dataset:
-    """Two hundred pairs with up to four labels each of people here, files and judges, some taken back or changed."""
+    """Two hundred pairs with labels of people here in several tasks and outside of all, of files and judges, some taken
+    back or changed, some more than were asked for, and one in three adjudicated, once or twice, also by who judged."""
     rng = random.Random(5)
     items: list[Item] = loop.pairs(200)
     for item in items:
@@ -51,14 +58,34 @@ def judged(clean: None) -> Dataset:
         Writer(session, dataset).add(items)
         session.flush()
         some = [people.add_person(session, Role.annotator) for _ in range(3)]
+        leads = [people.add_person(session, Role.researcher), some[0]]
+        asked = [None, tasks.standing(session, dataset).id, *(add_task(session, dataset).id for _ in range(2))]
         for read, _, _ in list(reading.walk(session, dataset.id)):
             for person in rng.sample(some, rng.choice([0, 0, 1, 2, 3])):
-                for version in range(1, rng.choice([1, 1, 2]) + 1):
+                for version in range(1, rng.choice([1, 1, 2, 3]) + 1):
                     label = Label(item_id=read.id, dataset_id=dataset.id, annotator_id=person.id, version=version)
+                    label.task_id = rng.choice(asked)
                     label.project_id, label.source, label.value = project.id, LabelSource.person, rng.choice(VALUES)
+                    label.surplus = rng.random() < 0.2
                     session.add(label)
                     session.flush()
+            for lead in leads[: rng.choice([0, 0, 0, 1, 1, 2])]:
+                label = Label(item_id=read.id, dataset_id=dataset.id, annotator_id=lead.id, version=rng.choice([0, 9]))
+                label.project_id, label.source, label.value = (
+                    project.id,
+                    LabelSource.adjudication,
+                    rng.choice(VALUES[:5]),
+                )
+                session.add(label)
+                session.flush()
         return dataset
+
+
+def add_task(session: Session, dataset: Dataset) -> Task:
+    task = Task(project_id=dataset.project_id, dataset_id=dataset.id, name="T", question=Question().model_dump())
+    session.add(task)
+    session.flush()
+    return task
 
 
 def body_of(dataset: Dataset, base: Checkpoint, policy: Policy) -> RunIn:
@@ -70,9 +97,10 @@ def body_of(dataset: Dataset, base: Checkpoint, policy: Policy) -> RunIn:
 def test_the_count_is_what_freezing_takes(
     researcher: Client, judged: Dataset, base: Checkpoint, sources: Sources, unit: Any
 ) -> None:
-    """By every rule for whose labels count, and how many must agree to judge at all."""
-    for least in (1, 2, 3):
-        policy = Policy(sources=sources, unit=unit, min_votes=least)
+    """By every rule for whose labels count, how many must agree to judge at all, and what is asked of the outcome."""
+    others: list[dict[str, Any]] = [{"min_margin": 1.5}, {"ties": "half"}, {"surplus": False, "ties": "half"}]
+    for change in ({}, {"min_votes": 2}, {"min_votes": 3}, *others):
+        policy = Policy(sources=sources, unit=unit, **change)
         expected = {"train": 0, "validation": 0}
         with transaction() as session:
             for item, split, _ in reading.walk(session, judged.id):
@@ -82,4 +110,21 @@ def test_the_count_is_what_freezing_takes(
             found = counts.of_dataset(session, judged, body_of(judged, base, policy))
 
         assert {"train": found.train, "validation": found.validation} == expected
-        assert least > 1 or expected["train"] > 5
+        assert change or expected["train"] > 5
+
+
+@pytest.mark.parametrize(("min_margin", "expected"), [(0, 2), (0.1, 0)])
+def test_a_majority_less_sure_than_the_others(
+    researcher: Client, clean: None, base: Checkpoint, min_margin: float, expected: int
+) -> None:
+    """Two slightly for a side beat one strongly for the other, unless a margin is asked, which is the others' then."""
+    items: list[Item] = loop.pairs(2)
+    for sign, item in zip((1, -1), items, strict=True):
+        item.labels = [LabelFacts({"strength": sign * one}) for one in (1, 1, -3)]
+    policy = Policy(min_margin=min_margin)
+    with transaction() as session:
+        dataset = datasets.create_from_items(session, projects.default(session), "Unsure", items)
+        made = [decisions(item, policy) for item, _, _ in reading.walk(session, dataset.id)]
+        found = counts.of_dataset(session, dataset, body_of(dataset, base, policy))
+
+    assert sum(not isinstance(one, str) for one in made) == found.train + found.validation == expected

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 
 from backend import presence, work
+from backend.datasets import service as datasets
 from backend.db import transaction
 from backend.presence import Machine
+from backend.projects import service as projects
 from backend.runs import devices
 from backend.runs.models import Run
 from backend.settings import Settings
+from tests import loop
 from tests.backend.runs.conftest import Body, Launched, change
 from tests.conftest import Client
 
@@ -64,6 +67,26 @@ def test_one_device_shares_with_nobody(researcher: Client, body: Body) -> None:
     [error] = researcher.post("/api/v1/runs/preflight", json=body(parallel="ddp")).json()["errors"]
 
     assert error["field"] == "parallel"
+
+
+def test_a_moving_anchor_is_not_sharded(researcher: Client, body: Body, redis: Any) -> None:
+    """Refused by launch and pre-flight, before anything is queued or loaded; where nobody chose, it is launched."""
+    presence.announce(redis, ("train",), beat=False, machine=EIGHT)
+    items = loop.pairs(60)
+    for item in items:
+        item.facts["soft_label"] = 0.9
+    with transaction() as session:
+        dataset = datasets.create_from_items(session, projects.default(session), "Soft labels", items)
+    objective = {"name": "adpo_pair_soft", "anchor_decay": 0.9}
+    sent = {**body(objective=objective, devices=2), "dataset_id": str(dataset.id)}
+
+    refused = researcher.post("/api/v1/runs", json={**sent, "parallel": "fsdp"})
+    [error] = researcher.post("/api/v1/runs/preflight", json={**sent, "parallel": "fsdp"}).json()["errors"]
+
+    assert (refused.status_code, refused.json()["field"], error["field"]) == (422, "parallel", "parallel")
+    assert error["detail"] == refused.json()["detail"]
+    assert "leave anchor_decay empty" in refused.json()["remedy"]
+    assert researcher.post("/api/v1/runs", json=sent).status_code == 202
 
 
 def test_a_worker_takes_what_fits_its_machine(launched: Launched) -> None:

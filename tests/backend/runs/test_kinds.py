@@ -68,14 +68,14 @@ def test_the_form_tells_of_every_kind(researcher: Client) -> None:
 
 
 def test_demonstrations_are_frozen_and_trained_on(researcher: Client, demonstrations: str, launched: Launched) -> None:
-    """The snapshot holds every answer in its split, without a policy for labels; the run says what it is."""
+    """The snapshot holds every answer in its split, as no label speaks against it; the run says what it is."""
     run = launched(**SFT, dataset_id=demonstrations)
 
     assert (run["kind"], run["objective"]) == ("sft", "sft")
     with transaction() as session:
         row = session.get_one(Snapshot, uuid.UUID(run["snapshot_id"]))
         folder = storage.local(row.path)
-    assert (row.kind, row.policy, row.counts["left_out"]) == ("demonstrations", {}, {})
+    assert (row.kind, row.policy["sources"], row.counts["left_out"]) == ("demonstrations", "people_first", {})
     assert sum(len(one.responses) for one in frozen.read(folder)) == 40
     whole = researcher.get(f"/api/v1/runs/{run['id']}").json()
     assert "kind: sft" in whole["yaml"]

@@ -122,7 +122,7 @@ def test_a_rationale_is_asked_for_before_anything_is_queued(researcher: Client, 
     assert launched.status_code == 202
 
 
-@pytest.mark.parametrize("name", ["xpo", "spo_degree"])
+@pytest.mark.parametrize("name", ["xpo"])
 def test_an_objective_that_training_cannot_feed_is_refused_at_launch(
     name: str, researcher: Client, base: Checkpoint, dataset: Dataset
 ) -> None:

@@ -1,0 +1,1 @@
+"""Quality of labels: agreement, numbers about annotators, their reliabilities, and settling disagreements."""

@@ -1,0 +1,157 @@
+"""How far annotators can be trusted: asked for, watched and stopped here, estimated by a worker."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from alignment.statistics import Ratings
+from alignment.statistics.coefficients import ALONE
+from alignment.statistics.crowd_bt import Comparisons, CrowdBT, crowd_bt
+from alignment.statistics.dawid_skene import DawidSkene, dawid_skene
+from backend import paging, work
+from backend.accounts.models import User
+from backend.errors import NotFound
+from backend.projects.models import Project
+from backend.quality import reading
+from backend.quality.models import Reliability
+from backend.quality.reading import Said, Scope
+from backend.queue import ring
+
+MODELS = 2
+AGAIN = "Ask for them again."
+NO_CHOICES = "Crowd-BT compares responses, and these are judged one by one."
+NEVER_TWICE = "No response was compared twice, so its score would be a guess."
+RESPONSES = text(
+    "SELECT position, array(SELECT items.prompt_hash || md5(one ->> 'content')"
+    " FROM jsonb_array_elements(responses) WITH ORDINALITY AS each(one, place) ORDER BY place)"
+    " FROM items WHERE dataset_id = :dataset AND position = ANY(:positions)"
+)
+Heed = Callable[[int], None]
+
+
+def request(session: Session, project: Project, user: User, scope: Scope) -> Reliability:
+    """A queued row; a worker is rung once the transaction commits."""
+    row = Reliability(
+        project_id=project.id,
+        dataset_id=scope.dataset.id,
+        task_id=scope.task.id if scope.task else None,
+        total=MODELS,
+        created_by=user.id,
+    )
+    session.add(row)
+    session.flush()
+    ring(session, "reliabilities")
+    return row
+
+
+def page(session: Session, scope: Scope, cursor: str | None, limit: int) -> tuple[Sequence[Reliability], str | None]:
+    """What was asked for about these labels, newest first, and the cursor of the next page."""
+    task_id = scope.task.id if scope.task else None
+    own = Reliability.dataset_id == scope.dataset.id, Reliability.task_id.is_not_distinct_from(task_id)
+    return paging.page(session, select(Reliability).where(*own), Reliability.id, cursor, limit)
+
+
+def find(session: Session, project: Project, row_id: uuid.UUID, *, lock: bool = False) -> Reliability:
+    """Raises NotFound."""
+    row = session.get(Reliability, row_id, with_for_update=lock)
+    if row is None or row.project_id != project.id:
+        raise NotFound.of("estimate of reliabilities")
+    return row
+
+
+def cancel(session: Session, project: Project, row_id: uuid.UUID) -> Reliability:
+    """Ask it to stop.  Raises AlreadyEnded."""
+    row = find(session, project, row_id, lock=True)
+    work.request_stop(row)
+    return row
+
+
+def sweep(session: Session) -> int:
+    """End estimates whose worker is gone; returns how many."""
+    abandoned = work.silent(session, Reliability)
+    for row in abandoned:
+        work.finish(row, work.State.failed, "The worker that estimated them was killed.", AGAIN)
+    return len(abandoned)
+
+
+def read(session: Session, row: Reliability) -> tuple[Scope, Said, dict[int, list[str]]]:
+    """The labels that an estimate is about, and of each item what tells its responses apart."""
+    if row.task_id is None:
+        scope = reading.of_dataset(session, row.project_id, row.dataset_id)
+    else:
+        scope = reading.of_task(session, row.project_id, row.task_id)
+    said = reading.judged(reading.read(session, scope))
+    positions = np.unique(said.item).tolist()
+    rows = session.execute(RESPONSES, {"dataset": scope.dataset.id, "positions": positions})
+    return scope, said, dict(rows.all())
+
+
+def estimate(scope: Scope, said: Said, responses: dict[int, list[str]], heed: Heed) -> dict[str, Any] | None:
+    """What both models say, as `ReliabilitiesOut` has it; None where neither applies.
+
+    `heed(done)` is called again and again with the number of models that are done, and may raise.
+    """
+    chosen = reading.chosen(scope, said)
+    reasons: dict[str, str] = {}
+    truths = scores = None
+    if len(chosen.unit) and chosen.counts().sum(axis=1).max() >= 2:
+        truths = dawid_skene(chosen, heed=lambda *_: heed(0))
+    else:
+        reasons["dawid_skene"] = ALONE
+    heed(1)
+    compared = None if scope.kind == "thumb" else _comparisons(said, chosen, responses)
+    if compared is None:
+        reasons["crowd_bt"] = NO_CHOICES
+    elif not len(compared.first) or max(np.bincount(compared.first).max(), np.bincount(compared.second).max()) < 2:
+        reasons["crowd_bt"] = NEVER_TWICE
+    else:
+        scores = crowd_bt(compared, heed=lambda *_: heed(1))
+    heed(2)
+    return None if truths is None and scores is None else _told(said, truths, scores, reasons)
+
+
+def _comparisons(said: Said, chosen: Ratings, responses: dict[int, list[str]]) -> Comparisons:
+    """Every choice between two responses; both-bad is none."""
+    names: dict[str, int] = {}
+    items = np.unique(said.item)
+    known = [[names.setdefault(name, len(names)) for name in responses[position]] for position in items.tolist()]
+    wanted = chosen.category < 3
+    unit, category = chosen.unit[wanted], chosen.category[wanted]
+    width = max(1, len(chosen.item) // max(1, len(items)))
+    order = [(first, second) for second in range(1, width + 1) for first in range(second)] or [(0, 1)]
+    both = [(known[one // width][order[one % width][0]], known[one // width][order[one % width][1]]) for one in unit]
+    first, second = np.array(both, dtype=np.int64).reshape(-1, 2).T
+    won = np.choose(category, (1.0, 0.0, 0.5))
+    return Comparisons(chosen.annotator[wanted], first, second, won)
+
+
+def _told(said: Said, truths: DawidSkene | None, scores: CrowdBT | None, reasons: dict[str, str]) -> dict[str, Any]:
+    counts = np.bincount(said.annotator, minlength=len(said.people))
+    fits = {"dawid_skene": truths, "crowd_bt": scores}
+    rows = [
+        {
+            "annotator_id": str(person.id) if person.id else None,
+            "name": person.name,
+            "labels": int(counts[place]),
+            "accuracy": _at(truths.accuracy if truths else None, place),
+            "reliability": _at(scores.reliability if scores else None, place),
+        }
+        for place, person in enumerate(said.people)
+        if counts[place]
+    ]
+    return {
+        "annotators": sorted(rows, key=lambda row: (-row["labels"], row["name"])),
+        "items": len(np.unique(said.item)),
+        "labels": len(said.item),
+        "converged": {name: fit.converged for name, fit in fits.items() if fit},
+        "iterations": {name: fit.iterations for name, fit in fits.items() if fit},
+        "reasons": reasons,
+    }
+
+
+def _at(values: Any, place: int) -> float | None:
+    return float(values[place]) if values is not None and place < len(values) else None

@@ -1,0 +1,57 @@
+"""Telling webhooks: a row for each that listens, in the transaction of what happened, so that neither is without the
+other."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Text, any_, cast, insert, literal, select
+from sqlalchemy.orm import Session
+
+from backend import trace
+from backend.queue import ring
+from backend.webhooks.models import Delivery, Webhook
+
+EVENTS: Final[Mapping[str, str]] = {
+    "label.created": "Somebody judged an item, or changed what they had said of it.",
+    "label.retracted": "Somebody took a label back.",
+    "task.completed": "Every item of a labelling task has the labels that it asked for.",
+    "task.closed": "A labelling task was closed.",
+    "dataset.imported": "A file was read into a new dataset.",
+    "run.succeeded": "A training run came to its end.",
+    "run.failed": "A training run failed, or was lost.",
+    "run.cancelled": "A training run was cancelled.",
+    "evaluation.finished": "An evaluation succeeded, failed or was cancelled.",
+}
+"""What webhooks can be told of."""
+TEST: Final = "webhook.test"
+
+
+def tell(session: Session, project_id: uuid.UUID, event: str, data: Mapping[str, Any]) -> None:
+    """Afterwards every webhook of the project that listens to the event has it to come, once the transaction commits.
+
+    `data` holds ids, numbers and values, none of what people wrote.
+    """
+    listening = select(
+        literal(project_id),
+        Webhook.id,
+        literal(event),
+        literal(written(event, data), Text),
+        literal(trace.request_id(), Text),
+    ).where(
+        Webhook.project_id == project_id,
+        cast(literal(event), Text) == any_(Webhook.events),
+        Webhook.stopped_at.is_(None),
+    )
+    columns = ["project_id", "webhook_id", "event", "body", "request_id"]
+    made = insert(Delivery).from_select(columns, listening, include_defaults=False).returning(Delivery.id)
+    if session.scalars(made).all():  # without a listener, no label may wait for the broker
+        ring(session, "webhooks")
+
+
+def written(event: str, data: Mapping[str, Any]) -> str:
+    """The body of a message."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return orjson.dumps({"type": event, "timestamp": at, "data": dict(data)}).decode()

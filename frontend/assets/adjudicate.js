@@ -1,0 +1,210 @@
+// Adjudication: items that people disagree about, blind; a key settles one, and only then the votes are shown.
+
+import { get, newKey, post, put } from "./api.js";
+import { add, badge, button, dialog, empty, errorCard, fill, h, html, link, progress, skeleton, table, toast, toastError } from "./dom.js";
+import { count, number, plural } from "./format.js";
+import { actions, param, title } from "./frame.js";
+import { bind, enterMode, hint } from "./keys.js";
+import { Controls } from "./label-controls.js";
+import { describe, placeWords } from "./label-words.js";
+import { SidesView } from "./sides.js";
+
+const PAGE = 20;
+
+export async function mount(element) {
+  const page = h("div.pl-judge");
+  element.append(page);
+  const id = param("task");
+  if (!id) {
+    page.classList.add("pl-page");
+    page.append(empty("Which task?", "The address names none.", link("All tasks", "/tasks", "pl-button primary")));
+    return;
+  }
+  add(page, skeleton(6));
+  try {
+    const task = await get(`/tasks/${encodeURIComponent(id)}`);
+    page.replaceChildren();
+    await new Adjudication(page, task).start();
+  } catch (error) {
+    page.classList.add("pl-page");
+    fill(page, errorCard(error, () => location.reload()));
+  }
+}
+
+class Adjudication {
+  constructor(page, task) {
+    this.page = page;
+    this.task = task;
+    this.waiting = []; // disagreements at hand, the shown one first
+    this.cursor = null;
+    this.settled = new Set();
+    this.view = new SidesView();
+    this.bar = h("div.pl-judge-progress");
+    this.stage = h("div.pl-judge-stage", skeleton(6));
+    this.votes = h("section.pl-votes", { hidden: true, "aria-label": "Votes" });
+    this.status = h("div.pl-hidden", { role: "status", "aria-live": "polite" });
+    bind("adjudicate-next", "Enter", "Next item, once one is settled", () => this.next(), "Adjudicate", "settled"); // before a ranking's own Enter
+    // The question as it was asked, without what only a first look is asked for.
+    const question = { ...task.question, aspects: [], edits: false, rationale: "optional" };
+    this.controls = new Controls({ ...task, question, assistance: null }, {
+      judge: (value) => this.settle(value), skip: () => this.pass(), undo: () => this.back(), marks: () => this.marks(), guidelines: () => this.guidelines(),
+      changed: () => {}, say: (words) => toast(words), ranked: (groups) => this.shown && this.view.places(placeWords(groups, this.shown.responses.length)),
+    });
+  }
+
+  async start() {
+    title(`Adjudicate “${this.task.name}”`);
+    actions(link("Task", `/task?id=${this.task.id}`, "pl-button"));
+    add(this.page, this.bar, this.stage, this.votes, this.controls.element, this.status);
+    addEventListener("resize", () => this.fit());
+    bind("adjudicate-gold", "m", "Make the settled item gold", () => this.gold(), "Adjudicate");
+    bind("label-skip", "s", "Leave it for later", () => this.pass(), "Adjudicate");
+    bind("label-undo", "u", "Back to the last one", () => this.back(), "Adjudicate");
+    bind("label-marks", "d", "Mark the words that differ", () => this.marks(), "Adjudicate");
+    bind("label-guidelines", "g", "Guidelines", () => this.guidelines(), "Adjudicate");
+    await this.fill();
+  }
+
+  guidelines() {
+    return this.task.guidelines_html ? dialog("Guidelines", () => html(this.task.guidelines_html)) : toast("This task has no guidelines.");
+  }
+
+  fit() {
+    const top = this.page.getBoundingClientRect().top + window.scrollY;
+    this.page.style.setProperty("--pl-judge-top", `${Math.round(top)}px`);
+    if (this.shown) this.view.fold();
+  }
+
+  async fill() {
+    try {
+      const found = await get(`/tasks/${this.task.id}/disagreements`, { cursor: this.cursor, limit: PAGE });
+      this.cursor = found.next_cursor;
+      this.more = found.next_cursor !== null;
+      this.waiting.push(...found.items.filter((one) => !this.settled.has(one.item_id)));
+      this.present();
+    } catch (error) {
+      fill(this.stage, errorCard(error, () => this.fill()));
+    }
+  }
+
+  present() {
+    const [entry] = this.waiting;
+    this.votes.hidden = true;
+    this.answer = null;
+    this.drawBar();
+    if (!entry) return this.nothing();
+    this.shown = entry;
+    if (this.view.element.parentNode !== this.stage) fill(this.stage, this.view.element);
+    this.fit();
+    this.view.show(this.shown);
+    this.controls.show(this.shown, {}, this.view.marking);
+    this.status.textContent = `${plural(entry.labels, "label")} disagree. ${this.shown.prompt.at(-1).text.slice(0, 160)}`;
+    return null;
+  }
+
+  drawBar() {
+    const left = this.waiting.length - (this.answer ? 1 : 0);
+    const hidden = !this.answer && this.waiting[0] ? h("span.pl-muted", `${plural(this.waiting[0].labels, "label")} on this one, hidden until you have decided`) : null;
+    const words = [h("span", h("strong", count(this.settled.size)), " settled by you"), h("span.pl-muted", left ? `${count(left)}${this.more ? " or more" : ""} to go` : "none to go")];
+    fill(this.bar, progress(this.settled.size, this.settled.size + left, "Settled"), h("div.pl-judge-numbers", words, hidden));
+  }
+
+  nothing() {
+    this.shown = null;
+    this.controls.hide();
+    fill(this.stage, empty(this.settled.size ? "All settled" : "Nothing to settle", this.settled.size
+      ? `You have settled ${plural(this.settled.size, "item")}. Their answers stand beside the votes, in exports too.`
+      : this.task.overlap < 2 ? "This task wants one label an item: nobody can disagree. With two or more, items on which people differ come here." : "Nobody disagrees so far. Items on which people differ come here as the labels come.",
+    link("Back to the task", `/task?id=${this.task.id}`, "pl-button primary")));
+  }
+
+  async settle(value) {
+    const [entry] = this.waiting;
+    if (!entry || this.answer || this.sending) return;
+    const { words, side } = describe(value, this.controls.steps);
+    this.view.choose(side);
+    this.sending = true;
+    try {
+      this.answer = await post(`/items/${entry.item_id}/adjudication`, { client_id: uuid(), value, rationale: this.controls.said(value).rationale });
+      this.settled.add(entry.item_id);
+      this.controls.hide();
+      enterMode("settled");
+      this.reveal(entry, words);
+    } catch (error) {
+      this.view.choose(null);
+      toastError(error);
+    } finally {
+      this.sending = false;
+    }
+  }
+
+  reveal(entry, words) {
+    const { votes } = this.answer;
+    fill(this.votes,
+      h("div.pl-row.between", h("h2", `✓ ${words}`), h("div.pl-row", this.goldButton = button("Make it gold", () => this.gold(), { kind: "small" }), link("Its history", `/item?id=${entry.item_id}`, "pl-button small"), button("Next", () => this.next(), { kind: "primary", key: "Enter" }))),
+      table("Votes", COLUMNS, votes));
+    this.goldButton.append(hint("adjudicate-gold"));
+    this.votes.hidden = false;
+    this.drawBar();
+    this.fit();
+    this.status.textContent = `Settled: ${words}. ${votes.map((one) => `${one.annotator}: ${describe(one.value).words}`).join(". ")}`;
+  }
+
+  async gold() {
+    const [entry] = this.waiting;
+    if (!entry || !this.answer || this.goldButton.getAttribute("aria-pressed") === "true") return;
+    try {
+      const { items } = await get(`/items/${entry.item_id}/labels`); // these are in the item's own order, as known answers are
+      const settled = items.find((one) => one.id === this.answer.label.id);
+      await put(`/items/${entry.item_id}/gold`, { value: settled.value, note: "Adjudicated." });
+      this.goldButton.setAttribute("aria-pressed", "true");
+      toast("It is a gold item now.");
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
+  next() {
+    if (!this.answer) return;
+    this.past = this.waiting.shift();
+    this.onward();
+  }
+
+  // The last one again: what is decided now takes the place of what was decided then.
+  back() {
+    if (this.answer) return this.present();
+    if (!this.past) return toast("There is nothing to go back to.");
+    this.waiting.unshift(this.past);
+    this.past = null;
+    return this.present();
+  }
+
+  // What one cannot settle now comes again at the end.
+  pass() {
+    if (this.answer || !this.waiting.length) return;
+    this.waiting.push(this.waiting.shift());
+    this.present();
+  }
+
+  onward() {
+    if (!this.waiting.length && this.more) this.fill();
+    else this.present();
+  }
+
+  marks() {
+    if (!this.view.mark(!this.view.marking)) toast("These responses are too long to mark word by word.");
+    this.controls.press(this.view.marking);
+  }
+}
+
+function uuid() {
+  const key = newKey();
+  return key.includes("-") ? key : key.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+const COLUMNS = [
+  { title: "Annotator", cell: (one) => h("strong", one.annotator || "somebody") },
+  { title: "Said", cell: (one) => [describe(one.value).words, one.surplus ? [" ", badge("surplus", "warn")] : null] },
+  { title: "Reason", cell: (one) => h("span.pl-wrap", one.rationale || "") },
+  { title: "Seconds", kind: "number", cell: (one) => number(one.seconds, 3) },
+];

@@ -1,0 +1,143 @@
+// How much people agree, with intervals and what each number means; and how reliable each is, reckoned as a stored job.
+
+import { get, newKey, post } from "./api.js";
+import { button, errorCard, fill, h, link, progress, skeleton, stateBadge, table, toastError } from "./dom.js";
+import { ago, number, percent, plural } from "./format.js";
+import { intervalLine } from "./interval.js";
+import { live } from "./live.js";
+
+const MEANING = {
+  percent: ["Percent agreement", "How often two people say the same of an item. Chance helps: with few choices it is high for nothing."],
+  cohen_kappa: ["Cohen’s κ", "Agreement of two people beyond what chance gives, each with their own habits. 0 is chance, 1 is perfect."],
+  fleiss_kappa: ["Fleiss’ κ", "The same for several people who label equally often. 0 is chance, 1 is perfect."],
+  krippendorff_alpha_nominal: ["Krippendorff’s α, nominal", "For any number of people and missing labels; every difference counts the same."],
+  krippendorff_alpha_ordinal: ["Krippendorff’s α, ordinal", "The same, but “slightly better” against “better” counts less than against “much worse”."],
+  krippendorff_alpha_interval: ["Krippendorff’s α, interval", "The same, the steps of the scale taken as equally wide."],
+  gwet_ac1: ["Gwet’s AC1", "Beyond chance, too; does not collapse where nearly all answers are the same."],
+};
+const RELIABLE = 0.8; // Krippendorff's own customary bounds
+const TENTATIVE = 0.667;
+const ALIKE = 0.75; // agreement from which on low coefficients are a paradox of prevalence
+const APART = 0.3;
+
+export class Agreement {
+  constructor(task) {
+    this.task = task;
+    this.place = h("div.pl-stack", skeleton(5));
+    this.jobs = new Reliabilities(task);
+    this.element = h("div.pl-stack", this.place, this.jobs.element);
+    this.drawn = "";
+  }
+
+  async refresh(task = this.task) {
+    this.task = task;
+    this.jobs.start();
+    try {
+      const found = await get(`/tasks/${task.id}/agreement`);
+      const state = JSON.stringify(found);
+      if (state === this.drawn) return;
+      this.drawn = state;
+      fill(this.place, draw(found, task));
+    } catch (error) {
+      if (!this.drawn) fill(this.place, errorCard(error, () => this.refresh()));
+    }
+  }
+
+  remove() {
+    this.jobs.stop();
+  }
+}
+
+function draw(found, task) {
+  const rows = found.coefficients.filter((one) => MEANING[one.name]);
+  const known = rows.some((one) => one.value !== null);
+  const why = task.overlap < 2 ? "This task wants one label an item, so people have nothing in common but gold. With two or more (“Edit”), agreement can be measured." : "No item has labels of two people yet.";
+  return [
+    known ? h("section.pl-card.pl-stack.tight", h("h2", "How much people agree"), h("p", verdictOf(rows)), table("Agreement", COLUMNS, rows), h("p.pl-muted.pl-note", note(rows)))
+      : h("section.pl-card", h("h2", "How much people agree"), h("p.pl-muted", why)),
+    h("div.pl-row", link("Settle disagreements", `/adjudicate?task=${task.id}`, "pl-button")),
+  ];
+}
+
+// One sentence that can be acted on.
+function verdictOf(rows) {
+  const of = (name) => rows.find((one) => one.name === name && one.value !== null);
+  const [same, alpha] = [of("percent"), of("krippendorff_alpha_ordinal") || of("krippendorff_alpha_nominal")];
+  const first = same ? `Two people say the same ${percent(same.value)} of the time. ` : "";
+  if (!alpha) return first;
+  const steady = of("gwet_ac1");
+  if (steady && same.value >= ALIKE && steady.value - alpha.value > APART) return `${first}Nearly all answers are the same, so chance alone explains most of that, and κ and α collapse: Gwet’s AC1 (${number(steady.value, 2)}) is the one to read here.`;
+  if (alpha.low !== null && alpha.low >= RELIABLE) return `${first}That is reliable by the customary bound of 0.8.`;
+  if (alpha.value >= TENTATIVE) return `${first}Beyond chance that is enough for tentative conclusions (0.667 to 0.8).`;
+  return `${first}Beyond chance that is little (below 0.667). For preferences it is common: read the disagreements, sharpen the guidelines, or want more labels an item.`;
+}
+
+const range = ({ name, low, high }) => (name === "percent" ? `${percent(low)} to ${percent(high)}` : `${number(low, 2)} to ${number(high, 2)}`);
+const note = ([one]) => (one ? `${percent(one.level)} intervals by drawing whole items ${plural(one.rounds, "time")}, seed ${one.seed}; n = ${plural(one.n, "item")} with labels of two people or more.` : "");
+
+const COLUMNS = [
+  { title: "Measure", cell: (one) => h("strong", MEANING[one.name][0]) },
+  { title: "Value", kind: "number", cell: (one) => (one.value === null ? h("span.pl-muted", { title: one.reason }, "–") : one.name === "percent" ? percent(one.value, 1) : number(one.value, 3)) },
+  { title: "Interval", cell: (one) => (one.low === null ? h("span.pl-muted", one.reason || "–") : h("div.pl-rate-cell", h("span", range(one)), intervalLine(one, { from: -0.2, mark: 0, label: `${number(one.value, 2)}, from ${number(one.low, 2)} to ${number(one.high, 2)}` }))) },
+  { title: "What it means", cell: (one) => h("span.pl-wrap.pl-muted", MEANING[one.name][1]) },
+];
+
+// Reliabilities take a while: a stored job, started by hand, watched while it works.
+class Reliabilities {
+  constructor(task) {
+    this.task = task;
+    this.place = h("div.pl-stack.tight", skeleton(2));
+    this.element = h("section.pl-card.pl-stack.tight", h("h2", "How reliable each person is"), h("p.pl-muted", "Two models weigh people by how well they fit the others: Dawid and Skene’s for answers, Crowd-BT for pairs. They take all labels at once, so they are reckoned on demand and kept."), this.place);
+    this.polling = null;
+  }
+
+  start() {
+    this.polling ||= live((signal) => this.refresh(signal), { seconds: 1, slowest: 15, onerror: (error) => fill(this.place, errorCard(error)) });
+  }
+
+  stop() {
+    this.polling?.stop();
+  }
+
+  async refresh(signal) {
+    const { items } = await get(`/tasks/${this.task.id}/reliabilities`, { limit: 1 }, { signal });
+    const [job] = items;
+    fill(this.place, job ? this.told(job) : this.nothing());
+    return Boolean(job) && ["queued", "starting", "running", "stopping"].includes(job.state);
+  }
+
+  async act(ask) {
+    try {
+      await ask();
+    } catch (error) {
+      toastError(error);
+    }
+    this.polling.now();
+  }
+
+  begin(words) {
+    return button(words, () => this.act(() => post(`/tasks/${this.task.id}/reliabilities`, undefined, { key: newKey() })), { kind: "small" });
+  }
+
+  nothing() {
+    return h("div.pl-row", this.begin("Reckon now"), h("span.pl-muted", "Nothing is reckoned yet."));
+  }
+
+  told(job) {
+    const moving = ["queued", "starting", "running", "stopping"].includes(job.state);
+    const head = h("div.pl-row", stateBadge(job.state), h("span.pl-muted", moving ? `${percent(job.total ? job.done / job.total : 0)} done` : ago(job.finished_at)),
+      moving ? button("Cancel", () => this.act(() => post(`/reliabilities/${job.id}/cancel`)), { kind: "small" }) : this.begin("Reckon anew"));
+    if (moving) return [head, progress(job.done, job.total, "Reckoning")];
+    if (!job.result) return [head, h("p", job.reason || "It ended without a result.", job.remedy ? h("span.pl-muted", ` ${job.remedy}`) : null)];
+    const reasons = Object.entries(job.result.reasons).map(([model, why]) => h("p.pl-muted.pl-note", `${MODELS[model] || model}: ${why}`));
+    return [head, table("Reliabilities", PEOPLE, job.result.annotators), reasons];
+  }
+}
+
+const MODELS = { dawid_skene: "Dawid and Skene", crowd_bt: "Crowd-BT" };
+const PEOPLE = [
+  { title: "Annotator", cell: (one) => h("strong", one.name) },
+  { title: "Dawid–Skene accuracy", cell: (one) => share(one.accuracy), hint: "How often they would name the right answer" },
+  { title: "Crowd-BT reliability", cell: (one) => share(one.reliability), hint: "How often they would choose the better of two; 50 % is chance" },
+];
+const share = (value) => (value === null || value === undefined ? "–" : h("div.pl-rate-cell", percent(value, 1), intervalLine({ value, low: null }, { mark: 0.5, label: percent(value, 1) })));

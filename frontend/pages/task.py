@@ -1,0 +1,25 @@
+"""One task: progress, throughput, annotators, agreement, items and gold."""
+
+from frontend.page import Page, component
+
+PAGE = Page(
+    path="task",
+    title="Task",
+    nav="Label",
+    modules=(
+        "task",
+        "task-words",
+        "task-progress",
+        "task-people",
+        "task-agreement",
+        "task-items",
+        "charts",
+        "tasks",
+        "items",
+    ),
+)
+
+
+def build() -> None:
+    """Draw the page."""
+    component("task")
