@@ -11,9 +11,10 @@ from alignment.objectives import REFERENCE, OtherValue
 from alignment.training import folder as folders
 from alignment.training import precision
 from alignment.training.errors import CheckpointRefused
-from alignment.training.model import load_model, load_tokenizer
+from alignment.training.frozen import language_model
+from alignment.training.model import load_tokenizer
 from alignment.training.rows import arrange
-from alignment.training.scorer import Other, Scorer
+from alignment.training.scorer import Other
 from alignment.training.spec import Spec
 
 if TYPE_CHECKING:
@@ -39,9 +40,8 @@ def load(spec: Spec, device: device) -> dict[str, Other]:
 def frozen(spec: Spec, folder: Path, device: device, name: str) -> Other:
     """Another checkpoint's model, in which nothing is trained.  Raises CheckpointRefused."""
     with at_its_field(name):
-        model = load_model(folder, precision.of_weights(spec))
-    model.requires_grad_(False)
-    return Other(Scorer(model, spec.precision), arrange(model, device))
+        scorer = language_model(folder, precision.of_weights(spec), spec.precision)
+    return Other(scorer, arrange(scorer.model, device))
 
 
 def require_same_tokens(spec: Spec, name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

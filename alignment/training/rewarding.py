@@ -16,23 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import torch
-
 from alignment import chat
-from alignment.objectives import Batch, Role, rewards
+from alignment.objectives import rewards
 from alignment.objectives.facts import Unfit
 from alignment.training import folder as folders
-from alignment.training import kept, others, precision, whole
+from alignment.training import frozen, kept, others, precision, whole
 from alignment.training.batches import auto_tokens
 from alignment.training.data import Example, Rewarded
 from alignment.training.encode import Encoded, Encoder
 from alignment.training.errors import BadData, BadSpec, CheckpointRefused, TrainingError
-from alignment.training.head import HeadScorer
-from alignment.training.model import load_generation_config, load_reward_model, load_tokenizer
+from alignment.training.model import load_generation_config, load_tokenizer
 from alignment.training.ranks import alone, wants_shards, wrap
 from alignment.training.reference import keep, kept_file
 from alignment.training.rows import arrange, checked
-from alignment.training.scorer import Scorer
 from alignment.training.scoring import Scoring
 from alignment.training.step import sequence_logps
 
@@ -41,8 +37,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from alignment.training.events import Events
+    from alignment.training.head import HeadScorer
     from alignment.training.kinds.scored import RewardLoss
     from alignment.training.ranks import Ranks
+    from alignment.training.scorer import Scorer
     from alignment.training.spec import Spec
     from alignment.training.state import States
     from alignment.training.stop import Stop
@@ -167,7 +165,9 @@ class Rewarding:
                 judge = self._judge(name, folder, tokenizer, loss)
                 judge = checked(judge, gone, self.events, self.check, of=f"the {name}: ")
                 found = sequence_logps(judge, gone, self.check)
-                known |= {kept.key(one): _read(loss, one, values) for one, values in zip(gone, found, strict=True)}
+                if loss is not None:
+                    found = [frozen.rewards(loss, one, said) for one, said in zip(gone, found, strict=True)]
+                known |= {kept.key(one): values for one, values in zip(gone, found, strict=True)}
                 del judge
                 gc.collect()
                 _require_numbers(name, gone, known)
@@ -180,11 +180,9 @@ class Rewarding:
         padding = next(int(one) for one in (tokenizer.pad_token_id, tokenizer.eos_token_id) if isinstance(one, int))
         with others.at_its_field(name):
             if loss is None:
-                scorer: Scorer | HeadScorer = others.frozen(spec, folder, self.ranks.device, name).scorer
+                scorer: Scorer | HeadScorer = frozen.language_model(folder, dtype, spec.precision)
             else:
-                model = load_reward_model(folder, loss.labels, padding, dtype)
-                model.requires_grad_(False)
-                scorer = HeadScorer(model, spec.precision, loss)
+                scorer = frozen.reward_model(folder, loss, padding, dtype, spec.precision)
         shard = spec.parallel != "ddp" and self.ranks.size > 1
         shard = shard and (spec.parallel == "fsdp" or wants_shards(scorer.model, self.ranks.device))
         ranks = replace(self.ranks, sharded=self.ranks.told(shard))
@@ -213,14 +211,3 @@ def _require_numbers(name: str, some: Sequence[Encoded], known: Mapping[bytes, T
                 f"Choose another checkpoint as {name}; a run that diverged leaves such weights.",
                 "third",
             )
-
-
-def _read(loss: RewardLoss | None, example: Encoded, said: Tensor) -> Tensor:
-    """The scores (K,) of an example's responses, from what a head says of them; log-probabilities as they are."""
-    if loss is None:
-        return said
-    count = len(said)
-    roles = example.roles if Role.CHOSEN in example.roles else (Role.CANDIDATE,) * count
-    lengths = torch.tensor([float(len(answer)) for answer in example.responses])
-    batch = Batch(said, lengths, torch.zeros(count, dtype=torch.long), torch.tensor([int(role) for role in roles]))
-    return loss.rewards(batch)
