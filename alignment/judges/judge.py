@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
+from uuid import UUID
 
 from alignment.parts import NamedPart
 
-DecidedBy = Literal["part", "people", "model"]
+DecidedBy = Literal["part", "people", "model", "scores"]
+"""Who decides: the part itself, people in the browser, a model that is asked in words, or models that score answers."""
+AskedKind = Literal["model", "language_model", "reward_model"]
+"""What a checkpoint must be: one that answers (an endpoint or a language model here), one of the two kinds here."""
+
+
+class Asked(NamedTuple):
+    """A checkpoint that a judge asks, and what it must be."""
+
+    checkpoint: UUID
+    kind: AskedKind
 
 
 class Match(NamedTuple):
@@ -72,6 +83,11 @@ class Judge(NamedPart):
     def decide(self, matches: Sequence[Match]) -> list[Verdict]:
         """One verdict per match, in order."""
         raise NotImplementedError
+
+    @property
+    def asks(self) -> dict[str, Asked]:
+        """The checkpoints that it asks, by the path of the field that names each."""
+        return {}
 
     @property
     def automatic(self) -> bool:

@@ -25,6 +25,16 @@ SAID: Final = ("scores", "margin", "soft_label", "win_probability")
 BETA: Final = 0.1
 """What an implicit reward multiplies its log-ratio by where nothing else is said."""
 
+PER_TOKEN: Final = frozenset(
+    "adpa asft cpo_simpo dckd grad_ascent grad_diff ipo_avg length_normalized ln_dpo nll orpo simpo".split()  # noqa: SIM905
+)
+"""Objectives whose implicit rewards are means over tokens (NLL's by its field `per`); those of the others are sums."""
+
+
+def per_token(objective: Mapping[str, Any]) -> bool:
+    """Whether the implicit reward of an objective, written `{name, …fields}`, is a mean over tokens."""
+    return objective.get("name") in PER_TOKEN and objective.get("per", "token") == "token"
+
 
 def tellable(needs: Needs) -> dict[str, frozenset[str]]:
     """Facts that an objective asks for and a checkpoint can tell, by the name of that checkpoint."""

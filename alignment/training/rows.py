@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from heapq import nlargest, nsmallest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from alignment.training.encode import Encoded
-    from alignment.training.events import Events
 
 FEW = 2  # of the longest examples, and as many of the shortest
 EXACT, RELATIVE = 1e-3, 2e-5
@@ -32,6 +31,13 @@ root of tokens; what a leak between examples changes is larger on the longest ro
 """
 
 
+class Log(Protocol):
+    """Where it is told how rows are laid out: the events of a run, or nowhere."""
+
+    def log(self, message: str, level: str = "info", **facts: object) -> None:
+        """Take one line with its numbers."""
+
+
 def arrange(model: PreTrainedModel, device: torch.device) -> Structure:
     """How the model's rows may be laid out; on a CPU, where masks hide no work, it then attends part by part."""
     rows = structure.of(model.config, model.config._attn_implementation)
@@ -41,7 +47,7 @@ def arrange(model: PreTrainedModel, device: torch.device) -> Structure:
 
 
 def checked(
-    scoring: Scoring, examples: Sequence[Encoded], events: Events, check: Callable[[], None], of: str = ""
+    scoring: Scoring, examples: Sequence[Encoded], events: Log, check: Callable[[], None], of: str = ""
 ) -> Scoring:
     """The scoring with rows that are known to be exact, and an event that says which and why."""
     rows = scoring.structure
@@ -64,7 +70,7 @@ def checked(
     return replace(scoring, structure=rows)
 
 
-def others_checked(scoring: Scoring, examples: Sequence[Encoded], events: Events, check: Callable[[], None]) -> Scoring:
+def others_checked(scoring: Scoring, examples: Sequence[Encoded], events: Log, check: Callable[[], None]) -> Scoring:
     """The same for the other models that are asked at every step."""
     found = {}
     for name, other in scoring.others.items():

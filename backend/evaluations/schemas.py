@@ -115,7 +115,7 @@ class JudgeOut(BaseModel):
     name: str
     title: str
     summary: str
-    decided_by: Literal["part", "people", "model"]
+    decided_by: Literal["part", "people", "model", "scores"]
     parameters: dict[str, Any] = Field(alias="schema")
 
 

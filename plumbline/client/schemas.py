@@ -895,7 +895,7 @@ class JudgeOut(Answer):
     name: str
     title: str
     summary: str
-    decided_by: Literal["part", "people", "model"]
+    decided_by: Literal["part", "people", "model", "scores"]
     schema_: dict[str, Any] = Field(alias="schema")
 
 

@@ -4,7 +4,7 @@ import math
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,8 +13,10 @@ from pydantic import BaseModel, ValidationError
 from alignment import toyworld
 from alignment.judges import CATALOGUE, Judge, JudgeSpec, Match, Reply, Verdict, resolve
 from alignment.judges.llm import LLM
+from alignment.judges.scored import Answer, Question, Scored, Told, Unread
 
 SOMEBODY = uuid.UUID(int=7)
+ASKED = {"checkpoint": SOMEBODY, "reference": SOMEBODY, "strong": SOMEBODY, "weak": SOMEBODY, "members": (SOMEBODY,)}
 FOREIGN = Match([{"role": "user", "content": "Hello?"}], "Hello to you, and a very good morning!", "What?")
 
 
@@ -35,7 +37,27 @@ def judge(request: pytest.FixtureRequest) -> Judge:
     part: type[Judge] = request.param
     if part is LLM:
         return LLM(checkpoint=SOMEBODY).asking(longer)
+    if issubclass(part, Scored):
+        bare = part.model_validate({name: one for name, one in ASKED.items() if name in part.model_fields})
+        return bare.reading({field: Wordy() for field in bare.asks})
     return part()
+
+
+class Wordy:
+    """A model that gives a response a number by its words, and reads none that are longer than its context."""
+
+    scores = True
+
+    def tell(self, questions: Sequence[Question], check: Callable[[], None]) -> list[list[Answer]]:
+        """One number for each response, whatever stands beside it."""
+        check()
+        return [
+            [
+                Told((float(len(text)),), len(text) + 1) if len(text) < 4000 else Unread("Too long.")
+                for text in responses
+            ]
+            for _, responses, _ in questions
+        ]
 
 
 def longer(messages: Sequence[Mapping[str, str]], max_tokens: int) -> Reply:
