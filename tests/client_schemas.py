@@ -20,8 +20,8 @@ WANTED = (
     "OutsideLabelsOut", "FeedbackOut", "PolicyPreviewOut",
     "CheckpointOut", "LineageOut", "HubModelOut", "FetchOut", "EndpointTestOut",
     "RunOut", "RunRow", "RunDetail", "PreflightOut", "MetricsOut", "EventsOut",
-    "JudgeOut", "SizeOut", "EvaluationOut", "ReportOut", "MatchOut", "MatchCardsOut", "JudgedOut", "VerdictUndoneOut",
-    "MatchExportOut", "ArenaOut", "TallyOut",
+    "JudgeOut", "SizeOut", "EvaluationOut", "ReportOut", "MetersOut", "MatchOut", "MatchCardsOut", "JudgedOut",
+    "VerdictUndoneOut", "MatchExportOut", "ArenaOut", "TallyOut",
     "ExportOut", "PushOut",
 )  # fmt: skip
 HEADER = '''"""What the API answers, in its own words: written by `python -m tests.client_schemas`, not by hand."""

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query
 
 from backend.audit import service as audit
 from backend.deps import CurrentUser, OnceDep, ProjectDep, Researcher, SessionDep
-from backend.evaluations import arena_routes, cards, judging, matches, report, service, votes
+from backend.evaluations import arena_routes, cards, judging, matches, meters, report, service, votes
 from backend.evaluations import export as exporting
+from backend.evaluations.meter_schemas import MetersOut
 from backend.evaluations.report_schemas import ReportOut
 from backend.evaluations.said import Rule
 from backend.evaluations.schemas import (
@@ -105,6 +106,18 @@ def read_report(
     """Win rates with intervals by judge and pair, contestants, agreement, doubts."""
     evaluation = service.find(session, project, evaluation_id)
     return report.read(session, evaluation, Rule(ties, level, evaluation.seed))
+
+
+@router.get("/evaluations/{evaluation_id}/meters")
+def read_meters(
+    evaluation_id: uuid.UUID,
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    level: Annotated[float, Query(ge=0.5, le=0.999)] = 0.95,
+) -> MetersOut:
+    """What the answers are like beside who won: length, variety, repetition, each also against the baseline."""
+    return meters.read(session, service.find(session, project, evaluation_id), level)
 
 
 @router.get("/evaluations/{evaluation_id}/matches")

@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { badge, button, empty, fill, h, link, progress, stateBadge, toastError } from "./dom.js";
 import { matchList } from "./evaluation-matches.js";
+import { Meters } from "./evaluation-meters.js";
 import { Report } from "./evaluation-report.js";
 import { ago, count, duration } from "./format.js";
 import { actions, param, title } from "./frame.js";
@@ -38,13 +39,15 @@ class EvaluationPage {
     this.evaluation = evaluation;
     this.head = h("section.pl-card.pl-stack.tight");
     this.report = new Report(evaluation);
+    this.meters = new Meters(evaluation);
     this.matches = matchList(evaluation);
   }
 
   start() {
-    this.page.append(this.head, this.report.element, this.matches.element);
+    this.page.append(this.head, this.report.element, this.meters.element, this.matches.element);
     this.draw();
     this.report.refresh();
+    this.meters.refresh();
     this.matches.refresh();
     if (!MOVING.includes(this.evaluation.state)) return;
     let read = performance.now();
@@ -57,7 +60,10 @@ class EvaluationPage {
       if (ended || (changed && performance.now() - read > REPORT_SECONDS * 1000)) {
         read = performance.now();
         this.report.refresh();
-        if (ended) this.matches.refresh();
+        if (ended) {
+          this.meters.refresh();
+          this.matches.refresh();
+        }
       }
       return ended ? "done" : changed;
     }, { seconds: 1, slowest: 4 });

@@ -11,6 +11,7 @@ PAGE = Page(
         "evaluation-report",
         "evaluation-findings",
         "evaluation-matches",
+        "evaluation-meters",
         "votes-export",
         "charts",
         "live",

@@ -16,6 +16,7 @@ from plumbline.client.schemas import (
     MatchCardsOut,
     MatchExportOut,
     MatchOut,
+    MetersOut,
     ReportOut,
     SizeOut,
     TallyOut,
@@ -81,6 +82,10 @@ class Evaluations(Noun):
     def report(self, evaluation: Ref, *, ties: Ties = "half", level: float = 0.95) -> ReportOut:
         """Win rates with their intervals, by judge and pair."""
         return self._line.get(f"/evaluations/{id_of(evaluation)}/report", ReportOut, ties=ties, level=level)
+
+    def meters(self, evaluation: Ref, *, level: float = 0.95) -> MetersOut:
+        """What each contestant's answers are like: length, variety, repetition, also against the baseline's."""
+        return self._line.get(f"/evaluations/{id_of(evaluation)}/meters", MetersOut, level=level)
 
     def matches(self, evaluation: Ref) -> Iterator[MatchOut]:
         """Every match with both answers and all verdicts."""

@@ -1105,6 +1105,35 @@ class ReportOut(Answer):
     warnings: list[str]
 
 
+class MeterOut(Answer):
+    """A number of a set of answers with its interval over prompts; null numbers have a `reason`."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int = Field(description="Answers.")
+    prompts: int
+    level: float
+    reason: str | None
+
+
+class ContestantMetersOut(Answer):
+    """What one contestant's answers are like."""
+
+    contestant: UUID
+    meters: dict[str, MeterOut]
+    against: dict[str, MeterOut] = Field(description="Less the baseline's, on prompts that both answered.")
+
+
+class MetersOut(Answer):
+    """Meters of every contestant, the baseline first."""
+
+    contestants: list[ContestantMetersOut]
+    prompts: int = Field(description="Prompts with an answer that was read.")
+    of: int = Field(description="Prompts of the evaluation; of many, some are drawn, the same for everybody.")
+    level: float
+
+
 class ResponseOut(Answer):
     checkpoint_id: UUID
     message: ShownMessage | None

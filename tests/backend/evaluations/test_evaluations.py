@@ -26,6 +26,7 @@ ROUTES = [
     ("GET", "/evaluations"),
     ("GET", f"/evaluations/{NOBODY}"),
     ("GET", f"/evaluations/{NOBODY}/report"),
+    ("GET", f"/evaluations/{NOBODY}/meters"),
     ("GET", f"/evaluations/{NOBODY}/matches"),
     ("POST", f"/evaluations/{NOBODY}/cancel"),
     ("POST", "/matches/export"),
@@ -49,7 +50,7 @@ def test_annotators_may_not(annotator: Client, method: str, path: str) -> None:
     assert annotator.request(method, f"/api/v1{path}", json={}).status_code == 403
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES[4:8])
+@pytest.mark.parametrize(("method", "path"), ROUTES[4:9])
 def test_unknown_is_not_found(researcher: Client, method: str, path: str) -> None:
     """An id of nowhere, or of another project, is 404."""
     assert researcher.request(method, f"/api/v1{path}", json={}).status_code == 404
