@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import t
 
-from alignment.statistics.intervals import FEWEST
+from alignment.statistics.resampling import FEWEST
 
 Floats = NDArray[np.float64]
 Scores = Sequence[float] | Floats
@@ -83,7 +83,7 @@ def corrected(people: Scores, judge: Scores, alone: Scores, *, level: float = 0.
         variance += weight**2 * float(others.var(ddof=1)) / len(others)
     if variance == 0:
         return told._replace(reason=NO_DOUBT)
-    low, high = _interval(rate, variance, len(said), level)
+    low, high = interval(rate, variance, len(said) - 1, level)
     rate = min(max(rate, 0.0), 1.0)
     return told._replace(rate=rate, low=low, high=high, weight=weight, effective=spread / variance)
 
@@ -97,9 +97,9 @@ def _weight(said: Floats, guessed: Floats, others: Floats) -> float:
     return min(1.0, max(0.0, together / (spread * (1 + len(said) / len(others)))))
 
 
-def _interval(rate: float, variance: float, people: int, level: float) -> tuple[float, float]:
+def interval(rate: float, variance: float, degrees: int, level: float) -> tuple[float, float]:
     """Student's interval, on the scale of log odds where the rate allows it, so that it stays within [0, 1]."""
-    reach = float(t.ppf((1 + level) / 2, people - 1)) * math.sqrt(variance)
+    reach = float(t.ppf((1 + level) / 2, degrees)) * math.sqrt(variance)
     if not 0.02 < rate < 0.98:
         return max(0.0, rate - reach), min(1.0, rate + reach)
     middle, bent = float(logit(rate)), reach / (rate * (1 - rate))

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from alignment.statistics.intervals import FEWEST
-from alignment.statistics.resampling import draws
+from alignment.statistics.logistic import fit
+from alignment.statistics.resampling import FEWEST, draws
 
 Floats = NDArray[np.float64]
 GAMED_WEIGHT: Final = 0.1  # half of the paper's lambda = 0.2, on each of the two baselines that gamed lengths
@@ -21,8 +21,6 @@ ROUNDS: Final = 1000
 RIDGE: Final = 1.0
 """Of the effect of length in `refit`: one observation's worth of doubt that there is any."""
 TRACE: Final = 1e-6  # of a contestant's own strength: keeps it finite where a round holds no match of it
-ITERATIONS: Final = 50
-CLOSE: Final = 1e-9  # a Newton step this small has arrived
 CHUNK: Final = 8_000_000  # values of a bootstrap that are held at once
 EACH_WAY: Final = 0.15
 """Share of the matches with the longer, and with the shorter answer, below which equal lengths are too far away."""
@@ -141,7 +139,7 @@ def refit(
     scale = math.sqrt(float((gap**2).mean())) if len(gap) else 0.0
     bent = np.tanh(gap / scale) if scale > 0 else np.zeros(len(gap))
     names, prompt = np.unique(matches.prompt, return_inverse=True)
-    fitted = _fit(matches, bent, contestants)
+    fitted = fit(_columns(matches, bent, contestants), matches.score, _ridge(contestants))
     again = _again(matches, bent, contestants, fitted, prompt, rounds, seed) if len(names) >= FEWEST else None
     return [_told(matches, one, fitted, again, level, seed) for one in range(contestants)]
 
@@ -152,21 +150,6 @@ def _columns(matches: Matches, bent: Floats, contestants: int) -> Floats:
     columns[np.arange(len(bent)), matches.contestant] = 1.0
     columns[:, -1] = bent
     return columns
-
-
-def _fit(matches: Matches, bent: Floats, contestants: int) -> Floats:
-    """Each contestant's theta and, last, phi: (contestants + 1,), by Newton's method."""
-    columns = _columns(matches, bent, contestants)
-    values = np.zeros(contestants + 1)
-    for _ in range(ITERATIONS):
-        chance = expit(columns @ values)
-        slope = columns.T @ (matches.score - chance) - _ridge(contestants) * values
-        bend = (columns * (chance * (1 - chance))[:, None]).T @ columns + np.diag(_ridge(contestants))
-        step = np.linalg.solve(bend, slope)
-        values += np.clip(step, -2.0, 2.0)
-        if np.abs(step).max(initial=0) < CLOSE:
-            break
-    return values
 
 
 def _again(

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from alignment.statistics.intervals import FEWEST, Method, cluster, resampled
+from alignment.statistics.intervals import Method, cluster, resampled
+from alignment.statistics.resampling import FEWEST
 
 NO_VALUES = "There is no value yet."
 

@@ -87,7 +87,9 @@ def rank(
     `anchor` has strength 0 in every round, so that intervals are those of differences from it; without one the mean is
     0. Raises ValueError for a score other than 1, 0.5 and 0, a contestant that there is not, or one that met itself.
     """
-    _check(met, contestants, anchor, level)
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; it must lie between 0 and 1")
+    _check(met, contestants, anchor)
     kinds, cells = _cells(met, contestants)
     counts = _counts(np.bincount(cells, minlength=3 * len(kinds)), kinds, contestants)
     observed, prompts, groups = _observed(counts), len(np.unique(met.prompt)), separate(counts)
@@ -119,9 +121,14 @@ def rank(
     return told._replace(standings=standings, rounds=rounds, method="percentile")
 
 
-def _check(met: Met, contestants: int, anchor: int | None, level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}; it must lie between 0 and 1")
+def counted(met: Met, contestants: int) -> Counts:
+    """What every pair that met did.  Raises ValueError as `rank` does."""
+    _check(met, contestants, None)
+    kinds, cells = _cells(met, contestants)
+    return _counts(np.bincount(cells, minlength=3 * len(kinds)), kinds, contestants)
+
+
+def _check(met: Met, contestants: int, anchor: int | None) -> None:
     if not np.isin(met.score, (0.0, 0.5, 1.0)).all():
         raise ValueError("every score must be 1, 0.5 or 0")
     places = np.concatenate([met.first, met.second, [anchor or 0]])

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alignment.statistics.intervals import FEWEST
-
+FEWEST = 10  # below this many prompts, or items, a bootstrap is too narrow
 ROUNDS = 1000
 FEWEST_ROUNDS = 200
 MOST_DRAWS = 20_000_000  # numbers drawn for one interval; above it there are fewer rounds, and the answer says how many
@@ -53,10 +52,14 @@ def draws(items: NDArray[np.int64], rounds: int, generator: np.random.Generator)
     total, kinds = int(items.sum()), len(items)
     if kinds * SEVERAL < total:
         return generator.multinomial(total, items / total, size=rounds).astype(np.float64)
-    kind = np.repeat(np.arange(kinds, dtype=np.int32), items)
+    kind = np.repeat(np.arange(kinds), items)
     drawn = np.empty((rounds, kinds))
-    for row in drawn:
-        row[:] = np.bincount(kind[generator.integers(total, size=total, dtype=np.int32)], minlength=kinds)
+    step = max(1, 500_000 // total)
+    for start in range(0, rounds, step):
+        rows = drawn[start : start + step]
+        picks = kind[generator.integers(total, size=(len(rows), total), dtype=np.int32)]
+        picks += kinds * np.arange(len(rows))[:, None]
+        rows[:] = np.bincount(picks.ravel(), minlength=rows.size).reshape(rows.shape)
     return drawn
 
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
-from alignment.statistics.intervals import FEWEST, Interval, Method, cluster, resampled, wilson
+from alignment.statistics.intervals import Interval, Method, cluster, resampled, wilson
+from alignment.statistics.resampling import FEWEST
 
 Ties = Literal["half", "drop", "shown"]
 NO_MATCHES = "No match has been decided yet."
