@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from alignment.statistics.intervals import FEWEST
+from alignment.statistics.resampling import FEWEST
 
 Floats = NDArray[np.float64]
 TOO_FEW = f"An interval needs {FEWEST} prompts with answers."
