@@ -11,12 +11,15 @@ from sqlalchemy.orm import Session
 
 from backend.settings import get_settings
 
-Bell = Literal["train", "imports", "evaluate", "arena", "fetch", "export", "push", "webhooks", "reliabilities"]
+Bell = Literal[
+    "train", "imports", "evaluate", "arena", "fetch", "export", "push", "webhooks", "reliabilities", "token_scores"
+]
 QUEUES: dict[str, str] = {
     "plumbline.train": "train",
     "plumbline.imports": "light",
     "plumbline.evaluate": "generate",
     "plumbline.arena": "generate",
+    "plumbline.token_scores": "generate",
     "plumbline.fetch": "light",
     "plumbline.export": "light",
     "plumbline.push": "light",

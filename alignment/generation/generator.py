@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 
 from alignment import chat
+from alignment.generation import reading
 from alignment.generation.plain import Plain
 from alignment.generation.rows import Finish, Room, Row, room_for, together
 from alignment.generation.shared import Shared
@@ -86,7 +87,8 @@ class Generator:
         self._tokenizer = tokenizer
         self._device = next(model.parameters()).device
         self._context = context_of(model.config.get_text_config().to_dict())
-        self._ends = chat.end_tokens(tokenizer, model.generation_config)
+        self._ending = chat.ending(tokenizer, model.generation_config)
+        self._ends = self._ending.tokens
         self._structure = structure.of(model.config, model.config._attn_implementation)
         if self._structure.shared:
             attention.use(model)
@@ -157,6 +159,25 @@ class Generator:
             if stop():
                 break
         return [[row.produced for row in some] for some in rows]
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens that a prompt and its answer may have together, where there is a bound."""
+        return self._context
+
+    def reads_like(self, other: Generator) -> bool:
+        """Whether both have the same tokens, so that what they think of each can be compared."""
+        return bool(self._tokenizer.get_vocab() == other._tokenizer.get_vocab())
+
+    def read(
+        self, prompt: Sequence[chat.ChatMessage], response: str, *, ended: bool, context: int | None
+    ) -> reading.Read:
+        """An answer to a prompt as tokens, with its end where it `ended`.  Raises AnswerTooLong, as `render`."""
+        return reading.read(self._tokenizer, self._ending, prompt, response, ended=ended, context=context)
+
+    def logps(self, found: reading.Read) -> list[float]:
+        """How likely this checkpoint finds each token of the answer, in nats."""
+        return reading.logps(self._model, found)
 
     def _rows(
         self, prompts: Sequence[Sequence[chat.ChatMessage]], sampling: Sampling, cut: bool, samples: int = 1

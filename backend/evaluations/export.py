@@ -1,11 +1,11 @@
-"""Votes turned into data: matches become items of a dataset, verdicts its labels. Done twice, it adds nothing twice."""
+"""Matches turned into data: items of a dataset, verdicts their labels. Done twice, it adds nothing twice."""
 
 import uuid
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -17,9 +17,10 @@ from backend.datasets import service as datasets
 from backend.datasets.models import Dataset, Item, Kind
 from backend.errors import Invalid
 from backend.evaluations import contestants, service
+from backend.evaluations.filters import within
 from backend.evaluations.models import Match, MatchItem, Source, Verdict
 from backend.evaluations.said import of, scores
-from backend.evaluations.schemas import MatchExportIn, MatchExportOut
+from backend.evaluations.schemas import MatchExportIn, MatchExportOut, MatchFilter
 from backend.evaluations.votes import label_id
 from backend.labels import service as labels
 from backend.labels.cards import turned
@@ -42,17 +43,13 @@ class Pair(NamedTuple):
 
 
 def export(session: Session, project: Project, user: User, body: MatchExportIn) -> MatchExportOut:
-    """Add the voted matches to a dataset, new or old.
+    """Add the matches that are meant to a dataset, new or old.
 
     Raises NotFound, NameTaken, WrongKind, NothingToExport.
     """
     found, left_out = _usable(_pairs(session, project, body))
     if not found:
-        raise NothingToExport(
-            "No match has a verdict that can become a label.",
-            remedy="Vote on some matches first, or include the automatic judge's verdicts.",
-            left_out=dict(left_out),
-        )
+        raise _nothing(body, left_out)
     dataset = _dataset(session, project, user, body, found)
     ids = _items(session, dataset, found)
     items = session.execute(select(Item).where(Item.id.in_(ids.values()))).scalars()
@@ -71,13 +68,26 @@ def export(session: Session, project: Project, user: User, body: MatchExportIn) 
     )
 
 
+def _nothing(body: MatchExportIn, left_out: Counter[str]) -> NothingToExport:
+    if body.bare:
+        return NothingToExport(
+            "None of these matches has two different answers.",
+            remedy="Choose other matches.",
+            left_out=dict(left_out),
+        )
+    return NothingToExport(
+        "No match has a verdict that can become a label.",
+        remedy="Vote on some matches first, or include the automatic judge's verdicts.",
+        left_out=dict(left_out),
+    )
+
+
 def _pairs(session: Session, project: Project, body: MatchExportIn) -> list[Pair]:
     """The matches in question with their verdicts, oldest first; an automatic judge's two orders become one."""
-    where: list[Any] = [Match.project_id == project.id]
-    if body.evaluation_id is None:
-        where.append(Match.evaluation_id.is_(None))
-    else:
-        where.append(Match.evaluation_id == service.find(session, project, body.evaluation_id).id)
+    where = _where(session, project, body)
+    if body.bare:
+        matches = session.scalars(select(Match).where(*where).order_by(Match.id))
+        return [Pair(match, []) for match in matches]
     if not body.judges:
         where.append(Verdict.source == Source.person)
     query = select(Match, Verdict).join(Verdict).where(*where).order_by(Match.id, Verdict.id)
@@ -87,6 +97,13 @@ def _pairs(session: Session, project: Project, body: MatchExportIn) -> list[Pair
     for match, verdict in rows:
         found.setdefault(match.id, Pair(match, [])).verdicts.append(verdict)
     return list(found.values())
+
+
+def _where(session: Session, project: Project, body: MatchExportIn) -> list[ColumnElement[bool]]:
+    if body.evaluation_id is None:
+        return [Match.project_id == project.id, Match.evaluation_id.is_(None)]
+    evaluation = service.find(session, project, body.evaluation_id)
+    return within(evaluation.id, body.filter or MatchFilter())
 
 
 def _usable(found: Sequence[Pair]) -> tuple[list[Pair], Counter[str]]:
@@ -111,7 +128,13 @@ def _dataset(session: Session, project: Project, user: User, body: MatchExportIn
     ids = {one for pair in found for one in (pair.match.checkpoint_a, pair.match.checkpoint_b)}
     toy = all(checkpoint.toy for checkpoint in contestants.named(session, ids).values())
     return datasets.create(
-        session, project, body.name, Kind.paired, description="Votes on matches.", toy=toy, created_by=user.id
+        session,
+        project,
+        body.name,
+        Kind.paired,
+        description="Matches of checkpoints." if body.bare else "Votes on matches.",
+        toy=toy,
+        created_by=user.id,
     )
 
 

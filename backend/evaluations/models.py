@@ -1,4 +1,4 @@
-"""Tables of evaluations, matches (of an evaluation or the arena), verdicts, and the items that matches became."""
+"""Tables of evaluations, matches (theirs or the arena's), verdicts, scores of tokens, and the items of matches."""
 
 import uuid
 from collections.abc import Mapping
@@ -46,6 +46,7 @@ class Evaluation(Work, ProjectRow, Base):
 class Match(Work, ProjectRow, Base):
     """Two checkpoints answering one prompt. `evaluation_id` is null in the arena, where the match is work of its own.
 
+    `category` is the prompt's, where the dataset that it was drawn from tells one.
     A response is `{content, tokens, ended}`, or `{error, detail}` when the checkpoint could not answer.
     """
 
@@ -53,11 +54,13 @@ class Match(Work, ProjectRow, Base):
     __table_args__ = (
         UniqueConstraint("evaluation_id", "position", "checkpoint_a", "checkpoint_b"),
         Index("ix_matches_created_by_id", "created_by", "id"),
+        Index("ix_matches_evaluation_id_id", "evaluation_id", "id"),
     )
     evaluation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"))
     position: Mapped[int] = mapped_column(default=0)
     prompt: Mapped[list[dict[str, Any]]]
     prompt_hash: Mapped[str] = mapped_column(String(64))
+    category: Mapped[str | None]
     checkpoint_a: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True)
     checkpoint_b: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True)
     response_a: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
@@ -105,6 +108,22 @@ class Verdict(ProjectRow, Base):
     text: Mapped[str | None]
     seconds: Mapped[float | None]
     client_id: Mapped[uuid.UUID | None] = mapped_column(unique=True)
+
+
+class TokenScores(Work, ProjectRow, Base):
+    """What the checkpoint that answered on a side, and a reference, think of each token of that answer.
+
+    `result` is `{tokens, policy, reference}`: texts, and log-probabilities in nats; null until it is known.
+    """
+
+    __tablename__ = "token_scores"
+    __table_args__ = (UniqueConstraint("match_id", "side", "reference_id"),)
+    match_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("matches.id", ondelete="CASCADE"))
+    side: Mapped[str] = mapped_column(String(1))
+    reference_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True)
+    result: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
 
 class MatchItem(Base):

@@ -21,10 +21,11 @@ class NoPrompts(Invalid):
 
 
 class Prompt(NamedTuple):
-    """Chat messages ending with the user, and their hash."""
+    """Chat messages ending with the user, their hash, and what they are about where that is known."""
 
     messages: Sequence[dict[str, Any]]
     hash: str
+    category: str | None = None
 
 
 class Drawn(NamedTuple):
@@ -72,8 +73,9 @@ def _of_dataset(session: Session, project: Project, dataset_id: uuid.UUID, wante
             remedy="Choose another split or dataset, or type prompts.",
         )
     lot = func.md5(func.concat(Item.prompt_hash, str(seed)))
-    query = select(Item.prompt, Item.prompt_hash).where(*where).ext(distinct_on(lot)).order_by(lot).limit(wanted.limit)
+    columns = Item.prompt, Item.prompt_hash, Item.facts["category"].astext
+    query = select(*columns).where(*where).ext(distinct_on(lot)).order_by(lot, Item.position).limit(wanted.limit)
     source = {"dataset_id": str(dataset.id), "dataset": dataset.name, "split": wanted.split, "limit": wanted.limit}
     trained_on = dataset.kind is not Kind.prompts and wanted.split in {None, "train"}
-    prompts = [Prompt(messages, hashed) for messages, hashed in session.execute(query)]
+    prompts = [Prompt(*row) for row in session.execute(query)]
     return Drawn(prompts, available, source, trained_on)

@@ -1,4 +1,4 @@
-"""Routes of evaluations: reports, matches, people's verdicts, export. The arena's are beside this file."""
+"""Routes of evaluations: reports, matches, people's verdicts, export. The arena's and the comparison's are beside."""
 
 import uuid
 from typing import Annotated, Literal
@@ -7,7 +7,17 @@ from fastapi import APIRouter, Query
 
 from backend.audit import service as audit
 from backend.deps import CurrentUser, OnceDep, ProjectDep, Researcher, SessionDep
-from backend.evaluations import arena_routes, cards, judging, matches, meters, report, service, votes
+from backend.evaluations import (
+    arena_routes,
+    cards,
+    comparison_routes,
+    judging,
+    matches,
+    meters,
+    report,
+    service,
+    votes,
+)
 from backend.evaluations import export as exporting
 from backend.evaluations.meter_schemas import MetersOut
 from backend.evaluations.report_schemas import ReportOut
@@ -30,6 +40,7 @@ from backend.paging import Cursor, Limit, Page
 
 router = APIRouter(tags=["evaluations"])
 router.include_router(arena_routes.router)
+router.include_router(comparison_routes.router)
 
 
 @router.get("/judges")
@@ -126,7 +137,7 @@ def list_matches(
     _: Researcher,
     project: ProjectDep,
     session: SessionDep,
-    wanted: Annotated[matches.Filter, Query()],
+    wanted: Annotated[matches.Listed, Query()],
 ) -> Page[MatchOut]:
     """Matches prompt by prompt, with both answers and every verdict."""
     evaluation = service.find(session, project, evaluation_id)

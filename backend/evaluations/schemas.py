@@ -12,12 +12,14 @@ from backend.labels.schemas import Rationale, ShownMessage, ValueIn
 from backend.work import State
 
 MOST_CONTESTANTS = 6
-MOST_PROMPTS = 1_000
+MOST_PROMPTS = 10_000
 MOST_CARDS = 50
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50_000)]
 Split = Literal["train", "validation", "test"]
+Result = Literal["won", "lost", "tie", "undecided", "contradicted", "unreadable", "differs", "failed"]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 class SamplingIn(In):
@@ -152,6 +154,26 @@ class MatchOut(BaseModel):
     verdicts: list[VerdictOut]
 
 
+class MatchFilter(BaseModel):
+    """Which matches: of a contestant (against another), how they ended for it under a judge, how long, about what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    contestant: uuid.UUID | None = None
+    against: uuid.UUID | None = None
+    outcome: Result | None = Field(
+        None,
+        description="Seen from `contestant`, else from side a. `differs`: people from the judge.",
+    )
+    judge: str | None = Field(None, max_length=200, description="A judge's name, or people. Null: everybody.")
+    min_ratio: float | None = Field(
+        None, ge=1, le=1000, allow_inf_nan=False, description="The longer answer has so many times the characters."
+    )
+    min_words: int | None = Field(None, ge=1, le=100_000, description="The longer answer has so many words more.")
+    category: Words | None = Field(None, description="The prompt's, where its dataset tells one.")
+    text: Words | None = Field(None, description="Stands in the prompt or an answer, whatever the case.")
+
+
 class MatchCardsIn(In):
     n: int = Field(1, ge=1, le=MOST_CARDS)
     holding: list[uuid.UUID] = Field([], max_length=1000, description="Matches whose cards the client has already.")
@@ -227,6 +249,8 @@ class MatchExportIn(In):
     name: Name | None = None
     dataset_id: uuid.UUID | None = None
     judges: bool = Field(False, description="Also take what automatic judges said, as labels of source `judge`.")
+    bare: bool = Field(False, description="Take every answered match, and no verdict: items that are to be labelled.")
+    filter: MatchFilter | None = Field(None, description="Only these matches of the evaluation.")
 
     @model_validator(mode="after")
     def _one(self) -> "MatchExportIn":
@@ -234,6 +258,10 @@ class MatchExportIn(In):
             raise ValueError("give exactly one of evaluation_id and arena")
         if (self.name is None) == (self.dataset_id is None):
             raise ValueError("give exactly one of name and dataset_id")
+        if self.bare and self.judges:
+            raise ValueError("judges: items that are to be labelled take no verdicts along")
+        if self.arena and self.filter is not None:
+            raise ValueError("filter: only an evaluation's matches are filtered")
         return self
 
 

@@ -127,6 +127,7 @@ def _matches(evaluation: Evaluation, found: Sequence[Checkpoint], drawn: Drawn) 
             "position": position,
             "prompt": prompt.messages,
             "prompt_hash": prompt.hash,
+            "category": prompt.category,
             "checkpoint_a": first.id,
             "checkpoint_b": second.id,
             "sampling": evaluation.sampling,

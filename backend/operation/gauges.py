@@ -18,7 +18,7 @@ from backend import presence
 from backend.checkpoints.models import Fetch
 from backend.datasets.models import Import
 from backend.db import get_engine, transaction
-from backend.evaluations.models import Evaluation, Match
+from backend.evaluations.models import Evaluation, Match, TokenScores
 from backend.exports.models import Export, Push
 from backend.quality.models import Reliability
 from backend.queue import QUEUES
@@ -35,6 +35,7 @@ NOUNS: Mapping[str, type[Work]] = {
     "reliability": Reliability,
     "evaluation": Evaluation,
     "arena_match": Match,
+    "token_scores": TokenScores,
 }
 # Answers in the arena grow without end, and counting all of them takes longer with each.
 UNFINISHED_ONLY = {"arena_match"}

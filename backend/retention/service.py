@@ -7,14 +7,14 @@ from functools import partial
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import ARRAY, Uuid, any_, delete, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from backend import storage
 from backend.accounts.models import User
 from backend.audit import service as audit
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations.models import REMOVED, Match
+from backend.evaluations.models import REMOVED, Match, TokenScores
 from backend.exports import service as exports
 from backend.exports.models import Export
 from backend.projects.models import Project
@@ -208,13 +208,16 @@ def remove_export(session: Session, export_id: uuid.UUID, rule: str) -> bool:
 
 
 def remove_answers(session: Session, project_id: uuid.UUID, days: int, rule: str) -> int:
-    """Afterwards matches are without the answers that are so old; returns how many. Prompts and verdicts stay.
+    """Afterwards matches are without the answers that are so old; returns how many. Prompts and verdicts stay;
+    what was read of their tokens goes too.
 
     Evaluations that are just being resumed keep theirs, and the others cannot be resumed until it is done.
     """
     session.execute(choosing.unfinished(project_id, days).with_for_update())
     old = update(Match).where(*choosing.old_answers(project_id, days)).values(response_a=GONE, response_b=GONE)
-    count = len(session.scalars(old.returning(Match.id)).all())
+    gone = session.scalars(old.returning(Match.id)).all()
+    session.execute(delete(TokenScores).where(TokenScores.match_id == any_(literal(list(gone), ARRAY(Uuid)))))
+    count = len(gone)
     if count:
         audit.record(session, None, project_id, "delete", "answers", None, {"matches": count, "rule": rule})
     return count

@@ -22,7 +22,7 @@ from backend.db import ProjectRow, transaction
 from backend.evaluations import arena, votes
 from backend.evaluations import service as evaluations
 from backend.evaluations.arena_schemas import ArenaIn
-from backend.evaluations.models import Evaluation, Match
+from backend.evaluations.models import Evaluation, Match, TokenScores
 from backend.evaluations.schemas import EvaluationIn, VerdictIn
 from backend.exports.models import Dtype, Export, ExportKind, Push
 from backend.labels import leases
@@ -189,7 +189,17 @@ def _matches(session: Session, project: Project, user: User, checkpoints: list[C
     verdict = votes.judge(session, project, user, judged.id, said)
     asked = arena.ask(session, project, user, ArenaIn.model_validate({"prompt": "Hello", "checkpoints": ids}))
     arena.close(session, asked.id, (ANSWER, ANSWER | {"content": "No."}))
-    return {"evaluation_id": str(evaluation.id), "verdict_id": str(verdict.id), "match_id": str(asked.id)}
+    reading = TokenScores(project_id=project.id, match_id=judged.id, side="a", reference_id=checkpoints[1].id)
+    reading.state = State.succeeded
+    session.add(reading)
+    session.flush()
+    return {
+        "evaluation_id": str(evaluation.id),
+        "evaluation_match_id": str(judged.id),
+        "token_scores_id": str(reading.id),
+        "verdict_id": str(verdict.id),
+        "match_id": str(asked.id),
+    }
 
 
 def _with_rows(given: Any, ids: Ids) -> Any:

@@ -21,6 +21,7 @@ TABLES: dict[Bell, tuple[str, str]] = {
     "train": ("backend.runs.models", "Run"),
     "evaluate": ("backend.evaluations.models", "Evaluation"),
     "arena": ("backend.evaluations.models", "Match"),
+    "token_scores": ("backend.evaluations.models", "TokenScores"),
     "fetch": ("backend.checkpoints.models", "Fetch"),
     "export": ("backend.exports.models", "Export"),
     "push": ("backend.exports.models", "Push"),

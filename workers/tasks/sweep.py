@@ -18,6 +18,7 @@ from backend.checkpoints import fetches
 from backend.datasets import imports
 from backend.db import transaction
 from backend.evaluations import service as evaluations
+from backend.evaluations import token_scores
 from backend.exports import pushes
 from backend.exports import service as exports
 from backend.labels import tallies
@@ -49,6 +50,7 @@ def work() -> None:
         imports.sweep,
         fetches.sweep,
         evaluations.sweep,
+        token_scores.sweep,
         exports.sweep,
         pushes.sweep,
         reliabilities.sweep,
