@@ -22,12 +22,14 @@ from alignment.objectives import (
     OtherValue,
     Role,
     State,
+    StepValue,
     Tokens,
     TokenValue,
     beside,
     feeding,
     own,
     resolve,
+    step,
 )
 from alignment.objectives.facts import FACTS, Unfit, find, require_sound
 from alignment.objectives.objective import PAIR
@@ -222,6 +224,8 @@ def _assumed(objective: Objective) -> Iterator[str]:
         yield "Learned masks are taken to be 1, as they begin."
     if OtherValue.ACTIVITY in needs.of_reference:
         yield "The reference is taken to be as active at every token, so that masks are 1."
+    if needs.steps:
+        yield "Responses are taken to be one step each."
 
 
 def _companions(objective: Objective) -> list[float]:
@@ -317,6 +321,7 @@ def _tokens(objective: Objective, logps: Tensor, reference: Tensor) -> Tokens | 
         beside(REFERENCE, OtherValue.ACTIVITY): torch.zeros_like(before),
     }
     values |= {own(name): torch.ones_like(before) for name in objective.needs.own}
+    values |= {step(cut, value): torch.zeros_like(before) for cut in objective.needs.steps for value in StepValue}
     return Tokens(torch.arange(len(logps)).repeat_interleave(TOKENS), values)
 
 

@@ -1,5 +1,6 @@
 """Objectives: loss and gradient of each on the batch of a step, against the whole step of the toy model."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SHARE = 0.01
 STEPS, REPEATS = 5, 40
 LISTED = 4
+STEP_TOKENS = 8
 
 
 def measure() -> Iterable[Figure]:
@@ -27,7 +29,7 @@ def measure() -> Iterable[Figure]:
 
     from alignment.objectives import CATALOGUE
 
-    threads = torch.get_num_threads()
+    load, threads = os.getloadavg()[0], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         learner, examples = _toy()
@@ -39,7 +41,8 @@ def measure() -> Iterable[Figure]:
     dearest = sorted(seconds, key=lambda name: -seconds[name])
     share = seconds[dearest[0]] / step
     size = len(examples) // STEPS
-    yield Figure("a step of the toy model", step * 1e3, "ms", note=f"DPO, {size} pairs, processor time, median")
+    note = f"DPO, {size} pairs, processor time, median; {load:.1f} processes wanted a processor as it began"
+    yield Figure("a step of the toy model", step * 1e3, "ms", note=note)
     yield Figure("an objective, loss and gradient", median(seconds.values()) * 1e3, "ms", note=f"of {len(seconds)}")
     told = ", ".join(f"{name} {seconds[name] * 1e3:.2f} ms" for name in dearest[:3])
     yield Figure("the costliest objective, of a step", share * 100, "%", f"at most {SHARE:.0%}", share <= SHARE, told)
@@ -143,20 +146,24 @@ def _seconds(objective: "Objective", scoring: "Scoring", examples: "list[Encoded
     The gradient goes where the policy decides: not to what other models say of tokens."""
     import torch
 
-    from alignment.objectives import OtherValue, TokenValue
+    from alignment.objectives import STEP, OtherValue, StepValue, TokenValue, step
 
     own, wanted = replace(scoring, objective=objective), objective.needs.asked
     with torch.no_grad():
         asked = own.asked._replace(tokens=objective.needs.tokens | own.told.MEASURED | {TokenValue.LOGPS})
         scores = own.scores(examples, asked)
     said = dict(scores.tokens)
+    place = torch.cat([torch.arange(len(answer)) for one in examples for answer in one.responses]) // STEP_TOKENS
+    said |= {step(cut, StepValue.PLACE): place.float() for cut in objective.needs.steps}
     said |= {name: said[TokenValue.LOGPS] - 0.1 * place for place, name in enumerate(sorted(wanted - said.keys()))}
     scores = scores._replace(tokens=said)
-    moving = [name for name in wanted if not name.endswith(f"/{OtherValue.LOGPS}")]
+    moving = [name for name in wanted if not name.endswith(f"/{OtherValue.LOGPS}") and not name.startswith(f"{STEP}/")]
     leaves = [scores.logps.requires_grad_(), *(said[name].requires_grad_() for name in moving)]
     sizes = [len(one.responses) for one in examples]
     reference = list(torch.split(scores.logps.detach() - 1.0, sizes))
     batch = own.batch(scores, examples, reference)
+    heads = {fact: batch.facts[fact].detach().requires_grad_() for fact, _ in objective.needs.heads}
+    batch, leaves = replace(batch, facts={**batch.facts, **heads}), [*leaves, *heads.values()]
 
     def once() -> None:
         loss = objective.loss(batch, own.moved(batch, own.begun(0)))

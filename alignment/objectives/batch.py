@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,10 +59,23 @@ class OtherValue(StrEnum):
     ACTIVITY = "activity"  # how far its activations stand above their means over the response, in standard deviations
 
 
+Cut = Literal["lines", "paragraphs"]
+"""What ends a step of a response: the end of a line that says something, or an empty line after it."""
+
+
+class StepValue(StrEnum):
+    """What an objective may ask about the step of a response that a token stands in, without gradient."""
+
+    PLACE = "place"  # of the step in its response, from 0
+    LIKENESS = "likeness"  # cosine of the policy's mean hidden state in it to the best response's same step, or 0
+
+
 OWN = "own"
 """What the names of values begin with that an objective's own modules give tokens."""
 HEAD = "head"
 """What the names of values begin with that an objective's own head gives tokens: means over a response are a fact."""
+STEP = "step"
+"""What the names of values begin with that are about the steps of responses."""
 REFERENCE = "reference"
 """The name of the reference among the other models."""
 
@@ -80,6 +93,11 @@ def own(name: str) -> str:
 def head(fact: str, place: int) -> str:
     """The name under which `Tokens.values` holds one of the numbers that a head gives for a fact."""
     return f"{HEAD}/{fact}.{place}"
+
+
+def step(cut: Cut, value: StepValue) -> str:
+    """The name under which `Tokens.values` holds what is asked about the steps that responses are cut into."""
+    return f"{STEP}/{cut}.{value}"
 
 
 class MissingReference(ValueError):

@@ -43,6 +43,16 @@ class Listed(Objective):
         return self.beta * batch.singles().ratios
 
 
+def ordered(lists: Lists, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """-log sigmoid(s_i - s_j) added up over i ranked above j, and how many such pairs there are, (examples,) each.
+
+    `scores` are (examples, K).
+    """
+    above = lists.above(-lists.facts["rank"])
+    terms = -log_sigmoid(scores[:, :, None] - scores[:, None, :]).masked_fill(~above, 0.0)
+    return terms.sum(dim=(1, 2)), above.sum(dim=(1, 2))
+
+
 def apart(lists: Lists, scores: Tensor, weights: Sequence[float]) -> Tensor:
     """Weighted means of -log sigmoid(s_(i) - s_(i+d)) over the distances d = 1, 2 …, (examples,): RankList.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, cast, get_args
 
-from alignment.objectives.batch import REFERENCE, OtherValue, Role, TokenValue, beside, head, own
+from alignment.objectives.batch import REFERENCE, Cut, OtherValue, Role, StepValue, TokenValue, beside, head, own, step
 from alignment.parts import NamedPart, plain_schema
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Needs(NamedTuple):
     step; 0 is one that stays as it is.  `turns`: each earlier answer in the prompt of a wanted one is an example, too.
     `heads`: facts that own modules tell of each response, and in how many numbers, by the policy's last hidden states
     where its tokens are predicted; they have gradients, (S, numbers).
+    `steps`: ways to cut responses into steps, of which every `StepValue` is asked; the best response of an example is
+    the first of those with the least `rank`, which is a fact that such an objective needs.
     """
 
     roles: frozenset[Role]
@@ -55,6 +57,7 @@ class Needs(NamedTuple):
     anchor: float = 0.0
     turns: bool = False
     heads: frozenset[tuple[str, int]] = frozenset()
+    steps: frozenset[Cut] = frozenset()
 
     @property
     def live(self) -> frozenset[str]:
@@ -68,7 +71,8 @@ class Needs(NamedTuple):
         others = {beside(REFERENCE, value) for value in (*of_reference.get(self.reference, []), *self.of_reference)}
         others |= {beside(model, value) for model in self.third for value in self.of_third}
         heads = {head(fact, place) for fact, count in self.heads for place in range(count)}
-        return frozenset({*self.tokens, *others, *heads, *map(own, self.own)})
+        steps = {step(cut, value) for cut in self.steps for value in StepValue}
+        return frozenset({*self.tokens, *others, *heads, *steps, *map(own, self.own)})
 
     def joined(self, other: Needs) -> Needs:
         """What serves both: every set joined, the richer reference, whatever either asks of the batch."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from alignment.objectives.listed import RANKED, Listed
-from alignment.objectives.objective import Fidelity, Needs, Paper, Relative, State, log_sigmoid
+from alignment.objectives.listed import RANKED, Listed, ordered
+from alignment.objectives.objective import Fidelity, Needs, Paper, Relative, State
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,5 @@ class PairwiseLogistic(Listed):
     def loss(self, batch: Batch, state: State) -> Tensor:  # noqa: ARG002
         """-sum, or mean, of log sigmoid(s_i - s_j) over i ranked above j, (examples,)."""
         lists = batch.lists()
-        scores, above = self.beta * lists.ratios, lists.above(-lists.facts["rank"])
-        terms = -log_sigmoid(scores[:, :, None] - scores[:, None, :]).masked_fill(~above, 0.0)
-        total = terms.sum(dim=(1, 2))
-        return total / above.sum(dim=(1, 2)).clamp(min=1) if self.mean else total
+        total, pairs = ordered(lists, self.beta * lists.ratios)
+        return total / pairs.clamp(min=1) if self.mean else total

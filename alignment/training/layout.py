@@ -9,8 +9,8 @@ what stands before it, so there is no mask.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +19,8 @@ from torch import Tensor
 from alignment.training import attention
 
 if TYPE_CHECKING:
+    from alignment.objectives import Cut
+    from alignment.training.cutting import Steps
     from alignment.training.encode import Encoded
 
 NOT_SEEN = float("-inf")
@@ -33,7 +35,8 @@ class Layout:
     response `response` (P,).  `positions` (R, T) are None where they count from 0 in each
     row, which models assume by themselves.  `masks` (1, 1, T, T) are additive, by window (None: every earlier token may
     be seen).  `weights` (R * T,) says in how many of the sequences each token stands: 0 for padding.
-    `last` (S,) counts positions of the flattened rows too: of each response's `last_token`.
+    `last` (S,) counts positions of the flattened rows too: of each response's `last_token`.  `steps` are those of the
+    responses where somebody asks about them, by the way they are cut.
     """
 
     ids: Tensor
@@ -45,6 +48,7 @@ class Layout:
     masks: dict[int | None, Tensor]
     weights: Tensor
     last: Tensor
+    steps: Mapping[Cut, Steps] = field(default_factory=dict)
 
 
 def last_token(response: Sequence[int], padding: int) -> int:

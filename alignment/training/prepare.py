@@ -198,6 +198,7 @@ def load_examples(
 ) -> Examples:
     """The encoded examples; says what was cut or dropped.  Raises BadData, TooFewExamples."""
     from alignment import chat
+    from alignment.training.cutting import require_steps
     from alignment.training.model import load_generation_config
 
     ending = chat.ending(tokenizer, load_generation_config(spec.checkpoint))
@@ -217,6 +218,7 @@ def load_examples(
     examples = encoder.encode(read(spec.snapshots, wanted, left_out), stop.check)
     examples.counts.update(left_out)
     require_fit(spec, examples)
+    require_steps(spec, tokenizer, examples)
     _look_at_mixture(spec, examples, events)
     events.log(
         f"{len(examples.train)} training and {len(examples.validation)} validation examples",
@@ -257,6 +259,7 @@ def build(
 
     from alignment.training import inside, others, precision
     from alignment.training.anchor import Anchor
+    from alignment.training.cutting import Cutter
     from alignment.training.head import HeadScorer
     from alignment.training.model import add_adapters, load_classifier, load_model, train_only_adapter_dropout
     from alignment.training.ranks import alone, wants_shards, wrap
@@ -299,5 +302,6 @@ def build(
     schedule = get_scheduler(SCHEDULES[chosen.schedule], optimizer, int(chosen.warmup_ratio * steps), steps)
     asked = spec.batch.tokens_per_pack
     tokens = auto_tokens(ranks.device.type) if asked == "auto" else asked
-    scoring = Scoring(scorer, wrapped, spec.objective, rows, padding, tokens, ranks, asking)
+    cutters = {cut: Cutter(tokenizer, cut) for cut in spec.objective.needs.steps}
+    scoring = Scoring(scorer, wrapped, spec.objective, rows, padding, tokens, ranks, asking, cutters)
     return Learner(scoring, optimizer, schedule, parameters, chosen.max_grad_norm), model

@@ -97,8 +97,9 @@ def require_no_dropout(spec: Spec, what: str) -> None:
 
 
 def require_read(spec: Spec, scorer: Scorer | HeadScorer) -> None:
-    """Raise CheckpointRefused where heads are to read hidden states that an architecture does not show."""
-    if spec.objective.needs.heads and not getattr(scorer, "linear", False):
+    """Raise CheckpointRefused where hidden states are to be read that an architecture does not show."""
+    needs = spec.objective.needs
+    if (needs.heads or needs.steps) and not getattr(scorer, "linear", False):
         raise CheckpointRefused(
             f"{spec.objective.title} reads the last hidden states, and logits of this architecture are no projection of"
             " them.",

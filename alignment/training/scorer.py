@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from alignment.objectives.batch import HEAD, OWN, REFERENCE, OtherValue, TokenValue, beside, own
+from alignment.objectives.batch import HEAD, OWN, REFERENCE, OtherValue, StepValue, TokenValue, beside, own, step
 from alignment.training import inside, routing
 from alignment.training.model import dropout_off
 from alignment.training.structure import Structure
@@ -171,6 +171,7 @@ class Scorer(nn.Module):
         head, scale = self._head, cast("float", self._scale)
         found = token_values(hidden, head.weight, head.bias, layout.target, asked, scale, voices)
         found |= self._of_heads(hidden) if heads else {}
+        found |= _of_steps(layout, hidden)
         return found, routing.routed(routers, layout.weights, self.choices) if route else None
 
     def _of_heads(self, hidden: Tensor) -> Values:
@@ -205,6 +206,15 @@ class Scorer(nn.Module):
             place = columns
         picked: Tensor = logits[layout.source // width, place].float()
         return picked
+
+
+def _of_steps(layout: Layout, hidden: Tensor) -> Values:
+    """What is told of the steps of the layout's responses, by the policy's hidden states (P, D)."""
+    found: Values = {}
+    for cut, steps in layout.steps.items():
+        found[step(cut, StepValue.PLACE)] = steps.place.float()
+        found[step(cut, StepValue.LIKENESS)] = steps.likeness(hidden.detach()).float()
+    return found
 
 
 @dataclass(frozen=True)

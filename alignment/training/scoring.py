@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
@@ -13,7 +13,9 @@ from alignment.objectives import (
     HEAD,
     OWN,
     REFERENCE,
+    STEP,
     Batch,
+    Cut,
     Objective,
     OtherValue,
     State,
@@ -22,8 +24,9 @@ from alignment.objectives import (
     beside,
     head,
 )
-from alignment.training import inside, layout, measures, routing, sft_measures
+from alignment.training import cutting, inside, layout, measures, routing, sft_measures
 from alignment.training.batches import packs
+from alignment.training.cutting import Cutter
 from alignment.training.encode import Encoded
 from alignment.training.head import HeadScorer
 from alignment.training.head_measures import HeadMeasures
@@ -79,7 +82,7 @@ class Scoring:
 
     `wrapped` is called in the place of `scorer`: the same, or what keeps the ranks' copies of it alike.  `others` are
     the frozen models that the objective asks at every step, by name; a reference that it asks and that is not among
-    them is the model without its adapters.
+    them is the model without its adapters.  `cutters` say where the steps begin that the objective asks about.
     """
 
     scorer: AnyScorer
@@ -90,6 +93,7 @@ class Scoring:
     tokens: int
     ranks: Ranks
     others: Mapping[str, Other] = field(default_factory=dict)
+    cutters: Mapping[Cut, Cutter] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -133,6 +137,9 @@ class Scoring:
     def scores(self, examples: Sequence[Encoded], asked: Asked = NOTHING) -> Scores:
         """Log-probabilities of the responses of each example, in turn: (S,), with what else is asked for."""
         laid = self._laid(examples, self.structure)
+        if any(name.startswith(f"{STEP}/") for name in asked.tokens):
+            steps = {cut: cutting.steps_of(cutter, examples, self.device) for cut, cutter in self.cutters.items()}
+            laid = replace(laid, steps=steps)
         voices, names = {}, models_of(asked.tokens)
         for name in (names | {REFERENCE} if OWN in names else names) & self.others.keys():
             rows = self.others[name].structure

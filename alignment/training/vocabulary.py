@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment.objectives.batch import HEAD, OWN, OtherValue, TokenValue, beside
+from alignment.objectives.batch import HEAD, OWN, STEP, OtherValue, TokenValue, beside
 from alignment.training.batches import chunk_rows
 
 LIKELIEST = 10  # tokens whose probabilities `top_mass` adds up
@@ -56,15 +56,15 @@ NOBODY: Voices = {}
 
 
 def without_gradient(name: str) -> bool:
-    """Whether a value can have no gradient: a step of the policy's logits, or another model's own."""
+    """Whether a value can have no gradient: a step of the policy's logits, of a response, or another model's own."""
     other = name.endswith((f"/{OtherValue.LOGPS}", f"/{OtherValue.ACTIVITY}"))
-    return name in (TokenValue.TOP1, TokenValue.MEAN_LOGIT) or other
+    return name in (TokenValue.TOP1, TokenValue.MEAN_LOGIT) or other or name.startswith(f"{STEP}/")
 
 
 def of_logits(names: Iterable[str]) -> frozenset[str]:
-    """Those of some values that logits tell: not what modules give, nor how active a model is."""
+    """Those of some values that logits tell: not what modules give, how active a model is, or where steps are."""
     told = (name for name in names if not name.endswith(f"/{OtherValue.ACTIVITY}"))
-    return frozenset(name for name in told if not name.startswith((f"{OWN}/", f"{HEAD}/")))
+    return frozenset(name for name in told if not name.startswith((f"{OWN}/", f"{HEAD}/", f"{STEP}/")))
 
 
 def models_of(names: Iterable[str]) -> frozenset[str]:

@@ -56,6 +56,8 @@ def _told(needs: Needs) -> Iterator[tuple[str, str]]:
         yield f"third model: {third}", f"Another checkpoint, the {third}, is run beside this one."
     if needs.tokens:
         yield "values per token", "Reads every token of a response by itself, not only their sum."
+    if needs.steps:
+        yield "steps", "Cuts each response into steps, and compares what the policy computes over them."
     if needs.own or needs.heads:
         yield "modules of its own", "Trains small modules beside the model, saved with each checkpoint and state."
     if needs.state:

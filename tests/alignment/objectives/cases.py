@@ -19,11 +19,13 @@ from alignment.objectives import (
     OtherValue,
     Role,
     State,
+    StepValue,
     Tokens,
     TokenValue,
     beside,
     head,
     own,
+    step,
 )
 from alignment.objectives.facts import find
 from alignment.objectives.objective import PAIR
@@ -96,6 +98,9 @@ def tokens_of(needs: Needs, batch: Batch, reference: torch.Tensor) -> Tokens:
     for place, name in enumerate(sorted(needs.own)):
         values[own(name)] = 0.5 + 0.5 * (measured + place).sin().abs()
     values |= {head(fact, place): measured for fact, count in needs.heads for place in range(count)}
+    fourth = Tokens(sequence, {}).positions.to(measured) // 4
+    for cut in needs.steps:  # of four tokens each
+        values |= {step(cut, StepValue.PLACE): fourth, step(cut, StepValue.LIKENESS): (fourth + 1).sin()}
     return Tokens(sequence, {name: values[name] for name in needs.asked})
 
 

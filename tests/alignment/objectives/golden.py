@@ -10,7 +10,20 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from alignment.objectives import CATALOGUE, REFERENCE, Batch, OtherValue, Role, State, Tokens, TokenValue, beside, own
+from alignment.objectives import (
+    CATALOGUE,
+    REFERENCE,
+    Batch,
+    OtherValue,
+    Role,
+    State,
+    StepValue,
+    Tokens,
+    TokenValue,
+    beside,
+    own,
+    step,
+)
 from alignment.training.vocabulary import values_of
 from tests.alignment.objectives import told
 from tests.alignment.objectives.cases import NAMES, pair_batch
@@ -100,6 +113,8 @@ def single(case: dict[str, Any], dtype: Any) -> Reading:
 def ranked(case: dict[str, Any], dtype: Any) -> Reading:
     """K responses to one prompt with labels, of which more is better."""
     given = case["inputs"]
+    if "step_logp" in given:
+        return tree(case, dtype)
     logps = torch.tensor(given["logp"], dtype=dtype, requires_grad=True)
     labels = torch.tensor(given["label"], dtype=dtype)
     batch = Batch(
@@ -111,6 +126,38 @@ def ranked(case: dict[str, Any], dtype: Any) -> Reading:
         facts={"score": labels, "rank": (labels[None] > labels[:, None]).sum(dim=1).to(dtype) + 1},
     )
     return Reading(batch, [logps], case["grad"]["logp"])
+
+
+def tree(case: dict[str, Any], dtype: Any) -> Reading:
+    """K responses of the same steps, each of one to three tokens about the mean log-probability that the case gives."""
+    given, labels = case["inputs"], torch.tensor(case["inputs"]["label"], dtype=dtype)
+    leaf = torch.tensor(given["step_logp"], dtype=dtype, requires_grad=True)
+    count, steps = leaf.shape
+    sizes = torch.arange(count * steps) % 3 + 1
+    place = torch.arange(steps).repeat(count).repeat_interleave(sizes)
+    sequence = torch.arange(count).repeat_interleave(steps).repeat_interleave(sizes)
+    within = torch.cat([torch.arange(size) - (size - 1) / 2 for size in sizes.tolist()]).to(dtype)  # 0 on average
+
+    def spread(values: torch.Tensor) -> torch.Tensor:
+        return values.flatten().repeat_interleave(sizes)
+
+    values: dict[str, torch.Tensor] = {
+        TokenValue.LOGPS: spread(leaf) + 0.1 * within,
+        beside(REFERENCE, OtherValue.LOGPS): spread(torch.tensor(given["step_ref"], dtype=dtype)),
+        step("lines", StepValue.PLACE): place.to(dtype),
+        step("lines", StepValue.LIKENESS): spread(torch.tensor(given["step_w"], dtype=dtype)) - 1,
+    }
+    tokens = Tokens(sequence, values)
+    found = Batch(
+        logps=tokens.sums(TokenValue.LOGPS, count),
+        lengths=sequence.bincount().to(dtype),
+        example=torch.zeros(count, dtype=torch.long),
+        role=torch.full((count,), int(Role.CANDIDATE)),
+        reference=tokens.sums(beside(REFERENCE, OtherValue.LOGPS), count),
+        facts={"rank": (labels[None] > labels[:, None]).sum(dim=1).to(dtype) + 1},
+        tokens=tokens,
+    )
+    return Reading(found, [leaf], [slope for row in case["grad"]["step_logp"] for slope in row])
 
 
 def batch(case: dict[str, Any], dtype: Any) -> Reading:

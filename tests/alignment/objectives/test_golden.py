@@ -42,7 +42,6 @@ ELSEWHERE = {
     "lcpo_simpo": "lcpo with simpo as its base",
     "mapo_lm": "not built: of another modality, given for its formula",
     "tars": "not built: of another modality",
-    "tpo_code": "not built: its steps and their rewards are a reconstruction",
     "wpo_tok": "wpo from logits",
 }
 """Golden ids under which the catalogue has nothing, and why; those that are not built say so."""

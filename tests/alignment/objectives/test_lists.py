@@ -1,15 +1,29 @@
 """Objectives of lists: what they are for two responses, where they rest, and that padding and ties change nothing."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from alignment.objectives import CATALOGUE, Batch, Role, State
-from tests.alignment.objectives.cases import evaluated, make
+from alignment.objectives import CATALOGUE, Batch, Role, State, StepValue, TokenValue, step
+from tests.alignment.objectives.cases import evaluated, make, tokens_of
+from tests.alignment.objectives.test_identities import BETA, drawn
 
+RATIO = st.floats(-40.0, 40.0)
+PLACE, LIKENESS = (step("lines", value) for value in StepValue)
 LISTED = [name for name, objective in CATALOGUE.items() if Role.CANDIDATE in objective.needs.roles]
 DTYPE = torch.float64
+
+
+def fed(name: str, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss and gradient of an objective, whose responses have tokens where it asks about them."""
+    objective = make(name)
+    if objective.needs.asked and batch.reference is not None:
+        batch = replace(batch, tokens=tokens_of(objective.needs, batch, batch.reference))
+    return evaluated(objective, batch)
 
 
 def lists(*rows: tuple[list[float], list[float]], lengths: float = 10.0) -> Batch:
@@ -31,7 +45,7 @@ def lists(*rows: tuple[list[float], list[float]], lengths: float = 10.0) -> Batc
 @pytest.mark.parametrize("name", LISTED)
 def test_the_best_goes_up_and_the_worst_down_at_the_start(name: str) -> None:
     """Where policy equals reference, the gradient raises the response that data put first and lowers the last."""
-    _, gradient = evaluated(make(name), lists(([0.0, 0.0, 0.0], [0.2, 0.9, 0.5])))
+    _, gradient = fed(name, lists(([0.0, 0.0, 0.0], [0.2, 0.9, 0.5])))
 
     assert gradient[1] < 0 < gradient[0]
 
@@ -40,19 +54,18 @@ def test_the_best_goes_up_and_the_worst_down_at_the_start(name: str) -> None:
 def test_lists_of_several_lengths_are_what_each_is_alone(name: str) -> None:
     """Padding changes neither value nor gradient, in whatever order the responses lie."""
     rows = ([1.0, -2.0], [0.0, 1.0]), ([2.0, 0.5, -1.0, 4.0], [0.3, 0.9, 0.1, 0.5]), ([1.0, 2.0, 3.0], [0.9, 0.2, 0.4])
-    objective = make(name)
 
-    loss, gradient = evaluated(objective, lists(*rows))
+    loss, gradient = fed(name, lists(*rows))
 
-    each = [evaluated(objective, lists(row)) for row in rows]
+    each = [fed(name, lists(row)) for row in rows]
     torch.testing.assert_close(loss, torch.cat([value for value, _ in each]))
     torch.testing.assert_close(gradient, torch.cat([slope for _, slope in each]))
 
 
-@pytest.mark.parametrize("name", ["pl_dpo", "pairwise_logistic_all", "lipo_lambda", "ranklist"])
+@pytest.mark.parametrize("name", ["pl_dpo", "pairwise_logistic_all", "lipo_lambda", "ranklist", "tpo_code"])
 def test_a_list_without_an_order_teaches_nothing(name: str) -> None:
     """Where all share a rank, the loss is 0 and moves nothing."""
-    loss, gradient = evaluated(make(name), lists(([1.0, -2.0, 3.0], [0.5, 0.5, 0.5])))
+    loss, gradient = fed(name, lists(([1.0, -2.0, 3.0], [0.5, 0.5, 0.5])))
 
     assert loss.item() == 0
     assert gradient.tolist() == [0, 0, 0]
@@ -79,7 +92,7 @@ def test_the_slopes_of_scores_far_apart_are_finite(name: str) -> None:
         {fact: values.float() for fact, values in batch.facts.items()},
     )
 
-    loss, gradient = evaluated(make(name), single)
+    loss, gradient = fed(name, single)
 
     assert loss.isfinite().all()
     assert gradient.isfinite().all()
@@ -113,3 +126,38 @@ def test_a_score_whose_gain_has_no_meaning_is_refused() -> None:
     assert objection is not None
     assert "scale them" in objection
     assert CATALOGUE["lipo_lambda"]().objection({"score": (0.0, 4.0)}) is None
+
+
+@drawn
+@given(st.tuples(RATIO, RATIO, RATIO), st.permutations([0.9, 0.5, 0.1]), BETA)
+def test_answers_of_one_step_are_ranked_by_their_averages(
+    ratios: tuple[float, ...], labels: list[float], beta: float
+) -> None:
+    """TPO by steps, whose weights then cancel, is the mean over all pairs with beta for each of their ten tokens."""
+    objective, (found, whole) = make("tpo_code", beta=beta), (lists((list(ratios), labels)) for _ in range(2))
+    assert found.reference is not None
+    tokens = tokens_of(objective.needs, found, found.reference)
+    tokens.values[PLACE].zero_()
+
+    loss, slope = evaluated(objective, replace(found, tokens=tokens))
+
+    expected = evaluated(make("pairwise_logistic_all", beta=beta / 10, mean=True), whole)
+    torch.testing.assert_close(loss, expected[0], rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(slope, expected[1], rtol=1e-9, atol=1e-10)
+
+
+@drawn
+@given(RATIO, RATIO, st.floats(-0.99, 1.0), BETA)
+def test_steps_weigh_as_they_are_alike(first: float, second: float, alike: float, beta: float) -> None:
+    """A reward is beta times the mean of its steps' mean log-ratios by 1 + likeness, however long the steps are."""
+    objective, batch = make("tpo_code", beta=beta), lists(([0.0, 0.0], [1.0, 0.0]))
+    assert batch.reference is not None
+    tokens = tokens_of(objective.needs, batch, batch.reference)
+    begins = torch.tensor([1.0] + [0.0] * 9, dtype=DTYPE).repeat(2)  # a step of one token, and one of nine
+    moved = torch.tensor([first] + [second / 9] * 9 + [0.0] * 10, dtype=DTYPE)
+    values = {PLACE: 1 - begins, LIKENESS: begins * alike, TokenValue.LOGPS: tokens.values[TokenValue.LOGPS] + moved}
+
+    found = objective.rewards(replace(batch, tokens=replace(tokens, values={**tokens.values, **values})))
+
+    expected = beta * ((1 + alike) * first + second / 9) / (2 + alike)
+    assert found.tolist() == pytest.approx([expected, 0.0], rel=1e-9, abs=1e-12)

@@ -101,6 +101,9 @@ def rows(kind: str) -> list[snapshot.Example]:
         if kind == "paired":
             for answer in given:
                 answer["content"] = f"<think>warm</think> {answer['content']}"
+        if kind == "ranked":
+            for answer in given:
+                answer["content"] += f"\n{sentence(rng, 1, 3)}"  # a second step
         facts = facts_of(kind, len(given), better_first=kind == "paired")
         if kind == "unpaired":
             facts["desirable"] = place % 2 == 0

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from alignment.formats import snapshot
 from alignment.generation import Generator
 from alignment.sampling import Sampling
 from alignment.training import train
@@ -25,7 +26,7 @@ from alignment.training.launch import PLACE, report
 from alignment.training.ranks import Ranks
 from alignment.training.run import EVENTS
 from alignment.training.stop import Stop
-from tests.alignment.training.conftest import MakeSpec, moved
+from tests.alignment.training.conftest import MakeSpec, examples, moved
 from tests.alignment.training.together import OBJECTIVES
 
 CPU = torch.device("cpu")
@@ -51,14 +52,34 @@ class Together:
         return {name: values for file in files for name, values in load_file(file).items()}
 
 
+def reward_model(base: Path, source: dict[str, str], folder: Path) -> Path:
+    """One that was trained for a step."""
+    spec = {
+        "kind": "reward_model",
+        "checkpoint": str(base),
+        "snapshots": [source],
+        "objective": {"name": "bradley_terry"},
+        "optimizer": {"learning_rate": 3e-2, "warmup_ratio": 0},
+        "batch": {"examples_per_step": 8},
+        "duration": {"steps": 1},
+    }
+    made = train(spec, folder).checkpoint
+    assert made is not None
+    return made
+
+
 @pytest.fixture(scope="module")
 def together(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Together:
     """One session of torchrun for all that is compared with a single process."""
     folder = tmp_path_factory.mktemp("together")
+    pairs = snapshot.write(folder / "pairs", examples(8, 0), kind="paired", policy={}, dataset={})
+    source = {"path": str(folder / "pairs" / pairs.hash)}
     spec = {
         "checkpoint": str(base),
         "other": str(moved(base, folder / "other", 0.05)),
-        "snapshots": [{"path": "unused"}],
+        "head": str(reward_model(base, source, folder / "head")),
+        "snapshots": [source],
+        "batch": {"examples_per_step": 8},
         "objective": {"name": "dpo"},
         "optimizer": {"learning_rate": 1e-3, "warmup_ratio": 0},
         "duration": {"steps": 5},
@@ -110,13 +131,30 @@ def test_objectives_of_the_whole_batch_see_it_from_every_rank(together: Together
         for step, expected in zip(rank[name]["steps"], alone, strict=True):
             assert step.keys() == expected.keys()
             for key, value in expected.items():
-                assert step[key] == pytest.approx(value, rel=1e-6, abs=1e-6), key
+                # log-probabilities of some hundred nats, which are rounded to 1e-5, are subtracted
+                absolute = 1e-5 if key == "kl" else 1e-6
+                assert step[key] == pytest.approx(value, rel=1e-6, abs=absolute), key
     assert together.two[0][name] == together.two[1][name]
     assert alone[0] != alone[1]
     one, two = (load_file(together.folder / f"{name}, {size}.safetensors") for size in (1, 2))
     assert one.keys() == two.keys()
     for key, values in one.items():
         torch.testing.assert_close(two[key], values, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("case", ["implicit", "head"])
+def test_rewards_of_a_further_checkpoint_are_those_of_one_process(together: Together, case: str) -> None:
+    """Every response's, whichever process asked for it, and the steps that they lead to; both tell a difference."""
+    alone = together.one[f"rewards, {case}"]
+    for rank in together.two:
+        found = rank[f"rewards, {case}"]
+        assert found["scores"].keys() == alone["scores"].keys()
+        for name, scores in alone["scores"].items():
+            assert found["scores"][name] == pytest.approx(scores, rel=1e-6, abs=1e-6)
+        for step, expected in zip(found["steps"], alone["steps"], strict=True):
+            assert step == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    assert len({score for scores in alone["scores"].values() for score in scores}) == 16
+    assert together.two[0][f"rewards, {case}"] == together.two[1][f"rewards, {case}"]
 
 
 @pytest.mark.parametrize("case", CASES)

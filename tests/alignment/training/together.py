@@ -23,11 +23,13 @@ from alignment.training import Spec
 from alignment.training.checkpoint import Checkpoints
 from alignment.training.data import Example
 from alignment.training.encode import Encoded, mismatched
+from alignment.training.events import Events
 from alignment.training.launch import seat
 from alignment.training.model import load_tokenizer
-from alignment.training.prepare import build
+from alignment.training.prepare import build, prepare
 from alignment.training.ranks import Ranks, alone, join, part
 from alignment.training.step import evaluate, sequence_logps
+from alignment.training.stop import Stop
 
 STEPS = (7, 7, 6, 1, 7)  # examples of each; of one example, one of two processes has nothing
 PROMPTS = [[{"role": "user", "content": words}] for words in ("the cat", "dogs ran fast over a mat", "warm sun")]
@@ -69,8 +71,11 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "aot_paired": {"name": "aot_paired"},
     "aot_unpaired": {"name": "aot_unpaired", "eps": 0.1},
     "cpo over a batch": {"name": "cpo", "nll": "batch"},
+    "a moving anchor": {"name": "adpo_pair_soft", "beta": 0.02, "anchor_decay": 0.5},
+    "steps of lists": {"name": "tpo_code", "beta": 5.0},
 }
-"""What sees the whole batch, or keeps something between steps, by what the tests call it."""
+"""What sees the whole batch, keeps something between steps or reads more of a pack than sums, by what the tests call
+it."""
 OBJECTIVE_STEPS = (7, 6, 7)
 
 
@@ -82,7 +87,11 @@ def encoded(count: int) -> list[Encoded]:
         return [rng.randint(10, 250) for _ in range(rng.randint(low, high))]
 
     return [
-        Encoded(Example(str(index), "train", [], (message, message)), ids(1, 12), (ids(1, 30), ids(1, 30)))
+        Encoded(
+            Example(str(index), "train", [], (message, message), values={"soft_label": (0.9, 0.9)}),
+            ids(1, 12),
+            (ids(1, 30), ids(1, 30)),
+        )
         for index in range(count)
     ]
 
@@ -96,13 +105,27 @@ def singles(pairs: list[Encoded], roles: frozenset[Role]) -> list[Encoded]:
     return list(mismatched(found, None)) if Role.MISMATCHED in roles else found
 
 
+def rankings(pairs: list[Encoded], end: int) -> list[Encoded]:
+    """Rankings of each pair's responses and a third one; the token `end`, which ends a line, parts each into steps."""
+    found = []
+    for one in pairs:
+        first, second = ([*answer[: len(answer) // 2], end, *answer[len(answer) // 2 :]] for answer in one.responses)
+        example = replace(one.example, values={"rank": (2.0, 1.0, 3.0)})
+        answers = (first, second, [*first[:3], end, *second[:3]])
+        found.append(replace(one, example=example, responses=answers, roles=(Role.CANDIDATE,) * 3))
+    return found
+
+
 def learn(name: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
     """A few uneven steps of an objective of the whole batch; afterwards the weights are a file beside the others."""
-    learner, _ = build(spec, load_tokenizer(spec.checkpoint), len(OBJECTIVE_STEPS), ranks)
+    tokenizer = load_tokenizer(spec.checkpoint)
+    learner, _ = build(spec, tokenizer, len(OBJECTIVE_STEPS), ranks)
     scoring = replace(learner.scoring, tokens=70)
     learner = replace(learner, scoring=scoring)
     examples, roles = encoded(sum(OBJECTIVE_STEPS)), spec.objective.needs.roles
-    if not roles >= PAIR:
+    if Role.CANDIDATE in roles:
+        examples = rankings(examples, tokenizer("\n")["input_ids"][0])
+    elif not roles >= PAIR:
         examples = singles(examples, roles)
     draws = torch.Generator().manual_seed(5)
     reference = [
@@ -117,8 +140,24 @@ def learn(name: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
         start += size
     if ranks.first:
         weights = {key: value.detach().clone() for key, value in scoring.scorer.named_parameters()}
+        if scoring.scorer.anchor is not None:
+            weights |= {f"anchor/{key}": value for key, value in scoring.scorer.anchor.values.items()}
         save_file(weights, out / f"{name}, {ranks.size}.safetensors")
     return {"steps": steps}
+
+
+def tell(spec: Spec, ranks: Ranks, folder: Path) -> dict[str, Any]:
+    """A run whose scores a further checkpoint tells: what each response was given, and steps on that."""
+    folder.mkdir(exist_ok=True)
+    with Events(folder / f"{ranks.rank}.jsonl") as events:
+        prepared = prepare(spec, events, Stop(), ranks)
+    examples, learner = prepared.examples.train, prepared.learner
+    reference = None if prepared.reference is None else prepared.reference.of(range(len(examples)))
+    steps, state = [], learner.scoring.begun(spec.seed)
+    for _ in range(2):
+        told, state = learner.update(examples, reference, state, nothing)
+        steps.append(told)
+    return {"scores": {one.example.id: one.example.values["score"] for one in examples}, "steps": steps}
 
 
 def nothing() -> None:
@@ -175,12 +214,13 @@ def main(spec: dict[str, Any], out: Path) -> None:
     """Every case in every way that these processes can train; one file of results for each rank.
 
     `other` in the spec is a checkpoint with other weights, the reference where masks are learned: while policy and
-    reference agree, masks have no gradient but rounding, and Adam takes steps by its direction.
+    reference agree, masks have no gradient but rounding, and Adam takes steps by its direction. `head` is
+    a reward model.
     """
-    other = spec.pop("other")
+    other, head = spec.pop("other"), spec.pop("head")
     place = seat()
     ranks = alone() if place is None else join(place, place.size)
-    found = {}
+    found: dict[str, Any] = {}
     for way in ("auto",) if place is None else ("ddp", "fsdp"):
         for case, changes in CASES.items():
             against = {"reference": other} if case == "masks" else {}
@@ -189,6 +229,10 @@ def main(spec: dict[str, Any], out: Path) -> None:
     for name, objective in OBJECTIVES.items():
         chosen = Spec.model_validate({**spec, "objective": objective, "devices": ranks.size})
         found[name] = learn(name, chosen, ranks, out)
+    implicit = {"reward": other, "reward_reference": spec["checkpoint"]}
+    for case, third in {"implicit": implicit, "head": {"reward": head}}.items():
+        chosen = Spec.model_validate({**spec, "objective": {"name": "madpo"}, "third": third, "devices": ranks.size})
+        found[f"rewards, {case}"] = tell(chosen, ranks, out / f"rewards, {case}, {ranks.size}")
     (out / f"{ranks.size}-{ranks.rank}.json").write_text(json.dumps(found))
     part()
 
