@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from benchmarks.figure import Figure
 
@@ -53,9 +53,11 @@ def measure() -> Iterable[Figure]:
 def _toy() -> "tuple[Learner, list[Encoded]]":
     """The toy model as the toy run trains it, and examples for all the steps."""
     from alignment import chat, toyworld
+    from alignment.objectives import Cut
     from alignment.objectives.objective import PAIR
     from alignment.toyworld.recipe import RUN
     from alignment.training import Spec
+    from alignment.training.cutting import Cutter
     from alignment.training.data import Wanted, read
     from alignment.training.encode import Encoder
     from alignment.training.model import load_generation_config, load_tokenizer
@@ -71,7 +73,8 @@ def _toy() -> "tuple[Learner, list[Encoded]]":
         encoder = Encoder(tokenizer, chat.ending(tokenizer, load_generation_config(spec.checkpoint)), spec.length, None)
         found = encoder.encode(read(spec.snapshots, Wanted("DPO", PAIR)), lambda: None)
     learner, _ = build(spec, tokenizer, STEPS)
-    return learner, found.train[: STEPS * size]
+    cutters = {cut: Cutter(tokenizer, cut) for cut in get_args(Cut)}
+    return replace(learner, scoring=replace(learner.scoring, cutters=cutters)), found.train[: STEPS * size]
 
 
 def _step_seconds(learner: "Learner", examples: "list[Encoded]") -> float:
@@ -141,12 +144,14 @@ def _laid_out(kind: "type[Objective]", examples: "list[Encoded]") -> "list[Encod
 
 
 def _seconds(objective: "Objective", scoring: "Scoring", examples: "list[Encoded]") -> float:
-    """Processor time of state, loss and gradient on those examples, the median of many.
+    """Processor time of state, loss and gradient on those examples, and of cutting them where the objective asks for
+    steps, the median of many.
 
     The gradient goes where the policy decides: not to what other models say of tokens."""
     import torch
 
     from alignment.objectives import STEP, OtherValue, StepValue, TokenValue, step
+    from alignment.training import cutting
 
     own, wanted = replace(scoring, objective=objective), objective.needs.asked
     with torch.no_grad():
@@ -165,7 +170,11 @@ def _seconds(objective: "Objective", scoring: "Scoring", examples: "list[Encoded
     heads = {fact: batch.facts[fact].detach().requires_grad_() for fact, _ in objective.needs.heads}
     batch, leaves = replace(batch, facts={**batch.facts, **heads}), [*leaves, *heads.values()]
 
+    hidden = torch.randn(len(place), own.scorer.model.config.hidden_size)
+
     def once() -> None:
+        for cut in objective.needs.steps:
+            cutting.steps_of(own.cutters[cut], examples, own.device).likeness(hidden)
         loss = objective.loss(batch, own.moved(batch, own.begun(0)))
         torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
 
