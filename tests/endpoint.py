@@ -28,6 +28,7 @@ class Habits:
     endless: bool = False
     breaks_after: int | None = None  # words of a stream
     pause: float = 0.0
+    usage: dict[str, int] | None = field(default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 5})
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     at_once: int = 0
@@ -105,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             choice: dict[str, Any] = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
             if body.get("logprobs"):
                 choice["logprobs"] = habits.tells
-            self._say(200, {"choices": [choice], "usage": {"completion_tokens": 5}})
+            self._say(200, {"choices": [choice], **({"usage": habits.usage} if habits.usage else {})})
 
     def _stream(self) -> None:
         habits = self.server.habits

@@ -6,6 +6,7 @@ What passes by itself is tried again, `Retry-After` is obeyed, and whoever waits
 import hashlib
 import json
 import queue
+import random
 import threading
 import time
 from collections import Counter
@@ -20,12 +21,15 @@ from alignment.sampling import Sampling
 from backend.checkpoints import logprobs, openai
 from backend.checkpoints.openai import Answer, Away, Busy, PromptRefused, Server, Trouble
 from backend.checkpoints.schemas import EndpointFacts
+from workers import spending
 from workers.pool import LOOK_SECONDS, Stop, each
 from workers.refusal import Refused
 
 TRIES = 5
 PAUSE_SECONDS = 1.0  # before the second try; doubled before each other
+JITTER = 1.25
 LONGEST_WAIT = 300.0
+GRACE_SECONDS = 5.0  # for requests that are under way when the work is told to stop: they are paid for
 LIKELIEST = 5  # tokens told of each place; no server allows fewer
 T = TypeVar("T")
 
@@ -37,6 +41,7 @@ class Endpoint:
         self._name, self._facts, self._key = name, facts, key
         self._known: dict[str, Response | PromptRefused] = {}
         self._tells: bool | None = None  # log-probabilities; None: not known yet
+        self._pace, self._purse = spending.pace_of(facts), spending.PURSE.get()
 
     def generate(
         self,
@@ -122,13 +127,13 @@ class Endpoint:
 
         def ask(server: Server, key: str, over: Stop) -> Response | PromptRefused:
             try:
-                return _response(persist(partial(server.complete, bodies[key]), over))
+                return _response(persist(partial(self._send, server, over, bodies[key]), over))
             except PromptRefused as refused:
                 return refused
 
         numbers = {key: number for number, key in enumerate(bodies)}
         try:
-            for found in each(self.server, ask, bodies, min(self.at_once, len(bodies)), stop):
+            for found in each(self.server, ask, bodies, min(self.at_once, len(bodies)), stop, GRACE_SECONDS):
                 if found is None:
                     continue
                 key, answer = found
@@ -145,25 +150,39 @@ class Endpoint:
         """
         body = openai.request(self._facts.model, messages, temperature=0.0, top_p=1.0, max_tokens=max_tokens, seed=0)
         try:
-            answer = persist(partial(self._complete, server, body), over)
+            answer = persist(partial(self._complete, server, over, body), over)
         except PromptRefused as refused:
             raise NoReply(refused.reason) from refused
         except Trouble as trouble:
             raise self._named(trouble) from trouble
         return Reply(answer.text, answer.ended, logprobs.read(answer.logprobs))
 
-    def _complete(self, server: Server, body: Mapping[str, Any]) -> Answer:
+    def _send(self, server: Server, over: Stop, body: Mapping[str, Any]) -> Answer:
+        """One request, when it is its turn and while there is money for it.  Raises LimitReached, Stopping, Trouble."""
+        self._pace.wait(self._facts.requests_per_minute, over)
+        try:
+            if self._purse is None:
+                return server.complete(body)
+            with self._purse.request(self._facts, body, over) as bill:
+                bill.answer = server.complete(body)
+                return bill.answer
+        except Busy as busy:
+            if busy.seconds <= LONGEST_WAIT:
+                self._pace.hold(busy.seconds)
+            raise
+
+    def _complete(self, server: Server, over: Stop, body: Mapping[str, Any]) -> Answer:
         """Ask for log-probabilities; a server that only refuses those is asked for none from then on."""
         if self._tells is not False:
             try:
-                answer = server.complete({**body, "logprobs": True, "top_logprobs": LIKELIEST})
+                answer = self._send(server, over, {**body, "logprobs": True, "top_logprobs": LIKELIEST})
             except PromptRefused:
                 if self._tells:
                     raise
             else:
                 self._tells = True
                 return answer
-        answer = server.complete(body)
+        answer = self._send(server, over, body)
         self._tells = False
         return answer
 
@@ -203,6 +222,7 @@ def persist(ask: Callable[[], T], stop: Stop) -> T:
             return ask()
         except (Busy, Away) as trouble:
             pause = max(trouble.seconds if isinstance(trouble, Busy) else 0.0, PAUSE_SECONDS * 2**attempt)
+            pause *= random.uniform(1, JITTER)  # noqa: S311  (so that several do not come back at once)
             if attempt == TRIES - 1 or pause > LONGEST_WAIT:
                 raise
             until = time.monotonic() + pause

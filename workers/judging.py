@@ -1,6 +1,5 @@
 """Automatic judges at work: parts that decide at once, and models that are asked match by match."""
 
-import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -10,10 +9,9 @@ from alignment.judges.llm import LLM
 from backend.checkpoints.models import Checkpoint
 from backend.checkpoints.openai import Server
 from backend.evaluations.progress import Unjudged
-from workers.answering import Refused, reach, storable
+from workers.answering import reach, storable
 from workers.pool import Stop, each
 
-STORE_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # for requests that are under way when the work is told to stop
 Row = dict[str, Any]
 
@@ -31,25 +29,15 @@ def decide(judge: Judge, model: Checkpoint | None, waiting: Sequence[Unjudged], 
 
 
 def _by_model(judge: LLM, model: Checkpoint, asked: Sequence[Unjudged], stop: Stop) -> Iterator[list[Row]]:
-    """What the model says, about once a second, so that little is asked again after a crash."""
+    """What the model says, as it comes, so that nothing that was paid for is asked again after a crash."""
     endpoint = reach(model)
 
     def ask(server: Server, one: Unjudged, over: Stop) -> Verdict:
         return judge.asking(partial(endpoint.reply, server, over)).decide([_as_match(one)])[0]
 
-    rows: list[Row] = []
-    stored = time.monotonic()
-    try:
-        for found in each(endpoint.server, ask, asked, min(endpoint.at_once, len(asked)), stop, GRACE_SECONDS):
-            if found is not None:
-                rows.append(_row(judge, *found))
-            if rows and time.monotonic() - stored >= STORE_SECONDS:
-                yield rows
-                rows, stored = [], time.monotonic()
-    except Refused:
-        yield rows
-        raise
-    yield rows
+    for found in each(endpoint.server, ask, asked, min(endpoint.at_once, len(asked)), stop, GRACE_SECONDS):
+        if found is not None:
+            yield [_row(judge, *found)]
 
 
 def _reason(one: Unjudged) -> str | None:

@@ -24,9 +24,9 @@ def each(
 ) -> Iterator[tuple[K, V] | None]:
     """What `ask(server, key, over)` gives for every key, as it comes, and None whenever nothing came for a moment.
 
-    Each of `at_once` threads has a server of its own, which `opened` makes. The first error is raised here. When
-    `stop()` is true no further key is begun, `over()` is true, and what comes within `grace_seconds` is still given;
-    who asks on after that asks for nobody.
+    Each of `at_once` threads has a server of its own, which `opened` makes. When `stop()` is true no further key is
+    begun, `over()` is true, and what comes within `grace_seconds` is still given; who asks on after that asks for
+    nobody. The same when one raises an error, which is then raised here.
     """
     waiting, turn, over = iter(keys), threading.Lock(), threading.Event()
     came: queue.Queue[tuple[K, V] | Exception] = queue.Queue()
@@ -47,17 +47,24 @@ def each(
     threads = [threading.Thread(target=work, daemon=True) for _ in range(at_once)]
     for thread in threads:
         thread.start()
+    failed: Exception | None = None
     try:
-        yield from _arrivals(came, threads, stop)
+        for found in _arrivals(came, threads, stop):
+            if isinstance(found, Exception):
+                failed = found
+                break
+            yield found
     finally:
         over.set()
     if grace_seconds:
         yield from _latecomers(came, threads, time.monotonic() + grace_seconds)
+    if failed is not None:
+        raise failed
 
 
 def _arrivals(
     came: "queue.Queue[tuple[K, V] | Exception]", threads: list[threading.Thread], stop: Stop
-) -> Iterator[tuple[K, V] | None]:
+) -> Iterator[tuple[K, V] | Exception | None]:
     while not stop():
         alive = any(thread.is_alive() for thread in threads)
         try:
@@ -67,8 +74,6 @@ def _arrivals(
                 return
             yield None
             continue
-        if isinstance(found, Exception):
-            raise found
         yield found
 
 

@@ -85,12 +85,16 @@ class Served:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer; `tokens` are as the server counts, else words. `logprobs` is what it told, unread."""
+    """A whole answer; `tokens` are as the server counts, else words. `logprobs` is what it told, unread.
+
+    `usage` are the tokens that it says it read and wrote.
+    """
 
     text: str
     tokens: int
     ended: bool
     logprobs: Any = None
+    usage: tuple[int, int] | None = None
 
 
 class Server:
@@ -277,9 +281,14 @@ def _choice(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answer(text: str, finish: Any, usage: Any) -> Answer:
-    counted = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    tokens = counted if type(counted) is int and 0 <= counted < 2**31 else len(text.split())
-    return Answer(text, tokens, ended=finish != "length")
+    read, written = _counted(usage, "prompt_tokens"), _counted(usage, "completion_tokens")
+    told = (read, written) if read is not None and written is not None else None
+    return Answer(text, len(text.split()) if written is None else written, ended=finish != "length", usage=told)
+
+
+def _counted(usage: Any, name: str) -> int | None:
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if type(count) is int and 0 <= count < 2**31 else None
 
 
 def _slow(seconds: float) -> Away:

@@ -26,6 +26,12 @@ class CheckpointIn(In):
     chat_template: Template | None = Field(None, description="For weights that have none of their own.")
 
 
+Price = Annotated[
+    float | None, Field(ge=0, le=1e6, allow_inf_nan=False, description="Money for a million tokens; null: not known.")
+]
+PerMinute = Annotated[int | None, Field(ge=1, le=1_000_000, description="Requests; null: as many as come.")]
+
+
 class EndpointFacts(Out):
     """How an endpoint is asked."""
 
@@ -34,6 +40,9 @@ class EndpointFacts(Out):
     secret: str | None
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     timeout_seconds: Annotated[float, Field(ge=1, le=600)] = 120
+    requests_per_minute: PerMinute = None
+    input_price: Price = None
+    output_price: Price = None
 
 
 class EndpointRef(In):
@@ -50,6 +59,9 @@ class EndpointIn(EndpointRef):
     name: Name | None = None
     concurrency: Annotated[int, Field(ge=1, le=64, description="Requests at once, of each worker process.")] = 4
     timeout_seconds: Annotated[float, Field(ge=1, le=600, description="Longest silence of a request.")] = 120
+    requests_per_minute: PerMinute = None
+    input_price: Price = None
+    output_price: Price = None
 
 
 class ServedOut(Out):

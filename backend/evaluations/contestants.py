@@ -9,16 +9,53 @@ from sqlalchemy.orm import Session
 
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
-from backend.errors import Conflict, Invalid
+from backend.errors import Conflict, Invalid, NotFound
+from backend.evaluations.schemas import MOST_AGAINST, EvaluationIn
 from backend.projects.models import Project
+from backend.runs.models import Run
 
 
 class UnknownCheckpoint(Invalid):
     title = "Unknown checkpoint"
 
 
+class NoCheckpoints(Invalid):
+    title = "No checkpoints of that run"
+
+
 class TooFewCheckpoints(Conflict):
     title = "Too few checkpoints"
+
+
+def wanted(session: Session, project: Project, body: EvaluationIn) -> tuple[list[uuid.UUID], str | None]:
+    """Who takes part, the baseline first, and how they are paired.
+
+    With a run, its checkpoints by step that are still there; the baseline is the first one named, else what the run
+    held its policy against.  Raises NotFound, NoCheckpoints.
+    """
+    if body.run_id is None:
+        return list(body.contestants), None if body.pairing == "all" else body.pairing
+    run = session.get(Run, body.run_id)
+    if run is None or run.project_id != project.id:
+        raise NotFound("There is no such run.", field="run_id", remedy="Choose one from the list.")
+    named = list(body.contestants) or [run.reference_id or run.checkpoint_id]
+    made = session.scalars(
+        select(Checkpoint)
+        .where(Checkpoint.run_id == run.id, Checkpoint.removed_at.is_(None), Checkpoint.id.not_in(named))
+        .order_by(Checkpoint.step)
+    )
+    there = [one.id for one in made if checkpoints.ready(one)]
+    if not there:
+        raise NoCheckpoints(
+            f"“{run.name}” has no checkpoint left that could answer.", field="run_id", remedy="Choose another run."
+        )
+    if len(named) + len(there) > MOST_AGAINST:
+        raise NoCheckpoints(
+            f"“{run.name}” has {len(there)} checkpoints, and at most {MOST_AGAINST} contestants take part.",
+            field="run_id",
+            remedy="Name the checkpoints that matter.",
+        )
+    return [*named, *there], "baseline"
 
 
 def find_all(session: Session, project_id: uuid.UUID, ids: Sequence[uuid.UUID], field: str) -> list[Checkpoint]:

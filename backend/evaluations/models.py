@@ -24,7 +24,12 @@ class Source(StrEnum):
 
 
 class Evaluation(Work, ProjectRow, Base):
-    """Two or more checkpoints answering the same prompts, and who judges; `attempts` counts workers that began it."""
+    """Two or more checkpoints answering the same prompts, and who judges; `attempts` counts workers that began it.
+
+    `pairing` is `baseline` when only the first contestant meets the others, else null. Unless `reuse`, nothing is taken
+    from earlier evaluations; `taken` counts the answers and verdicts that were. `limits` caps what it may cost, and
+    `spent` is what it has cost.
+    """
 
     __tablename__ = "evaluations"
     __table_args__ = (Index("ix_evaluations_project_id_id", "project_id", "id"),)
@@ -35,6 +40,11 @@ class Evaluation(Work, ProjectRow, Base):
     sampling: Mapped[dict[str, Any]]
     seed: Mapped[int]
     attempts: Mapped[int] = mapped_column(default=0)
+    pairing: Mapped[str | None]
+    reuse: Mapped[bool | None]
+    taken: Mapped[dict[str, int] | None] = mapped_column(NULLABLE_JSON)
+    limits: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    spent: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
     TOLD: ClassVar[Mapping[State, str]] = dict.fromkeys(ENDED, "evaluation.finished")
@@ -47,7 +57,8 @@ class Match(Work, ProjectRow, Base):
     """Two checkpoints answering one prompt. `evaluation_id` is null in the arena, where the match is work of its own.
 
     `category` is the prompt's, where the dataset that it was drawn from tells one.
-    A response is `{content, tokens, ended}`, or `{error, detail}` when the checkpoint could not answer.
+    A response is `{content, tokens, ended}`, or `{error, detail}` when the checkpoint could not answer. `key_a` and
+    `key_b` are the digests of what an evaluation asked, and of whom (`known.answer_key`).
     """
 
     __tablename__ = "matches"
@@ -55,6 +66,8 @@ class Match(Work, ProjectRow, Base):
         UniqueConstraint("evaluation_id", "position", "checkpoint_a", "checkpoint_b"),
         Index("ix_matches_created_by_id", "created_by", "id"),
         Index("ix_matches_evaluation_id_id", "evaluation_id", "id"),
+        Index("ix_matches_key_a", "key_a", postgresql_where=text("key_a IS NOT NULL")),
+        Index("ix_matches_key_b", "key_b", postgresql_where=text("key_b IS NOT NULL")),
     )
     evaluation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"))
     position: Mapped[int] = mapped_column(default=0)
@@ -65,6 +78,8 @@ class Match(Work, ProjectRow, Base):
     checkpoint_b: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True)
     response_a: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     response_b: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    key_a: Mapped[str | None] = mapped_column(String(64))
+    key_b: Mapped[str | None] = mapped_column(String(64))
     sampling: Mapped[dict[str, Any]]
     seed: Mapped[int]
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
@@ -75,7 +90,7 @@ class Verdict(ProjectRow, Base):
 
     `probability` is that of `response_a` winning, null with a `reason`. `swapped` tells that `response_b` was shown
     first. `value` is a person's vote in item order, as in a label. `scores` are a judge's facts about the two
-    responses, in item order.
+    responses, in item order. `key` is the digest of what a model was asked to compare (`known.verdict_key`).
     """
 
     __tablename__ = "verdicts"
@@ -95,6 +110,7 @@ class Verdict(ProjectRow, Base):
             unique=True,
             postgresql_where=text("source = 'judge'"),
         ),
+        Index("ix_verdicts_key", "key", postgresql_where=text("key IS NOT NULL")),
     )
     match_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("matches.id", ondelete="CASCADE"), index=True)
     source: Mapped[Source] = mapped_column(Enum(Source, native_enum=False, length=16, create_constraint=False))
@@ -107,6 +123,7 @@ class Verdict(ProjectRow, Base):
     scores: Mapped[list[dict[str, Any]] | None] = mapped_column(NULLABLE_JSON)
     text: Mapped[str | None]
     seconds: Mapped[float | None]
+    key: Mapped[str | None] = mapped_column(String(64))
     client_id: Mapped[uuid.UUID | None] = mapped_column(unique=True)
 
 

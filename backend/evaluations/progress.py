@@ -6,21 +6,25 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, column, exists, func, or_, select, true, union, update, values
+from sqlalchemy import Boolean, case, column, exists, func, or_, select, true, update, values
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
+from alignment.formats.canonical import hash_of
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations import contestants, judging
+from backend.evaluations import contestants, judging, known
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.work import ACTIVE, State, beat, claim
 
+Place = tuple[uuid.UUID, bool]
+
 
 class Question(NamedTuple):
-    """A prompt that a contestant has not answered yet."""
+    """A prompt that a contestant has not answered yet; `key` is that of the answer."""
 
     position: int
     prompt: list[dict[str, Any]]
+    key: str | None
 
 
 class Unjudged(NamedTuple):
@@ -31,6 +35,18 @@ class Unjudged(NamedTuple):
     prompt: list[dict[str, Any]]
     response_a: dict[str, Any]
     response_b: dict[str, Any]
+
+    @property
+    def place(self) -> "Place":
+        """Which match, in which order."""
+        return self.match_id, self.swapped
+
+    def key(self, judge: str) -> str | None:
+        """The key of the verdict that `judge` (`known.judge_of`) gives; None without two answers."""
+        if "content" not in self.response_a or "content" not in self.response_b:
+            return None
+        shown = self.response_a["content"], self.response_b["content"]
+        return known.verdict_key(judge, hash_of(self.prompt), *(reversed(shown) if self.swapped else shown))
 
 
 def take(session: Session) -> Evaluation | None:
@@ -70,10 +86,11 @@ def judge_model(session: Session, evaluation: Evaluation) -> Checkpoint | None:
 
 def unanswered(session: Session, evaluation_id: uuid.UUID, checkpoint_id: uuid.UUID) -> list[Question]:
     """The prompts that the checkpoint has yet to answer, in order."""
-    lacks_a = (Match.checkpoint_a == checkpoint_id) & Match.response_a.is_(None)
+    is_a = Match.checkpoint_a == checkpoint_id
+    lacks_a = is_a & Match.response_a.is_(None)
     lacks_b = (Match.checkpoint_b == checkpoint_id) & Match.response_b.is_(None)
     query = (
-        select(Match.position, Match.prompt)
+        select(Match.position, Match.prompt, case((is_a, Match.key_a), else_=Match.key_b))
         .where(Match.evaluation_id == evaluation_id, or_(lacks_a, lacks_b))
         .ext(distinct_on(Match.position))
         .order_by(Match.position)
@@ -81,26 +98,48 @@ def unanswered(session: Session, evaluation_id: uuid.UUID, checkpoint_id: uuid.U
     return [Question(*row) for row in session.execute(query)]
 
 
+def take_answers(
+    session: Session, evaluation_id: uuid.UUID, checkpoint_id: uuid.UUID, questions: Sequence[Question]
+) -> list[Question]:
+    """Answer what earlier evaluations were answered already; returns the questions that are left."""
+    evaluation = beat(session, Evaluation, evaluation_id)
+    if not evaluation.reuse:
+        return list(questions)
+    found = known.answers(session, evaluation.project_id, [one.key for one in questions if one.key])
+    taken = {one.position: found[one.key] for one in questions if one.key in found}
+    _count(evaluation, answers=_put_answers(session, evaluation, checkpoint_id, taken))
+    return [one for one in questions if one.position not in taken]
+
+
 def store_answers(
     session: Session, evaluation_id: uuid.UUID, checkpoint_id: uuid.UUID, answers: Mapping[int, dict[str, Any]]
 ) -> Evaluation:
-    """Put a checkpoint's answers, by position, into all its matches."""
+    """Put a checkpoint's answers, by position, into all its matches that lack them."""
     evaluation = beat(session, Evaluation, evaluation_id)
+    _put_answers(session, evaluation, checkpoint_id, answers)
+    return evaluation
+
+
+def _put_answers(
+    session: Session, evaluation: Evaluation, checkpoint_id: uuid.UUID, answers: Mapping[int, dict[str, Any]]
+) -> int:
+    """How many prompts got an answer that they lacked. Those answered twice keep their first answer."""
+    here = Match.evaluation_id == evaluation.id
+    stored: set[int] = set()
     for position, answer in answers.items():
         for checkpoint, response in (
             (Match.checkpoint_a, Match.response_a),
             (Match.checkpoint_b, Match.response_b),
         ):
-            session.execute(
-                update(Match)
-                .where(Match.evaluation_id == evaluation_id, Match.position == position, checkpoint == checkpoint_id)
-                .values({response: answer})
+            lacking = update(Match).where(
+                here, Match.position == position, checkpoint == checkpoint_id, response.is_(None)
             )
+            stored |= set(session.scalars(lacking.values({response: answer}).returning(Match.position)))
     both = Match.response_a.is_not(None) & Match.response_b.is_not(None)
-    ready = update(Match).where(Match.evaluation_id == evaluation_id, Match.state != State.succeeded, both)
+    ready = update(Match).where(here, Match.position.in_(stored), Match.state != State.succeeded, both)
     session.execute(ready.values(state=State.succeeded))
-    evaluation.done = _done(session, evaluation)
-    return evaluation
+    evaluation.done += len(stored)
+    return len(stored)
 
 
 def unjudged(session: Session, evaluation_id: uuid.UUID, judge: str, limit: int) -> list[Unjudged]:
@@ -122,21 +161,41 @@ def unjudged(session: Session, evaluation_id: uuid.UUID, judge: str, limit: int)
     return [Unjudged(*row) for row in session.execute(query)]
 
 
+def take_verdicts(session: Session, evaluation_id: uuid.UUID, judge: str, keys: Mapping[Place, str]) -> set[Place]:
+    """Decide what earlier evaluations decided already, by `keys`; returns what was."""
+    evaluation = beat(session, Evaluation, evaluation_id)
+    if not evaluation.reuse:
+        return set()
+    found = known.verdicts(session, evaluation.project_id, keys.values())
+    taken = {place: key for place, key in keys.items() if key in found}
+    rows = [
+        {"match_id": match_id, "judge": judge, "swapped": swapped, "key": key}
+        | known.row_of(found[key], swapped=swapped)
+        for (match_id, swapped), key in taken.items()
+    ]
+    _count(evaluation, verdicts=_put_verdicts(session, evaluation, rows))
+    return set(taken)
+
+
 def store_verdicts(session: Session, evaluation_id: uuid.UUID, rows: Sequence[dict[str, Any]]) -> Evaluation:
     """Add an automatic judge's verdicts; those that are there already stay as they are."""
     evaluation = beat(session, Evaluation, evaluation_id)
-    if rows:
-        whole = [{"project_id": evaluation.project_id, "source": Source.judge, **row} for row in rows]
-        session.execute(insert(Verdict).on_conflict_do_nothing(), whole)
-    evaluation.done = _done(session, evaluation)
+    _put_verdicts(session, evaluation, rows)
     return evaluation
 
 
-def _done(session: Session, evaluation: Evaluation) -> int:
-    """Answers and automatic verdicts that are there."""
-    sides = ((Match.checkpoint_a, Match.response_a), (Match.checkpoint_b, Match.response_b))
-    here = Match.evaluation_id == evaluation.id
-    given = union(*(select(Match.position, side).where(here, response.is_not(None)) for side, response in sides))
-    judged = select(func.count()).select_from(Verdict).join(Match).where(here, Verdict.source == Source.judge)
-    answers = session.scalar(select(func.count()).select_from(given.subquery())) or 0
-    return answers + (session.scalar(judged) or 0)
+def _put_verdicts(session: Session, evaluation: Evaluation, rows: Sequence[dict[str, Any]]) -> int:
+    """How many were added."""
+    if not rows:
+        return 0
+    whole = [{"project_id": evaluation.project_id, "source": Source.judge, **row} for row in rows]
+    adding = insert(Verdict).on_conflict_do_nothing().returning(Verdict.id)
+    added = len(session.scalars(adding, whole).all())
+    evaluation.done += added
+    return added
+
+
+def _count(evaluation: Evaluation, **taken: int) -> None:
+    """Note what was taken from earlier evaluations."""
+    before = evaluation.taken or {}
+    evaluation.taken = before | {name: before.get(name, 0) + count for name, count in taken.items()}

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from alignment.statistics import agreement, mean
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations import contestants, findings, service
+from backend.evaluations import contestants, findings, service, sizing
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.report_schemas import AgreementOut, ContestantOut, MeanOut, ReportOut, TableOut
 from backend.evaluations.said import PEOPLE, Rule, Said, plain, query, scores, table
@@ -149,13 +149,13 @@ def _warnings(
     source = evaluation.prompts
     warnings = []
     if "dataset_id" in source and source["split"] in {None, "train"}:
-        warnings.append(service.TRAINED_ON)
+        warnings.append(sizing.TRAINED_ON)
     if source["count"] < 10:
-        warnings.append(service.FEW)
+        warnings.append(sizing.FEW)
     if any(checkpoint.toy for checkpoint in found):
-        warnings.append(service.TOY)
+        warnings.append(sizing.TOY)
     if evaluation.judge.get("checkpoint") in evaluation.contestants:
-        warnings.append(service.OWN_JUDGE)
+        warnings.append(sizing.OWN_JUDGE)
     for one in tables:
         missing = sum(sum(pair.undecided.values()) for pair in one.pairs)
         if missing and one.source == Source.judge:

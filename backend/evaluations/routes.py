@@ -32,6 +32,7 @@ from backend.evaluations.schemas import (
     MatchExportIn,
     MatchExportOut,
     MatchOut,
+    ResumeEvaluationIn,
     SizeOut,
     VerdictIn,
     VerdictUndoneOut,
@@ -98,9 +99,16 @@ def cancel(evaluation_id: uuid.UUID, user: Researcher, project: ProjectDep, sess
 
 
 @router.post("/evaluations/{evaluation_id}/resume", status_code=202)
-def resume(evaluation_id: uuid.UUID, user: Researcher, project: ProjectDep, session: SessionDep) -> EvaluationOut:
+def resume(
+    evaluation_id: uuid.UUID,
+    user: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    body: ResumeEvaluationIn | None = None,
+) -> EvaluationOut:
     """Let an evaluation that failed or was cancelled go on; nothing is asked twice."""
-    row = service.resume(session, service.find(session, project, evaluation_id, lock=True))
+    found = service.find(session, project, evaluation_id, lock=True)
+    row = service.resume(session, found, body.limits if body else None)
     audit.record(session, user, project.id, "resume", "evaluation", row.id, {"name": row.name})
     return service.out(session, [row])[0]
 

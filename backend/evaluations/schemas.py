@@ -4,7 +4,15 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from backend.accounts.schemas import In, Out
 from backend.datasets.schemas import Name
@@ -12,6 +20,7 @@ from backend.labels.schemas import Rationale, ShownMessage, ValueIn
 from backend.work import State
 
 MOST_CONTESTANTS = 6
+MOST_AGAINST = 64  # where all meet the baseline alone
 MOST_PROMPTS = 10_000
 MOST_CARDS = 50
 
@@ -53,27 +62,81 @@ class PromptsIn(In):
         return self
 
 
+class LimitsIn(In):
+    """What an evaluation may cost at endpoints; it stops before a request that could go beyond."""
+
+    money: float | None = Field(None, gt=0, le=1e9, allow_inf_nan=False, description="In the currency of the prices.")
+    tokens: int | None = Field(None, ge=1, le=2**40, description="Read and written together.")
+
+
 class EvaluationIn(In):
     name: Name
+    run_id: uuid.UUID | None = Field(
+        None, description="Every checkpoint of this run that is still there takes part, against the baseline alone."
+    )
+    pairing: Literal["all", "baseline"] = Field("all", description="Who meets whom: everybody, or all the baseline.")
     contestants: list[uuid.UUID] = Field(
-        min_length=2, max_length=MOST_CONTESTANTS, description="Checkpoints; the first is the baseline of the others."
+        max_length=MOST_AGAINST,
+        description="Checkpoints; the first is the baseline of the others. With run_id none is needed.",
     )
     prompts: PromptsIn
     judge: dict[str, Any] = Field(description="`{name, …}` of one of GET /judges.")
     sampling: SamplingIn = SamplingIn()
     seed: int = Field(0, ge=0, le=2**31 - 1)
+    reuse: bool = Field(True, description="Take answers and verdicts of earlier evaluations where they are the same.")
+    limits: LimitsIn | None = None
 
-    @model_validator(mode="after")
-    def _distinct(self) -> "EvaluationIn":
-        if len(set(self.contestants)) != len(self.contestants):
-            raise ValueError("contestants: every checkpoint may be named once")
-        return self
+    @field_validator("contestants")
+    @classmethod
+    def _enough(cls, contestants: list[uuid.UUID], info: ValidationInfo) -> list[uuid.UUID]:
+        if len(set(contestants)) != len(contestants):
+            raise ValueError("every checkpoint may be named once")
+        if info.data.get("run_id") is not None:
+            return contestants
+        if len(contestants) < 2:
+            raise ValueError("name two checkpoints at least")
+        if info.data.get("pairing") == "all" and len(contestants) > MOST_CONTESTANTS:
+            raise ValueError(f"at most {MOST_CONTESTANTS} checkpoints, unless all meet the baseline alone")
+        return contestants
 
 
 class CheckpointBrief(Out):
     id: uuid.UUID
     name: str
     toy: bool
+
+
+class ExpectedOut(BaseModel):
+    """An estimate."""
+
+    low: float
+    high: float
+
+
+class CostOut(BaseModel):
+    """What endpoints are expected to cost; `unpriced` are those that nobody gave a price."""
+
+    requests: int
+    tokens: ExpectedOut
+    money: ExpectedOut
+    unpriced: list[str]
+
+
+class SpentOut(BaseModel):
+    """What an evaluation has cost at endpoints so far."""
+
+    requests: int = 0
+    read: int = Field(0, description="Tokens of questions.")
+    written: int = Field(0, description="Tokens of answers.")
+    money: float = 0
+    estimated: int = Field(0, description="Requests whose server told no tokens: a quarter of the characters.")
+
+
+class TakenOut(BaseModel):
+    """What is taken from earlier evaluations instead of being asked again."""
+
+    answers: int = 0
+    verdicts: int = 0
 
 
 class SizeOut(BaseModel):
@@ -85,6 +148,9 @@ class SizeOut(BaseModel):
     matches: int
     verdicts: int = Field(description="Both side orders of every match; 0 when people judge.")
     tokens_at_most: int
+    taken: TakenOut = Field(description="Answers and verdicts that earlier evaluations hold already.")
+    cost: CostOut | None = Field(description="Null where no endpoint is asked.")
+    seconds: ExpectedOut | None = Field(description="By earlier evaluations of these contestants; null without one.")
     warnings: list[str]
 
 
@@ -98,6 +164,11 @@ class EvaluationOut(Out):
     judge_model: CheckpointBrief | None = Field(description="The endpoint that the judge asks, if it asks one.")
     sampling: dict[str, Any]
     seed: int
+    pairing: str | None = Field(description="`baseline`: only the first contestant meets the others.")
+    reuse: bool | None
+    taken: TakenOut | None
+    limits: LimitsIn | None
+    spent: SpentOut | None
     state: State
     reason: str | None
     remedy: str | None
@@ -107,6 +178,12 @@ class EvaluationOut(Out):
     attempts: int
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class ResumeEvaluationIn(In):
+    """How an evaluation is to go on; other limits where the old ones were reached."""
+
+    limits: LimitsIn | None = None
 
 
 class JudgeOut(BaseModel):

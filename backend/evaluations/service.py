@@ -2,31 +2,28 @@
 
 import uuid
 from collections.abc import Sequence
-from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import exists, insert, or_, select
 from sqlalchemy.orm import Session
 
+from alignment.sampling import Sampling
 from backend import paging
 from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, Invalid, NotFound
-from backend.evaluations import arena, contestants, judging, prompts
+from backend.evaluations import arena, contestants, judging, known, prompts, sizing
 from backend.evaluations.models import REMOVED, Evaluation, Match
 from backend.evaluations.prompts import Drawn
 from backend.evaluations.said import ORDERS
-from backend.evaluations.schemas import CheckpointBrief, EvaluationIn, EvaluationOut, SizeOut
+from backend.evaluations.schemas import CheckpointBrief, EvaluationIn, EvaluationOut, LimitsIn, SizeOut
+from backend.evaluations.sizing import Checked
 from backend.projects.models import Project
 from backend.queue import ring
 from backend.work import State, finish, request_stop, silent
 
 MOST_MATCHES = 15_000
 MOST_ATTEMPTS = 3
-TRAINED_ON = "Prompts of the training split may have been trained on; their win rates flatter. Prefer the test split."
-TOY = "A toy checkpoint takes part: it only knows the toy world's sentences."
-OWN_JUDGE = "The model that judges is one of the contestants; models tend to prefer their own answers."
-FEW = "With fewer than 10 prompts the intervals are very wide."
 
 
 class TooManyMatches(Invalid):
@@ -41,85 +38,59 @@ class AnswersGone(Conflict):
     title = "Answers gone"
 
 
-class Checked(NamedTuple):
-    """What an evaluation is made of, found to be there."""
-
-    found: list[Checkpoint]
-    judge: Checkpoint | None
-    drawn: Drawn
-
-
 def size(session: Session, project: Project, body: EvaluationIn) -> SizeOut:
     """What `body` would take and what is doubtful about it.  Raises as `launch` does."""
-    return _size(body, *_checked(session, project, body))
+    return sizing.measure(session, project, body, _checked(session, project, body))
 
 
 def launch(session: Session, project: Project, user: User, body: EvaluationIn) -> Evaluation:
     """A queued evaluation with all its matches; a worker is told after the commit.
 
-    Raises UnknownCheckpoint, NoPrompts, BadJudge, TooManyMatches.
+    Raises UnknownCheckpoint, NotFound, NoPrompts, BadJudge, TooManyMatches, NoPrice.
     """
-    found, judge, drawn = _checked(session, project, body)
-    sized = _size(body, found, judge, drawn)
+    checked = _checked(session, project, body)
     evaluation = Evaluation(
         project_id=project.id,
         name=body.name,
-        contestants=[str(checkpoint.id) for checkpoint in found],
-        prompts=drawn.source | {"count": len(drawn.prompts)},
+        contestants=[str(checkpoint.id) for checkpoint in checked.found],
+        prompts=checked.drawn.source | {"count": len(checked.drawn.prompts)},
         judge=judging.record(body.judge),
         sampling=body.sampling.model_dump(),
         seed=body.seed,
-        total=sized.responses + sized.verdicts,
+        pairing=checked.pairing,
+        reuse=body.reuse,
+        limits=body.limits.model_dump() if body.limits else None,
+        total=checked.responses + (checked.matches * ORDERS if checked.automatic else 0),
         created_by=user.id,
     )
     session.add(evaluation)
     session.flush()
-    session.execute(insert(Match), _matches(evaluation, found, drawn))
+    session.execute(insert(Match), _matches(evaluation, checked.found, checked.drawn))
     ring(session, "evaluate")
     return evaluation
 
 
 def _checked(session: Session, project: Project, body: EvaluationIn) -> Checked:
-    found = contestants.find_ready(session, project.id, body.contestants, "contestants")
-    judge = judging.model(session, project, judging.resolve(body.judge))
+    ids, pairing = contestants.wanted(session, project, body)
+    found = contestants.find_ready(session, project.id, ids, "contestants")
+    part = judging.resolve(body.judge)
+    judge = judging.model(session, project, part)
     drawn = prompts.draw(session, project, body.prompts, body.seed)
-    matches = len(drawn.prompts) * len(found) * (len(found) - 1) // 2
-    if matches > MOST_MATCHES:
+    checked = Checked(found, judge, drawn, pairing, part.automatic)
+    if checked.matches > MOST_MATCHES:
         raise TooManyMatches(
-            f"{len(found)} contestants on {len(drawn.prompts)} prompts make {matches} matches, more than"
+            f"{len(found)} contestants on {len(drawn.prompts)} prompts make {checked.matches} matches, more than"
             f" {MOST_MATCHES}.",
             field="prompts.limit",
             remedy="Take fewer prompts or fewer contestants.",
         )
-    return Checked(found, judge, drawn)
-
-
-def _size(body: EvaluationIn, found: Sequence[Checkpoint], judge: Checkpoint | None, drawn: Drawn) -> SizeOut:
-    asked, count = len(drawn.prompts), len(found)
-    matches = asked * count * (count - 1) // 2
-    warnings = [
-        sentence
-        for sentence, holds in (
-            (TRAINED_ON, drawn.trained_on),
-            (FEW, asked < 10),
-            (TOY, any(checkpoint.toy for checkpoint in found)),
-            (OWN_JUDGE, judge is not None and judge in found),
-        )
-        if holds
-    ]
-    return SizeOut(
-        prompts=asked,
-        available=drawn.available,
-        responses=asked * count,
-        matches=matches,
-        verdicts=matches * ORDERS if judging.resolve(body.judge).automatic else 0,
-        tokens_at_most=asked * count * body.sampling.max_new_tokens,
-        warnings=warnings,
-    )
+    sizing.require_prices(checked, body.limits)
+    return checked
 
 
 def _matches(evaluation: Evaluation, found: Sequence[Checkpoint], drawn: Drawn) -> list[dict[str, Any]]:
-    """A row for every pair of contestants on every prompt; the earlier contestant is side a."""
+    """A row for every pair of contestants that meet, on every prompt; the earlier contestant is side a."""
+    keys = _keys(found, drawn, Sampling(**evaluation.sampling, seed=evaluation.seed))
     return [
         {
             "project_id": evaluation.project_id,
@@ -130,13 +101,22 @@ def _matches(evaluation: Evaluation, found: Sequence[Checkpoint], drawn: Drawn) 
             "category": prompt.category,
             "checkpoint_a": first.id,
             "checkpoint_b": second.id,
+            "key_a": keys[first.id, prompt.hash],
+            "key_b": keys[second.id, prompt.hash],
             "sampling": evaluation.sampling,
             "seed": evaluation.seed,
             "state": State.running,
         }
         for position, prompt in enumerate(drawn.prompts)
-        for first, second in combinations(found, 2)
+        for first, second in sizing.meetings(found, evaluation.pairing)
     ]
+
+
+def _keys(found: Sequence[Checkpoint], drawn: Drawn, sampling: Sampling) -> dict[tuple[uuid.UUID, str], str]:
+    """The key of each contestant's answer to each prompt."""
+    return {
+        (one.id, prompt.hash): known.answer_key(one, prompt.hash, sampling) for one in found for prompt in drawn.prompts
+    }
 
 
 def find(session: Session, project: Project, evaluation_id: uuid.UUID, *, lock: bool = False) -> Evaluation:
@@ -175,10 +155,11 @@ def _out(evaluation: Evaluation, known: dict[uuid.UUID, Checkpoint]) -> Evaluati
     )
 
 
-def resume(session: Session, evaluation: Evaluation) -> Evaluation:
+def resume(session: Session, evaluation: Evaluation, limits: LimitsIn | None = None) -> Evaluation:
     """Queue an evaluation that failed or was cancelled once more; answers and verdicts that are there stay.
 
-    Raises NotStopped; AnswersGone when a retention rule has deleted answers, which would count as failures.
+    `limits` replace the old ones.  Raises NotStopped; NoPrice; AnswersGone when a retention rule has deleted answers,
+    which would count as failures.
     """
     if evaluation.state not in (State.failed, State.cancelled):
         raise NotStopped(
@@ -189,11 +170,21 @@ def resume(session: Session, evaluation: Evaluation) -> Evaluation:
         raise AnswersGone(
             "A retention rule of the project has deleted its answers.", remedy="Launch a new evaluation like it."
         )
+    if limits is not None:
+        sizing.refuse_unpriced(asked(session, evaluation), limits)
+        evaluation.limits = limits.model_dump()
     evaluation.state, evaluation.stop_requested, evaluation.attempts = State.queued, False, 0
     evaluation.reason = evaluation.remedy = evaluation.finished_at = None
     session.flush()
     ring(session, "evaluate")
     return evaluation
+
+
+def asked(session: Session, evaluation: Evaluation) -> list[Checkpoint]:
+    """The checkpoints that the evaluation asks: its contestants, and the model that judges."""
+    ids = [uuid.UUID(one) for one in evaluation.contestants]
+    judge = judging.model_id(evaluation.judge)
+    return list(contestants.named(session, [*ids, *([judge] if judge else [])]).values())
 
 
 def cancel(evaluation: Evaluation) -> Evaluation:

@@ -542,6 +542,9 @@ class EndpointFacts(Answer):
     secret: str | None
     concurrency: int = 4
     timeout_seconds: float = 120
+    requests_per_minute: int | None = Field(None, description="Requests; null: as many as come.")
+    input_price: float | None = Field(None, description="Money for a million tokens; null: not known.")
+    output_price: float | None = Field(None, description="Money for a million tokens; null: not known.")
 
 
 class CheckpointOut(Answer):
@@ -899,6 +902,29 @@ class JudgeOut(Answer):
     schema_: dict[str, Any] = Field(alias="schema")
 
 
+class TakenOut(Answer):
+    """What is taken from earlier evaluations instead of being asked again."""
+
+    answers: int = 0
+    verdicts: int = 0
+
+
+class ExpectedOut(Answer):
+    """An estimate."""
+
+    low: float
+    high: float
+
+
+class CostOut(Answer):
+    """What endpoints are expected to cost; `unpriced` are those that nobody gave a price."""
+
+    requests: int
+    tokens: ExpectedOut
+    money: ExpectedOut
+    unpriced: list[str]
+
+
 class SizeOut(Answer):
     """What an evaluation would take, before it is started."""
 
@@ -908,6 +934,9 @@ class SizeOut(Answer):
     matches: int
     verdicts: int = Field(description="Both side orders of every match; 0 when people judge.")
     tokens_at_most: int
+    taken: TakenOut = Field(description="Answers and verdicts that earlier evaluations hold already.")
+    cost: CostOut | None = Field(description="Null where no endpoint is asked.")
+    seconds: ExpectedOut | None = Field(description="By earlier evaluations of these contestants; null without one.")
     warnings: list[str]
 
 
@@ -915,6 +944,23 @@ class CheckpointBrief(Answer):
     id: UUID
     name: str
     toy: bool
+
+
+class LimitsIn(Answer):
+    """What an evaluation may cost at endpoints; it stops before a request that could go beyond."""
+
+    money: float | None = Field(None, description="In the currency of the prices.")
+    tokens: int | None = Field(None, description="Read and written together.")
+
+
+class SpentOut(Answer):
+    """What an evaluation has cost at endpoints so far."""
+
+    requests: int = 0
+    read: int = Field(0, description="Tokens of questions.")
+    written: int = Field(0, description="Tokens of answers.")
+    money: float = 0
+    estimated: int = Field(0, description="Requests whose server told no tokens: a quarter of the characters.")
 
 
 class EvaluationOut(Answer):
@@ -927,6 +973,11 @@ class EvaluationOut(Answer):
     judge_model: CheckpointBrief | None = Field(description="The endpoint that the judge asks, if it asks one.")
     sampling: dict[str, Any]
     seed: int
+    pairing: str | None = Field(description="`baseline`: only the first contestant meets the others.")
+    reuse: bool | None
+    taken: TakenOut | None
+    limits: LimitsIn | None
+    spent: SpentOut | None
     state: State
     reason: str | None
     remedy: str | None

@@ -14,12 +14,14 @@ from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.evaluations import judging as judges
-from backend.evaluations import progress
+from backend.evaluations import known, progress
 from backend.evaluations.models import Evaluation
-from backend.evaluations.progress import Question
+from backend.evaluations.progress import Place, Question, Unjudged
+from backend.evaluations.schemas import LimitsIn, SpentOut
 from backend.work import State, beat, finish, ours
-from workers import judging, shutdown
+from workers import judging, shutdown, spending
 from workers.answering import PROMPT_ERRORS, SHELF, Answering, Refused, Watch, as_answer, as_error, out_of_memory
+from workers.spending import LimitReached, Purse
 
 PROMPTS_AT_ONCE = 512  # within these, a place that an answer leaves goes to the next prompt
 STORE_SECONDS = 2.0
@@ -35,6 +37,8 @@ class Job(NamedTuple):
     sampling: Sampling
     judge: Judge
     model: Checkpoint | None
+    purse: Purse
+    paid: str | None  # what the keys of its judge's verdicts begin with, when those are worth keeping
     watch: Watch
 
 
@@ -51,6 +55,8 @@ def work() -> None:
                 Sampling(**evaluation.sampling, seed=evaluation.seed),
                 judges.resolve(evaluation.judge),
                 progress.judge_model(session, evaluation),
+                _purse(evaluation),
+                known.judge_of(session, evaluation.judge),
                 _watch(evaluation.id),
             )
         _run(job)
@@ -65,10 +71,18 @@ def _watch(evaluation_id: uuid.UUID) -> Watch:
     return Watch(go_on)
 
 
+def _purse(evaluation: Evaluation) -> Purse:
+    limits = LimitsIn.model_validate(evaluation.limits) if evaluation.limits else None
+    return Purse(limits, SpentOut.model_validate(evaluation.spent or {}))
+
+
 def _run(job: Job) -> None:
     try:
-        _answer(job)
-        _judge(job)
+        with spending.out_of(job.purse):
+            _answer(job)
+            _judge(job)
+    except LimitReached as error:
+        _end(job, State.cancelled, error.reason, error.remedy)
     except Refused as error:
         _end(job, State.failed, error.reason, error.remedy)
     except Exception:
@@ -84,7 +98,8 @@ def _end(job: Job, state: State, reason: str | None = None, remedy: str | None =
         evaluation = session.get_one(Evaluation, job.id, with_for_update=True)
         if not ours(evaluation):  # swept while this worker was asleep: ended, or another's by now
             return
-        if state is State.failed:
+        evaluation.spent = job.purse.spent()
+        if reason is not None:
             finish(evaluation, state, reason, remedy)
         elif evaluation.stop_requested:
             finish(evaluation, State.cancelled, "Cancelled; answers and verdicts up to then are kept.")
@@ -99,6 +114,7 @@ def _answer(job: Job) -> None:
     for checkpoint in job.contestants:
         with transaction() as session:
             questions = progress.unanswered(session, job.id, checkpoint.id)
+            questions = progress.take_answers(session, job.id, checkpoint.id, questions)
         if not questions or job.watch():
             continue
         generator = SHELF.get(checkpoint, job.watch)
@@ -118,17 +134,18 @@ class Kept:
         self.positions: set[int] = set()
 
     def add(self, position: int, answer: dict[str, Any]) -> None:
-        """Keep an answer, or why there is none; every few seconds what has come is stored."""
+        """Keep an answer, or why there is none; every few seconds, or at once when it is paid for, it is stored."""
         self._waiting[position] = answer
         self.positions.add(position)
-        if time.monotonic() - self._stored > STORE_SECONDS:
+        if self._checkpoint.endpoint is not None or time.monotonic() - self._stored > STORE_SECONDS:
             self.store()
 
     def store(self) -> None:
         """Afterwards nothing waits."""
         if self._waiting:
             with transaction() as session:
-                progress.store_answers(session, self._job.id, self._checkpoint.id, self._waiting)
+                stored = progress.store_answers(session, self._job.id, self._checkpoint.id, self._waiting)
+                stored.spent = self._job.purse.spent()
         self._waiting, self._stored = {}, time.monotonic()
 
 
@@ -163,6 +180,18 @@ def _judge(job: Job) -> None:
             waiting = progress.unjudged(session, job.id, job.judge.name, VERDICTS_AT_ONCE)
         if not waiting:
             return
-        for rows in judging.decide(job.judge, job.model, waiting, job.watch):
+        keys = _keys(job, waiting)
+        with transaction() as session:
+            taken = progress.take_verdicts(session, job.id, job.judge.name, keys) if keys else set()
+        left = [one for one in waiting if one.place not in taken]
+        for rows in judging.decide(job.judge, job.model, left, job.watch) if left else ():
+            told = [row | {"key": keys.get((row["match_id"], row["swapped"]))} for row in rows]
             with transaction() as session:
-                progress.store_verdicts(session, job.id, rows)
+                progress.store_verdicts(session, job.id, told).spent = job.purse.spent()
+
+
+def _keys(job: Job, waiting: Sequence[Unjudged]) -> dict[Place, str]:
+    """The keys of verdicts that are worth keeping."""
+    if job.paid is None:
+        return {}
+    return {one.place: key for one in waiting if (key := one.key(job.paid))}

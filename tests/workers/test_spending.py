@@ -1,0 +1,118 @@
+"""What evaluations cost at endpoints: told before and during, never beyond a limit, and asked at a bearable pace."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from backend.addresses import Allowance
+from backend.settings import Settings
+from tests.conftest import Client
+from tests.court import Court
+from tests.endpoint import Habits, serving
+from tests.workers.test_paid_once import PROMPTS, registered, run, sized
+from workers import endpoint
+from workers.spending import Pace, Stopping
+from workers.tasks import evaluate
+
+Body = dict[str, Any]
+REQUESTS = 4 * PROMPTS
+READ, WRITTEN = 7, 5  # what the server says of each request
+
+
+@pytest.fixture
+def court(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Court]:
+    monkeypatch.setattr(settings, "allowed_addresses", (Allowance.parse("127.0.0.1"),))
+    monkeypatch.setattr(endpoint, "PAUSE_SECONDS", 0.001)
+    with serving(Habits()) as habits:
+        yield Court(habits)
+
+
+def test_told_before_and_counted(researcher: Client, court: Court) -> None:
+    """A range before launch, and afterwards what the server counted, in tokens and in money."""
+    body = registered(researcher, court, input_price=100_000, output_price=1_000_000)
+    cost = sized(researcher, body)["cost"]
+    found = run(researcher, body)
+    money = REQUESTS * (0.1 * READ + WRITTEN)
+    assert found["spent"] == {
+        "requests": REQUESTS,
+        "read": REQUESTS * READ,
+        "written": REQUESTS * WRITTEN,
+        "money": pytest.approx(money),
+        "estimated": 0,
+    }
+    assert (cost["requests"], cost["unpriced"]) == (REQUESTS, [])
+    assert 0 < cost["money"]["low"] < cost["money"]["high"]
+
+
+def test_a_server_that_counts_nothing(researcher: Client, court: Court) -> None:
+    """Its tokens are estimated by characters, and it is said for how many requests."""
+    body = registered(researcher, court)
+    court.habits.usage = None
+    spent = run(researcher, body)["spent"]
+    assert (spent["requests"], spent["estimated"], spent["money"]) == (REQUESTS, REQUESTS, 0)
+    assert spent["read"] > spent["written"] > 0
+
+
+def test_it_stops_at_its_limit_and_goes_on_with_a_higher_one(researcher: Client, court: Court) -> None:
+    """Never beyond the limit; what was paid for stays, and nothing of it is asked again."""
+    body = registered(researcher, court)
+    limited = run(researcher, body | {"limits": {"tokens": 400}})
+    assert (limited["state"], limited["done"]) == ("cancelled", 2 * PROMPTS)
+    assert "limit of 400 tokens" in limited["reason"]
+    assert "higher limit" in limited["remedy"]
+    assert limited["spent"]["read"] + limited["spent"]["written"] == 2 * PROMPTS * (READ + WRITTEN) <= 400
+
+    again = researcher.post(f"/api/v1/evaluations/{limited['id']}/resume", json={"limits": {"tokens": 100_000}})
+    assert again.status_code == 202, again.text
+    evaluate.work()
+
+    found = researcher.get(f"/api/v1/evaluations/{limited['id']}").json()
+    assert (found["state"], found["spent"]["requests"]) == ("succeeded", REQUESTS)
+    assert len(court.habits.asked) == REQUESTS
+
+
+def test_money_without_prices_cannot_be_limited(researcher: Client, court: Court) -> None:
+    """A limit that nobody could hold is refused at its field, at launch and when it goes on."""
+    body = registered(researcher, court)
+    refused = researcher.post("/api/v1/evaluations", json=body | {"limits": {"money": 1.0}})
+    assert (refused.status_code, refused.json()["field"]) == (422, "limits.money")
+    assert "has no price" in refused.json()["detail"]
+    stopped = run(researcher, body | {"limits": {"tokens": 1}})
+    assert stopped["spent"]["requests"] == 0
+    later = researcher.post(f"/api/v1/evaluations/{stopped['id']}/resume", json={"limits": {"money": 1.0}})
+    assert (later.status_code, later.json()["field"]) == (422, "limits.money")
+
+
+class Clock:
+    """A time that passes by sleeping."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+def test_requests_keep_their_distance() -> None:
+    """So many a minute and no more, without a burst after a rest; a server's wish to wait holds for everybody."""
+    clock = Clock()
+    pace = Pace(clock.now, clock.sleep)
+    sent = []
+    for _ in range(3):
+        pace.wait(60, lambda: False)
+        sent.append(clock.time)
+    clock.time += 30
+    pace.wait(60, lambda: False)
+    pace.wait(60, lambda: False)
+    sent.append(clock.time)
+    assert sent == pytest.approx([100, 101, 102, 133])
+    pace.hold(20)
+    pace.wait(None, lambda: False)
+    assert clock.time == pytest.approx(153)
+    pace.hold(20)
+    with pytest.raises(Stopping):
+        pace.wait(None, lambda: True)
