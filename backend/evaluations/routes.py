@@ -11,6 +11,7 @@ from backend.evaluations import (
     arena_routes,
     cards,
     comparison_routes,
+    judge_card,
     judging,
     matches,
     meters,
@@ -19,6 +20,7 @@ from backend.evaluations import (
     votes,
 )
 from backend.evaluations import export as exporting
+from backend.evaluations.judge_card_schemas import JudgeCardOut, Scope
 from backend.evaluations.meter_schemas import MetersOut
 from backend.evaluations.report_schemas import ReportOut
 from backend.evaluations.said import Rule
@@ -137,6 +139,24 @@ def read_meters(
 ) -> MetersOut:
     """What the answers are like beside who won: length, variety, repetition, each also against the baseline."""
     return meters.read(session, service.find(session, project, evaluation_id), level)
+
+
+@router.get("/evaluations/{evaluation_id}/judge")
+def read_judge(
+    evaluation_id: uuid.UUID,
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    judge: Annotated[
+        str | None, Query(max_length=200, description="A judge's name; the evaluation's own if null.")
+    ] = None,
+    scope: Annotated[
+        Scope, Query(description="Or all evaluations of the project with the same judge settings.")
+    ] = "evaluation",
+    level: Annotated[float, Query(ge=0.5, le=0.999)] = 0.95,
+) -> JudgeCardOut:
+    """The report card of a judge: consistency, position bias, agreement with people, calibration, what it likes."""
+    return judge_card.read(session, service.find(session, project, evaluation_id), judge, scope, level)
 
 
 @router.get("/evaluations/{evaluation_id}/matches")

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { forestPlot } from "./charts.js";
-import { badge, errorCard, fill, h, skeleton, table } from "./dom.js";
+import { badge, errorCard, fill, h, link, skeleton, table } from "./dom.js";
 import { count, number, percent, plural, rate } from "./format.js";
 import { param, setParam } from "./frame.js";
 import { against, order } from "./evaluation-findings.js";
@@ -82,7 +82,8 @@ export class Report {
     const people = one.source === "person";
     return h(
       "section.pl-card.pl-stack.tight",
-      h("h2", people ? "Judged by people" : `Judged by ${judgeName(one.judge, this.evaluation)}`),
+      h("div.pl-row.between", h("h2", people ? "Judged by people" : `Judged by ${judgeName(one.judge, this.evaluation)}`),
+        people ? null : link("Report card of this judge", `/judge?${new URLSearchParams({ evaluation: this.id, judge: one.judge })}`)),
       known.length ? place : h("p.pl-muted", people ? "Nobody has judged a match yet." : any.reason),
       table(`Win rates by ${judgeName(one.judge, this.evaluation)}`, columns(names, people), one.pairs),
       against(one, names),

@@ -28,6 +28,7 @@ ROUTES = [
     ("GET", f"/evaluations/{NOBODY}/report"),
     ("GET", f"/evaluations/{NOBODY}/meters"),
     ("GET", f"/evaluations/{NOBODY}/matches"),
+    ("GET", f"/evaluations/{NOBODY}/judge"),
     ("POST", f"/evaluations/{NOBODY}/cancel"),
     ("POST", "/matches/export"),
 ]
@@ -50,7 +51,7 @@ def test_annotators_may_not(annotator: Client, method: str, path: str) -> None:
     assert annotator.request(method, f"/api/v1{path}", json={}).status_code == 403
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES[4:9])
+@pytest.mark.parametrize(("method", "path"), ROUTES[4:10])
 def test_unknown_is_not_found(researcher: Client, method: str, path: str) -> None:
     """An id of nowhere, or of another project, is 404."""
     assert researcher.request(method, f"/api/v1{path}", json={}).status_code == 404
