@@ -32,7 +32,7 @@ def test_a_good_judge(researcher: Client) -> None:
     assert found["shown_first"]["rate"] == pytest.approx(0.5, abs=0.15)
     assert found["agreement"]["n"] == 60
     assert found["agreement"]["low"] < found["agreement"]["value"] < found["agreement"]["high"]
-    assert found["kappa"]["value"] > 0.5
+    assert found["kappa"]["value"] > 0.4
     calibration = found["calibration"]
     assert calibration["error"] <= calibration["by_chance"] + 0.1
     assert sum(one["n"] for one in calibration["bins"]) == 60
