@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
+from anyio import CancelScope, CapacityLimiter, to_thread
 from fastapi import Depends, Header, Request
-from fastapi.concurrency import contextmanager_in_threadpool
 from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -40,8 +40,22 @@ async def get_session() -> AsyncIterator[Session]:
     wait for a connection in threads, those who have one would find no thread to go on in, and nobody would end.
     """
     turns = _AT_ONCE.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(CONNECTIONS - SPARE))
-    async with turns, contextmanager_in_threadpool(transaction()) as session:
-        yield session
+    async with turns:
+        work = transaction()
+        session = work.__enter__()  # asks nothing of the database yet, so that no thread is needed
+        try:
+            yield session
+        except BaseException as error:
+            with CancelScope(shield=True):
+                await _apart(work.__exit__, type(error), error, error.__traceback__)
+            raise
+        with CancelScope(shield=True):
+            await _apart(work.__exit__, None, None, None)
+
+
+async def _apart(end: Callable[..., object], *told: object) -> None:
+    """Call it in a thread that is there for it alone: what ends a transaction never waits for those who begin one."""
+    await to_thread.run_sync(end, *told, limiter=CapacityLimiter(1))
 
 
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]
@@ -105,15 +119,21 @@ def identify(session: SessionDep, request: Request) -> Identity:
 IdentityDep = Annotated[Identity, Depends(identify)]
 
 
-def current_user(identity: IdentityDep) -> User:
+# What asks nothing of the database is `async`: anything else is run in a thread of its own each time.
+async def current_user(identity: IdentityDep) -> User:
     return identity.user
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
 
 
-def whole(identity: IdentityDep) -> User:
+async def whole(identity: IdentityDep) -> User:
     """The person, about their own account or the instance: nothing for a token with limits."""
+    return unlimited(identity)
+
+
+def unlimited(identity: Identity) -> User:
+    """Whose identity it is.  Raises NotAllowed for a token with limits."""
     if identity.limited:
         raise NotAllowed(
             "This API token is limited to the work in projects.", remedy="Use the pages, or another token."
@@ -124,7 +144,7 @@ def whole(identity: IdentityDep) -> User:
 Whole = Annotated[User, Depends(whole)]
 
 
-def lasting(user: Whole, identity: IdentityDep, request: Request) -> User:
+async def lasting(user: Whole, identity: IdentityDep, request: Request) -> User:
     """The person, about who may come in: a token that expires only reads it, as what it made would outlast it."""
     if identity.passing and request.method not in SAFE:
         raise NotAllowed(
@@ -136,7 +156,7 @@ def lasting(user: Whole, identity: IdentityDep, request: Request) -> User:
 Lasting = Annotated[User, Depends(lasting)]
 
 
-def admin(user: Lasting) -> User:
+async def admin(user: Lasting) -> User:
     if not user.admin:
         raise NotAllowed("This needs an admin.", remedy="Ask an admin.")
     return user
@@ -170,7 +190,7 @@ def refuse_archived(place: Place) -> None:
 PlaceDep = Annotated[Place, Depends(locate)]
 
 
-def current_project(place: PlaceDep) -> Project:
+async def current_project(place: PlaceDep) -> Project:
     return place.project
 
 
@@ -186,12 +206,12 @@ def need(place: Place, role: Role) -> None:
         )
 
 
-def researcher(place: PlaceDep, user: CurrentUser) -> User:
+async def researcher(place: PlaceDep, user: CurrentUser) -> User:
     need(place, Role.researcher)
     return user
 
 
-def owner(place: PlaceDep, user: CurrentUser) -> User:
+async def owner(place: PlaceDep, user: CurrentUser) -> User:
     need(place, Role.owner)
     return user
 

@@ -26,7 +26,7 @@ class Caller(NamedTuple):
         return self.role.includes(Role.researcher)
 
 
-def calling(
+async def calling(
     user: CurrentUser,
     place: PlaceDep,
     x_utc_offset: Annotated[

@@ -9,7 +9,7 @@ from backend.accounts import service as accounts
 from backend.accounts.models import User
 from backend.accounts.routes import open_door, remember_project
 from backend.audit import service as audit
-from backend.deps import Lasting, Owner, ProjectDep, SessionDep, identify, whole
+from backend.deps import Lasting, Owner, ProjectDep, SessionDep, identify, unlimited
 from backend.errors import Invalid, SignedOut
 from backend.paging import Page
 from backend.projects import invitations
@@ -120,7 +120,7 @@ def accept(
 def _joining(body: AcceptIn, request: Request, session: SessionDep, response: Response) -> User:
     """The person of the request, or a new one, whose browser is then signed in."""
     if body.name is None and body.password is None:
-        return whole(identify(session, request))
+        return unlimited(identify(session, request))
     if body.name is None or body.password is None:
         missing = "name" if body.name is None else "password"
         raise NameAndPassword("A new account needs a name and a password.", field=missing, remedy="Give both.")

@@ -25,7 +25,7 @@ from backend.webhooks.schemas import (
 router = APIRouter(tags=["webhooks"])
 
 
-def opens(user: Owner, identity: IdentityDep) -> User:
+async def opens(user: Owner, identity: IdentityDep) -> User:
     """An owner; a token that expires opens no way out that would outlast it."""
     if identity.passing:
         raise NotAllowed(
