@@ -45,6 +45,7 @@ from tests.backend.checkpoints.conftest import config, weights
 from tests.people import add_person
 
 CHECKS: list[CheckFunction] = [not_a_server_error, content_type_conformance, response_schema_conformance]
+PATIENCE = 120  # seconds: how long an answer takes is not what is asked
 ANSWER = {"content": "A quiet place.", "tokens": 4, "ended": True}
 Ids = dict[str, str | list[str]]
 
@@ -225,7 +226,7 @@ def test_no_server_error(case: schemathesis.Case[Any], world: World) -> None:
     case.path_parameters = _with_rows(case.path_parameters, world.ids)
     case.query = _with_rows(case.query, world.ids)
     case.body = _with_rows(case.body, {key: value for key, value in world.ids.items() if key != "name"})
-    case.call_and_validate(checks=CHECKS, headers=world.headers)
+    case.call_and_validate(checks=CHECKS, headers=world.headers, timeout=PATIENCE)
 
 
 def test_the_world_is_met(world: World) -> None:

@@ -168,7 +168,7 @@ def answer(case: schemathesis.Case[Any], body: Any, ids: Mapping[str, Any], head
     asked = case.query, case.body
     case.path_parameters = named_in(case.operation.path, case.path_parameters, ids)
     case.query, case.body = swapped(case.query, ids), swapped(body, ids)
-    given = case.call(headers=headers)
+    given = case.call(headers=headers, timeout=test_fuzz.PATIENCE)
     case.query, case.body = asked
     text = given.text
     for name, value in ids.items():
