@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from alignment.objectives.batch import REFERENCE, OtherValue, TokenValue
+from alignment.objectives.batch import REFERENCE, OtherValue, Role, TokenValue
 from alignment.objectives.objective import (
     PAIR,
     Fidelity,
@@ -55,6 +55,7 @@ class LDDPO(Objective):
     costs: ClassVar[str] = "What a longer response says late is hardly learned; the best alpha differs between models."
     ranges: ClassVar[Mapping[str, Range]] = {"alpha": Range(0.3, 0.6, "where the paper's models were best")}
     relatives: ClassVar[tuple[Relative, ...]] = (
+        Relative("length_discounted", "The same discount for any other loss of pairs."),
         Relative("dpo", "Equals DPO at alpha = 1, and where both responses are equally long.", at={"alpha": 1.0}),
     )
 
@@ -80,12 +81,18 @@ class LDDPO(Objective):
         return self.beta * self._ratios(batch)
 
     def _ratios(self, batch: Batch) -> Tensor:
-        tokens, pairs = batch.each_token(), batch.pairs()
-        shorter = pairs.chosen.lengths.minimum(pairs.rejected.lengths)[batch.example]
-        late = tokens.positions >= shorter[tokens.sequence]
-        weights = 1 - (1 - self.alpha) * late.to(batch.logps.dtype)
+        tokens, weights = batch.each_token(), discounts(batch, self.alpha)
         policy = tokens.added(weights * tokens.values[TokenValue.LOGPS], len(batch.logps))
         reference = tokens.other(REFERENCE, OtherValue.LOGPS)
         if self.apply_to_ref:
             reference = weights * reference
         return policy - tokens.added(reference, len(batch.logps))
+
+
+def discounts(batch: Batch, alpha: float) -> Tensor:
+    """1 for each token, and alpha for those of a chosen or rejected response beyond the shorter one of both, (T,)."""
+    tokens, pairs = batch.each_token(), batch.pairs()
+    shorter = pairs.chosen.lengths.minimum(pairs.rejected.lengths)[batch.example]
+    beside = (batch.role != int(Role.CHOSEN)) & (batch.role != int(Role.REJECTED))
+    late = tokens.positions >= batch.lengths.where(beside, shorter)[tokens.sequence]
+    return 1 - (1 - alpha) * late.to(batch.logps.dtype)

@@ -84,6 +84,10 @@ def _of_compared(base: Objective) -> Objective:
     return _of_sums(base)
 
 
+def _of_uncounted_pairs(base: Objective) -> Objective:
+    return _of_compared(_of_any_length(base))
+
+
 def _of_examples(base: Objective) -> Objective:
     if base.needs.coupled:
         _refuse(base, "its loss is one number of the whole batch, and this needs one of each example")
@@ -96,5 +100,7 @@ UncountedBase = Annotated[Inner, AfterValidator(_of_any_length)]
 """A base that sees responses as wholes, and not how long they are."""
 ComparedBase = Annotated[Inner, AfterValidator(_of_compared)]
 """A base that sees responses as wholes, and compares chosen with rejected ones."""
+UncountedComparedBase = Annotated[Inner, AfterValidator(_of_uncounted_pairs)]
+"""A base that compares chosen with rejected responses, seen as wholes, and not how long they are."""
 ExampleBase = Annotated[Inner, AfterValidator(_of_examples)]
 """A base with a loss of each example by itself."""

@@ -378,6 +378,9 @@ BASE = "objective.base"
         ({"name": "offset", "scale": -1}, "objective.scale", "greater than or equal to 0"),
         ({"name": "offset", "base": {"name": "npo"}}, BASE, "compares no pairs"),
         ({"name": "length_normalized", "base": {"name": "r_dpo"}}, BASE, "counts the tokens"),
+        ({"name": "length_discounted", "base": {"name": "simpo"}}, BASE, "counts the tokens"),
+        ({"name": "length_discounted", "base": {"name": "npo"}}, BASE, "compares no pairs"),
+        ({"name": "length_discounted", "base": {"name": "ld_dpo"}}, BASE, "single tokens"),
         ({"name": "length_normalized", "base": {"name": "sum"}}, BASE, "counts the tokens"),
         (
             {"name": "sum", "terms": [{}, {"objective": {"name": "npo"}}]},

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from alignment.objectives import REFERENCE, Batch, Objective, OtherValue, Role, State, Tokens, TokenValue, beside, own
 from alignment.objectives.batch import MissingTokens
+from alignment.objectives.ld_dpo import discounts
 from alignment.training.vocabulary import values_of
-from tests.alignment.objectives.cases import make, pair_batch
+from tests.alignment.objectives.cases import batch_of, make, pair_batch
 
 WORDS = 6
 LENGTHS = (4, 3, 2, 5)  # two pairs
@@ -203,6 +204,34 @@ def test_ld_dpo_without_weight_ignores_what_is_beyond_the_shorter_response() -> 
     late = torch.tensor([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]).bool()  # lengths 4 and 3, 2 and 5
     assert (slope[late] == 0).all()
     assert (slope[~late] > 0).all()
+
+
+@several
+@given(seed=SEEDS, alpha=st.floats(0, 1))
+def test_a_discount_of_length_is_a_part_for_any_loss_of_pairs(seed: int, alpha: float) -> None:
+    """Over DPO it is LD-DPO; over IPO its margin; over a hinge without reference it asks for none."""
+    logits, batch = Logits(seed), Logits(seed).batch()
+
+    over = {name: make("length_discounted", alpha=alpha, base={"name": name}) for name in ("dpo", "ipo_sum", "slic_hf")}
+
+    ld_dpo = make("ld_dpo", alpha=alpha)
+    torch.testing.assert_close(over["dpo"].loss(batch, State()), ld_dpo.loss(batch, State()), rtol=1e-12, atol=0)
+    torch.testing.assert_close(over["dpo"].rewards(batch), ld_dpo.rewards(batch), rtol=1e-12, atol=0)
+    torch.testing.assert_close(logits.slope(over["dpo"]), logits.slope(ld_dpo), rtol=1e-10, atol=1e-15)
+    margin = ld_dpo.rewards(batch).view(2, 2).diff().flatten() / -0.1
+    torch.testing.assert_close(over["ipo_sum"].loss(batch, State()), (margin - 5).square())
+    tokens = batch.each_token()
+    sums = tokens.added(discounts(batch, alpha) * tokens.values[TokenValue.LOGPS], 4)
+    expected = make("slic_hf").loss(replace(batch, logps=sums, reference=None), State())
+    torch.testing.assert_close(over["slic_hf"].loss(batch, State()), expected)
+    assert [one.needs.reference for one in over.values()] == ["tokens", "tokens", "none"]
+
+
+def test_what_stands_beside_a_pair_is_not_discounted() -> None:
+    """A rationale longer than both responses counts whole."""
+    batch = batch_of(make("rationale_dpo").needs._replace(reference="tokens"), [(1.0, 2.0, 3.0)], lengths=(2, 4, 6))
+
+    assert discounts(batch, 0.25).tolist() == [1.0] * 4 + [0.25] * 2 + [1.0] * 6
 
 
 @several
