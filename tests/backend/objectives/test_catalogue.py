@@ -60,11 +60,12 @@ def test_every_need_has_words() -> None:
         third=frozenset({"teacher"}),
         coupled=True,
         state=True,
+        steps=frozenset({"lines"}),
     )
     words = [one.words for one in needs_in_words(needs)]
 
     assert {"pairs", "rankings", "thumbs", "reference distribution", "third model: teacher", "whole batch"} <= {*words}
-    assert "memory" in words
+    assert {"memory", "steps"} <= {*words}
     assert any("score" in one for one in words)
     assert len(words) == len(set(words))
     assert [one.words for one in needs_in_words(Needs(PAIR))] == ["pairs", "no reference"]
