@@ -75,17 +75,38 @@ class _Guard(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        if self._offline and not numeric(host):
-            raise AddressRefused(f"{ALONE}, and a name would have to be asked for.", remedy=BY_NUMBER)
-        addresses = resolve(host, port)
+        addresses = _reachable(host, port, self._allowed, offline=self._offline)
         if not addresses:
             raise httpcore2.ConnectError("unknown host")
-        reachable = [one for one in addresses if permitted(one, port, self._allowed, offline=self._offline)]
-        if not reachable and self._offline:
-            raise AddressRefused(f"{ALONE}.", remedy=BY_NUMBER)
-        if not reachable:
-            raise AddressRefused("This address lies in a private network, which users may not reach.", remedy=ALLOW)
-        return super().connect_tcp(reachable[0], port, timeout, local_address, socket_options)
+        return super().connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+
+
+def _reachable(host: str, port: int, allowed: Sequence[Allowance], *, offline: bool) -> list[str]:
+    """The addresses of a host that may be connected to; none when its name is unknown.  Raises AddressRefused."""
+    if offline and not numeric(host):
+        raise AddressRefused(f"{ALONE}, and a name would have to be asked for.", remedy=BY_NUMBER)
+    addresses = resolve(host, port)
+    found = [one for one in addresses if permitted(one, port, allowed, offline=offline)]
+    if addresses and not found and offline:
+        raise AddressRefused(f"{ALONE}.", remedy=BY_NUMBER)
+    if addresses and not found:
+        raise AddressRefused("This address lies in a private network, which users may not reach.", remedy=ALLOW)
+    return found
+
+
+def refuse_unreachable(url: str, allowed: Sequence[Allowance], *, offline: bool, field: str) -> None:
+    """Refuse an address that a request would be refused to as things are now; each request is checked anew.
+
+    A name that is unknown just now is none of these.  Raises AddressRefused, TooManyChecks.
+    """
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    with turn():
+        try:
+            _reachable(parts.hostname or "", port, allowed, offline=offline)
+        except AddressRefused as refused:
+            refused.field = field
+            raise
 
 
 def resolve(host: str, port: int) -> list[str]:

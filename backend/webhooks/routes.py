@@ -72,6 +72,8 @@ def change_webhook(
     webhook_id: uuid.UUID, body: WebhookPatch, user: Opener, session: SessionDep, project: ProjectDep
 ) -> WebhookOut:
     """Another address, other events, stop, or begin again."""
+    if body.url is not None:
+        service.refuse_private(body.url)
     return _out(service.change(session, user, service.find(session, project, webhook_id), body))
 
 

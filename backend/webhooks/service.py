@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from backend import paging, trace
+from backend import outbound, paging, trace
 from backend.accounts.models import User
 from backend.audit import service as audit
 from backend.errors import Conflict, NotFound
@@ -36,7 +36,11 @@ class StillWaiting(Conflict):
 
 
 def add(session: Session, project: Project, user: User, body: WebhookIn) -> tuple[Webhook, str]:
-    """A new webhook and its secret, which is nowhere to be read again.  Raises TooManyWebhooks, BadSecretKey."""
+    """A new webhook and its secret, which is nowhere to be read again.
+
+    Raises AddressRefused, TooManyWebhooks, BadSecretKey.
+    """
+    refuse_private(body.url)
     session.execute(select(Project.id).where(Project.id == project.id).with_for_update(key_share=True))
     if (session.scalar(select(func.count()).where(Webhook.project_id == project.id)) or 0) >= MOST:
         raise TooManyWebhooks(f"A project has {MOST} webhooks at the most.", remedy="Delete one that is not needed.")
@@ -59,6 +63,12 @@ def find(session: Session, project: Project, webhook_id: uuid.UUID, *, lock: boo
 def listed(session: Session, project: Project) -> Sequence[Webhook]:
     """The webhooks of the project, the newest first."""
     return session.scalars(select(Webhook).where(Webhook.project_id == project.id).order_by(Webhook.id.desc())).all()
+
+
+def refuse_private(url: str) -> None:
+    """Before any row is held, as a name may take long to resolve.  Raises AddressRefused, TooManyChecks."""
+    settings = get_settings()
+    outbound.refuse_unreachable(url, settings.allowed_addresses, offline=settings.offline, field="url")
 
 
 def change(session: Session, user: User, webhook: Webhook, body: WebhookPatch) -> Webhook:

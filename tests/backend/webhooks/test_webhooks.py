@@ -379,8 +379,17 @@ class TestWaysOut:
         ["http://127.0.0.1:1/", "http://[::1]:1/", "http://169.254.169.254/latest/meta-data", "http://10.0.0.1/"],
     )
     def test_private_addresses_are_not_reached(self, owner: Client, project: Project, url: str) -> None:
-        """Nobody makes the server ask its own network, a cloud's metadata included."""
-        hook = add(owner, url, "label.created")
+        """Nobody makes the server ask its own network, a cloud's metadata included: neither by entering such an
+        address, nor by one that led elsewhere when it was entered."""
+        hook = add(owner, "https://example.com/hook", "label.created")
+        for refused in (
+            owner.post(PATH, json=BODY | {"url": url}),
+            owner.patch(f"{PATH}/{hook['id']}", json={"url": url}),
+        ):
+            assert (refused.status_code, refused.json()["field"]) == (403, "url")
+            assert "PLUMBLINE_ALLOWED_ADDRESSES" in refused.json()["remedy"]
+        with transaction() as session:
+            session.scalars(select(Webhook)).one().url = url
         tell(project)
         webhooks.work()
         (one,) = deliveries(owner, hook)
