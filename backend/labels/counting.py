@@ -50,17 +50,16 @@ WITH gone AS (
     ORDER BY tasks.id, own.item_id, own.who, own.version DESC
 ), stood AS (
     SELECT places.task_id, places.item_id, tasks.dataset_id, places.taken AS had, places.open AS was,
-        items.withdrawn_at IS NULL AS kept, tasks.overlap,
-        count(answers.*) FILTER (WHERE NOT skip AND NOT retracted AND NOT surplus) AS taken,
-        count(answers.*) FILTER (WHERE NOT skip AND NOT retracted) AS judged
+        items.withdrawn_at IS NULL AS kept, coalesce(places.wants, tasks.overlap) AS wanted,
+        count(answers.*) FILTER (WHERE NOT skip AND NOT retracted AND NOT surplus) AS taken
     FROM tasks JOIN places ON places.task_id = tasks.id JOIN items ON items.id = places.item_id
         LEFT JOIN answers ON answers.task_id = places.task_id AND answers.item_id = places.item_id
     WHERE tasks.dataset_id = ANY(:datasets)
     GROUP BY places.task_id, places.item_id, tasks.dataset_id, items.withdrawn_at, tasks.overlap
 ), placed AS (
-    UPDATE places SET taken = stood.taken, open = stood.kept AND stood.taken < stood.overlap FROM stood
+    UPDATE places SET taken = stood.taken, open = stood.kept AND stood.taken < stood.wanted FROM stood
     WHERE places.task_id = stood.task_id AND places.item_id = stood.item_id
-    AND (had, was) IS DISTINCT FROM (stood.taken::int, stood.kept AND stood.taken < stood.overlap)
+    AND (had, was) IS DISTINCT FROM (stood.taken::int, stood.kept AND stood.taken < stood.wanted)
 )
 INSERT INTO tallies (
     dataset_id, annotator_id, source, task_id, labels, labelled, by_people, by_person, done, given, pending, skipped
@@ -75,11 +74,10 @@ UNION ALL
 SELECT dataset_id, annotator_id, 'person', NULL, 0, 0, 0, count(DISTINCT item_id), 0, 0, 0, 0
 FROM judged WHERE annotator_id IS NOT NULL GROUP BY dataset_id, annotator_id
 UNION ALL
-SELECT dataset_id, NULL, 'person', task_id, 0, 0, 0, 0, count(*) FILTER (WHERE kept AND taken >= overlap),
-    -coalesce(sum(judged) FILTER (WHERE NOT kept), 0), 0, 0
+SELECT dataset_id, NULL, 'person', task_id, 0, 0, 0, 0, count(*) FILTER (WHERE kept AND taken >= wanted), 0, 0, 0
 FROM stood GROUP BY dataset_id, task_id
 UNION ALL
 SELECT dataset_id, annotator_id, 'person', task_id, 0, 0, 0, 0, 0, count(*) FILTER (WHERE NOT skip),
-    count(*) FILTER (WHERE kept AND taken < overlap), count(*) FILTER (WHERE skip AND kept AND taken < overlap)
+    count(*) FILTER (WHERE kept AND taken < wanted), count(*) FILTER (WHERE skip AND kept AND taken < wanted)
 FROM answers JOIN stood USING (task_id, item_id) WHERE NOT retracted GROUP BY dataset_id, annotator_id, task_id
 """)

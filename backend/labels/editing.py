@@ -70,12 +70,16 @@ def _read(item: Item, response: int, text: str, **facts: Any) -> ReadItem:
 
 def add(session: Session, task: Task, item: Item, response: int, text: str, label: Label) -> None:
     """Afterwards the dataset holds the edited response beside the one that was edited, and the person's label that it
-    is better; `label` is the one that it came with.  The caller has called `lock`.  Raises NothingEdited, Withdrawn."""
+    is better, which is all that this task and those before it want of that; `label` is the one that it came with.
+
+    The caller has called `lock`.  Raises NothingEdited, Withdrawn.
+    """
     before = item.responses[response]
     if text.strip() == before["content"].strip():
         raise NothingEdited("The edited response says what it said before.", field="edit", remedy="Leave it out.")
     dataset = session.get_one(Dataset, task.dataset_id)
-    meta = {"edit_of": {"item_id": str(item.id), "response": response, "annotator_id": str(label.annotator_id)}}
+    ids = {"item_id": str(item.id), "task_id": str(task.id), "annotator_id": str(label.annotator_id)}
+    meta = {"edit_of": {**ids, "response": response}}
     ranks = {"ranks": [1, 2]} if dataset.kind is Kind.ranked else {}
     read = _read(item, response, text, meta=meta, **ranks)
     datasets.append(session, dataset, [read])

@@ -52,7 +52,7 @@ def room(task: Task, user_id: uuid.UUID) -> ColumnElement[bool]:
         Lease.annotator_id != user_id,
         Lease.expires_at > func.now(),
     )
-    return Place.taken + others.correlate(Place).scalar_subquery() < task.overlap
+    return Place.taken + others.correlate(Place).scalar_subquery() < func.coalesce(Place.wants, task.overlap)
 
 
 def in_task(task: Task) -> ColumnElement[bool]:
@@ -128,7 +128,7 @@ def of_item(session: Session, item: Item, user_id: uuid.UUID, token: uuid.UUID) 
 def renew(session: Session, caller: Caller, token: uuid.UUID) -> Lease:
     """Ten minutes more from now, unless the item has all its labels, or the lease ran out and others hold it.
 
-    Raises NotFound, NotYours, LeaseLost, TaskClosed, DeadlinePassed.
+    Raises NotFound, NotYours, Withdrawn, LeaseLost, TaskClosed, DeadlinePassed.
     """
     user_id = caller.user.id
     lease = find(session, caller.project_id, user_id, token)
@@ -136,13 +136,21 @@ def renew(session: Session, caller: Caller, token: uuid.UUID) -> Lease:
     task = session.get_one(Task, lease.task_id)
     tasks.refuse_stranger(session, caller, task)
     refuse_ended(task)
+    refuse_withdrawn(session.get_one(Item, lease.item_id))
     wanted = Place.gold | and_(Place.open, or_(Lease.expires_at > func.now(), room(task, user_id)))
     still = select(Item).join(Place, Place.item_id == Item.id).join(Lease, Lease.item_id == Item.id)
-    still = still.where(Place.task_id == task.id, Lease.id == lease.id, Item.withdrawn_at.is_(None))
+    still = still.where(Place.task_id == task.id, Lease.id == lease.id)
     item = session.scalars(still.where(wanted, not_(done(task, user_id)))).first()
     if item is None:
         raise LeaseLost("This went to somebody else meanwhile.", remedy="Go on with the next one.")
     return hold(session, task, user_id, [item], None)[0].lease
+
+
+def withdrawn(session: Session, task: Task, user_id: uuid.UUID) -> Sequence[uuid.UUID]:
+    """The items that the person was handed in the task, not long ago, and that were withdrawn."""
+    held = Lease.annotator_id == user_id, Lease.expires_at > func.now() - LEASE, Lease.task_id == task.id
+    query = select(Lease.item_id).join(Item, Item.id == Lease.item_id)
+    return session.scalars(query.where(*held, Item.withdrawn_at.is_not(None))).all()
 
 
 def release(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, token: uuid.UUID) -> None:

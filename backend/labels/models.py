@@ -85,8 +85,7 @@ class Tally(Row, Base):
     `labels` of a source, every version; `labelled` items that somebody has judged, `by_people` that a person has,
     `by_person` that this annotator has. Skips and labels taken back judge nothing. Of a task: items `done`, which have
     all the labels that it wants; of the annotator's items those `given` a judgement, those `pending`, which want more
-    of others, and the `skipped` ones among these; nobody's `given` takes those of withdrawn items off the sum. The
-    sweep adds rows up.
+    of others, and the `skipped` ones among these. The sweep adds rows up.
     """
 
     __tablename__ = "tallies"

@@ -6,11 +6,14 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, case, exists, func, select, text
 from sqlalchemy.orm import Session, aliased
 
-from backend.datasets.models import Dataset, Item
+from backend.datasets.models import Dataset, Item, Kind
 from backend.labels import tallies, voices
 from backend.labels.models import Label, LabelSource
 from backend.labels.schemas import DatasetProgress, Progress
 from backend.labels.voices import AnyLabel
+from backend.tasks.models import Task
+
+JUDGED = (Kind.paired, Kind.ranked, Kind.unpaired)  # demonstrations are there to be imitated: judging them takes a task
 
 
 def newest(label: AnyLabel, up_to: uuid.UUID | None = None) -> ColumnElement[bool]:
@@ -76,8 +79,8 @@ def today(session: Session, user_id: uuid.UUID, midnight: datetime) -> int:
 def progress(
     session: Session, user_id: uuid.UUID, midnight: datetime, *, project_id: uuid.UUID, dataset_id: uuid.UUID | None
 ) -> list[DatasetProgress]:
-    """How far each dataset of pairs is (or only `dataset_id`), newest dataset first."""
-    wanted = [Dataset.project_id == project_id, Dataset.kind == "paired"]
+    """How far each dataset of pairs, rankings or single answers is (or only `dataset_id`), newest dataset first."""
+    wanted = [Dataset.project_id == project_id, Dataset.kind.in_(JUDGED)]
     if dataset_id is not None:
         wanted.append(Dataset.id == dataset_id)
     datasets = session.scalars(select(Dataset).where(*wanted).order_by(Dataset.id.desc())).all()
@@ -85,11 +88,13 @@ def progress(
     counts = tallies.counts(session, ids, user_id)
     skips = dict(session.execute(_skips(user_id, ids)).all())
     done_today = today(session, user_id, midnight)
+    tasked = set(session.scalars(select(Task.dataset_id).where(Task.dataset_id.in_(ids))))
     return [
         DatasetProgress(
             dataset_id=dataset.id,
             name=dataset.name,
             toy=dataset.toy,
+            tasked=dataset.id in tasked,
             progress=_progress(dataset, counts.get(dataset.id), skips.get(dataset.id, 0), done_today),
         )
         for dataset in datasets

@@ -32,7 +32,7 @@ Labels = Page[LabelOut] | Page[OwnLabelOut]
 
 @router.get("/progress")
 def list_progress(caller: CallerDep, session: SessionDep, dataset_id: uuid.UUID | None = None) -> Page[DatasetProgress]:
-    """Every dataset of pairs, or the one, and how far it is labelled, newest first."""
+    """Every dataset of pairs, rankings or single answers, or the one, and how far it is labelled, newest first."""
     return Page(items=service.queue(session, caller, dataset_id))
 
 

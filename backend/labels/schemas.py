@@ -148,12 +148,19 @@ class CardsOut(Out):
     progress: Progress
 
 
+class WithdrawnCard(Out):
+    """A card whose item was withdrawn after it was handed out."""
+
+    item_id: uuid.UUID
+
+
 class DatasetProgress(Out):
-    """A dataset of pairs and how far it is."""
+    """A dataset of pairs, rankings or single answers and how far it is."""
 
     dataset_id: uuid.UUID
     name: str
     toy: bool
+    tasked: bool = Field(description="There is a task about it, open for the caller or not: it is labelled there.")
     progress: Progress
 
 
@@ -192,7 +199,7 @@ class SubmittedOut(Out):
 
 class UndoneOut(Out):
     card: Card | None = Field(description="None when others hold it by now, or have judged it.")
-    progress: Progress
+    progress: Progress | None = Field(description="Of the task; None for what settled an item, which answers none.")
 
 
 class RenewedOut(Out):

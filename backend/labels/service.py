@@ -19,7 +19,7 @@ from backend.labels.schemas import DatasetProgress
 
 
 def queue(session: Session, caller: Caller, dataset_id: uuid.UUID | None = None) -> list[DatasetProgress]:
-    """Every dataset of pairs (or the one) and how far it is, newest first."""
+    """Every dataset that people may judge (or the one) and how far it is, newest first."""
     return progress(session, caller.user.id, caller.midnight, project_id=caller.project_id, dataset_id=dataset_id)
 
 

@@ -84,13 +84,18 @@ def is_late(session: Session, label: Label) -> bool:
     return label.surplus and not session.scalar(select(exists().where(Gold.item_id == label.item_id)))
 
 
-def undo(session: Session, caller: Caller, label_id: uuid.UUID) -> tuple[Card | None, Progress]:
+def undo(session: Session, caller: Caller, label_id: uuid.UUID) -> tuple[Card | None, Progress | None]:
     """Take back the person's own newest label of an item in a task, and what they edited with it: a new version says
     so, and the item is leased to them again unless others have it by now.  What they said in other tasks stands.
+    What settled an item answers no task: taken back, the item is as it was before.
 
     Undoing twice is the same as once.  Raises NotUndone, NotYours, ChangedSince, Withdrawn, TaskClosed, DeadlinePassed.
     """
     label = _own(session, caller, label_id)
+    if label.source is LabelSource.adjudication:
+        leases.lock(session, label.item_id)
+        _take_back(session, label)
+        return None, None
     task = tasks.of_label(session, label)
     tasks.refuse_stranger(session, caller, task)
     editing.lock_made(session, label)
@@ -100,16 +105,26 @@ def undo(session: Session, caller: Caller, label_id: uuid.UUID) -> tuple[Card | 
         places.fill_one(session, task.id, item)
     session.refresh(task)  # under the lock: it may just have been changed
     ending.refuse_ended(task)
-    last, *former = versions.newest(session, label)
-    undone = "retracted" in last.value and label in former
-    if last.id != label.id and not undone:
-        raise ChangedSince("You have judged this again since.", remedy="Undo your newest label of it.")
-    if not undone and "retracted" not in last.value:
-        versions.take_back(session, label)
+    if _take_back(session, label):
         editing.take_back(session, label)
     free = leases.is_free(session, task, caller.user.id, item.id)
     held = leases.hold(session, task, caller.user.id, [item] if free else [], None)
     return _card(session, task, held[0]) if held else None, progress.as_seen(session, caller, task)
+
+
+def _take_back(session: Session, label: Label) -> bool:
+    """Whether the label, whose item the caller has locked, was taken back just now and not before.
+
+    Raises ChangedSince.
+    """
+    last, *former = versions.newest(session, label)
+    undone = "retracted" in last.value and label in former
+    if last.id != label.id and not undone:
+        raise ChangedSince("You have judged this again since.", remedy="Undo your newest label of it.")
+    if undone or "retracted" in last.value:
+        return False
+    versions.take_back(session, label)
+    return True
 
 
 def _own(session: Session, caller: Caller, label_id: uuid.UUID) -> Label:

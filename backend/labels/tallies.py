@@ -137,8 +137,8 @@ def _stand(
 ) -> None:
     """Count what a label changes in its task; `row` is what it changes for who made it."""
     withdrawn = session.get_one(Item, label.item_id).withdrawn_at is not None
-    then = places.standing(before, task.overlap, withdrawn=withdrawn)
-    stands = places.standing(after, task.overlap, withdrawn=withdrawn)
+    then = places.standing(before, places.wanted(task, place), withdrawn=withdrawn)
+    stands = places.standing(after, places.wanted(task, place), withdrawn=withdrawn)
     place.taken = stands.taken
     if place.open != stands.open:
         place.open = stands.open
@@ -152,11 +152,7 @@ def _stand(
         own.skipped = (person in stands.skipped) - (person in then.skipped)
         if own is not row:
             session.add(own)
-    if withdrawn:
-        rest = _tally(label, task.id, None)
-        rest.given = len(then.given) - len(stands.given)
-        session.add(rest)
-    if row.done > 0 and _completed(session, task):
+    if row.done > 0 and place.wants is None and _completed(session, task):
         telling.tell_completed(session, task)
 
 
@@ -184,16 +180,15 @@ def note_withdrawal(session: Session, item: Item, *, withdrawn: bool) -> None:
         columns = select(Label.annotator_id, Label.version, Label.value, Label.surplus)
         rows = session.execute(columns.where(*own, Label.source != LabelSource.adjudication))
         said = [places.Said(*row) for row in rows]
-        then = places.standing(said, task.overlap, withdrawn=not withdrawn)
-        stands = places.standing(said, task.overlap, withdrawn=withdrawn)
+        then = places.standing(said, places.wanted(task, place), withdrawn=not withdrawn)
+        stands = places.standing(said, places.wanted(task, place), withdrawn=withdrawn)
         if place.open and not stands.open:
             closed.append(task)
         place.open = stands.open
         if stands.open:
             places.reopened(session, place, None)
         common = {"dataset_id": item.dataset_id, "task_id": task.id, "source": LabelSource.person.value}
-        back = -1 if withdrawn else 1
-        session.add(Tally(**common, done=stands.done - then.done, given=back * len(stands.given)))
+        session.add(Tally(**common, done=stands.done - then.done))
         for person in then.pending ^ stands.pending:
             pending = (person in stands.pending) - (person in then.pending)
             skipped = (person in stands.skipped) - (person in then.skipped)
@@ -236,11 +231,10 @@ def counts(
 
 
 class TaskCounts(NamedTuple):
-    """How far a task is: items done, labels of people, and of one person's items those they judged, those that want
-    more of others, and those that they skipped."""
+    """How far a task is: items done, and of one person's items those they judged, those that want more of others, and
+    those that they skipped."""
 
     done: int = 0
-    labels: int = 0
     given: int = 0
     pending: int = 0
     skipped: int = 0
@@ -250,7 +244,7 @@ def of_tasks(session: Session, task_ids: Sequence[uuid.UUID], user_id: uuid.UUID
     """How far each of these tasks is; the last three numbers are about `user_id`."""
     own = Tally.annotator_id == user_id
     mine = [func.coalesce(func.sum(column).filter(own), 0) for column in (Tally.given, Tally.pending, Tally.skipped)]
-    query = select(Tally.task_id, func.sum(Tally.done), func.sum(Tally.given), *mine)
+    query = select(Tally.task_id, func.sum(Tally.done), *mine)
     rows: Any = session.execute(query.where(Tally.task_id.in_(task_ids)).group_by(Tally.task_id))
     return {row[0]: TaskCounts(*row[1:]) for row in rows}
 

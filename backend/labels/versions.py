@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from backend.labels import leases, tallies, voices
 from backend.labels.models import Label
+from backend.tasks import places
 from backend.tasks.models import Place, Task
 
 
@@ -38,7 +39,7 @@ def is_surplus(task: Task, place: Place, answer: Label | None) -> bool:
     """Whether the task has all its labels of the item, without the person's answer so far, which they may change."""
     if answer is not None and not {"skip", "retracted"} & answer.value.keys():
         return answer.surplus
-    return place.taken >= task.overlap
+    return place.taken >= places.wanted(task, place)
 
 
 def take_back(session: Session, label: Label) -> None:

@@ -63,13 +63,16 @@ class Place(Base):
     """What an item stands at in a task: where it comes in the order, and how many labels it has that count.
 
     `open` tells that it wants more, so that the next one is found without passing those that are done. Leases and
-    labels of the item in the task are made under this row's lock.
+    labels of the item in the task are made under this row's lock. `wants` is how many labels are wanted where that is
+    not the task's overlap: of an item that an edit made after the task, one where it was made, and none elsewhere.
     """
 
     __tablename__ = "places"
     __table_args__ = (
         Index("ix_places_open", "task_id", "rank", "item_id", postgresql_where=text("open")),
         Index("ix_places_gold", "task_id", postgresql_where=text("gold")),
+        Index("ix_places_begun", "task_id", postgresql_where=text("open AND taken > 0")),
+        Index("ix_places_wants", "task_id", postgresql_where=text("wants IS NOT NULL")),
     )
     task_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
     item_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), primary_key=True, index=True)
@@ -77,6 +80,7 @@ class Place(Base):
     taken: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     open: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     gold: Mapped[bool] = mapped_column(default=False, server_default=false())
+    wants: Mapped[int | None]
 
 
 class Share(Base):

@@ -33,11 +33,19 @@ GROUPED_ONE = """(
         WHERE same.dataset_id = items.dataset_id AND same.prompt_hash = items.prompt_hash
     ) AS first_position FROM items
 )"""  # for a single item, as the other looks through them all; by `+ 0` they are found by prompt, not by position
+WANTS = """CASE WHEN items.created_at > :made AND items.facts #> '{meta,edit_of}' IS NOT NULL
+    THEN (items.facts #>> '{meta,edit_of,task_id}' IS NOT DISTINCT FROM :task_id)::int END"""
 FILL = """
-INSERT INTO places (task_id, item_id, rank, open, gold)
-SELECT :task, items.id, {rank}, items.withdrawn_at IS NULL, EXISTS (SELECT 1 FROM golds WHERE item_id = items.id)
-FROM {source} AS items WHERE items.dataset_id = :dataset AND items.position BETWEEN :first AND :last
-ON CONFLICT DO NOTHING
+WITH found AS (
+    SELECT items.id, {rank} AS rank, items.withdrawn_at IS NULL AS kept, {wants} AS wants,
+        EXISTS (SELECT 1 FROM golds WHERE item_id = items.id) AS gold
+    FROM {source} AS items WHERE items.dataset_id = :dataset AND items.position BETWEEN :first AND :last
+), filled AS (
+    INSERT INTO places (task_id, item_id, rank, open, gold, wants)
+    SELECT :task, id, rank, kept AND wants IS DISTINCT FROM 0, gold, wants FROM found
+    ON CONFLICT DO NOTHING RETURNING item_id
+)
+SELECT count(*) FROM filled JOIN found ON found.id = filled.item_id WHERE kept AND wants = 0
 """
 PRIORITIZE = text("""
 UPDATE places SET rank = -given.priority
@@ -75,8 +83,13 @@ class Standing(NamedTuple):
     skipped: frozenset[uuid.UUID]
 
 
-def standing(said: Iterable[Said], overlap: int, *, withdrawn: bool) -> Standing:
-    """How an item stands that has these labels in a task: of each person the newest version counts."""
+def wanted(task: Task, place: Place) -> int:
+    """How many labels the task wants of the item."""
+    return task.overlap if place.wants is None else place.wants
+
+
+def standing(said: Iterable[Said], wanted: int, *, withdrawn: bool) -> Standing:
+    """How an item stands that has these labels in a task and is to have so many: of each the newest version counts."""
     newest: dict[uuid.UUID, Said] = {}
     for one in said:
         if one.annotator_id not in newest or newest[one.annotator_id].version < one.version:
@@ -84,7 +97,7 @@ def standing(said: Iterable[Said], overlap: int, *, withdrawn: bool) -> Standing
     stand = [one for one in newest.values() if "retracted" not in one.value]
     given = [one for one in stand if "skip" not in one.value]
     taken = sum(not one.surplus for one in given)
-    full = taken >= overlap
+    full = taken >= wanted
     wants = not full and not withdrawn
     passed = {one.annotator_id for one in stand if "skip" in one.value}
     judged = frozenset(one.annotator_id for one in given)
@@ -151,9 +164,14 @@ def fill_one(session: Session, task_id: uuid.UUID, item: Item) -> Place:
 def _insert(session: Session, task: Task, first: int, last: int) -> None:
     grouped = Assistance.model_validate(task.assistance or {}).group_prompts
     source = (GROUPED_ONE if first == last else GROUPED) if grouped else "items"
-    statement = FILL.format(rank=RANKS[task.order, grouped], source=source)
+    statement = FILL.format(rank=RANKS[task.order, grouped], source=source, wants=WANTS)
+    about = {"task": task.id, "task_id": str(task.id), "made": task.created_at, "seed": str(task.seed)}
     where = {"dataset": task.dataset_id, "first": first, "last": last}
-    session.execute(text(statement), {"task": task.id, "seed": str(task.seed), **where})
+    done = session.scalar(text(statement), about | where)
+    if done:
+        from backend.labels.models import Tally  # it reads this module
+
+        session.add(Tally(dataset_id=task.dataset_id, task_id=task.id, source="person", done=done))
 
 
 def prioritize(session: Session, task: Task, priorities: Mapping[uuid.UUID, float]) -> None:

@@ -6,9 +6,9 @@ from fastapi import APIRouter
 
 from backend.audit import service as audit
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
-from backend.labels import submitting
+from backend.labels import leases, submitting
 from backend.labels.caller import CallerDep
-from backend.labels.schemas import CardsIn, CardsOut
+from backend.labels.schemas import CardsIn, CardsOut, WithdrawnCard
 from backend.paging import Cursor, Limit, Page
 from backend.render import render
 from backend.tasks import golds, service, views
@@ -94,6 +94,14 @@ def next_task_cards(task_id: uuid.UUID, body: CardsIn, caller: CallerDep, sessio
     task = service.find(session, caller, task_id)
     cards, progress = submitting.next_cards(session, caller, task, body.n, body.holding)
     return CardsOut(task_id=task.id, cards=cards, progress=progress)
+
+
+@router.get("/tasks/{task_id}/withdrawn")
+def list_withdrawn(task_id: uuid.UUID, caller: CallerDep, session: SessionDep) -> Page[WithdrawnCard]:
+    """Of the cards that you were handed in the last ten minutes those whose item was withdrawn: nobody answers them."""
+    task = service.find(session, caller, task_id)
+    gone = leases.withdrawn(session, task, caller.user.id)
+    return Page(items=[WithdrawnCard(item_id=one) for one in gone], next_cursor=None)
 
 
 @router.put("/items/{item_id}/gold")

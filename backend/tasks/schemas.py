@@ -128,7 +128,8 @@ class TaskProgress(Out):
 
     total: int
     done: int = Field(description="Items that have all the labels wanted.")
-    labels: int = Field(description="Labels of people, each person's newest of an item, withdrawn ones left out.")
+    labels: int = Field(description="Labels given of those wanted: surplus and labels of withdrawn items left out.")
+    wanted: int = Field(description="Labels wanted of all items together.")
     by_you: int
     skipped: int = Field(description="Items that you skipped and that want labels.")
     left: int = Field(description="Items that you can still label.")

@@ -35,7 +35,7 @@ def read_throughput(
     numbers = service.buckets(by, caller.midnight, now, last or BUCKETS[by])
     starts = [caller.midnight + number * service.WIDTHS[by] for number in numbers]
     people = service.given(session, task, by, caller.midnight, starts[0])
-    stands = standing.stands(session, task)
+    stands = standing.stands(session, caller, task)
     outlook = service.expected(session, task, now, stands.wanted - stands.labels)
     return ThroughputOut(
         stands=stands,

@@ -58,7 +58,9 @@ class ThroughputOut(Out):
     starts: list[datetime]
     totals: list[int]
     people: list[LabellerOut] = Field(description="Who gave the most comes first.")
-    forecast: ForecastOut | None = Field(description="None when nothing is wanted any more, or nothing came lately.")
+    forecast: ForecastOut | None = Field(
+        description="None when nothing is wanted any more, nothing came lately, or the task ended."
+    )
 
 
 class PaceOut(Out):

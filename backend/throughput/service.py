@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, aliased
 from backend.accounts.models import User
 from backend.labels.models import Label, LabelSource
 from backend.labels.queries import retracted, skipped
+from backend.tasks.ending import ended
 from backend.tasks.models import Task
 from backend.throughput.forecast import DAYS, Forecast, forecast
 from backend.throughput.schemas import By
@@ -62,7 +63,9 @@ def buckets(by: By, midnight: datetime, now: datetime, last: int) -> range:
 
 
 def expected(session: Session, task: Task, now: datetime, remaining: int) -> Forecast | None:
-    """When the labels that are still wanted will be there."""
+    """When the labels that are still wanted will be there; of a task that has ended nobody can say."""
+    if ended(task) is not None:
+        return None
     first = session.scalar(select(Label.created_at).where(Label.task_id == task.id).order_by(Label.id).limit(1))
     if first is None:
         return None

@@ -37,7 +37,8 @@ class Adjudication {
     this.task = task;
     this.waiting = []; // disagreements at hand, the shown one first
     this.cursor = null;
-    this.settled = new Set();
+    this.settled = []; // {entry, label} of what was settled here, the last one last
+    this.busy = false;
     this.view = new SidesView();
     this.bar = h("div.pl-judge-progress");
     this.stage = h("div.pl-judge-stage", skeleton(6));
@@ -59,7 +60,7 @@ class Adjudication {
     addEventListener("resize", () => this.fit());
     bind("adjudicate-gold", "m", "Make the settled item gold", () => this.gold(), "Adjudicate");
     bind("label-skip", "s", "Leave it for later", () => this.pass(), "Adjudicate");
-    bind("label-undo", "u", "Back to the last one", () => this.back(), "Adjudicate");
+    bind("label-undo", "u", "Take the last one back", () => this.back(), "Adjudicate");
     bind("label-marks", "d", "Mark the words that differ", () => this.marks(), "Adjudicate");
     bind("label-guidelines", "g", "Guidelines", () => this.guidelines(), "Adjudicate");
     await this.fill();
@@ -80,7 +81,7 @@ class Adjudication {
       const found = await get(`/tasks/${this.task.id}/disagreements`, { cursor: this.cursor, limit: PAGE });
       this.cursor = found.next_cursor;
       this.more = found.next_cursor !== null;
-      this.waiting.push(...found.items.filter((one) => !this.settled.has(one.item_id)));
+      this.waiting.push(...found.items.filter((one) => !this.settled.some(({ entry }) => entry.item_id === one.item_id) && !this.waiting.some((other) => other.item_id === one.item_id)));
       this.present();
     } catch (error) {
       fill(this.stage, errorCard(error, () => this.fill()));
@@ -105,28 +106,28 @@ class Adjudication {
   drawBar() {
     const left = this.waiting.length - (this.answer ? 1 : 0);
     const hidden = !this.answer && this.waiting[0] ? h("span.pl-muted", `${plural(this.waiting[0].labels, "label")} on this one, hidden until you have decided`) : null;
-    const words = [h("span", h("strong", count(this.settled.size)), " settled by you"), h("span.pl-muted", left ? `${count(left)}${this.more ? " or more" : ""} to go` : "none to go")];
-    fill(this.bar, progress(this.settled.size, this.settled.size + left, "Settled"), h("div.pl-judge-numbers", words, hidden));
+    const words = [h("span", h("strong", count(this.settled.length)), " settled by you"), h("span.pl-muted", left ? `${count(left)}${this.more ? " or more" : ""} to go` : "none to go")];
+    fill(this.bar, progress(this.settled.length, this.settled.length + left, "Settled"), h("div.pl-judge-numbers", words, hidden));
   }
 
   nothing() {
     this.shown = null;
     this.controls.hide();
-    fill(this.stage, empty(this.settled.size ? "All settled" : "Nothing to settle", this.settled.size
-      ? `You have settled ${plural(this.settled.size, "item")}. Their answers stand beside the votes, in exports too.`
+    fill(this.stage, empty(this.settled.length ? "All settled" : "Nothing to settle", this.settled.length
+      ? `You have settled ${plural(this.settled.length, "item")}. Their answers stand beside the votes, in exports too.`
       : this.task.overlap < 2 ? "This task wants one label an item: nobody can disagree. With two or more, items on which people differ come here." : "Nobody disagrees so far. Items on which people differ come here as the labels come.",
-    link("Back to the task", `/task?id=${this.task.id}`, "pl-button primary")));
+    ...[this.settled.length ? button("Take the last one back", () => this.back(), { kind: "quiet" }) : null, link("Back to the task", `/task?id=${this.task.id}`, "pl-button primary")].filter(Boolean)));
   }
 
   async settle(value) {
     const [entry] = this.waiting;
-    if (!entry || this.answer || this.sending) return;
+    if (!entry || this.answer || this.busy) return;
     const { words, side } = describe(value, this.controls.steps);
     this.view.choose(side);
-    this.sending = true;
+    this.busy = true;
     try {
       this.answer = await post(`/items/${entry.item_id}/adjudication`, { client_id: uuid(), value, rationale: this.controls.said(value).rationale });
-      this.settled.add(entry.item_id);
+      this.settled.push({ entry, label: this.answer.label.id });
       this.controls.hide();
       enterMode("settled");
       this.reveal(entry, words);
@@ -134,7 +135,7 @@ class Adjudication {
       this.view.choose(null);
       toastError(error);
     } finally {
-      this.sending = false;
+      this.busy = false;
     }
   }
 
@@ -166,17 +167,26 @@ class Adjudication {
 
   next() {
     if (!this.answer) return;
-    this.past = this.waiting.shift();
+    this.waiting.shift();
     this.onward();
   }
 
-  // The last one again: what is decided now takes the place of what was decided then.
-  back() {
-    if (this.answer) return this.present();
-    if (!this.past) return toast("There is nothing to go back to.");
-    this.waiting.unshift(this.past);
-    this.past = null;
-    return this.present();
+  // The last decision is taken back, on the server too, and its item is the shown one again, undecided.
+  async back() {
+    const last = this.settled.at(-1);
+    if (this.busy) return;
+    if (!last) return void toast("There is nothing to take back.");
+    this.busy = true;
+    try {
+      await post(`/labels/${last.label}/undo`, {});
+      this.settled.pop();
+      if (this.waiting[0] !== last.entry) this.waiting.unshift(last.entry);
+      this.present();
+    } catch (error) {
+      toastError(error);
+    } finally {
+      this.busy = false;
+    }
   }
 
   // What one cannot settle now comes again at the end.

@@ -84,6 +84,7 @@ class LabelPage {
     queue.addEventListener("change", () => this.draw());
     queue.addEventListener("error", ({ detail }) => (queue.card ? toastError(detail) : this.leave(errorCard(detail, () => queue.fill()))));
     queue.addEventListener("lost", () => toast("That one went to somebody else while you were away; here is the next one."));
+    queue.addEventListener("withdrawn", () => toast("That one was withdrawn meanwhile: it needs no label any more. Here is the next one."));
     queue.addEventListener("surplus", () => toast("Your answer is kept, though enough others had answered meanwhile."));
     for (const name of ["lost", "back"]) connection.addEventListener(name, () => setTimeout(() => this.drawNote()));
     new ResizeObserver(() => this.fit()).observe(document.getElementById("pl-banner"));
@@ -174,7 +175,7 @@ class LabelPage {
   }
 
   drawNote() {
-    drawNotes(this.note, this.queue.unsent);
+    drawNotes(this.note, this.queue);
   }
 
   // ---- what people do ----

@@ -10,7 +10,7 @@ export async function choose(page) {
   add(page, skeleton(4));
   try {
     const [tasks, { items: datasets }] = await Promise.all([open(), get("/progress")]);
-    const rows = [...tasks.map(ofTask), ...datasets.filter(({ dataset_id: id }) => !tasks.some((one) => one.dataset_id === id)).map(ofDataset)];
+    const rows = [...tasks.map(ofTask), ...datasets.filter(({ tasked }) => !tasked).map(ofDataset)];
     fill(page, rows.length ? list(rows) : nothing());
   } catch (error) {
     fill(page, errorCard(error, () => choose(fill(page))));
@@ -55,5 +55,5 @@ function row({ href, name, toy, about, total, done, left, more, deadline }, firs
 
 const nothing = () =>
   mayResearch
-    ? empty("Nothing to label yet", "Import pairs, or compare two checkpoints: every vote can become a label.", h("a.pl-button.primary", { href: "/import" }, "Import pairs"))
-    : empty("Nothing to label yet", "Ask a researcher to import pairs; they will be here then.");
+    ? empty("Nothing to label yet", "Import pairs, rankings or single answers, or compare two checkpoints: every vote can become a label.", h("a.pl-button.primary", { href: "/import" }, "Import data"))
+    : empty("Nothing to label yet", "Ask a researcher to import something or to open a task; it will be here then.");

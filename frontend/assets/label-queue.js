@@ -8,12 +8,15 @@ import { forget, keep, kept, refuse } from "./label-outbox.js";
 export const AT_HAND = 5; // cards in the browser, the shown one included
 const BUSY_SECONDS = 5; // ask again when others hold all that is left
 const RECOUNT_MINUTES = 1;
+const LONGEST_PAUSE = 60; // seconds between two attempts while the server fails
+const PATIENCE = 3; // failures in a row, some seconds, before the person is told
 const again = (error) => error.status === 0 || error.status === 429 || error.status >= 500;
 const OVER = ["TaskClosed", "DeadlinePassed"]; // no card of the task is worth anything any more
 const over = (error) => OVER.some((name) => error.problem?.type === `/problems/${name}`);
 
 // Events: "change" (cards, progress or waiting answers are different), "refused" (an answer will never be taken),
 // "surplus" (an answer was kept, though enough others had answered), "lost" (the shown card went to somebody else),
+// "withdrawn" (the shown card's item needs no answer any more),
 // "over" (detail: why the task takes no more answers), "error" (detail: what stands in the way of more cards).
 export class LabelQueue extends EventTarget {
   // `task` as the API tells it; `held`: cards that were leased already, and the progress that came with them.
@@ -27,9 +30,12 @@ export class LabelQueue extends EventTarget {
     this.ended = null; // why the task takes no more answers
     this.filling = null;
     this.sending = null;
+    this.failures = 0; // attempts in a row to save an answer that the server could not follow
+    this.pauses = 0; // attempts in a row to get cards that it could not
+    this.wake = null; // ends the pause before the next attempt
     this.writes = 0; // labels and undos that the server has confirmed
     this.history = new History(task.id, this.pending);
-    this.leases = new Leases(() => this.cards, (lost) => this.without(lost));
+    this.leases = new Leases(task.id, () => this.cards, (lost, withdrawn) => this.without(lost, withdrawn));
   }
 
   start() {
@@ -49,6 +55,16 @@ export class LabelQueue extends EventTarget {
 
   get unsent() {
     return this.waiting.length;
+  }
+
+  // Whether the server has been failing to save answers for a while.
+  get stuck() {
+    return this.failures >= PATIENCE && this.waiting.length > 0;
+  }
+
+  // Send what waits now, not after the pause.
+  hurry() {
+    this.wake?.();
   }
 
   // Nothing left that this person can judge, and nothing on its way.
@@ -117,12 +133,14 @@ export class LabelQueue extends EventTarget {
     try {
       const { cards } = await this.counted(() => post(`/tasks/${this.task.id}/cards`, { n, holding: this.holding() }));
       this.loaded = true;
+      this.pauses = 0;
       cards.forEach((card) => this.add(card));
     } catch (error) {
       if (error.status === 0) return; // "back" asks again
       if (over(error)) return void this.end(error);
-      if (again(error)) this.later(() => this.fill(), BUSY_SECONDS);
-      this.tell("error", error);
+      this.pauses += 1;
+      if (again(error)) this.later(() => this.fill(), Math.max(BUSY_SECONDS, pause(this.pauses)));
+      if (this.pauses === 1 || !this.card) this.tell("error", error); // once; the card at hand can be answered meanwhile
     }
   }
 
@@ -169,21 +187,29 @@ export class LabelQueue extends EventTarget {
   }
 
   async drain() {
-    let pause = 1;
     while (this.waiting.length) {
       const answer = this.waiting[0];
       try {
         this.confirmed(answer, await this.deliver(answer));
-        pause = 1;
+        this.failures = 0;
       } catch (error) {
         if (error.status === 0) return; // no connection: "back" starts again
         if (error.status === 401 || error.outside) return; // the page is being left; the browser keeps the answers
-        if (again(error)) {
-          await new Promise((resolve) => setTimeout(resolve, pause * 1000));
-          pause = Math.min(30, pause * 2);
-        } else this.refused(answer, error);
+        if (again(error)) await this.rest();
+        else this.refused(answer, error);
       }
     }
+  }
+
+  // A pause that grows; one answer that the server cannot take holds up no others, which go first from then on.
+  async rest() {
+    this.failures += 1;
+    if (this.failures >= PATIENCE) this.waiting.push(this.waiting.shift());
+    this.changed();
+    await new Promise((resolve) => {
+      this.wake = resolve;
+      setTimeout(resolve, pause(this.failures) * 1000);
+    });
   }
 
   deliver({ client_id, item_id, lease, value, aspects = null, rationale = null, edit = null, seconds }) {
@@ -246,10 +272,11 @@ export class LabelQueue extends EventTarget {
   }
 
   // All at once: a card that is lost too must not be shown, even for a moment, as the next one.
-  without(lost) {
-    if (lost.size) {
+  without(lost, withdrawn) {
+    if (lost.size + withdrawn.size) {
       if (lost.has(this.card)) this.tell("lost");
-      this.cards = this.cards.filter((one) => !lost.has(one));
+      if (withdrawn.has(this.card)) this.tell("withdrawn");
+      this.cards = this.cards.filter((one) => !lost.has(one) && !withdrawn.has(one));
       this.changed();
     }
     this.fill();
@@ -259,5 +286,8 @@ export class LabelQueue extends EventTarget {
     setTimeout(run, seconds * 1000);
   }
 }
+
+// Not all browsers at once: a server that comes back would fall again.
+const pause = (failures) => Math.min(LONGEST_PAUSE, 2 ** (failures - 1)) * (0.75 + Math.random() / 2);
 
 export class Unsent extends Error {}

@@ -19,7 +19,7 @@ export function taskCost(pace) {
     const seconds = labels * (pace.median_seconds || GUESS);
     fill(sentence, `${plural(pace.items, "item")} × ${count(overlap)} = `, h("strong", plural(labels, "label")), "; at ", `${number(pace.median_seconds || GUESS, 3)} s each that is about `, h("strong", workTime(seconds)), " of work.");
     fill(picture, Array.from({ length: Math.min(overlap, 20) }, () => h("i")));
-    fill(more, shared(seconds, people, deadline));
+    fill(more, shared(seconds, { overlap, people, deadline }));
   };
   return { element: h("section.pl-card.pl-stack.tight.pl-cost", { "aria-label": "What it will cost" }, h("h2", "What it will cost"), sentence, picture, more, basis), show };
 }
@@ -30,9 +30,10 @@ function known(pace) {
   return `The median of the last ${plural(pace.labels, "label")} by people ${where}. Pauses of more than ten minutes count as ten.`;
 }
 
-// Who has to do how much of it, day by day.
-function shared(seconds, people, deadline) {
+// Who has to do how much of it, day by day. Nobody labels an item twice, so that fewer people than labels an item end it never.
+function shared(seconds, { overlap, people, deadline }) {
   if (!people) return "Nobody may label yet: choose people, or invite some under Team.";
+  if (people < overlap) return `${count(overlap)} labels an item need ${count(overlap)} people, as nobody labels an item twice, and ${people === 1 ? "one person" : `${count(people)} people`} may label: choose or invite more, or want fewer labels an item.`;
   const each = seconds / people;
   const days = Math.ceil(each / SHORT_DAY);
   const parts = [people > 1 ? `Shared by ${plural(people, "person", "people")}: ${workTime(each)} each.` : "One person does it all.", `At two hours a day: ${plural(days, "day")}.`];

@@ -5,7 +5,7 @@ import { stackedBars } from "./charts.js";
 import { errorCard, fill, h, skeleton, table } from "./dom.js";
 import { count, number, percent, plural } from "./format.js";
 import { param, setParam } from "./frame.js";
-import { day, moment, until, workTime } from "./task-words.js";
+import { day, ended, moment, until, workTime } from "./task-words.js";
 
 const SPANS = [["hour", "By hour"], ["day", "By day"]];
 const MOST_NAMED = 7; // people with a color of their own in the chart
@@ -23,7 +23,7 @@ function numbers({ stands }, task) {
   return [
     h("section.pl-card.pl-stack.tight", { "aria-label": "Items" }, h("h2", plural(total, "item")), bar, key),
     h("section.pl-numbers", { "aria-label": "Numbers" },
-      stat(wanted ? percent(labels / wanted) : "–", `${count(labels)} of ${plural(wanted, "label")}`, `${plural(total, "item")} × ${task.overlap}`),
+      stat(wanted ? percent(labels / wanted) : "–", `${count(labels)} of ${plural(wanted, "label")}`, `${plural(total, "item")} × ${task.overlap}${wanted === total * task.overlap ? "" : ", but of pairs that edits made no more than the label they came with"}`),
       stat(count(Math.max(0, wanted - labels)), "labels still wanted"),
       stat(count(surplus), "surplus", "Came after their item had all its labels, as gold items do that everybody gets: kept, but not counted"),
       due ? stat(due.words, due.past ? "the deadline passed" : `deadline: ${moment(task.deadline)}`) : null),
@@ -92,6 +92,7 @@ function parts({ people: all }) {
 // When it will be done, and how that is reckoned.
 function outlook({ forecast, stands: { labels, wanted } }, task) {
   if (labels >= wanted) return h("p", wanted ? "Every label that was wanted is there." : "Nothing is wanted.");
+  if (ended(task)) return h("p.pl-muted", `No forecast: ${task.closed_at ? "the task is closed" : "the deadline has passed"}, and ${plural(wanted - labels, "label")} that ${wanted - labels === 1 ? "was" : "were"} wanted did not come. ${task.closed_at ? "“Reopen”" : "A later deadline (“Edit”)"} lets people go on.`);
   if (!forecast) return h("p.pl-muted", "No forecast: no label that counts came in the last seven days.");
   const span = forecast.days >= 6.95 ? "seven days" : forecast.days <= 1 ? "24 hours" : `${number(forecast.days, 2)} days`;
   const reckoned = `Reckoned from the last ${span}: ${number(forecast.per_day, 3)} labels a day, ${plural(forecast.remaining, "label")} to go.`;
@@ -104,7 +105,7 @@ function outlook({ forecast, stands: { labels, wanted } }, task) {
 const people = (found) =>
   table("Who gave how many", [
     { title: "Annotator", cell: (one) => h("strong", one.name) },
-    { title: "Labels", kind: "number", cell: (one) => count(one.labels) },
+    { title: "Labels", kind: "number", cell: (one) => count(one.labels), hint: "All that stand, surplus too" },
     { title: "Time at work", kind: "number", cell: (one) => (one.work_seconds ? workTime(one.work_seconds) : "–"), hint: "Seconds that cards were open; at most ten minutes a card count" },
     { title: "Labels an hour", kind: "number", cell: (one) => (one.per_hour ? number(one.per_hour, 3) : "–"), hint: "Of that time" },
   ], found.people);

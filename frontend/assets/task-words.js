@@ -51,6 +51,9 @@ export function until(moment) {
   return { past: seconds < 0, words: seconds < 0 ? `${words} ago` : `in ${words}` };
 }
 
+// Whether nothing more of a task is handed out.
+export const ended = (task) => Boolean(task.closed_at || (task.deadline && until(task.deadline).past));
+
 export const moment = (iso) => new Date(iso).toLocaleString(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 export const day = (iso) => new Date(iso).toLocaleDateString(undefined, { weekday: "short", day: "numeric", month: "short", year: "numeric" });
 

@@ -9,7 +9,7 @@ import { Agreement } from "./task-agreement.js";
 import { People } from "./task-people.js";
 import { TaskItems } from "./task-items.js";
 import { Progress } from "./task-progress.js";
-import { asks, runs } from "./task-words.js";
+import { asks, ended, runs } from "./task-words.js";
 
 const VIEWS = [["progress", "Progress"], ["people", "Annotators"], ["agreement", "Agreement"], ["items", "Items and gold"]];
 
@@ -66,7 +66,7 @@ class TaskPage {
     const { task } = this;
     title(task.name);
     const shut = task.closed_at ? button("Reopen", () => this.turn("reopen")) : button("Close", () => this.turn("close"));
-    actions(link("Edit", `/edit-task?id=${task.id}`, "pl-button"), shut, link("Adjudicate", this.adjudication, "pl-button"), link("Label", `/label?task=${task.id}`, "pl-button primary"));
+    actions(link("Edit", `/edit-task?id=${task.id}`, "pl-button"), shut, link("Adjudicate", this.adjudication, "pl-button"), ended(task) ? null : link("Label", `/label?task=${task.id}`, "pl-button primary"));
     this.head.replaceChildren(
       h("p", task.closed_at ? [badge("closed"), " "] : "", task.standing ? [badge("standing"), " "] : "", h("strong", asks(task.question)), h("span.pl-muted", ` · ${runs(task)} · on `), link(task.dataset, `/dataset?id=${task.dataset_id}`)),
       task.guidelines_html ? h("details", h("summary", "Guidelines"), html(task.guidelines_html)) : h("p.pl-muted", "No guidelines yet: annotators see only the question. Write some with “Edit”."),

@@ -43,8 +43,7 @@ function draw(list, tasks, state, dataset) {
 
 // One task with how far it is and the ways into it.
 export function taskCard(task) {
-  const { total, done, labels } = task.progress;
-  const wanted = total * task.overlap;
+  const { total, done, labels, wanted } = task.progress;
   const due = task.deadline && !task.closed_at ? until(task.deadline) : null;
   return h("article.pl-card.pl-task-card",
     h("div.pl-stack.tight",
@@ -53,5 +52,5 @@ export function taskCard(task) {
       progress(labels, wanted, `Labels of ${task.name}`),
       h("p.pl-muted", `${count(labels)} of ${plural(wanted, "label")} (${wanted ? percent(labels / wanted) : "–"}) · ${count(done)} of ${plural(total, "item")} done`,
         due ? [" · ", h(due.past ? "strong.pl-task-late" : "span", due.past ? `deadline passed ${due.words}` : `due ${due.words}`)] : null)),
-    h("div.pl-row.end", task.closed_at ? null : link("Label", `/label?task=${task.id}`, "pl-button"), link("Open", `/task?id=${task.id}`, "pl-button")));
+    h("div.pl-row.end", task.closed_at || due?.past ? null : link("Label", `/label?task=${task.id}`, "pl-button"), link("Open", `/task?id=${task.id}`, "pl-button")));
 }

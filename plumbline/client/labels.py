@@ -33,7 +33,7 @@ class Labels(Noun):
     """`client.labels`."""
 
     def progress(self, dataset: Ref | None = None) -> Iterator[DatasetProgress]:
-        """How far the datasets of pairs are labelled."""
+        """How far the datasets of pairs, rankings and single answers are labelled."""
         return self._line.pages("/progress", DatasetProgress, dataset_id=optional_id(dataset))
 
     def next(self, dataset: Ref, n: int = 1, *, holding: Sequence[Ref] = ()) -> Sequence[Card]:

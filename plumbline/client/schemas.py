@@ -445,7 +445,7 @@ class SubmittedOut(Answer):
 
 class UndoneOut(Answer):
     card: Card | None = Field(description="None when others hold it by now, or have judged it.")
-    progress: Progress
+    progress: Progress | None = Field(description="Of the task; None for what settled an item, which answers none.")
 
 
 LabelSource = Literal["person", "import", "judge", "vote", "adjudication"]
@@ -473,11 +473,12 @@ class LabelOut(Answer):
 
 
 class DatasetProgress(Answer):
-    """A dataset of pairs and how far it is."""
+    """A dataset of pairs, rankings or single answers and how far it is."""
 
     dataset_id: UUID
     name: str
     toy: bool
+    tasked: bool = Field(description="There is a task about it, open for the caller or not: it is labelled there.")
     progress: Progress
 
 

@@ -178,6 +178,24 @@ def test_connection_comes_back(sign_in: SignIn) -> None:
     expect(page.locator(".pl-judge-numbers")).to_contain_text("2 of 3 labelled")
 
 
+def test_a_server_that_fails(sign_in: SignIn) -> None:
+    """While the server cannot save answers they are kept, also over a reload, and after a few attempts the person is
+    told; "Try now" sends them all."""
+    page = sign_in(Role.annotator)
+    open_card(page, numbered(3))
+    page.route("**/items/*/labels", lambda route: route.fulfill(status=500, json={"title": "Unexpected error"}))
+    page.keyboard.press("1")
+    page.keyboard.press("1")
+    told = page.get_by_text("The server fails to save answers just now: 2 answers wait.")
+    expect(told).to_be_visible()
+    page.reload()
+    expect(told).to_be_visible()
+    page.unroute("**/items/*/labels")
+    page.get_by_role("button", name="Try now").click()
+    wait_for_labels(page, 2)
+    expect(told).to_be_hidden()
+
+
 def test_refused_answer_is_told(sign_in: SignIn) -> None:
     """An answer that the server will never take is not dropped in silence, and the page goes on."""
     page = sign_in(Role.annotator)

@@ -94,8 +94,9 @@ def test_undo_brings_all_of_it_back(sign_in: SignIn) -> None:
         assert made.withdrawn_at is not None
 
 
-def test_a_withdrawn_item_offline(sign_in: SignIn) -> None:
-    """An answer given offline about what is withdrawn meanwhile is refused, told, and its words can be read."""
+def test_a_withdrawn_item(sign_in: SignIn) -> None:
+    """An answer given offline about what is withdrawn meanwhile is refused, told, and its words can be read; whoever
+    has a card on the screen whose item is withdrawn is told so, and has it no more."""
     page = sign_in(Role.annotator)
     open_card(page, task=add_task(numbered(3), {"edits": True}))
     page.context.set_offline(True)
@@ -114,6 +115,11 @@ def test_a_withdrawn_item_offline(sign_in: SignIn) -> None:
     page.get_by_text("What you wrote").click()
     expect(page.get_by_text("A long and careful reason")).to_be_visible()
     assert [position for position, _ in wait_for_labels(page, 1)] == [1]
+    prompt(page, "Question 2")
+    with transaction() as session:
+        session.execute(update(Item).where(Item.position == 2).values(withdrawn_at=now()))
+    expect(page.get_by_text("That one was withdrawn meanwhile")).to_be_visible()
+    expect(page.locator(".pl-pair-body")).to_have_count(0)
 
 
 def test_enough_others_answered(sign_in: SignIn) -> None:

@@ -166,9 +166,12 @@ def test_tasks_to_choose_from(sign_in: SignIn) -> None:
     closed = add_task(numbered(1, name="Others"), {}, name="Closed")
     with transaction() as session:
         session.execute(update(Task).where(Task.id == closed).values(closed_at=now()))
+    numbered(1, Kind.unpaired, 1, name="Thumbs")
     page = sign_in(Role.annotator)
     page.goto("/label")
     card = page.locator(".pl-judge-dataset").filter(has_text="Rank them")
+    expect(page.locator(".pl-judge-dataset").filter(has_text="Thumbs")).to_contain_text("1 item left for you")
+    expect(page.get_by_text("Others")).to_have_count(0)
     expect(card).to_contain_text("Pairs: rank the responses · 2 labels each")
     expect(card).to_contain_text("0 of 3 labelled by people · 3 items left for you · until")
     expect(page.get_by_text("Closed")).to_have_count(0)

@@ -73,9 +73,14 @@ def test_withdrawn_and_restored(researcher: Client, annotator: Client, make_pair
         assert session.scalars(audited).all() == ["withdraw", "restore"]
 
 
-def test_a_lease_ends_with_it(researcher: Client, annotator: Client, make_pairs: MakePairs) -> None:
-    """Nobody keeps what is withdrawn: the lease has run out."""
-    (card,) = take(annotator, make_pairs(1))
+def test_a_lease_ends_with_it(
+    researcher: Client, annotator: Client, make_client: MakeClient, make_pairs: MakePairs
+) -> None:
+    """Nobody keeps what is withdrawn: the lease has run out, and its holder alone is told so by name."""
+    dataset = make_pairs(2)
+    (card, _) = take(annotator, dataset, 2)
+    withdrawn = f"/api/v1/tasks/{card['task_id']}/withdrawn"
+    assert annotator.get(withdrawn).json()["items"] == []
 
     researcher.post(f"/api/v1/items/{card['item_id']}/withdraw", json={"reason": "twice the same"})
 
@@ -84,6 +89,10 @@ def test_a_lease_ends_with_it(researcher: Client, annotator: Client, make_pairs:
         item = session.get_one(Item, lease.item_id)
         assert item.withdrawn_at is not None
         assert lease.expires_at <= item.withdrawn_at
+    assert annotator.get(withdrawn).json()["items"] == [{"item_id": card["item_id"]}]
+    assert make_client(Role.annotator).get(withdrawn).json()["items"] == []
+    renewed = annotator.post(f"/api/v1/leases/{card['lease']}/renew")
+    assert (renewed.status_code, renewed.json()["type"]) == (409, "/problems/Withdrawn")
 
 
 def test_twice(researcher: Client, make_pairs: MakePairs) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from backend.accounts.models import Role
-from backend.datasets.models import Item
+from backend.datasets.models import Dataset, Item, Kind
 from backend.db import transaction
 from backend.labels import service
 from backend.labels.models import Label, LabelSource, Lease
@@ -254,6 +254,21 @@ def test_lease_run_out(annotator: Client, make_client: MakeClient, make_pairs: M
     assert len(stored(free)) == 1
     assert {label.annotator_id for label in stored(taken)} == {annotator.user.id, other.user.id}
     assert annotator.get("/api/v1/progress").json()["items"][0]["progress"]["labelled"] == 2
+
+
+def test_what_nobody_made_a_task_for(annotator: Client, researcher: Client, make_pairs: MakePairs) -> None:
+    """Pairs, rankings and single answers are told, and which of them have a task, closed ones too; prompts are not."""
+    made = {kind: make_pairs(1) for kind in (Kind.paired, Kind.ranked, Kind.unpaired, Kind.prompts)}
+    with transaction() as session:
+        for kind, dataset in made.items():
+            session.get_one(Dataset, dataset).kind = kind
+    body = {"dataset_id": str(made[Kind.ranked]), "name": "Rank", "question": {"kind": "ranking"}}
+    task = researcher.post("/api/v1/tasks", json=body).json()
+    researcher.post(f"/api/v1/tasks/{task['id']}/close")
+
+    found = {row["dataset_id"]: row["tasked"] for row in annotator.get("/api/v1/progress").json()["items"]}
+    del made[Kind.prompts]
+    assert found == {str(dataset): kind is Kind.ranked for kind, dataset in made.items()}
 
 
 def test_lists(annotator: Client, researcher: Client, make_pairs: MakePairs) -> None:

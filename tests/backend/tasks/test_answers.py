@@ -141,8 +141,9 @@ def test_somebody_elses_lease(researcher: Client, make_client: MakeClient, make_
 
 
 def test_edit(researcher: Client, annotator: Client, make_client: MakeClient, make_pairs: MakePairs) -> None:
-    """An edited response stands beside the one that was edited in a new item, with a label that it is better; sent
-    twice it is one; undone, the label is taken back and the item withdrawn; done again, it is back."""
+    """An edited response stands beside the one that was edited in a new item, with a label that it is better, which is
+    all that is wanted of it; sent twice it is one; undone, the label is taken back and the item withdrawn; done again,
+    it is back."""
     dataset = make_pairs(2)
     task = make_task(researcher, dataset, question={"edits": True}, overlap=2)
     (card,) = deal(annotator, task)
@@ -163,14 +164,24 @@ def test_edit(researcher: Client, annotator: Client, make_client: MakeClient, ma
     assert (label.value, label.annotator_id, label.surplus) == ({"strength": 2}, annotator.user.id, False)
     assert made.facts["meta"]["edit_of"]["item_id"] == card["item_id"]
     theirs = [one["item_id"] for one in deal(make_client(Role.annotator), task, 5)]
-    assert str(made.id) in theirs
+    assert str(made.id) not in theirs
     assert str(made.id) not in [one["item_id"] for one in deal(annotator, task, 5)]
     assert progress(annotator, task)["total"] == 3
+    assert researcher.patch(f"{API}/tasks/{task['id']}", json={"overlap": 3}).json()["progress"]["wanted"] == 7
+    researcher.patch(f"{API}/tasks/{task['id']}", json={"overlap": 2})
 
     undone = annotator.post(f"{API}/labels/{answers[0].json()['label']['id']}/undo").json()
     assert progress(annotator, task)["total"] == 2
     send(annotator, undone["card"], {"both_bad": True}, edit={"response": 1, "text": "What it should have said."})
-    assert progress(annotator, task) == {"total": 3, "done": 0, "labels": 2, "by_you": 2, "skipped": 0, "left": 1}
+    assert progress(annotator, task) == {
+        "total": 3,
+        "done": 1,
+        "labels": 2,
+        "wanted": 5,
+        "by_you": 2,
+        "skipped": 0,
+        "left": 1,
+    }
     nothing = body(card, {"both_bad": True}, edit={"response": 0, "text": card["responses"][0]["text"]})
     refused = annotator.post(f"{API}/items/{card['item_id']}/labels", json=nothing)
     assert (refused.status_code, refused.json()["type"]) == (422, "/problems/NothingEdited")

@@ -10,9 +10,10 @@ from backend.accounts.models import Role
 from backend.datasets.models import Item
 from backend.db import transaction
 from backend.items.models import Withdrawal
+from backend.labels import tallies
 from backend.labels.models import Label
 from tests.backend.labels.conftest import MakePairs, body, send, stored
-from tests.backend.tasks.conftest import API, deal, make_task
+from tests.backend.tasks.conftest import API, deal, make_task, progress
 from tests.conftest import Client
 
 MakeClient = Callable[..., Client]
@@ -77,15 +78,37 @@ def test_what_was_there_before_stays(researcher: Client, annotator: Client, make
         assert session.scalar(newest) == {"retracted": True}
 
 
+def test_an_edit_is_asked_of_nobody_again(researcher: Client, make_client: MakeClient, make_pairs: MakePairs) -> None:
+    """The pair that an edit makes has its author's label: neither the task nor one that was there before asks for more,
+    and both are done with it, counted anew, too; a task made afterwards asks about it as about any other."""
+    dataset = make_pairs(1)
+    before = make_task(researcher, dataset, overlap=3)
+    task = make_task(researcher, dataset, question={"edits": True}, overlap=2)
+    one, two = make_client(Role.annotator), make_client(Role.annotator)
+    (card,) = deal(one, task)
+    edit(one, card)
+    for other, labels, wanted in ((task, 2, 3), (before, 0, 3)):
+        assert [found["item_id"] for found in deal(two, other, 5)] == [card["item_id"]]
+        told = progress(two, other)
+        assert [told[name] for name in ("total", "done", "labels", "wanted")] == [2, 1, labels, wanted]
+        with transaction() as session:
+            tallies.recount(session, [dataset])
+        assert progress(two, other) == told
+        stands = researcher.get(f"{API}/tasks/{other['id']}/throughput").json()["stands"]
+        assert (stands["labels"], stands["wanted"]) == (labels, wanted)
+    assert len(deal(two, make_task(researcher, dataset), 5)) == 2
+
+
 def test_an_earlier_judgement_stays(researcher: Client, make_client: MakeClient, make_pairs: MakePairs) -> None:
     """Who has judged the pair that their edit makes keeps that judgement, also when they take the edit back."""
     dataset = make_pairs(1)
-    task = make_task(researcher, dataset, question={"edits": True}, overlap=3)
+    task = make_task(researcher, dataset, question={"edits": True})
     one, two = make_client(Role.annotator), make_client(Role.annotator)
     (card,) = deal(one, task)
     edit(one, card)
     item = made_in(dataset)
-    cards = {dealt["item_id"]: dealt for dealt in deal(two, task, 2)}
+    later = make_task(researcher, dataset, question={"edits": True})
+    cards = {dealt["item_id"]: dealt for dealt in deal(two, later, 2)}
     send(two, cards[str(item.id)], {"strength": 0})
     answer = edit(two, cards[card["item_id"]])
     assert answer.status_code == 201

@@ -89,4 +89,4 @@ def test_killed_before_the_answer(
         assert len(before) == 2  # and the one of the edit
         counts = tallies.of_tasks(session, [uuid.UUID(task["id"])], person.user.id)
         assert session.scalar(select(func.count()).where(Label.client_id == uuid.UUID(label["client_id"]))) == 1
-    assert counts[uuid.UUID(task["id"])] == tallies.TaskCounts(done=2, labels=2, given=2)
+    assert counts[uuid.UUID(task["id"])] == tallies.TaskCounts(done=2, given=2)

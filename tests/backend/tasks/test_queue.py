@@ -42,7 +42,15 @@ def test_overlap(researcher: Client, make_client: MakeClient, make_pairs: MakePa
 
     assert counted(task) == [2]
     assert deal(two, task) == []
-    assert progress(two, task) == {"total": 1, "done": 1, "labels": 2, "by_you": 0, "skipped": 0, "left": 0}
+    assert progress(two, task) == {
+        "total": 1,
+        "done": 1,
+        "labels": 2,
+        "wanted": 2,
+        "by_you": 0,
+        "skipped": 0,
+        "left": 0,
+    }
 
 
 def test_late_label_is_surplus(researcher: Client, make_client: MakeClient, make_pairs: MakePairs) -> None:
@@ -64,7 +72,15 @@ def test_late_label_is_surplus(researcher: Client, make_client: MakeClient, make
     assert progress(late, task)["done"] == 0  # a surplus label stays one
     (again,) = deal(quick, task)
     send(quick, again, {"strength": 1})
-    assert progress(quick, task) == {"total": 1, "done": 1, "labels": 2, "by_you": 1, "skipped": 0, "left": 0}
+    assert progress(quick, task) == {
+        "total": 1,
+        "done": 1,
+        "labels": 1,
+        "wanted": 1,
+        "by_you": 1,
+        "skipped": 0,
+        "left": 0,
+    }
     rows = researcher.get(f"{API}/items/{held['item_id']}/labels").json()["items"]
     assert [row["surplus"] for row in rows if row["source"] == "person"] == [False, True, False, False]
 
@@ -77,11 +93,27 @@ def test_skips_take_no_place(researcher: Client, make_client: MakeClient, make_p
     send(one, first, {"skip": "same"})
     send(one, second)
 
-    assert progress(one, task) == {"total": 2, "done": 0, "labels": 1, "by_you": 1, "skipped": 1, "left": 0}
+    assert progress(one, task) == {
+        "total": 2,
+        "done": 0,
+        "labels": 1,
+        "wanted": 4,
+        "by_you": 1,
+        "skipped": 1,
+        "left": 0,
+    }
     assert deal(one, task, 2) == []
     for card in deal(two, task, 2):
         send(two, card)
-    assert progress(one, task) == {"total": 2, "done": 1, "labels": 3, "by_you": 1, "skipped": 1, "left": 0}
+    assert progress(one, task) == {
+        "total": 2,
+        "done": 1,
+        "labels": 3,
+        "wanted": 4,
+        "by_you": 1,
+        "skipped": 1,
+        "left": 0,
+    }
     assert progress(two, task)["left"] == 0
 
 

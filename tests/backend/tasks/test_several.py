@@ -97,10 +97,15 @@ def test_one_person_has_one_vote(researcher: Client, annotator: Client, make_pai
         assert session.scalars(mine).all() == [1, 2, 3, 4, 5]
 
 
-def test_what_is_settled_stays_settled(researcher: Client, make_pairs: MakePairs) -> None:
-    """Who settled an item and then judges or skips it in a task has said two things, and each can be taken back."""
+@pytest.mark.parametrize("standing", [False, True])
+def test_what_is_settled_stays_settled(researcher: Client, make_pairs: MakePairs, standing: bool) -> None:
+    """Who settled an item and then judges or skips it in a task, or where nobody made one, has said two things, and
+    each can be taken back."""
     dataset = make_pairs(1)
-    (card,) = deal(researcher, make_task(researcher, dataset))
+    if standing:
+        (card,) = researcher.post(f"{API}/datasets/{dataset}/cards", json={}).json()["cards"]
+    else:
+        (card,) = deal(researcher, make_task(researcher, dataset))
     settled = {"client_id": str(uuid.uuid4()), "value": {"strength": 2}}
     answer = researcher.post(f"{API}/items/{card['item_id']}/adjudication", json=settled)
     assert answer.status_code == 201, answer.text
@@ -116,3 +121,18 @@ def test_what_is_settled_stays_settled(researcher: Client, make_pairs: MakePairs
     assert researcher.post(f"{API}/labels/{answer.json()['label']['id']}/undo").status_code == 200
     assert counts(researcher, dataset) == [{"skip": "unsure"}]
     assert kept(dataset, researcher) == true(dataset, researcher) == ([False], tallies.Counts(1, 0, 0))
+
+
+def test_settling_makes_no_task(researcher: Client, make_pairs: MakePairs) -> None:
+    """What settled an item answers no task: taken back, once or twice, none is there that nobody made."""
+    dataset = make_pairs(1)
+    made = make_task(researcher, dataset)
+    (card,) = deal(researcher, made)
+    settled = {"client_id": str(uuid.uuid4()), "value": {"strength": 2}}
+    label = researcher.post(f"{API}/items/{card['item_id']}/adjudication", json=settled).json()["label"]
+    for _ in range(2):
+        undone = researcher.post(f"{API}/labels/{label['id']}/undo")
+        assert (undone.status_code, undone.json()) == (200, {"card": None, "progress": None})
+
+    assert counts(researcher, dataset) == []
+    assert [task["id"] for task in researcher.get(f"{API}/tasks").json()["items"]] == [made["id"]]

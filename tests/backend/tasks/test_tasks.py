@@ -182,8 +182,17 @@ def test_another_overlap(researcher: Client, make_client: MakeClient, make_pairs
     assert researcher.patch(change, json={"overlap": 2}).json()["progress"]["done"] == 0
     (card,) = deal(two, task)
     send(two, card)
-    assert progress(one, task) == {"total": 2, "done": 1, "labels": 3, "by_you": 2, "skipped": 0, "left": 0}
-    assert researcher.patch(change, json={"overlap": 1}).json()["progress"]["done"] == 2
+    assert progress(one, task) == {
+        "total": 2,
+        "done": 1,
+        "labels": 3,
+        "wanted": 4,
+        "by_you": 2,
+        "skipped": 0,
+        "left": 0,
+    }
+    fewer = researcher.patch(change, json={"overlap": 1}).json()["progress"]
+    assert (fewer["done"], fewer["labels"], fewer["wanted"]) == (2, 2, 2)
     assert researcher.patch(change, json={"overlap": None}).status_code == 422
     assert researcher.patch(change, json={"question": {}}).status_code == 422
 
@@ -200,14 +209,22 @@ def test_withdrawn(researcher: Client, annotator: Client, make_pairs: MakePairs)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/Withdrawn")
     assert stored(first) == []
     told = progress(annotator, task)
-    assert told == {"total": 1, "done": 0, "labels": 0, "by_you": 1, "skipped": 0, "left": 1}
+    assert told == {"total": 1, "done": 0, "labels": 0, "wanted": 1, "by_you": 1, "skipped": 0, "left": 1}
     with transaction() as session:
         tallies.recount(session, [uuid.UUID(task["dataset_id"])])
     assert progress(annotator, task) == told
     assert annotator.post(f"{API}/labels/{stored(second)[0].id}/undo").json()["type"] == "/problems/Withdrawn"
     for card in (first, second):
         researcher.post(f"{API}/items/{card['item_id']}/restore", json={})
-    assert progress(annotator, task) == {"total": 3, "done": 1, "labels": 1, "by_you": 1, "skipped": 0, "left": 2}
+    assert progress(annotator, task) == {
+        "total": 3,
+        "done": 1,
+        "labels": 1,
+        "wanted": 3,
+        "by_you": 1,
+        "skipped": 0,
+        "left": 2,
+    }
 
 
 def test_standing_task(researcher: Client, make_client: MakeClient, make_pairs: MakePairs) -> None:
