@@ -8,8 +8,9 @@ from backend.accounts.models import Role
 from backend.datasets import judgements
 from backend.deps import CurrentUser, PlaceDep, ProjectDep, Researcher, SessionDep
 from backend.items import history, service
-from backend.items.schemas import ItemDetail, ItemEventOut, KnownAnswer, RestoreIn, WithdrawIn
+from backend.items.schemas import ItemDetail, ItemEventOut, KnownAnswer, RestoreIn, ShownItem, WithdrawIn
 from backend.items.service import Known
+from backend.labels.messages import shown
 from backend.paging import Cursor, Limit, Page
 
 router = APIRouter(tags=["items"])
@@ -63,6 +64,7 @@ def _out(session: SessionDep, known: Known) -> ItemDetail:
         dataset_id=dataset.id,
         dataset_name=dataset.name,
         kind=dataset.kind,
+        shown=ShownItem(prompt=[shown(one) for one in item.prompt], responses=[shown(one) for one in item.responses]),
         withdrawn_at=item.withdrawn_at,
         withdrawn_reason=reason,
         gold=None if gold is None else KnownAnswer.model_validate(gold),

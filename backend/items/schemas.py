@@ -10,6 +10,7 @@ from backend.accounts.schemas import In, Out
 from backend.datasets.models import Kind
 from backend.datasets.schemas import ItemOut
 from backend.labels.models import LabelSource
+from backend.labels.schemas import ShownMessage
 
 EventKind = Literal[
     "added",
@@ -45,12 +46,20 @@ class KnownAnswer(Out):
     note: str
 
 
+class ShownItem(Out):
+    """The item's texts as whoever judges it sees them, in the item's own order."""
+
+    prompt: list[ShownMessage]
+    responses: list[ShownMessage]
+
+
 class ItemDetail(ItemOut):
     """One item with all that a lead wants to know of it; its labels and its history have routes of their own."""
 
     dataset_id: uuid.UUID
     dataset_name: str
     kind: Kind
+    shown: ShownItem
     withdrawn_at: datetime | None
     withdrawn_reason: str | None
     gold: KnownAnswer | None

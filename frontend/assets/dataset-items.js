@@ -9,13 +9,15 @@ import { itemCard } from "./items.js";
 const PAGE = 20;
 const SPLITS = ["train", "validation", "test"];
 
-export function itemList(dataset) {
+// With `task`, whose page shows them, an item's page leads back there.
+export function itemList(dataset, task = null) {
   const search = h("input.pl-input.pl-search", { type: "search", placeholder: "Search prompts and responses", "aria-label": "Search items", maxlength: 200, value: param("q") || "" });
   const split = h("select.pl-input.pl-split-choice", { "aria-label": "Split" }, h("option", { value: "" }, "All splits"),
     SPLITS.map((name) => h("option", { value: name, selected: name === param("split") }, name)));
   const list = h("div.pl-stack", skeleton(4));
   let turn = 0;
 
+  const card = (item) => drawCard(item, task);
   const ask = (cursor) => get(`/datasets/${dataset.id}/items`, { search: search.value.trim(), split: split.value, limit: PAGE, cursor });
   const show = async () => {
     setParam("q", search.value.trim());
@@ -54,4 +56,4 @@ export function itemList(dataset) {
 
 // A search looks at so many items at a time: without a find, and with more to look at, it is not over.
 const nothing = (filtered, unfinished) => (unfinished ? "No item of those looked at so far fits this search." : filtered ? "No item fits this search." : "This dataset is empty.");
-const card = (item) => itemCard(item, link(`#${count(item.position + 1)}`, `/item?id=${item.id}`), badge(item.split), item.withdrawn_at ? badge("withdrawn", "warn") : null);
+const drawCard = (item, task) => itemCard(item, link(`#${count(item.position + 1)}`, `/item?id=${item.id}${task ? `&task=${task}` : ""}`), badge(item.split), item.withdrawn_at ? badge("withdrawn", "warn") : null);

@@ -1,6 +1,7 @@
 // Building what is seen. Text always goes in as text; markup comes only from the server's own renderer, through html().
 
 import { ApiError } from "./api.js";
+import { colorCode } from "./code.js";
 import { drawFormulas } from "./formula.js";
 
 // h("a.pl-button.primary", { href: "/runs", onclick: f, hidden: done }, "All runs", icon)
@@ -57,11 +58,12 @@ export function safeAddress(address) {
 }
 
 // The one place where markup is inserted: `rendered` is the `html` field that the server's renderer wrote. The formulas
-// that it marked are drawn.
+// that it marked are drawn, and code is colored.
 export function html(rendered, selector = "div.pl-prose") {
   const element = h(selector);
   element.innerHTML = rendered; // the only innerHTML of the project; a test holds this
   drawFormulas(element);
+  colorCode(element);
   return element;
 }
 

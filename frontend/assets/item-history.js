@@ -9,7 +9,7 @@ const PAGE = 50;
 const WORDS = {
   added: "came into the dataset", leased: "was handed to", labelled: "was labelled", changed: "was judged anew", undone: "had a label taken back", skipped: "was skipped",
   imported: "came with a label", judged: "was judged by a model", voted: "got a vote", adjudicated: "was adjudicated", edited: "was made of an edit",
-  gold_set: "became gold", gold_removed: "is gold no more", withdrawn: "was withdrawn", restored: "was restored", frozen: "went into a snapshot",
+  gold_set: "was made gold", gold_removed: "was made an ordinary item again", withdrawn: "was withdrawn", restored: "was restored", frozen: "went into a snapshot",
 };
 
 export function history(id) {

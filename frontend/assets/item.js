@@ -32,7 +32,9 @@ async function read(id) {
 
 function draw(page, { item, labels }, refresh) {
   title(`Item #${item.position + 1} of “${item.dataset_name}”`);
+  const task = param("task");
   actions(
+    task ? link("Back to the task", `/task?id=${encodeURIComponent(task)}&view=items`, "pl-button") : link("All items", `/dataset?id=${item.dataset_id}`, "pl-button"),
     item.withdrawn_at ? button("Restore", () => turn(item, "restore", refresh)) : button("Withdraw", () => turn(item, "withdraw", refresh)),
     QUESTION[item.kind] ? button(item.gold ? "Change the gold" : "Make it gold", () => setGold(item, refresh), { kind: "primary" }) : null,
   );

@@ -1,7 +1,9 @@
-// Items as people read them: a prompt, its responses, and which one the labels prefer. All of it is plain text.
+// Items as people read them: a prompt, its responses, and which one the labels prefer. All of it is plain text, where the
+// server has not drawn it (`shown`: {prompt, responses}, each message as whoever judges it sees it).
 
 import { badge, h } from "./dom.js";
 import { plural } from "./format.js";
+import { message as drawn } from "./message.js";
 
 const ROLES = { system: "System", user: "Person", assistant: "Assistant", tool: "Tool" };
 const LONG = 420; // characters that are shown before a text folds
@@ -11,13 +13,19 @@ const said = (message) =>
 
 const MEDIA = { image: "picture", image_url: "picture", audio: "sound", input_audio: "sound", video: "video", video_url: "video", file: "file" };
 
+const media = (message) => (message.parts || []).filter((part) => MEDIA[part.type]).map((part) => badge(MEDIA[part.type]));
+
 // What a turn holds besides its text: media, reasoning, calls of tools. Nothing of it is loaded or run.
 function besides(message) {
-  const media = (message.parts || []).filter((part) => MEDIA[part.type]).map((part) => badge(MEDIA[part.type]));
   const calls = (message.tool_calls || []).map((call) => h("pre.pl-mono.pl-wrap", `calls ${JSON.stringify(call.function || call)}`));
   const reasoning = message.reasoning ? h("details", h("summary", "Reasoning"), h("div.pl-prose.pl-plain", message.reasoning)) : null;
-  return [media.length ? h("div.pl-row", media) : null, reasoning, calls];
+  return [...pictures(message), reasoning, calls];
 }
+
+const pictures = (message) => (media(message).length ? [h("div.pl-row", media(message))] : []);
+
+// A message as the server has drawn it, or as plain text.
+const whole = (message, shown) => (shown ? [drawn(shown), pictures(message)] : [message.content ? text(said(message)) : null, besides(message)]);
 
 // A text that unfolds when it is long.
 function text(content) {
@@ -28,14 +36,15 @@ function text(content) {
   return place;
 }
 
-const turn = (message) => h("div.pl-item-turn", h("span.pl-item-role", ROLES[message.role] || message.role), message.content ? text(said(message)) : null, besides(message));
+const turn = (message, shown) => h("div.pl-item-turn", h("span.pl-item-role", ROLES[message.role] || message.role), whole(message, shown));
 
-function prompt(turns) {
+function prompt(messages, shown) {
+  const turns = messages.map((message, place) => turn(message, shown?.[place]));
   const early = turns.slice(0, -1);
   return h(
     "div.pl-item-prompt",
-    early.length ? h("details", h("summary", plural(early.length, "earlier turn")), early.map(turn)) : null,
-    turns.slice(-1).map(turn),
+    early.length ? h("details", h("summary", plural(early.length, "earlier turn")), early) : null,
+    turns.slice(-1),
   );
 }
 
@@ -72,8 +81,7 @@ function response(message, index, item, best) {
     "div.pl-item-response",
     { class: best === index ? "best" : "" },
     h("span.pl-item-role", item.responses.length > 1 ? `Response ${index + 1}` : "Response", marks),
-    message.content ? text(said(message)) : null,
-    besides(message),
+    whole(message, item.shown?.responses[index]),
   );
 }
 
@@ -92,7 +100,7 @@ export function itemCard(item, ...aside) {
   return h(
     "article.pl-card.pl-item",
     h("div.pl-row", aside, judged(item)),
-    prompt(item.prompt),
+    prompt(item.prompt, item.shown?.prompt),
     item.responses.length ? h("div.pl-item-sides", { class: item.responses.length > 2 ? "many" : "" }, item.responses.map((one, index) => response(one, index, item, best))) : null,
   );
 }

@@ -1,11 +1,14 @@
-// Ratings of each response by each aspect of the question: digits fill one field after the other, or the pointer any.
+// Ratings of each response by each aspect of the question: digits fill one field after the other, or the pointer any. In a
+// range of more than ten numbers a key begins to write one, and Enter ends it.
 
 import { fill, h } from "./dom.js";
 import { letter } from "./sides.js";
 
 const MOST_BUTTONS = 10; // a wider range is typed
+const FEW_BUTTONS = 6; // so many of two responses stand beside each other on a phone
 
 export const RATE_KEYS = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+export const MINUS = "-";
 
 // `onchange(values)` hears of every rating; values: {aspect: [number or null for each response, as shown]}.
 export class Aspects {
@@ -13,6 +16,10 @@ export class Aspects {
     this.aspects = aspects;
     this.onchange = onchange;
     this.element = h("section.pl-aspects", { "aria-label": "Ratings", hidden: !aspects.length });
+    const look = () => this.element.classList.toggle("more", this.element.scrollHeight - this.element.scrollTop - this.element.clientHeight > 4);
+    this.element.addEventListener("scroll", look, { passive: true });
+    new ResizeObserver(look).observe(this.element);
+    this.look = look; // whether there is more below than is seen
     this.values = {};
     this.n = 0;
     this.at = 0; // the field that a digit fills
@@ -49,14 +56,29 @@ export class Aspects {
 
   // Whether digits rate now.
   get asking() {
-    return this.at < this.size && isShort(this.field(this.at).aspect);
+    return this.at < this.size;
   }
 
-  // What a digit means in the field that is asked for: the number itself where it can be, else its place in the range.
+  // Whether some number that is typed may be below zero.
+  get signed() {
+    return this.aspects.some((aspect) => !isShort(aspect) && aspect.low < 0);
+  }
+
+  // What a digit means in the field that is asked for: the number itself where it can be, else its place in the range;
+  // in a wide range it is the first sign of a number.
   digit(digit) {
     const { aspect } = this.field(this.at);
+    if (!isShort(aspect)) return void this.write(String(digit));
+    if (digit === MINUS) return;
     const value = keyed(aspect) ? digit : aspect.low + digit - 1;
     if (value >= aspect.low && value <= aspect.high) this.rate(this.at, value);
+  }
+
+  write(sign) {
+    const input = this.element.querySelector(".asked input");
+    input.value = sign;
+    input.focus();
+    input.setSelectionRange(sign.length, sign.length);
   }
 
   rate(at, value) {
@@ -88,9 +110,10 @@ export class Aspects {
 
   draw() {
     fill(this.element, this.aspects.map((aspect, row) =>
-      h("div.pl-aspect", h("span.pl-aspect-title", aspect.title),
+      h("div.pl-aspect", { style: { "--pl-fields": aspect.high - aspect.low < FEW_BUTTONS || !isShort(aspect) ? Math.min(2, this.n) : 1 } }, h("span.pl-aspect-title", aspect.title),
         Array.from({ length: this.n }, (_, response) => this.drawField(aspect, row * this.n + response, response)))));
     this.element.querySelector(".asked")?.scrollIntoView({ block: "nearest" });
+    this.look();
   }
 
   drawField(aspect, at, response) {
@@ -110,11 +133,22 @@ export class Aspects {
   }
 
   drawInput(aspect, at, value, name) {
-    const input = h("input.pl-input.pl-rating-wide", { type: "number", min: aspect.low, max: aspect.high, step: "any", "aria-label": name, value: value ?? "" });
-    input.addEventListener("change", () => {
-      const number = input.value === "" ? NaN : Number(input.value);
-      if (number >= aspect.low && number <= aspect.high) this.rate(at, number);
-      else input.setAttribute("aria-invalid", "true");
+    const input = h("input.pl-input.pl-rating-wide", { type: "text", inputmode: "decimal", maxlength: 12, "aria-label": name, placeholder: `${aspect.low} to ${aspect.high}`, value: value ?? "" });
+    let taken = false; // drawing anew takes the focus away, which is no second answer
+    const take = () => {
+      if (taken) return;
+      const number = input.value.trim() === "" ? NaN : Number(input.value.replace(",", "."));
+      const fits = number >= aspect.low && number <= aspect.high;
+      input.setAttribute("aria-invalid", String(!fits));
+      taken = fits;
+      if (fits) this.rate(at, number);
+    };
+    input.addEventListener("change", take);
+    input.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      event.preventDefault();
+      if (event.key === "Enter") take();
+      else input.blur();
     });
     return input;
   }

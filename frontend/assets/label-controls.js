@@ -2,7 +2,7 @@
 // somebody has begun on the card, and says when there is an answer.
 
 import { add, fill, h } from "./dom.js";
-import { Aspects, RATE_KEYS } from "./label-aspects.js";
+import { Aspects, MINUS, RATE_KEYS } from "./label-aspects.js";
 import { PLACE_KEYS, Ranking } from "./label-rank.js";
 import { other, scale, shortcuts, steps, THUMB_SHORTCUTS, THUMBS, thumbs } from "./label-scale.js";
 import { bind, enterMode, hint } from "./keys.js";
@@ -58,6 +58,7 @@ export class Controls {
     if (question.kind === "ranking" || question.aspects.length) this.bind("back", "Backspace", "Take back the last step", () => this.back());
     if (question.aspects.length) {
       RATE_KEYS.forEach((key) => this.bind(`rate-${key}`, key, `Rate with ${key}`, () => this.card && this.aspects.digit(Number(key)), "rate"));
+      if (this.aspects.signed) this.bind("rate-minus", MINUS, "Rate below zero", () => this.card && this.aspects.digit(MINUS), "rate");
     }
     if (question.rationale !== "off") this.bind("rationale", "r", "Write why", () => this.ask());
   }

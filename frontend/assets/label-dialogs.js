@@ -17,7 +17,7 @@ export function askReason() {
     const reasons = REASONS.map((reason, place) => button(reason, () => close({ reason }), { key: String(place + 1) }));
     const input = h("input.pl-input", { maxlength: 500, "aria-label": "Another reason", placeholder: "Another reason" });
     const form = h("form.pl-row", { onsubmit: (event) => { event.preventDefault(); close({ reason: input.value.trim() }); } });
-    add(form, h("div.pl-grow", input), button("Skip", null, { kind: "primary", type: "submit" }));
+    add(form, h("div.pl-grow", input), h("kbd", "O"), button("Skip", null, { kind: "primary", type: "submit" }));
     const plain = button("Without a reason", () => close({ reason: "" }), { key: "Enter", kind: "primary" });
     plain.autofocus = true;
     const body = h("div.pl-stack", { role: "group", "aria-label": "Reasons" }, plain, h("div.pl-reasons", reasons), form);

@@ -1,5 +1,6 @@
 // What an answer says, in words, and what it marks on the card.
 
+import { plural } from "./format.js";
 import { letter } from "./sides.js";
 
 const DEGREES = ["", "slightly better", "better", "much better"];
@@ -34,6 +35,6 @@ export function placeWords(groups, n) {
 // How long the responses are: told only when they have been judged.
 export function lengths(responses) {
   const words = responses.map((one) => (one.text.match(/\S+/g) || []).length);
-  if (responses.length === 1) return `${words[0]} words`;
-  return words.map((count, place) => `${letter(place)} ${count}`).join(" · ") + " words";
+  if (responses.length === 1) return plural(words[0], "word");
+  return `${words.map((count, place) => `${letter(place)} ${count}`).join(" · ")} ${words.at(-1) === 1 ? "word" : "words"}`;
 }

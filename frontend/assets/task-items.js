@@ -12,7 +12,7 @@ export class TaskItems {
     this.golds = h("div.pl-stack.tight", skeleton(2));
     this.element = h("div.pl-stack",
       h("section.pl-card.pl-stack.tight", h("h2", "Gold items"), h("p.pl-muted", gold(task)), this.golds),
-      itemList({ id: task.dataset_id }));
+      itemList({ id: task.dataset_id }, task.id));
     this.draw();
   }
 
@@ -20,7 +20,7 @@ export class TaskItems {
     const ask = (cursor) => get(`/datasets/${this.task.dataset_id}/golds`, { cursor, limit: 50 });
     try {
       const page = await ask(null);
-      fill(this.golds, page.items.length ? table("Gold items", COLUMNS, page.items) : h("p", "None yet. Open an item below whose answer you are sure of and choose “Make it gold”, or adjudicate some: an adjudicated item can become gold with one key."));
+      fill(this.golds, page.items.length ? table("Gold items", columns(this.task), page.items) : h("p", "None yet. Open an item below whose answer you are sure of and choose “Make it gold”, or adjudicate some: an adjudicated item can become gold with one key."));
       if (page.next_cursor) this.more(ask, page.next_cursor);
     } catch (error) {
       fill(this.golds, errorCard(error, () => this.draw()));
@@ -31,7 +31,7 @@ export class TaskItems {
     const row = h("div.pl-row.center", button("Show more", async () => {
       try {
         const page = await ask(cursor);
-        row.replaceWith(table("More gold items", COLUMNS, page.items));
+        row.replaceWith(table("More gold items", columns(this.task), page.items));
         if (page.next_cursor) this.more(ask, page.next_cursor);
       } catch (error) {
         toastError(error);
@@ -45,8 +45,8 @@ const gold = (task) => (task.gold_share
   ? `${percent(task.gold_share)} of the cards of this task are gold, unseen among the others. How often each person is right about them stands under “Annotators”.`
   : "This task mixes none in: set a gold share with “Edit”, and items with a known answer come unseen among the others.");
 
-const COLUMNS = [
-  { title: "Item", cell: (one) => link(`${one.item_id.slice(-6)}`, `/item?id=${one.item_id}`) },
+const columns = (task) => [
+  { title: "Item", cell: (one) => link(`${one.item_id.slice(-6)}`, `/item?id=${one.item_id}&task=${task.id}`) },
   { title: "Known answer", cell: (one) => verdict(one.value, "person") },
   { title: "Note", cell: (one) => h("span.pl-wrap", one.note) },
   { title: "Since", cell: (one) => ago(one.created_at) },

@@ -20,11 +20,13 @@ WEATHER = [
 FORMULAS = (
     r"So $E = mc^2$ and \(\frac{a}{b}\) cost $5 and $10. $$\begin{aligned} x &= 1 \\ &= \boxed{2} \end{aligned}$$"
 )
+CODE = '```python\n# <b>five</b> times\nreturn "<img src=x>" * 5\n```'
 LONG = "One of many words that fill a line and then the next one. "
 
 
 def test_everything_is_readable(sign_in: SignIn) -> None:
-    """Turns before the last unfold, calls of tools are names and arguments, formulas are drawn, prices are not."""
+    """Turns before the last unfold, calls of tools are names and arguments, formulas are drawn, prices are not, and
+    code is colored, letter by letter as it was written."""
     turns: list[dict[str, Any]] = [
         {"role": "user", "content": "Weather?"},
         {"role": "assistant", "content": "", "tool_calls": WEATHER},
@@ -32,7 +34,7 @@ def test_everything_is_readable(sign_in: SignIn) -> None:
         {"role": "user", "content": "And now?"},
     ]
     page = sign_in(Role.annotator)
-    open_card(page, add_items([(turns, {"content": "", "tool_calls": WEATHER}, FORMULAS)]))
+    open_card(page, add_items([(turns, {"content": CODE, "tool_calls": WEATHER}, FORMULAS)]))
     page.keyboard.press("p")
     call = page.locator(".pl-pair-prompt").get_by_role("region", name="Call of weather")
     expect(call.locator("dt")).to_have_text(["city", "days"])
@@ -41,6 +43,17 @@ def test_everything_is_readable(sign_in: SignIn) -> None:
     expect(response.locator("math")).to_have_count(3)
     expect(response.locator("math[display=block] mtr")).to_have_count(2)
     expect(page.locator(".pl-pair-side").filter(has_text="Calls weather")).to_have_count(1)
+    code = page.locator(".pl-pair-body pre code")
+    assert code.text_content() == '# <b>five</b> times\nreturn "<img src=x>" * 5\n'
+    for kind, text in (
+        ("comment", "# <b>five</b> times"),
+        ("word", "return"),
+        ("string", '"<img src=x>"'),
+        ("number", "5"),
+    ):
+        expect(code.locator(f".pl-code-{kind}")).to_have_text(text)
+    page.keyboard.press("d")
+    expect(code).to_have_text(code.text_content() or "")
     assert page.evaluate(CONTRAST) == []
 
 

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.browser
 ASPECTS = [
     {"name": "help", "title": "Helpfulness", "low": 1, "high": 5},
     {"name": "truth", "title": "Correctness", "low": 0, "high": 3},
+    {"name": "warmth", "title": "Warmth", "low": -50, "high": 50},
 ]
 
 
@@ -44,7 +45,8 @@ def test_preference_with_a_reason(sign_in: SignIn) -> None:
 
 
 def test_ratings_by_keys(sign_in: SignIn) -> None:
-    """Digits rate field after field and judge only then; Backspace goes back; nothing is sent before all is rated."""
+    """Digits rate field after field and judge only then, in a wide range they write a number; Backspace goes back;
+    nothing is sent before all is rated."""
     page = sign_in(Role.annotator)
     open_card(page, task=add_task(numbered(2), {"aspects": ASPECTS, "rationale": "off"}))
     first = shown(page)[0] == "First"
@@ -54,11 +56,13 @@ def test_ratings_by_keys(sign_in: SignIn) -> None:
         page.keyboard.press(key)
     expect(page.locator(".pl-rating[aria-pressed=true]")).to_have_text(["5", "4", "3", "0"])
     page.get_by_role("group", name="Helpfulness of B").get_by_role("button", name="2").click()
+    for key in ("-", "3", "0", "Enter", "7", "0", "Enter", "Backspace", "Enter"):  # 70 is too warm
+        page.keyboard.press(key)
     page.keyboard.press("1")
     prompt(page, "Question 1")
 
     ((_, label),) = wait_for_labels(page, 1)
-    expected = {"help": [5, 2], "truth": [3, 0]}
+    expected = {"help": [5, 2], "truth": [3, 0], "warmth": [-30, 7]}
     assert label.aspects == (expected if first else {name: numbers[::-1] for name, numbers in expected.items()})
     assert label.value == {"strength": 3 if first else -3}
 

@@ -15,7 +15,7 @@ from backend.deps import COOKIE
 from backend.labels.models import Label, LabelSource
 from backend.tasks.models import Gold, Task
 from tests.browser.conftest import SignIn, Web
-from tests.browser.labelling import numbered
+from tests.browser.labelling import add_items, numbered
 from tests.browser.test_label import HOSTILE
 from tests.people import add_person
 
@@ -146,7 +146,7 @@ def test_what_it_costs_and_the_preview(sign_in: SignIn) -> None:
 
 def test_an_item_is_looked_after(sign_in: SignIn) -> None:
     """From the task to one item: its answer is made known, it is withdrawn and restored, and tells it all."""
-    dataset = numbered(2)
+    dataset = add_items([("Question 0", "*First* 0", "Second 0"), ("Question 1", "First 1", "Second 1")])
     page = sign_in(Role.researcher, "lead")
     task = make_task(page, dataset, "Which is kinder", 1)
     page.goto(f"/task?id={task}&view=items")
@@ -156,6 +156,8 @@ def test_an_item_is_looked_after(sign_in: SignIn) -> None:
     page.get_by_label("Note").fill("the second says please")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="Known answer")).to_be_visible()
+    expect(page.get_by_role("link", name="Back to the task")).to_have_attribute("href", f"/task?id={task}&view=items")
+    expect(page.locator(".pl-item-response em")).to_have_text("First")  # drawn as labellers see it
 
     page.get_by_role("button", name="Withdraw").click()
     page.get_by_role("dialog").get_by_role("button", name="Withdraw").click()
@@ -166,7 +168,7 @@ def test_an_item_is_looked_after(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Restore").click()
     page.get_by_role("dialog").get_by_role("button", name="Restore").click()
     told = page.locator(".pl-history")
-    for words in ("was restored by lead", "was withdrawn by lead", "became gold by lead", "came into the dataset"):
+    for words in ("was restored by lead", "was withdrawn by lead", "was made gold by lead", "came into the dataset"):
         expect(told).to_contain_text(words)
     with transaction() as session:
         assert session.scalars(select(Gold.value)).one() == {"strength": -2}
