@@ -9,13 +9,13 @@ from sqlalchemy import select
 
 from backend.accounts import service as accounts
 from backend.accounts.models import Role
-from backend.datasets.models import Item
+from backend.datasets.models import Item, Kind
 from backend.db import transaction
 from backend.deps import COOKIE
 from backend.labels.models import Label, LabelSource
 from backend.tasks.models import Gold, Task
 from tests.browser.conftest import SignIn, Web
-from tests.browser.labelling import add_items, numbered
+from tests.browser.labelling import add_items, add_task, numbered
 from tests.browser.test_label import HOSTILE
 from tests.people import add_person
 
@@ -84,8 +84,13 @@ def test_a_task_is_made_followed_and_settled(sign_in: SignIn, web: Web) -> None:
     expect(lead.get_by_text("It is a gold item now.")).to_be_visible()
     lead.keyboard.press("Enter")
     expect(votes).to_be_hidden()
-    lead.keyboard.press("4")
-    expect(votes).to_be_visible()
+    for key in ("1", "u", "4"):  # taken back, as if it had not been said
+        expect(lead.get_by_text("1 settled by you")).to_be_visible()
+        expect(lead.get_by_text("1 to go")).to_be_visible()
+        lead.keyboard.press(key)
+        if key != "u":
+            expect(votes).to_be_visible()
+            expect(lead.get_by_text("2 settled by you")).to_be_visible()
     lead.keyboard.press("Enter")
     expect(lead.get_by_role("heading", name="All settled")).to_be_visible()
 
@@ -93,8 +98,45 @@ def test_a_task_is_made_followed_and_settled(sign_in: SignIn, web: Web) -> None:
         settled = session.scalars(
             select(Label).where(Label.source == LabelSource.adjudication).order_by(Label.id)
         ).all()
-        assert [one.value for one in settled] == [{"strength": 3 if first else -3}, {"strength": 0}]
+        assert [one.version for one in settled] == [1, 1, 2, 3]
+        assert settled[0].value == {"strength": 3 if first else -3}
+        assert [one.value for one in settled[2:]] == [{"retracted": True}, {"strength": 0}]
+        assert not session.scalars(select(Task).where(Task.standing)).all()
         assert session.scalars(select(Gold.value)).one() == settled[0].value
+
+
+def test_rankings_and_thumbs_are_settled(sign_in: SignIn, web: Web) -> None:
+    """Orders and thumbs on which people differ are settled by the keys of their own questions, and taken back."""
+    ranked = add_task(numbered(1, Kind.ranked, 3), {"kind": "ranking"}, overlap=2)
+    thumbs = add_task(numbered(1, Kind.unpaired, 1, name="Thumbs"), {"kind": "thumb"}, overlap=2)
+    with annotator(web, "ann") as ann, annotator(web, "ben") as ben:
+        for client, turn in ((ann, 1), (ben, -1)):
+            for task in (ranked, thumbs):
+                (card,) = client.post(f"/api/v1/tasks/{task}/cards", json={}).raise_for_status().json()["cards"]
+                texts = [one["text"] for one in card["responses"]]
+                order = [[texts.index(text)] for text in sorted(texts)[::turn]]
+                value = {"ranking": order} if task == ranked else {"thumb": turn == 1}
+                body = {"client_id": str(uuid.uuid4()), "lease": card["lease"], "value": value, "seconds": 4.0}
+                client.post(f"/api/v1/items/{card['item_id']}/labels", json=body).raise_for_status()
+    lead = sign_in(Role.researcher, "lead")
+    votes = lead.get_by_role("region", name="Votes")
+    for task, keys, said in ((ranked, ("2", "1", "3", "Enter"), "B before A before C"), (thumbs, ("1",), "Good")):
+        lead.goto(f"/adjudicate?task={task}")
+        expect(lead.get_by_text("2 labels on this one, hidden")).to_be_visible()
+        for key in keys:
+            lead.keyboard.press(key)
+        expect(votes.get_by_role("heading", name=f"✓ {said}")).to_be_visible()
+        expect(votes.get_by_role("row")).to_have_count(3)
+        lead.keyboard.press("Enter")
+        expect(lead.get_by_role("heading", name="All settled")).to_be_visible()
+        if task == ranked:
+            lead.keyboard.press("u")
+            expect(lead.get_by_text("0 settled by you")).to_be_visible()
+            expect(lead.get_by_role("article", name="Response C")).to_be_visible()
+    with transaction() as session:
+        settled = select(Label.value).where(Label.source == LabelSource.adjudication).order_by(Label.id)
+        ranking, undone, thumb = session.scalars(settled)
+        assert (len(ranking["ranking"]), undone, thumb) == (3, {"retracted": True}, {"thumb": True})
 
 
 def test_what_it_costs_and_the_preview(sign_in: SignIn) -> None:
@@ -108,6 +150,7 @@ def test_what_it_costs_and_the_preview(sign_in: SignIn) -> None:
     expect(cost).to_contain_text("20 s a label is a guess")
     page.get_by_label("Labels an item").fill("3")
     expect(cost).to_contain_text("40 items \u00d7 3 = 120 labels; at 20 s each that is about 40 min of work.")
+    expect(cost).to_contain_text("3 labels an item need 3 people, as nobody labels an item twice, and one person may")
 
     page.get_by_label("Guidelines in Markdown").fill("# Kind first\n\n" + "\n\n".join(HOSTILE))
     page.get_by_role("button", name="Preview").click()
@@ -138,6 +181,10 @@ def test_what_it_costs_and_the_preview(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Close", exact=True).click()
     page.get_by_role("button", name="Close task").click()
     expect(page.get_by_role("button", name="Reopen")).to_be_visible()
+    expect(
+        page.get_by_text("No forecast: the task is closed, and 80 labels that were wanted did not come.")
+    ).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("link", name="Label", exact=True)).to_have_count(0)
     page.goto("/tasks")
     expect(page.get_by_role("heading", name="No task yet")).to_be_visible()
     page.get_by_role("button", name="Closed").click()
