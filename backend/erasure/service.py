@@ -72,7 +72,7 @@ def erase(session: Session, admin: User, user: User, body: EraseIn) -> ErasedOut
     Raises Yourself, AlreadyRemoved, NotConfirmed, LastAdmin.
     """
     session.execute(select(func.pg_advisory_xact_lock(LOCK)))
-    session.refresh(user, with_for_update=True)
+    session.refresh(user, with_for_update={"key_share": True})  # a label on its way names the person
     _check(admin, user, body)
     before = held(session, user)
     accounts.change(session, user, admin=False, active=False)
@@ -84,6 +84,8 @@ def erase(session: Session, admin: User, user: User, body: EraseIn) -> ErasedOut
         datasets = tallies.hold(session, user.id)
         removed["labels"] = _done(session, delete(Label).where(Label.annotator_id == user.id))
         tallies.recount(session, datasets)
+    # After the places: who labels holds those, and then wants the lease.
+    removed["leases"] = _done(session, delete(Lease).where(Lease.annotator_id == user.id))
     if body.free_text == "delete":
         mine = Label.annotator_id == user.id, Label.rationale.is_not(None)
         removed["rationales"] = _done(session, update(Label).where(*mine).values(rationale=None))
@@ -116,7 +118,6 @@ def _ways_in(user: User) -> dict[str, Delete]:
         "tokens": delete(ApiToken).where(ApiToken.user_id == user.id),
         "identities": delete(Identity).where(Identity.user_id == user.id),
         "memberships": delete(Membership).where(Membership.user_id == user.id),
-        "leases": delete(Lease).where(Lease.annotator_id == user.id),
         "kept_answers": delete(IdempotencyKey).where(IdempotencyKey.user_id == user.id),
     }
 

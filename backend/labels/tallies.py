@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import exists, false, func, insert, select, text, update
+from sqlalchemy import ColumnElement, exists, false, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import Session
 
@@ -263,20 +263,24 @@ def hold(session: Session, user_id: uuid.UUID) -> Sequence[uuid.UUID]:
     that is about to go would be counted wrong.
     """
     own = Label.annotator_id == user_id
-    among = select(Label.dataset_id).where(own)
-    datasets = select(Dataset.id).where(Dataset.id.in_(among)).order_by(Dataset.id).with_for_update(key_share=True)
-    found = session.scalars(datasets).all()
+    found = _lock_datasets(session, Dataset.id.in_(select(Label.dataset_id).where(own)))
     items = select(Item.id).where(Item.id.in_(select(Label.item_id).where(own))).order_by(Item.id)
     session.execute(items.with_for_update(key_share=True))
     return found
 
 
+def _lock_datasets(session: Session, which: ColumnElement[bool]) -> Sequence[uuid.UUID]:
+    locked = select(Dataset.id).where(which).order_by(Dataset.id).with_for_update(key_share=True)
+    return session.scalars(locked).all()
+
+
 def recount(session: Session, dataset_ids: Sequence[uuid.UUID]) -> None:
     """Count all that is kept of these datasets anew, after rows came or went by another way than one by one.
 
-    Objects that the session has read before stay as they are.
+    Objects that the session has read before stay as they are. The datasets are locked before all else, as `hold` does.
     """
     session.flush()
+    _lock_datasets(session, Dataset.id.in_(dataset_ids))
     # Sums that are being written are not seen yet: they would stay beside the new ones.
     session.execute(select(func.pg_advisory_xact_lock(LOCK)))
     session.execute(HOLD_PLACES, {"datasets": list(dataset_ids)})

@@ -6,15 +6,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import Role
 from backend.datasets.models import Item
 from backend.db import transaction
 from backend.items import service as items
-from backend.labels import leases, service
-from backend.labels.models import Label, LabelSource
+from backend.labels import leases, service, tallies
+from backend.labels.models import Label, LabelSource, Lease
 from backend.projects.models import Project
 from backend.tasks import golds, places
 from backend.tasks import service as tasks
@@ -113,6 +113,42 @@ def test_filling_beside_what_is_known_of_an_item(
     with transaction() as session:
         place = session.scalars(select(Place).where(Place.item_id == item)).one()
         assert (place.open, place.gold) == ((True, True) if what == "gold" else (False, False))
+
+
+def test_removing_labels_beside_another_overlap(admin: Client, annotator: Client, make_pairs: MakePairs) -> None:
+    """Somebody's labels go while their dataset is counted anew for another reason: both come to their end."""
+    task = make_task(admin, make_pairs(3))
+    (card,) = deal(annotator, task)
+    send(annotator, card)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as session:
+            held = tallies.hold(session, annotator.user.id)
+            counting = pool.submit(admin.patch, f"{API}/tasks/{task['id']}", json={"overlap": 2})
+            waits(counting)
+            session.execute(delete(Label).where(Label.annotator_id == annotator.user.id))
+            tallies.recount(session, held)
+        assert counting.result(30).status_code == 200
+    assert progress(admin, task)["labels"] == 0
+
+
+def test_removing_a_person_who_labels(admin: Client, annotator: Client, make_pairs: MakePairs) -> None:
+    """A label that is on its way, with its item and place held, names the person and takes their lease meanwhile."""
+    task = make_task(admin, make_pairs(2))
+    first, second = deal(annotator, task, 2)
+    send(annotator, first)
+    person, item = annotator.user, uuid.UUID(second["item_id"])
+    erasure = {"confirm": person.name, "judgements": "delete", "free_text": "delete"}
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as session:
+            held = leases.lock(session, item)
+            places.lock(session, uuid.UUID(task["id"]), item)
+            erasing = pool.submit(admin.post, f"{API}/users/{person.id}/erase", json=erasure)
+            waits(erasing)
+            own = {"project_id": held.project_id, "dataset_id": held.dataset_id, "item_id": item}
+            session.add(Label(**own, annotator_id=person.id, source=LabelSource.person, value={"strength": 1}))
+            session.flush()
+            session.execute(update(Lease).where(Lease.item_id == item).values(expires_at=func.now()))
+        assert erasing.result(30).status_code == 200
 
 
 def test_a_vote_beside_another_overlap(annotator: Client, make_client: MakeClient, make_pairs: MakePairs) -> None:
