@@ -84,13 +84,14 @@ def test_a_task_is_made_followed_and_settled(sign_in: SignIn, web: Web) -> None:
     expect(lead.get_by_text("It is a gold item now.")).to_be_visible()
     lead.keyboard.press("Enter")
     expect(votes).to_be_hidden()
-    for key in ("1", "u", "4"):  # taken back, as if it had not been said
+    for key in ("1", "4"):
         expect(lead.get_by_text("1 settled by you")).to_be_visible()
         expect(lead.get_by_text("1 to go")).to_be_visible()
         lead.keyboard.press(key)
-        if key != "u":
-            expect(votes).to_be_visible()
-            expect(lead.get_by_text("2 settled by you")).to_be_visible()
+        expect(votes).to_be_visible()
+        expect(lead.get_by_text("2 settled by you")).to_be_visible()
+        if key == "1":
+            lead.keyboard.press("u")  # taken back, as if it had not been said
     lead.keyboard.press("Enter")
     expect(lead.get_by_role("heading", name="All settled")).to_be_visible()
 
