@@ -185,7 +185,6 @@ def test_other_data_are_left_alone(researcher: Client) -> None:
         {"messages": [ASKED, {"role": "assistant", "content": "x", "evil": "1"}]},
         {"messages": ["How?", "So."]},
         {"messages": [ASKED | {"meta": -(2**63) - 1}, GIVEN]},
-        {"messages": [ASKED | {"content": "\ud800"}, GIVEN]},
         {"messages": [ASKED, GIVEN] * 101},
         {"messages": [ASKED | {"content": "x" * MOST_BYTES}, GIVEN]},
         {"edited": "Ask your admin. "},
