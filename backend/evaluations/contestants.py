@@ -94,3 +94,9 @@ def random_pair(session: Session, project: Project) -> list[Checkpoint]:
             remedy="Train a run, or register a checkpoint folder.",
         )
     return found
+
+
+def runs(session: Session, checkpoints: Iterable[Checkpoint]) -> dict[uuid.UUID, str]:
+    """The names of the runs that made the checkpoints, by id."""
+    ids = {one.run_id for one in checkpoints if one.run_id}
+    return dict(session.execute(select(Run.id, Run.name).where(Run.id.in_(ids))).all())

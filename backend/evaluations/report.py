@@ -38,6 +38,7 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
         by_judge[verdict.judge or PEOPLE].append(verdict)
     matches = session.scalar(select(func.count()).where(Match.evaluation_id == evaluation.id)) or 0
     known = contestants.named(session, ids)
+    runs = contestants.runs(session, known.values())
     answers = _answers(session, evaluation)
     tables = _tables(by_judge, ids, answers, rule)
     return ReportOut(
@@ -45,7 +46,7 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
         matches=matches,
         judged_by_people=len({verdict.match_id for verdict in by_judge.get(PEOPLE, [])}),
         tables=tables,
-        contestants=[_contestant(known[one], answers.get(one, {}), rule) for one in ids],
+        contestants=[_contestant(known[one], runs, answers.get(one, {}), rule) for one in ids],
         agreement=_agreement(by_judge),
         warnings=_warnings(evaluation, shown.judge_model, tables, list(known.values())),
     )
@@ -102,11 +103,16 @@ def _rows(session: Session, evaluation: Evaluation) -> Iterator[Any]:
     yield from session.execute(query)
 
 
-def _contestant(checkpoint: Checkpoint, answers: dict[int, Answer], rule: Rule) -> ContestantOut:
+def _contestant(
+    checkpoint: Checkpoint, runs: dict[uuid.UUID, str], answers: dict[int, Answer], rule: Rule
+) -> ContestantOut:
     given = [answer for answer in answers.values() if answer.characters is not None]
     names = sorted({name for answer in given for name in answer.scores or {}})
     return ContestantOut(
         **CheckpointBrief.model_validate(checkpoint).model_dump(),
+        run_id=checkpoint.run_id,
+        run=runs.get(checkpoint.run_id) if checkpoint.run_id else None,
+        step=checkpoint.step,
         responses=len(given),
         failed=dict(Counter(answer.error for answer in answers.values() if answer.error)),
         length=_mean([(answer.prompt_hash, answer.characters) for answer in given], rule),

@@ -4,6 +4,7 @@ import uuid
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
 
 from backend.audit import service as audit
 from backend.deps import CurrentUser, OnceDep, ProjectDep, Researcher, SessionDep
@@ -17,10 +18,12 @@ from backend.evaluations import (
     meters,
     report,
     service,
+    shareable,
     votes,
 )
 from backend.evaluations import export as exporting
 from backend.evaluations.judge_card_schemas import JudgeCardOut, Scope
+from backend.evaluations.markup import POLICY
 from backend.evaluations.meter_schemas import MetersOut
 from backend.evaluations.report_schemas import ReportOut
 from backend.evaluations.said import Rule
@@ -127,6 +130,23 @@ def read_report(
     """Win rates with intervals by judge and pair, contestants, agreement, doubts."""
     evaluation = service.find(session, project, evaluation_id)
     return report.read(session, evaluation, Rule(ties, level, evaluation.seed))
+
+
+@router.get("/evaluations/{evaluation_id}/report.html", response_class=HTMLResponse)
+def download_report(
+    evaluation_id: uuid.UUID,
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    ties: Literal["half", "drop", "shown"] = "half",
+    level: Annotated[float, Query(ge=0.5, le=0.999)] = 0.95,
+) -> HTMLResponse:
+    """The report as one file to hand on: pictures and numbers, without prompts and answers, and nothing that runs."""
+    evaluation = service.find(session, project, evaluation_id)
+    told = report.read(session, evaluation, Rule(ties, level, evaluation.seed))
+    page = shareable.write(told, meters.read(session, evaluation, level))
+    named = {"content-disposition": f'attachment; filename="evaluation-{evaluation.id}.html"'}
+    return HTMLResponse(page, headers=named | {"content-security-policy": f"{POLICY}; sandbox"})
 
 
 @router.get("/evaluations/{evaluation_id}/meters")

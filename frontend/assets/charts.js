@@ -10,7 +10,7 @@ const DASHES = ["solid", "dash", "dot", "dashdot"];
 
 const isDark = () => document.documentElement.dataset.theme === "dark";
 const palette = () => (isDark() ? DARK : LIGHT);
-const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function hash(text) {
   let value = 2166136261;
@@ -68,7 +68,7 @@ const named = (rows) => ({
 });
 
 // Plotly reads a little markup in labels; names that people chose must not become any.
-const escapeMarkup = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+export const escapeMarkup = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
 const CONFIG = {
   responsive: true, displaylogo: false,
@@ -77,7 +77,8 @@ const CONFIG = {
 };
 
 // Draws `figure()` into `place` now, on draw(), and when the theme changes; several calls in one frame draw once.
-function chart(place, label, figure) {
+// A figure is {data, more} with the options of `layout`; `more` are Plotly's own and come last.
+export function chart(place, label, figure) {
   const box = h("div.pl-chart", { role: "img", "aria-label": label });
   place.append(box);
   let waiting = false;
@@ -89,8 +90,8 @@ function chart(place, label, figure) {
     waiting = late = false;
     const library = await plotly();
     if (gone) return;
-    const { data, ...options } = figure();
-    await library.react(box, data, { ...layout(options), datarevision: (revision += 1) }, CONFIG);
+    const { data, more, ...options } = figure();
+    await library.react(box, data, { ...layout(options), ...more, datarevision: (revision += 1) }, CONFIG);
   }
   const draw = () => {
     late = true;
@@ -186,7 +187,7 @@ function traces({ series, x, y, low, high }, smoothing) {
   ];
 }
 
-function translucent(color, opacity) {
+export function translucent(color, opacity) {
   const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16));
   return `rgba(${red},${green},${blue},${opacity})`;
 }

@@ -6,6 +6,7 @@ import { badge, errorCard, fill, h, link, skeleton, table } from "./dom.js";
 import { count, number, percent, plural, rate } from "./format.js";
 import { param, setParam } from "./frame.js";
 import { against, order } from "./evaluation-findings.js";
+import { baselineForest, baselineRates, bySteps, stepCurve, stepTable } from "./evaluation-forest.js";
 import { judgeName } from "./judge-name.js";
 
 const TIES = [
@@ -60,6 +61,7 @@ export class Report {
   draw(report) {
     for (const plot of this.plots) plot.remove();
     this.plots = [];
+    this.contestants = report.contestants;
     const names = Object.fromEntries(report.contestants.map((one) => [one.id, one.name]));
     fill(
       this.body,
@@ -74,10 +76,15 @@ export class Report {
   table(one, names) {
     const place = h("div");
     const known = one.pairs.filter((pair) => pair.win_rate.rate !== null);
-    if (known.length) {
-      const rows = known.map((pair) => ({ name: `${short(names[pair.first])} against ${short(names[pair.second])}`, ...pair.win_rate }));
-      requestAnimationFrame(() => this.plots.push(forestPlot(place, { x: "Win rate of the one named first", rows })));
-    }
+    const [base] = this.contestants;
+    const rates = baselineRates(one, names, base.id);
+    const runs = bySteps(rates, this.contestants);
+    const steps = runs.length ? h("div") : null;
+    requestAnimationFrame(() => {
+      if (rates.length) this.plots.push(baselineForest(place, rates, base.name));
+      else if (known.length) this.plots.push(forestPlot(place, { x: "Win rate of the one named first", rows: known.map((pair) => ({ name: `${short(names[pair.first])} against ${short(names[pair.second])}`, ...pair.win_rate })) }));
+      if (steps) this.plots.push(stepCurve(steps, runs));
+    });
     const [{ win_rate: any }] = one.pairs;
     const people = one.source === "person";
     return h(
@@ -85,6 +92,8 @@ export class Report {
       h("div.pl-row.between", h("h2", people ? "Judged by people" : `Judged by ${judgeName(one.judge, this.evaluation)}`),
         people ? null : link("Report card of this judge", `/judge?${new URLSearchParams({ evaluation: this.id, judge: one.judge })}`)),
       known.length ? place : h("p.pl-muted", people ? "Nobody has judged a match yet." : any.reason),
+      steps,
+      steps && stepTable(runs),
       table(`Win rates by ${judgeName(one.judge, this.evaluation)}`, columns(names, people), one.pairs),
       against(one, names),
       order(one, names, this.plots),

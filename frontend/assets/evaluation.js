@@ -80,7 +80,7 @@ class EvaluationPage {
       button("Make a dataset of these", () => this.export(), { disabled: evaluation.state === "queued" ? "There are no answers yet." : null }),
       link("Judge these matches", judge, "pl-button primary"),
     );
-    fill(this.head, this.state(moving), this.trouble(), this.facts());
+    fill(this.head, this.state(moving), this.trouble(), this.facts(), this.further());
   }
 
   state(moving) {
@@ -110,6 +110,15 @@ class EvaluationPage {
       ["Answers", `temperature ${sampling.temperature} · top p ${sampling.top_p} · at most ${count(sampling.max_new_tokens)} tokens · seed ${seed}`],
     ];
     return h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]));
+  }
+
+  // Pages that look at the same evaluation otherwise.
+  further() {
+    const { id, contestants } = this.evaluation;
+    return h("nav.pl-row", { "aria-label": "More about this evaluation" },
+      contestants.length > 2 ? link("Ranking", `/ranking?id=${id}`, "pl-button small") : null,
+      link("Trade-offs", `/trade-offs?id=${id}`, "pl-button small"),
+      h("a.pl-button.small", { href: `/api/v1/evaluations/${id}/report.html`, download: "" }, "Download the report"));
   }
 
   async cancel() {

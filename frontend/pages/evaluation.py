@@ -10,6 +10,7 @@ PAGE = Page(
         "evaluation",
         "evaluation-report",
         "evaluation-findings",
+        "evaluation-forest",
         "evaluation-matches",
         "evaluation-meters",
         "votes-export",

@@ -1131,6 +1131,9 @@ class ContestantOut(Answer):
     id: UUID
     name: str
     toy: bool
+    run_id: UUID | None = Field(None, description="The run that made it.")
+    run: str | None = Field(None, description="That run's name.")
+    step: int | None = Field(None, description="After how many of its steps.")
     responses: int
     failed: dict[str, int] = Field(description="Prompts without an answer, by reason.")
     length: MeanOut = Field(description="Characters.")

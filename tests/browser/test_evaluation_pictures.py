@@ -9,6 +9,7 @@ from tests import contest
 from tests.browser.conftest import SignIn
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=45_000)
 SHOTS = os.environ.get("PLUMBLINE_SHOTS")
 
 
@@ -34,4 +35,44 @@ def test_the_evaluation_page(sign_in: SignIn, clean: None) -> None:
     expect(meters.get_by_role("row")).to_have_count(7)
     expect(meters.locator(".pl-interval").first).to_be_visible()
     expect(meters.get_by_text("24 prompts")).to_be_visible()
+    forest = page.get_by_role("img", name="Win rates against Base & <b>bold</b>")
+    expect(forest.locator(".scatterlayer .trace").first).to_be_attached()
+    expect(page.get_by_role("img", name="Win rate against the baseline by step")).to_be_visible()
+    page.get_by_text("The curve as a table").click()
+    expect(page.get_by_role("table", name="Win rate by step").get_by_role("row")).to_have_count(6)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the report").click()
+    assert download.value.suggested_filename == f"evaluation-{made.id}.html"
     shoot(page, "evaluation")
+    if SHOTS:
+        download.value.save_as(f"{SHOTS}/report.html")
+
+
+def test_rankings_and_trade_offs(sign_in: SignIn, clean: None) -> None:
+    """The ranking with its heat map and table; two objectives whose weights move by key; both keep their address."""
+    made = contest.make()
+    page = sign_in()
+    page.goto(f"/ranking?id={made.id}")
+    beats = page.get_by_role("region", name="Who beats whom")
+    expect(beats.locator(".pl-chart .heatmaplayer").first).to_be_attached()
+    expect(beats.get_by_role("row")).to_have_count(7)
+    beats.get_by_role("button", name="Observed less predicted").click()
+    expect(page.get_by_role("button", name="Observed less predicted")).to_be_focused()
+    shoot(page, "ranking")
+
+    page.goto(f"/trade-offs?id={made.id}")
+    expect(page.get_by_text("50 % Score: brief, 50 % Score: reward")).to_be_visible()
+    slider = page.get_by_label("Weight of the second objective")
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(page.get_by_text("Best so weighed: Base & <b>bold</b>")).to_be_visible()
+    page.keyboard.press("End")
+    expect(page.get_by_text("Best so weighed: SimPO <i>fast</i> 20")).to_be_visible()
+    page.get_by_label("Second objective", exact=True).select_option("Self-BLEU")
+    expect(page.get_by_role("columnheader", name="Self-BLEU")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("0 % Score: brief, 100 % Self-BLEU")).to_be_visible()
+    shoot(page, "trade-offs")
+
+    page.goto("/ranking")
+    expect(page.get_by_text("Which evaluation?")).to_be_visible()

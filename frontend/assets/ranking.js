@@ -1,0 +1,113 @@
+// The ranking of an evaluation's contestants: strengths, the ranks that verdicts allow, and what strengths explain.
+
+import { get } from "./api.js";
+import { chart, colorAt, escapeMarkup, variable } from "./charts.js";
+import { empty, fill, h, link, table } from "./dom.js";
+import { order } from "./evaluation-findings.js";
+import { count, percent } from "./format.js";
+import { actions, param, setParam, title } from "./frame.js";
+import { judgeName } from "./judge-name.js";
+import { load } from "./live.js";
+import { stylesheet } from "./stylesheet.js";
+
+const KINDS = [
+  ["observed", "Observed", "How often the row beat the column, a tie half a win"],
+  ["predicted", "Predicted", "What the strengths would give"],
+  ["gap", "Observed less predicted", "Where it is far from 0, one order does not explain what happened"],
+];
+
+export async function mount(element) {
+  const page = h("div.pl-page.pl-stack");
+  element.append(page);
+  await stylesheet("evaluate.css");
+  const id = param("id");
+  if (!id) {
+    page.append(empty("Which evaluation?", "The address names none.", link("All evaluations", "/evaluate", "pl-button primary")));
+    return;
+  }
+  await load(page, () => get(`/evaluations/${encodeURIComponent(id)}/report`), (report) => new RankingPage(page, report).draw());
+}
+
+class RankingPage {
+  constructor(page, report) {
+    this.page = page;
+    this.report = report;
+    this.names = Object.fromEntries(report.contestants.map((one) => [one.id, one.name]));
+    this.ranked = report.tables.filter((one) => one.ranking);
+    this.judge = param("judge") || this.ranked[0]?.judge;
+    this.kind = "observed";
+    this.plots = [];
+  }
+
+  draw() {
+    const { evaluation } = this.report;
+    title(`Ranking: ${evaluation.name}`);
+    actions(link("The evaluation", `/evaluation?id=${evaluation.id}`, "pl-button"));
+    const one = this.ranked.find((table) => table.judge === this.judge) || this.ranked[0];
+    for (const plot of this.plots) plot.remove();
+    this.plots = [];
+    if (!one) {
+      fill(this.page, empty("Nothing is ranked yet", "A ranking needs three contestants and verdicts on their matches.", link("The evaluation", `/evaluation?id=${evaluation.id}`, "pl-button primary")));
+      return;
+    }
+    fill(this.page, this.judges(one), h("section.pl-card.pl-stack.tight", order(one, this.names, this.plots)), one.ranking.standings.length ? this.matrix(one.ranking) : null);
+  }
+
+  judges(one) {
+    if (this.ranked.length < 2) return h("p.pl-muted", `Judged by ${judgeName(one.judge, this.report.evaluation)}.`);
+    const choose = (judge) => {
+      this.judge = judge;
+      setParam("judge", judge);
+      this.draw();
+    };
+    return h("div.pl-segments", { role: "group", "aria-label": "Judge" }, this.ranked.map(({ judge }) =>
+      h("button", { type: "button", "aria-pressed": String(judge === one.judge), onclick: () => choose(judge) }, judgeName(judge, this.report.evaluation))));
+  }
+
+  // Who beat whom how often, in the order of the ranking.
+  matrix(ranking) {
+    const ids = this.report.contestants.map((one) => one.id);
+    const places = ranking.standings.map((row) => ids.indexOf(row.contestant));
+    const value = (one, other) => {
+      const [seen, said] = [ranking.observed[one][other], ranking.predicted[one][other]];
+      if (one === other || seen === null) return null;
+      return { observed: seen, predicted: said, gap: said === null ? null : seen - said }[this.kind];
+    };
+    const cells = places.map((one) => places.map((other) => value(one, other)));
+    const [, , words] = KINDS.find(([kind]) => kind === this.kind);
+    const place = h("div");
+    const plot = heatMap(place, { names: places.map((one) => this.report.contestants[one].name), cells, gap: this.kind === "gap", label: words });
+    this.plots.push(plot);
+    const choose = (kind) => {
+      this.kind = kind;
+      this.draw();
+      document.querySelector(`button[value="${kind}"]`)?.focus();
+    };
+    const buttons = KINDS.map(([kind, name]) => h("button", { type: "button", value: kind, "aria-pressed": String(kind === this.kind), onclick: () => choose(kind) }, name));
+    return h("section.pl-card.pl-stack.tight", { "aria-label": "Who beats whom" }, h("h2", "Who beats whom"), h("div.pl-segments", { role: "group", "aria-label": "What the cells show" }, buttons), h("p.pl-muted", `${words}. Rows and columns are numbered by rank.`), place,
+      table("Who beats whom", [
+        { title: "Row against column", cell: (row) => h("strong.pl-eval-name", `${row.place + 1} ${row.name}`) },
+        ...places.map((one, index) => ({ title: String(index + 1), kind: "number", hint: this.report.contestants[one].name, cell: (row) => shown(row.values[index], this.kind) })),
+      ], cells.map((values, index) => ({ values, place: index, name: this.report.contestants[places[index]].name }))),
+      h("p.pl-muted.pl-note", `${count(ranking.n)} matches on ${count(ranking.prompts)} prompts, ${percent(ranking.level)} intervals of strengths from ${count(ranking.rounds)} rounds, seed ${ranking.seed}.`));
+  }
+}
+
+const shown = (value, kind) => (value === null ? "–" : kind === "gap" ? `${value > 0 ? "+" : ""}${(100 * value).toFixed(1)}`.replace("-", "−") : percent(value, 1));
+
+// A square of cells; a gap's color turns at 0, a rate's at one half.
+function heatMap(place, { names, cells, gap, label }) {
+  const axis = () => ({ type: "category", tickfont: { size: 11, color: variable("--pl-muted") }, showgrid: false, fixedrange: true, tickvals: names.map((_, index) => index + 1), title: { text: "Rank", font: { size: 12, color: variable("--pl-muted") } } });
+  const small = names.length > 10;
+  return chart(place, label, () => ({
+    x: "", y: "", height: Math.min(560, 120 + 46 * names.length),
+    data: [{
+      type: "heatmap", x: names.map((_, index) => String(index + 1)), y: names.map((_, index) => String(index + 1)), z: cells, xgap: 2, ygap: 2, hoverongaps: false,
+      zmin: gap ? -0.3 : 0, zmax: gap ? 0.3 : 1, colorscale: [[0, colorAt(1)], [0.5, variable("--pl-surface")], [1, colorAt(0)]],
+      colorbar: { thickness: 10, tickformat: gap ? "+.0%" : ".0%", tickfont: { size: 11, color: variable("--pl-muted") }, outlinewidth: 0 },
+      text: cells.map((row) => row.map((value) => (value === null || small ? "" : (100 * value).toFixed(0)))), texttemplate: "%{text}", textfont: { size: 12, color: variable("--pl-text") },
+      customdata: cells.map((row, one) => row.map((_, other) => `${escapeMarkup(names[one])} against ${escapeMarkup(names[other])}`)), hovertemplate: "%{customdata}: %{z:.1%}<extra></extra>",
+    }],
+    more: { xaxis: { ...axis(), side: "bottom" }, yaxis: { ...axis(), autorange: "reversed" }, hovermode: "closest", margin: { l: 44, r: 8, t: 8, b: 42 } },
+  }));
+}
