@@ -95,19 +95,15 @@ def test_the_other_process_says_the_same(drawing: Curves) -> None:
     assert drawing.pid not in (None, os.getpid())
 
 
-def test_a_process_that_was_ended_is_started_again(drawing: Curves) -> None:
-    """Whoever ends it loses no curve."""
-    drawing.draw(make("dpo"), 60.0, {})
-    assert drawing.pid is not None
-    os.kill(drawing.pid, signal.SIGKILL)
-
-    assert drawing.draw(make("dpo"), 60.0, {})["axis"] == "margin"
-
-
-def test_a_curve_has_only_so_much_memory(drawing: Curves) -> None:
-    """A curve that takes too much ends the process and not the machine; the next one is drawn."""
+def test_a_process_that_has_ended_is_started_again(drawing: Curves) -> None:
+    """A curve that takes too much memory ends the process and not the machine, and whoever else ends it loses no curve:
+    the next one is drawn."""
     with pytest.raises(Undrawn, match="could not be drawn"):
         drawing.draw(make("lcpo", annotators="each"), 60.0, {"annotator": [2e8]})
+    assert drawing.draw(make("dpo"), 60.0, {})["axis"] == "margin"
+    assert drawing.pid is not None
+
+    os.kill(drawing.pid, signal.SIGKILL)
 
     assert drawing.draw(make("dpo"), 60.0, {})["axis"] == "margin"
 
