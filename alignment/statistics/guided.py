@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import chisquare, norm
 
 from alignment.statistics.corrected import FEWEST_PEOPLE, TOO_FEW, Corrected, interval
 
@@ -20,6 +20,7 @@ Counts = NDArray[np.int64]
 STRATA: Final = 3
 FEWEST_EACH: Final = 5
 """So many prompts of a stratum are judged before its share of doubt is believed."""
+RARE: Final = 0.001
 UNEVEN: Final = "People have not judged enough of each: matches the judge calls won, tied and lost."
 
 
@@ -103,6 +104,14 @@ def stratified(
     return told._replace(
         rate=rate, low=low, high=high, weight=between / (between + within), effective=(between + within) / variance
     )
+
+
+def uneven(found: Strata) -> bool:
+    """Whether people judged more of one stratum than lots would, at odds of a thousand to one (chi-squared)."""
+    asked, share = found.people[found.prompts > 0], found.share[found.prompts > 0]
+    if len(asked) < 2 or not asked.sum():
+        return False
+    return bool(chisquare(asked, share * asked.sum()).pvalue < RARE)
 
 
 def order(found: Strata, left: Counts, number: int) -> list[int]:

@@ -2,10 +2,10 @@
 
 import hashlib
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, case, exists, func, select
 from sqlalchemy.orm import Session
 
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
@@ -36,18 +36,25 @@ def show_sides(match: Match, person_id: uuid.UUID) -> tuple[ShownMessage | None,
 
 
 def next_cards(
-    session: Session, evaluation: Evaluation, person_id: uuid.UUID, n: int, holding: Collection[uuid.UUID]
+    session: Session,
+    evaluation: Evaluation,
+    person_id: uuid.UUID,
+    n: int,
+    holding: Collection[uuid.UUID],
+    first: Sequence[uuid.UUID] = (),
 ) -> list[MatchCard]:
-    """Up to `n` matches that the person has not judged: the least judged first, then by lot.
+    """Up to `n` matches that the person has not judged: `first` in their order, the least judged, then by lot.
 
     Nobody is handed a match twice; two people may judge the same one, which tells how far they agree.
     """
     judged = select(func.count()).where(Verdict.match_id == Match.id, Verdict.source == Source.person)
     lot = func.md5(func.concat(Match.id, str(person_id)))
+    ranks = {one: place for place, one in enumerate(first)}
+    sooner = [case(ranks, value=Match.id, else_=len(first))] if first else []
     query = (
         select(Match)
         .where(*judgeable(evaluation.id), ~_judged_by(person_id), Match.id.not_in(holding))
-        .order_by(judged.scalar_subquery(), lot)
+        .order_by(*sooner, judged.scalar_subquery(), lot)
         .limit(n)
     )
     return [card(match, person_id) for match in session.scalars(query)]

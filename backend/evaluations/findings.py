@@ -8,17 +8,27 @@ from typing import NamedTuple
 
 import numpy as np
 
+from alignment.statistics import guided
 from alignment.statistics.comparisons import holm, permutation_test, power, sign_test
 from alignment.statistics.corrected import Corrected, corrected
 from alignment.statistics.length_control import Controlled, Matches, refit
 from alignment.statistics.ranking import Met, rank
-from backend.evaluations.report_schemas import AgainstOut, ControlledOut, CorrectedOut, RankingOut, StandingOut
+from backend.evaluations import further
+from backend.evaluations.report_schemas import (
+    AgainstOut,
+    ControlledOut,
+    CorrectedOut,
+    NextOut,
+    RankingOut,
+    StandingOut,
+)
 from backend.evaluations.said import Rule, Said, plain, scores
 
 Lengths = Mapping[uuid.UUID, Mapping[str, int]]
 """Characters of each contestant's answer by the hash of its prompt."""
 FEWEST_RANKED = 3
 EVEN = 0.5
+MORE = 20  # verdicts of people whose worth is foretold
 
 
 class Decided(NamedTuple):
@@ -39,7 +49,9 @@ def decided(said: Sequence[Said]) -> list[Decided]:
     ]
 
 
-def ranking(matches: Sequence[Decided], contestants: Sequence[uuid.UUID], rule: Rule) -> RankingOut | None:
+def ranking(
+    matches: Sequence[Decided], contestants: Sequence[uuid.UUID], styles: further.Styles, rule: Rule
+) -> RankingOut | None:
     """The order of three contestants or more; where several people judged a match, their majority counts.
 
     None for two, whose win rate says it all, and without a match.
@@ -47,7 +59,8 @@ def ranking(matches: Sequence[Decided], contestants: Sequence[uuid.UUID], rule: 
     if len(contestants) < FEWEST_RANKED or not matches:
         return None
     place = {one: index for index, one in enumerate(contestants)}
-    prompts = _places([match.prompt for match in matches])
+    hashes = [match.prompt for match in matches]
+    prompts = _places(hashes)
     met = Met(
         prompts,
         np.array([place[match.a] for match in matches]),
@@ -72,6 +85,8 @@ def ranking(matches: Sequence[Decided], contestants: Sequence[uuid.UUID], rule: 
         seed=found.seed,
         rounds=found.rounds,
         reason=found.reason,
+        cycles=further.circles(met, found, contestants, rule),
+        styled=further.at_equal_style(met, hashes, contestants, styles, rule),
     )
 
 
@@ -104,6 +119,7 @@ def against(
             sign_p=sign_test(*_by_prompt(found[place])).p,
             difference=test.difference,
             detectable=_detectable(test.prompts, strict),
+            stopping=further.stop(list(_means(found[place]).values()), strict),
             corrected=None if people is None else _corrected(found[place], _scored(people, one, base), rule),
         )
         for place, (one, test) in enumerate(zip(told, tests, strict=True))
@@ -171,8 +187,17 @@ def _corrected(judge: Sequence[tuple[str, float]], people: Sequence[tuple[str, f
     said, guessed = _means(people), _means(judge)
     both = [prompt for prompt in guessed if prompt in said]
     alone = [score for prompt, score in guessed.items() if prompt not in said]
-    found: Corrected = corrected([said[one] for one in both], [guessed[one] for one in both], alone, level=rule.level)
-    return CorrectedOut(**{name: plain(value) for name, value in found._asdict().items()})
+    scored = [said[one] for one in both], [guessed[one] for one in both], alone
+    known = guided.strata(*scored)
+    way = guided.stratified if known.filled else corrected
+    found: Corrected = way(*scored, level=rule.level)
+    left = np.bincount(guided.stratum(alone), minlength=guided.STRATA)
+    more = guided.outlook(known, left, MORE, rule.level)
+    return CorrectedOut(
+        **{name: plain(value) for name, value in found._asdict().items()},
+        uneven=guided.uneven(known),
+        next=more and NextOut(**more._asdict()),
+    )
 
 
 def _controlled_out(found: Controlled) -> ControlledOut:

@@ -10,11 +10,16 @@ from sqlalchemy.orm import Session
 
 from alignment.statistics import agreement, mean
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations import contestants, findings, service, sizing
+from backend.evaluations import contestants, findings, further, service, sizing
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.report_schemas import AgreementOut, ContestantOut, MeanOut, ReportOut, TableOut
 from backend.evaluations.said import PEOPLE, Rule, Said, plain, query, scores, table
 from backend.evaluations.schemas import CheckpointBrief
+
+GUIDED = (
+    "People judged more of some verdicts of the judge than of others, so their own rate is not that of all prompts."
+    " Read what people would say of all, beside the judge's."
+)
 
 
 class Answer(NamedTuple):
@@ -40,7 +45,8 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
     known = contestants.named(session, ids)
     runs = contestants.runs(session, known.values())
     answers = _answers(session, evaluation)
-    tables = _tables(by_judge, ids, answers, rule)
+    styles = further.styles(session, evaluation) if len(ids) >= findings.FEWEST_RANKED else {}
+    tables = _tables(by_judge, ids, answers, styles, rule)
     return ReportOut(
         evaluation=shown,
         matches=matches,
@@ -53,7 +59,11 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
 
 
 def _tables(
-    by_judge: dict[str, list[Said]], ids: list[uuid.UUID], answers: dict[uuid.UUID, dict[int, Answer]], rule: Rule
+    by_judge: dict[str, list[Said]],
+    ids: list[uuid.UUID],
+    answers: dict[uuid.UUID, dict[int, Answer]],
+    styles: further.Styles,
+    rule: Rule,
 ) -> list[TableOut]:
     """What each judge said, and what that amounts to."""
     lengths = {
@@ -66,11 +76,28 @@ def _tables(
         matches = people if judge == PEOPLE else findings.decided(verdicts)
         others = None if judge == PEOPLE else people
         told = {
-            "ranking": findings.ranking(matches, ids, rule),
+            "ranking": findings.ranking(matches, ids, styles, rule),
             "against": findings.against(matches, others, ids, lengths, rule),
         }
         tables.append(table(judge, verdicts, ids, rule).model_copy(update=told))
-    return tables
+    return _by_lot(tables)
+
+
+def _by_lot(tables: list[TableOut]) -> list[TableOut]:
+    """Without a word on stopping in people's table where they did not judge matches by lot."""
+    if not _guided(tables):
+        return tables
+    return [
+        one
+        if one.source == Source.judge
+        else one.model_copy(update={"against": [row.model_copy(update={"stopping": None}) for row in one.against]})
+        for one in tables
+    ]
+
+
+def _guided(tables: Sequence[TableOut]) -> bool:
+    """Whether people judged more of some verdicts of a judge than of others."""
+    return any(row.corrected is not None and row.corrected.uneven for one in tables for row in one.against)
 
 
 def _answers(session: Session, evaluation: Evaluation) -> dict[uuid.UUID, dict[int, Answer]]:
@@ -162,6 +189,8 @@ def _warnings(
         warnings.append(sizing.TOY)
     if evaluation.judge.get("checkpoint") in evaluation.contestants:
         warnings.append(sizing.OWN_JUDGE)
+    if _guided(tables):
+        warnings.append(GUIDED)
     for one in tables:
         missing = sum(sum(pair.undecided.values()) for pair in one.pairs)
         if missing and one.source == Source.judge:

@@ -64,6 +64,68 @@ class StandingOut(BaseModel):
     matches: int
 
 
+class EffectOut(BaseModel):
+    """What an ordinary difference in a style is worth to a judge, in nats; null where no two answers differ in it."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class StyledOut(BaseModel):
+    """The ranking with length, headings, bold and lists set equal; without standings, `reason` says why."""
+
+    standings: list[StandingOut]
+    effects: list[EffectOut]
+    n: int
+    prompts: int
+    level: float
+    reason: str | None
+
+
+class CircleOut(BaseModel):
+    """Each contestant beat the next, and the last the first; `p` is small where all three wins are beyond chance."""
+
+    contestants: list[uuid.UUID]
+    p: float
+
+
+class CyclesOut(BaseModel):
+    """How many triples are circles, as observed, and between which shares the truth lies."""
+
+    share: float
+    low: float
+    high: float
+    triples: int
+    circles: list[CircleOut]
+    level: float
+
+
+class StoppingOut(BaseModel):
+    """Whether the evaluation may stop: bounds that hold however often one looks."""
+
+    state: Literal["decided", "equal", "open"]
+    rate: float | None
+    low: float
+    high: float
+    evidence: float
+    needed: float | None = Field(description="About how many more prompts would decide; null if there is no pace.")
+    prompts: int
+    margin: float
+    level: float
+    reason: str | None
+
+
+class NextOut(BaseModel):
+    """How far the interval reaches to each side now, and after `prompts` more verdicts: the most telling, or by lot."""
+
+    prompts: int
+    now: float
+    guided: float
+    by_lot: float
+
+
 class RankingOut(BaseModel):
     """Contestants by Bradley-Terry strength, a tie half a win of each; without standings, `reason` says why."""
 
@@ -79,6 +141,8 @@ class RankingOut(BaseModel):
     seed: int
     rounds: int
     reason: str | None
+    cycles: CyclesOut | None = Field(description="Null where no three have all met each other.")
+    styled: StyledOut
 
 
 class ControlledOut(BaseModel):
@@ -113,6 +177,8 @@ class CorrectedOut(BaseModel):
     judged: int
     level: float
     reason: str | None
+    uneven: bool = Field(description="Whether people judged more of some verdicts of the judge than of others.")
+    next: NextOut | None = Field(description="What more verdicts of people would do.")
 
 
 class AgainstOut(BaseModel):
@@ -126,6 +192,7 @@ class AgainstOut(BaseModel):
     sign_p: float = Field(description="Exact sign test over prompts.")
     difference: float = Field(description="Mean score less the baseline's, from -1 to 1.")
     detectable: float | None = Field(description="The difference from a half found four times in five; or null.")
+    stopping: StoppingOut | None = Field(description="Null where people were handed matches by what they tell.")
     corrected: CorrectedOut | None = Field(description="Null for people's own verdicts.")
 
 

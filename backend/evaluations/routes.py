@@ -19,6 +19,7 @@ from backend.evaluations import (
     report,
     service,
     shareable,
+    telling,
     votes,
 )
 from backend.evaluations import export as exporting
@@ -199,10 +200,11 @@ def next_cards(
 ) -> MatchCardsOut:
     """The next matches to judge, blind, in the person's own side order."""
     evaluation = service.find(session, project, evaluation_id)
+    first = telling.next_matches(session, evaluation, user.id, body.n, body.holding) if body.order == "telling" else ()
     return MatchCardsOut(
         evaluation_id=evaluation.id,
         name=evaluation.name,
-        cards=cards.next_cards(session, evaluation, user.id, body.n, body.holding),
+        cards=cards.next_cards(session, evaluation, user.id, body.n, body.holding, first),
         progress=cards.judging(session, evaluation.id, user.id),
     )
 

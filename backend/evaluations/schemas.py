@@ -254,6 +254,9 @@ class MatchFilter(BaseModel):
 class MatchCardsIn(In):
     n: int = Field(1, ge=1, le=MOST_CARDS)
     holding: list[uuid.UUID] = Field([], max_length=1000, description="Matches whose cards the client has already.")
+    order: Literal["lot", "telling"] = Field(
+        "lot", description="`telling`: first those that narrow the judge's corrected win rates most."
+    )
 
 
 class MatchCard(BaseModel):

@@ -13,8 +13,9 @@ export function against(one, names) {
     { title: "Against the baseline", cell: (row) => h("strong", names[row.contestant]) },
     { title: "At equal length", kind: "number", hint: "The win rate if both answered at the same length: a logistic fit of this judge's verdicts on these prompts", cell: (row) => interval(row.controlled) },
     { title: "Length", kind: "number", hint: "Its answers' mean length against the baseline's", cell: ({ controlled: { length_ratio: ratio } }) => (ratio === null ? "–" : `${ratio.toFixed(2)}×`) },
-    corrected && { title: "As people would say", kind: "number", hint: "The judge's rate corrected by people's verdicts on some of these prompts (prediction-powered inference)", cell: (row) => [interval(row.corrected), worth(row.corrected)] },
+    corrected && { title: "As people would say", kind: "number", hint: "The judge's rate corrected by people's verdicts on some of these prompts (prediction-powered inference)", cell: (row) => [interval(row.corrected), worth(row.corrected), outlook(row.corrected)] },
     { title: several ? "By chance (Holm)" : "By chance", kind: "number", hint: `How often a difference this large would come by chance: paired permutation test over prompts${several ? ", adjusted for testing several contestants" : ""}`, cell: (row) => chance(row, one) },
+    one.against.some((row) => row.stopping) && { title: "Enough?", hint: "Whether more prompts could change the answer: bounds that hold however often one looks, for all contestants together", cell: enough },
     { title: "These prompts can show", kind: "number", hint: "The smallest difference from 50 % that so many prompts find four times in five", cell: (row) => (row.detectable === null ? h("span.pl-muted", "too few to show one") : `± ${(100 * row.detectable).toFixed(1)} points`) },
   ].filter(Boolean);
   return table("Against the baseline", columns, one.against);
@@ -28,6 +29,19 @@ function interval({ rate, low, high, reason }) {
 
 const worth = ({ rate, people, effective }) =>
   rate === null ? h("div.pl-muted", `${plural(people, "prompt")} judged by people`) : h("div.pl-muted", `${count(people)} by people, worth ${count(Math.round(effective))}`);
+
+// What more verdicts of people would do to the interval.
+const outlook = ({ next }) =>
+  next && h("div.pl-muted", { title: `By lot they would leave ± ${(100 * next.by_lot).toFixed(1)} points` }, `${plural(next.prompts, "more", "more")}: ± ${(100 * next.now).toFixed(1)} → ± ${(100 * next.guided).toFixed(1)} points`);
+
+// Whether one may stop, in words: settled, as good as equal, or about how many prompts are missing.
+function enough({ stopping: one }) {
+  if (!one || one.reason) return h("span.pl-muted", "–");
+  const bounds = { title: `${(100 * one.low).toFixed(1)}–${percent(one.high, 1)} at every look together; evidence against an even chance: ${number(one.evidence, 3)}` };
+  if (one.state === "decided") return h("span", bounds, badge("you may stop", "good"), ` ${one.low > 0.5 ? "better" : "worse"}, however often you looked`);
+  if (one.state === "equal") return h("span", bounds, badge("no need to look further", "good"), ` less than ${(100 * one.margin).toFixed(0)} points from even`);
+  return h("span.pl-muted", bounds, one.needed === null ? "not settled, and nothing speaks for either yet" : `not settled; about ${plural(Math.ceil(one.needed), "more prompt")} at this pace`);
+}
 
 // A difference that would come by chance more rarely than the intervals' level allows is called one.
 function chance({ p, p_adjusted: adjusted, sign_p: sign, difference }, { pairs: [{ win_rate: { level } }] }) {
@@ -49,7 +63,28 @@ export function order({ ranking }, names, plots) {
     { title: "Ranks possible", kind: "number", hint: `${percent(ranking.level)} of the rounds that draw prompts anew`, cell: (row) => (row.best === row.worst ? count(row.best) : `${count(row.best)}–${count(row.worst)}`) },
     { title: "Strength", kind: "number", hint: "Bradley-Terry, in log odds against the baseline; a tie is half a win of each", cell: (row) => h("span", number(row.strength, 2), bounds(row)) },
     { title: "Matches", kind: "number", cell: (row) => count(row.matches) },
-  ], ranking.standings), doubt(ranking));
+  ], ranking.standings), doubt(ranking), circles(ranking.cycles, names), styled(ranking.styled, names));
+}
+
+// Contestants that beat each other in a circle: how many triples of them, and which for sure.
+function circles(found, names) {
+  if (!found) return null;
+  const sure = found.circles.filter((one) => one.p < 1 - found.level);
+  const bounds = `${percent(found.low, 0)} to ${percent(found.high, 0)}`;
+  return h("p.pl-muted.pl-note", `Of ${plural(found.triples, "triple")} of contestants ${percent(found.share, 0)} beat each other in a circle as observed; with ${percent(found.level)} certainty the truth is ${bounds}. `,
+    sure.length ? `Beyond chance: ${sure.map((one) => [...one.contestants, one.contestants[0]].map((id) => names[id]).join(" beats ")).join("; ")}. No ranking explains these.` : found.share ? "No circle is beyond chance." : "");
+}
+
+// The ranking once more, with length and Markdown taken out.
+function styled(found, names) {
+  if (!found.standings.length) return h("p.pl-muted.pl-note", `At equal style: ${found.reason}`);
+  const worth = found.effects.filter((one) => one.value !== null).map((one) => `${one.name} ${one.value > 0 ? "+" : ""}${one.value.toFixed(2)}${one.low === null ? "" : ` (${one.low.toFixed(2)} to ${one.high.toFixed(2)})`}`.replaceAll("-", "−"));
+  return h("section.pl-stack.tight", h("h3", "Ranking at equal style"), table("Ranking at equal style", [
+    { title: "Rank", kind: "number", cell: (row) => count(row.rank) },
+    { title: "Checkpoint", cell: (row) => h("strong", names[row.contestant]) },
+    { title: "Ranks possible", kind: "number", cell: (row) => (row.best === row.worst ? count(row.best) : `${count(row.best)}–${count(row.worst)}`) },
+    { title: "Strength", kind: "number", hint: "Bradley-Terry beside the effects of length, headings, bold and lists, in log odds against the baseline", cell: (row) => h("span", number(row.strength, 2), bounds(row)) },
+  ], found.standings), h("p.pl-muted.pl-note", `${worth.length ? `What an ordinary difference is worth to this judge, in log odds: ${worth.join("; ")}. ` : "The answers do not differ in style. "}${plural(found.n, "match", "matches")} on ${plural(found.prompts, "prompt")}.${found.reason ? ` ${found.reason}` : ""}`));
 }
 
 const bounds = ({ low, high }) =>

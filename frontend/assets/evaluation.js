@@ -78,6 +78,7 @@ class EvaluationPage {
       ["failed", "cancelled"].includes(evaluation.state) ? button("Go on", () => this.resume(), { title: "What is answered and judged already is kept" }) : null,
       moving ? button("Cancel", () => this.cancel(), { disabled: evaluation.state === "stopping" ? "It is stopping." : null }) : null,
       button("Make a dataset of these", () => this.export(), { disabled: evaluation.state === "queued" ? "There are no answers yet." : null }),
+      evaluation.judge.name === "people" || !evaluation.done ? null : h("a.pl-button", { href: `${judge}&order=telling`, title: "Matches whose verdict by people narrows the corrected win rate the most come first" }, "Judge these next"),
       link("Judge these matches", judge, "pl-button primary"),
     );
     fill(this.head, this.state(moving), this.trouble(), this.facts(), this.further());

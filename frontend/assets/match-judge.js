@@ -3,7 +3,7 @@
 import { connection, newKey, post } from "./api.js";
 import { add, button, dialog, empty, errorCard, fill, h, progress, skeleton, toast, toastError } from "./dom.js";
 import { count, plural } from "./format.js";
-import { actions, mayResearch, title } from "./frame.js";
+import { actions, mayResearch, param, title } from "./frame.js";
 import { describe } from "./label-words.js";
 import { SidesView } from "./sides.js";
 import { voteScale } from "./vote-scale.js";
@@ -49,7 +49,7 @@ export class MatchJudge {
   async fill() {
     const holding = [...this.cards, ...this.waiting.map((one) => one.card)].map((card) => card.match_id);
     try {
-      const found = await post(`${this.path}/cards`, { n: AT_HAND, holding });
+      const found = await post(`${this.path}/cards`, { n: AT_HAND, holding, order: param("order") === "telling" ? "telling" : "lot" });
       title(`Judge “${found.name}”`);
       if (!this.waiting.length) this.counts = found.progress;
       const known = new Set([...holding, ...this.past.map((one) => one.card.match_id)]);

@@ -1033,6 +1033,44 @@ class StandingOut(Answer):
     matches: int
 
 
+class CircleOut(Answer):
+    """Each contestant beat the next, and the last the first; `p` is small where all three wins are beyond chance."""
+
+    contestants: list[UUID]
+    p: float
+
+
+class CyclesOut(Answer):
+    """How many triples are circles, as observed, and between which shares the truth lies."""
+
+    share: float
+    low: float
+    high: float
+    triples: int
+    circles: list[CircleOut]
+    level: float
+
+
+class EffectOut(Answer):
+    """What an ordinary difference in a style is worth to a judge, in nats; null where no two answers differ in it."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class StyledOut(Answer):
+    """The ranking with length, headings, bold and lists set equal; without standings, `reason` says why."""
+
+    standings: list[StandingOut]
+    effects: list[EffectOut]
+    n: int
+    prompts: int
+    level: float
+    reason: str | None
+
+
 class RankingOut(Answer):
     """Contestants by Bradley-Terry strength, a tie half a win of each; without standings, `reason` says why."""
 
@@ -1048,6 +1086,8 @@ class RankingOut(Answer):
     seed: int
     rounds: int
     reason: str | None
+    cycles: CyclesOut | None = Field(description="Null where no three have all met each other.")
+    styled: StyledOut
 
 
 class ControlledOut(Answer):
@@ -1068,6 +1108,30 @@ class ControlledOut(Answer):
     reason: str | None
 
 
+class StoppingOut(Answer):
+    """Whether the evaluation may stop: bounds that hold however often one looks."""
+
+    state: Literal["decided", "equal", "open"]
+    rate: float | None
+    low: float
+    high: float
+    evidence: float
+    needed: float | None = Field(description="About how many more prompts would decide; null if there is no pace.")
+    prompts: int
+    margin: float
+    level: float
+    reason: str | None
+
+
+class NextOut(Answer):
+    """How far the interval reaches to each side now, and after `prompts` more verdicts: the most telling, or by lot."""
+
+    prompts: int
+    now: float
+    guided: float
+    by_lot: float
+
+
 class CorrectedOut(Answer):
     """The win rate that people would give, from their verdicts on some prompts and the judge's on more."""
 
@@ -1082,6 +1146,8 @@ class CorrectedOut(Answer):
     judged: int
     level: float
     reason: str | None
+    uneven: bool = Field(description="Whether people judged more of some verdicts of the judge than of others.")
+    next: NextOut | None = Field(description="What more verdicts of people would do.")
 
 
 class AgainstOut(Answer):
@@ -1095,6 +1161,7 @@ class AgainstOut(Answer):
     sign_p: float = Field(description="Exact sign test over prompts.")
     difference: float = Field(description="Mean score less the baseline's, from -1 to 1.")
     detectable: float | None = Field(description="The difference from a half found four times in five; or null.")
+    stopping: StoppingOut | None = Field(description="Null where people were handed matches by what they tell.")
     corrected: CorrectedOut | None = Field(description="Null for people's own verdicts.")
 
 

@@ -40,3 +40,19 @@ def test_the_report_card(sign_in: SignIn) -> None:
     expect(page.get_by_role("button", name="All with these settings")).to_have_attribute("aria-pressed", "true")
     page.goto("/judge")
     expect(page.get_by_text("Which judge?")).to_be_visible()
+
+
+def test_what_the_report_says_beside_win_rates(sign_in: SignIn) -> None:
+    """Whether one may stop, circles, the ranking at equal style, what more verdicts would do, and the way to them."""
+    evaluation = judged(leaning, people=40, prompts=60, contestants=3)
+    page: Page = sign_in("researcher")
+    page.goto(f"/evaluation?id={evaluation}")
+
+    expect(page.get_by_role("columnheader", name="Enough?").first).to_be_visible()
+    expect(page.get_by_text("20 more: ±").first).to_be_visible()
+    expect(page.get_by_text("Of 1 triple of contestants").first).to_be_visible()
+    expect(page.get_by_role("table", name="Ranking at equal style").first).to_contain_text("Tuned again")
+    shoot(page, "evaluation-further")
+    page.get_by_role("link", name="Judge these next").click()
+    expect(page).to_have_url(f"/compare?evaluation={evaluation}&order=telling")
+    expect(page.get_by_text("Question").first).to_be_visible()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from backend.evaluations.findings import Decided, against, ranking
+from backend.evaluations.further import UNKNOWN
 from backend.evaluations.said import Rule
 
 BASE, GOOD, WEAK = (uuid.UUID(int=number) for number in (1, 2, 3))
@@ -28,7 +29,7 @@ LENGTHS = {one: {f"prompt {prompt}": 100 + (37 * prompt) % 11 for prompt in rang
 
 def test_three_are_ranked_with_what_ranks_are_possible() -> None:
     """The strongest comes first with an interval, and observed and predicted rates stand beside each other."""
-    found = ranking(ALL, [BASE, GOOD, WEAK], Rule())
+    found = ranking(ALL, [BASE, GOOD, WEAK], {}, Rule())
 
     assert found is not None
     assert [one.contestant for one in found.standings] == [GOOD, BASE, WEAK]
@@ -47,10 +48,10 @@ def test_three_are_ranked_with_what_ranks_are_possible() -> None:
 
 def test_two_need_no_ranking_and_strangers_get_none() -> None:
     """Two contestants have their win rate; who never met the others is told to be apart, without a number."""
-    assert ranking(matches(GOOD, BASE, 20, 0.8, 1), [BASE, GOOD], Rule()) is None
-    assert ranking([], [BASE, GOOD, WEAK], Rule()) is None
+    assert ranking(matches(GOOD, BASE, 20, 0.8, 1), [BASE, GOOD], {}, Rule()) is None
+    assert ranking([], [BASE, GOOD, WEAK], {}, Rule()) is None
 
-    apart = ranking(matches(GOOD, BASE, 20, 0.6, 1), [BASE, GOOD, WEAK], Rule())
+    apart = ranking(matches(GOOD, BASE, 20, 0.6, 1), [BASE, GOOD, WEAK], {}, Rule())
 
     assert apart is not None
     assert apart.standings == []
@@ -61,7 +62,7 @@ def test_two_need_no_ranking_and_strangers_get_none() -> None:
 def test_a_ranking_counts_the_majority_of_people() -> None:
     """Two of three votes are a win; as many for each side are a tie."""
     three = [Decided(f"p{n}", *pair, 2 / 3) for n in range(12) for pair in ((BASE, GOOD), (GOOD, WEAK), (WEAK, BASE))]
-    found = ranking(three, [BASE, GOOD, WEAK], Rule())
+    found = ranking(three, [BASE, GOOD, WEAK], {}, Rule())
 
     assert found is not None
     assert found.observed[0][1] == 1.0
@@ -140,3 +141,53 @@ def test_one_prompt_shows_nothing() -> None:
 
     assert found.detectable is None
     assert found.p == 1.0
+
+
+def test_circles_and_style_stand_beside_the_ranking() -> None:
+    """Three who beat each other in a circle are told; what only length decided is none at equal style."""
+    circle = matches(GOOD, BASE, 60, 0.9, 1) + matches(BASE, WEAK, 60, 0.9, 2) + matches(WEAK, GOOD, 60, 0.9, 3)
+    found = ranking(circle, [BASE, GOOD, WEAK], {}, Rule())
+
+    assert found is not None
+    assert found.cycles is not None
+    assert (found.cycles.share, found.cycles.low, found.cycles.triples) == (1, 1, 1)
+    (one,) = found.cycles.circles
+    assert set(one.contestants) == {BASE, GOOD, WEAK}
+    assert one.p < 0.01
+    assert found.styled.reason == UNKNOWN
+
+    generator = np.random.default_rng(0)
+    hashes = [f"prompt {prompt}" for prompt in range(80)]
+    length = {BASE: 1.0, GOOD: 1.6, WEAK: 0.9}
+    styles = {
+        who: {one: [mean * np.exp(generator.normal(0, 0.5)), 0, 0, 0] for one in hashes} for who, mean in length.items()
+    }
+    wordy = [
+        Decided(one, a, b, float(styles[a][one][0] * np.exp(generator.logistic(0, 0.3)) > styles[b][one][0]))
+        for one in hashes
+        for a, b in ((BASE, GOOD), (GOOD, WEAK), (WEAK, BASE))
+    ]
+    by_length = ranking(wordy, [BASE, GOOD, WEAK], styles, Rule())
+
+    assert by_length is not None
+    assert by_length.standings[0].contestant == GOOD
+    assert by_length.standings[0].low is not None
+    assert by_length.standings[0].low > 0
+    good = next(one for one in by_length.styled.standings if one.contestant == GOOD)
+    assert good.strength < 0.7 * by_length.standings[0].strength
+    assert (good.best, good.worst) != (1, 1)
+    effects = {one.name: one for one in by_length.styled.effects}
+    assert effects["length"].low is not None
+    assert effects["length"].low > 0
+    assert effects["bold"].value is None
+
+
+def test_when_to_stop() -> None:
+    """Eighty prompts settle what wins 80 %, and nothing about what wins half."""
+    good, _ = against(ALL, None, [BASE, GOOD, WEAK], LENGTHS, Rule())
+    (even,) = against(matches(GOOD, BASE, 40, 0.5, 4), None, [BASE, GOOD], LENGTHS, Rule())
+
+    assert good.stopping is not None
+    assert good.stopping.state == "decided"
+    assert even.stopping is not None
+    assert even.stopping.state == "open"
