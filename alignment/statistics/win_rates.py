@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from alignment.statistics.intervals import Interval, Method, cluster, resampled, wilson
 from alignment.statistics.resampling import FEWEST
 
@@ -50,9 +53,9 @@ def win_rate(outcomes: Sequence[Outcome], *, ties: Ties = "half", level: float =
     and Wilson's interval with one trial a prompt stands in. Raises ValueError for a score outside [0, 1], an
     unknown tie rule or a level outside (0, 1).
     """
-    _check(outcomes, ties, level)
-    wins = sum(outcome.score > 0.5 for outcome in outcomes)
-    losses = sum(outcome.score < 0.5 for outcome in outcomes)
+    every = np.array([outcome.score for outcome in outcomes], dtype=np.float64)
+    _check(every, ties, level)
+    wins, losses = int((every > 0.5).sum()), int((every < 0.5).sum())
     tied = len(outcomes) - wins - losses
     counted = [outcome for outcome in outcomes if ties != "drop" or outcome.score != 0.5]
     prompts = [outcome.prompt for outcome in counted]
@@ -73,11 +76,11 @@ def _interval(prompts: Sequence[str], scores: Sequence[float], rate: float, leve
     return found or wilson(rate * distinct, distinct, level, "wilson_prompts")
 
 
-def _check(outcomes: Sequence[Outcome], ties: Ties, level: float) -> None:
+def _check(scores: NDArray[np.float64], ties: Ties, level: float) -> None:
     if ties not in get_args(Ties):
         raise ValueError(f"ties is {ties!r}; it must be one of {', '.join(get_args(Ties))}")
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; it must lie between 0 and 1")
-    for outcome in outcomes:
-        if not 0 <= outcome.score <= 1:
-            raise ValueError(f"score is {outcome.score}; it must lie in [0, 1]")
+    beyond = scores[~((scores >= 0) & (scores <= 1))]
+    if len(beyond):
+        raise ValueError(f"score is {beyond[0]}; it must lie in [0, 1]")
