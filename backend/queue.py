@@ -12,7 +12,17 @@ from sqlalchemy.orm import Session
 from backend.settings import get_settings
 
 Bell = Literal[
-    "train", "imports", "evaluate", "arena", "fetch", "export", "push", "webhooks", "reliabilities", "token_scores"
+    "train",
+    "imports",
+    "evaluate",
+    "arena",
+    "fetch",
+    "export",
+    "push",
+    "webhooks",
+    "reliabilities",
+    "token_scores",
+    "suggest",
 ]
 QUEUES: dict[str, str] = {
     "plumbline.train": "train",
@@ -20,6 +30,7 @@ QUEUES: dict[str, str] = {
     "plumbline.evaluate": "generate",
     "plumbline.arena": "generate",
     "plumbline.token_scores": "generate",
+    "plumbline.suggest": "generate",
     "plumbline.fetch": "light",
     "plumbline.export": "light",
     "plumbline.push": "light",

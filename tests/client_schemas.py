@@ -18,6 +18,7 @@ WANTED = (
     "ConversionOut", "ConvertPreviewOut", "ConvertedOut", "SnapshotOut", "SnapshotLabelOut", "HubDatasetOut",
     "CardsOut", "SubmittedOut", "UndoneOut", "LabelOut", "DatasetProgress",
     "OutsideLabelsOut", "FeedbackOut", "PolicyPreviewOut",
+    "TaskDetail", "TaskOut", "SuggestionsOut", "SuggestionOut", "SuggestedOut", "SuggestionJobOut",
     "CheckpointOut", "LineageOut", "HubModelOut", "FetchOut", "EndpointTestOut",
     "RunOut", "RunRow", "RunDetail", "PreflightOut", "MetricsOut", "EventsOut",
     "JudgeOut", "SizeOut", "EvaluationOut", "ReportOut", "MetersOut", "MatchOut", "MatchCardsOut", "JudgedOut",

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -34,6 +34,7 @@ PUT_BACK = "Put its folder back where it was registered, or choose another check
 # Of one prompt; the checkpoint is fine.
 PROMPT_ERRORS = (PromptTooLong, TemplateRefused, UnsupportedContent, PromptRefused)
 Answering = Generator | Endpoint
+M = TypeVar("M")
 
 
 class Shelf:
@@ -50,7 +51,7 @@ class Shelf:
             while len(self._loaded) >= KEPT:  # make room before, not after
                 self._loaded.popitem(last=False)
             with watch.meanwhile():
-                self._loaded[checkpoint.id] = _load(checkpoint)
+                self._loaded[checkpoint.id] = load(checkpoint, Generator)
         self._loaded.move_to_end(checkpoint.id)
         return self._loaded[checkpoint.id]
 
@@ -73,21 +74,22 @@ def reach(checkpoint: Checkpoint) -> Endpoint:
     return Endpoint(checkpoint.name, facts, key)
 
 
-def _load(checkpoint: Checkpoint) -> Generator:
+def load(checkpoint: Checkpoint, make: Callable[[Path], M]) -> M:
+    """What `make` makes of the checkpoint's folder.  Raises Refused."""
     with transaction() as session:
         links = places.chain(session, checkpoint)
     try:
         with storage.using() as use:
-            return _loaded(checkpoint, places.place(links, use))
+            return _loaded(checkpoint, places.place(links, use), make)
     except AppError as error:
         raise Refused(f"“{checkpoint.name}” cannot be had: {error.detail}", error.remedy or PUT_BACK) from error
 
 
-def _loaded(checkpoint: Checkpoint, folder: Path) -> Generator:
+def _loaded(checkpoint: Checkpoint, folder: Path, make: Callable[[Path], M]) -> M:
     if not folder.is_dir():
         raise Refused(f"The folder of “{checkpoint.name}” is missing.", PUT_BACK)
     try:
-        return Generator(folder)
+        return make(folder)
     except CheckpointRefused as error:
         raise Refused(f"“{checkpoint.name}” cannot be used: {error.detail}", error.remedy) from error
     except (MemoryError, torch.OutOfMemoryError) as error:

@@ -21,6 +21,7 @@ from backend.exports.models import Export, Push
 from backend.projects.models import Project
 from backend.runs.models import Run, RunThird
 from backend.storage import StorageTrouble
+from backend.suggestions.holding import takes
 
 TOY_NAME = "Toy world base"
 TOY_PATH = "package:alignment/toyworld/base"
@@ -249,7 +250,7 @@ def used(session: Session, checkpoint: Checkpoint) -> bool:
 
 
 def referred_to(checkpoint_id: uuid.UUID | InstrumentedAttribute[uuid.UUID]) -> ColumnElement[bool]:
-    """Whether a run, an answer, an export or another checkpoint refers to it, as a condition."""
+    """Whether a run, an answer, an export, unfinished suggestions or another checkpoint refer to it, as a condition."""
     child = aliased(Checkpoint)
     return or_(
         exists().where(child.parent_id == checkpoint_id),
@@ -258,6 +259,7 @@ def referred_to(checkpoint_id: uuid.UUID | InstrumentedAttribute[uuid.UUID]) -> 
         exists().where(or_(Match.checkpoint_a == checkpoint_id, Match.checkpoint_b == checkpoint_id)),
         exists().where(Export.checkpoint_id == checkpoint_id),
         exists().where(Push.checkpoint_id == checkpoint_id),
+        takes(checkpoint_id),
     )
 
 

@@ -14,6 +14,7 @@ from alignment.formats.canonical import hash_of
 from backend.checkpoints.models import Checkpoint
 from backend.evaluations import contestants, judging, known
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
+from backend.suggestions.models import SuggestionJob
 from backend.work import ACTIVE, State, beat, claim
 
 Place = tuple[uuid.UUID, bool]
@@ -49,16 +50,22 @@ class Unjudged(NamedTuple):
         return known.verdict_key(judge, hash_of(self.prompt), *(reversed(shown) if self.swapped else shown))
 
 
-def take(session: Session) -> Evaluation | None:
-    """The next queued evaluation, now this process's; None while this machine has one at work.
+def busy(session: Session) -> bool:
+    """Whether this machine has an evaluation, or suggestions of labels, at work; whoever asks next waits until the
+    caller has taken some, or has not.
 
     Two at once would only share the cores, and an arena match needs a process that is free.
     """
     host = socket.gethostname()
     lock = int.from_bytes(hashlib.sha256(f"evaluate {host}".encode()).digest()[:8], signed=True)
     session.execute(select(func.pg_advisory_xact_lock(lock)))
-    busy = exists().where(Evaluation.state.in_(ACTIVE), Evaluation.host == host)
-    if session.scalar(select(busy)):
+    at_work = (exists().where(table.state.in_(ACTIVE), table.host == host) for table in (Evaluation, SuggestionJob))
+    return bool(session.scalar(select(or_(*at_work))))
+
+
+def take(session: Session) -> Evaluation | None:
+    """The next queued evaluation, now this process's; None while this machine is busy."""
+    if busy(session):
         return None
     evaluation = claim(session, Evaluation)
     if evaluation is not None:

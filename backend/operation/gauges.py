@@ -24,6 +24,7 @@ from backend.quality.models import Reliability
 from backend.queue import QUEUES
 from backend.runs.models import Metric, Place, Run
 from backend.settings import Settings, get_settings
+from backend.suggestions.models import SuggestionJob
 from backend.work import ACTIVE, State, Work
 
 NOUNS: Mapping[str, type[Work]] = {
@@ -33,6 +34,7 @@ NOUNS: Mapping[str, type[Work]] = {
     "export": Export,
     "push": Push,
     "reliability": Reliability,
+    "suggestion_job": SuggestionJob,
     "evaluation": Evaluation,
     "arena_match": Match,
     "token_scores": TokenScores,

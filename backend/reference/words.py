@@ -99,6 +99,7 @@ BODIES: dict[str, Any] = {
         "by": "reward model of March",
         "suggestions": [{"item_id": ID, "value": {"strength": 1}, "margin": 0.4}],
     },
+    "POST /tasks/{task_id}/suggestion-jobs": {"judge": {"name": "reward_model", "members": [ID]}},
     "POST /feedback": {
         "dataset": "Feedback",
         "items": [

@@ -42,6 +42,12 @@ def refuse_unlike(session: Session, base: Checkpoint, others: Mapping[str, Check
         _refuse(name, own, places.outline(session, checkpoint), field, sizes=bool(whole))
 
 
+def refuse_unlike_reference(session: Session, checkpoint: Checkpoint, reference: Checkpoint, field: str) -> None:
+    """Raise UnlikeCheckpoints where a checkpoint has other tokens than what its rewards are measured against."""
+    own, other = (places.outline(session, one) for one in (checkpoint, reference))
+    _refuse("reference", own, other, field, sizes=False)
+
+
 def _refuse_unlike_rewards(session: Session, others: Mapping[str, Checkpoint]) -> None:
     for name in rewards.rewards(others):
         before = others.get(rewards.reference_of(name))

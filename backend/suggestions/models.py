@@ -1,12 +1,14 @@
-"""The table of suggestions."""
+"""Tables of suggestions, and of the work that makes them."""
 
 import uuid
 from typing import Any
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import Double, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db import Base, ProjectRow
+from backend.tasks.models import Task
+from backend.work import Work
 
 
 class Suggestion(ProjectRow, Base):
@@ -23,3 +25,33 @@ class Suggestion(ProjectRow, Base):
     by: Mapped[dict[str, Any]]
     value: Mapped[dict[str, Any]]
     margin: Mapped[float]
+
+
+class SuggestionJob(Work, ProjectRow, Base):
+    """Work that lets a judge suggest labels for a task; `done` and `total` count items.
+
+    `judge` is who suggests, with every setting spelled out, `words` what annotators read of it. Items before the
+    position `at` are dealt with. `left_out` counts those that nothing was suggested for, by the reason; `suggested` the
+    others. `median` is that of all scores, where thumbs go by it. `attempts` counts workers that began it.
+    """
+
+    __tablename__ = "suggestion_jobs"
+    __table_args__ = (Index("ix_suggestion_jobs_task_id_id", "task_id", "id"),)
+    task_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Task.id, ondelete="CASCADE"))
+    judge: Mapped[dict[str, Any]]
+    words: Mapped[str]
+    at: Mapped[int] = mapped_column(default=0)
+    suggested: Mapped[int] = mapped_column(default=0)
+    left_out: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    median: Mapped[float | None] = mapped_column(Double)
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class SuggestionScore(Base):
+    """The score of a single response, kept until all of the job's are there and their median is known."""
+
+    __tablename__ = "suggestion_scores"
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(SuggestionJob.id, ondelete="CASCADE"), primary_key=True)
+    item_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), primary_key=True, index=True)
+    score: Mapped[float] = mapped_column(Double)

@@ -1,11 +1,13 @@
-"""What goes in and out of the route that takes suggestions."""
+"""What goes in and out of the routes of suggestions, and of the work that makes them."""
 
 import uuid
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from backend.accounts.schemas import In, Json, Out
+from backend.work import State
 
 MOST = 1000
 
@@ -31,3 +33,48 @@ class SuggestionsIn(In):
 class SuggestionsOut(Out):
     stored: int
     ordered: bool = Field(description="Whether the task's items are in a new order: the least certain first.")
+
+
+class SuggestionOut(Out):
+    """What is suggested for an item, in the item's own order."""
+
+    item_id: uuid.UUID
+    by: str
+    value: dict[str, Any]
+    margin: float
+
+
+class SuggestedOut(Out):
+    """How many items of a task a machine has suggestions for."""
+
+    by: str
+    items: int
+
+
+class SuggestionJobIn(In):
+    """Who shall suggest."""
+
+    judge: Json = Field(
+        description="A judge that decides by itself, with its settings, as evaluations take it.",
+        examples=[{"name": "reward_model", "members": ["0198c2a5-7d1e-7b43-9c55-3f0a4e8d2b10"]}],
+    )
+
+
+class SuggestionJobOut(Out):
+    """Work that suggests labels; `done` and `total` count items."""
+
+    id: uuid.UUID
+    created_at: datetime
+    task_id: uuid.UUID
+    judge: dict[str, Any] = Field(description="Who suggests, with every setting.")
+    words: str = Field(description="What annotators read of who suggests.")
+    state: State
+    reason: str | None
+    remedy: str | None
+    done: int
+    total: int
+    suggested: int = Field(description="Items that have a suggestion by it.")
+    left_out: dict[str, int] = Field(description="Items that nothing was suggested for, by the reason.")
+    median: float | None = Field(description="Of all scores, where thumbs go by it.")
+    started_at: datetime | None
+    finished_at: datetime | None

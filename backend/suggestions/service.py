@@ -1,17 +1,21 @@
 """Storing suggestions, and putting the least certain items first."""
 
 import uuid
+from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from alignment.formats import BadRow
 from alignment.formats.native import judgement
+from backend import paging
 from backend.datasets.models import Item
-from backend.errors import Invalid
+from backend.errors import Conflict, Invalid, NotFound
+from backend.projects.models import Project
+from backend.suggestions import jobs
 from backend.suggestions.models import Suggestion
-from backend.suggestions.schemas import SuggestionIn, SuggestionsIn, SuggestionsOut
+from backend.suggestions.schemas import SuggestedOut, SuggestionIn, SuggestionsIn, SuggestionsOut
 from backend.tasks import answers, places
 from backend.tasks.models import Order, Task
 from backend.tasks.schemas import Question
@@ -19,6 +23,18 @@ from backend.tasks.schemas import Question
 
 class NotSuggestible(Invalid):
     title = "Not a suggestion for this task"
+
+
+class StillSuggesting(Conflict):
+    title = "Still suggesting"
+
+
+def task_of(session: Session, project: Project, task_id: uuid.UUID) -> Task:
+    """The task, if it is this project's.  Raises NotFound."""
+    task = session.get(Task, task_id)
+    if task is None or task.project_id != project.id:
+        raise NotFound.of("task")
+    return task
 
 
 def take(session: Session, task: Task, body: SuggestionsIn) -> SuggestionsOut:
@@ -50,6 +66,32 @@ def of_item(session: Session, task: Task, item_id: uuid.UUID) -> Suggestion | No
     """What is suggested for an item of a task."""
     own = Suggestion.task_id == task.id, Suggestion.item_id == item_id
     return session.scalars(select(Suggestion).where(*own)).first()
+
+
+def page(session: Session, task: Task, cursor: str | None, limit: int) -> tuple[Sequence[Suggestion], str | None]:
+    """What is suggested for a task, newest first, and the cursor of the next page."""
+    return paging.page(session, select(Suggestion).where(Suggestion.task_id == task.id), Suggestion.id, cursor, limit)
+
+
+def suggested(session: Session, task: Task) -> list[SuggestedOut]:
+    """For how many items of a task each machine suggests something, the most first."""
+    words = Suggestion.by["words"].astext
+    query = select(words, func.count()).where(Suggestion.task_id == task.id).group_by(words)
+    rows = session.execute(query.order_by(func.count().desc(), words))
+    return [SuggestedOut(by=row[0], items=row[1]) for row in rows]
+
+
+def remove(session: Session, task: Task) -> None:
+    """Afterwards nothing is suggested for the task; labels that were made beside a suggestion say so still.
+
+    Raises StillSuggesting.
+    """
+    if jobs.going_on(session, task):
+        raise StillSuggesting("Suggestions for this task are being made.", remedy="Cancel that first.")
+    session.refresh(task, with_for_update={"key_share": True})
+    session.execute(delete(Suggestion).where(Suggestion.task_id == task.id))
+    if task.order is Order.uncertainty:
+        places.reorder(session, task)
 
 
 def _value(question: Question, item: Item | None, one: SuggestionIn, number: int) -> dict[str, object]:

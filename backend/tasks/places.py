@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, exists, func, literal, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Result, exists, func, literal, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from backend.datasets.models import Item
@@ -16,11 +16,13 @@ from backend.tasks.models import Order, Place, Share, Task
 from backend.tasks.schemas import Assistance
 
 FILLING = 0x46696C6C  # advisory lock key, "Fill"
-UNRANKED = 1e12  # places that no priority was given to come after those that have one
 RANKS = {
     (Order.sequential, False): "items.position",
     (Order.random, False): "('x' || substr(md5(:seed || ':' || items.id), 1, 13))::bit(52)::bigint",
-    (Order.uncertainty, False): f"{UNRANKED} + items.position",
+    (Order.uncertainty, False): (
+        "coalesce((SELECT margin FROM suggestions WHERE task_id = :task AND item_id = items.id),"
+        " 1e12 + items.position)"  # those that nothing is suggested for come after the others
+    ),
     (Order.sequential, True): "first_position",
     (Order.random, True): "('x' || substr(md5(:seed || ':' || items.prompt_hash), 1, 13))::bit(52)::bigint",
 }
@@ -46,6 +48,11 @@ WITH found AS (
     ON CONFLICT DO NOTHING RETURNING item_id
 )
 SELECT count(*) FROM filled JOIN found ON found.id = filled.item_id WHERE kept AND wants = 0
+"""
+REORDER = """
+UPDATE places SET rank = ranked.rank
+FROM (SELECT items.id, ({rank})::float8 AS rank FROM {source} AS items WHERE items.dataset_id = :dataset) AS ranked
+WHERE places.task_id = :task AND places.item_id = ranked.id AND places.rank IS DISTINCT FROM ranked.rank
 """
 PRIORITIZE = text("""
 UPDATE places SET rank = -given.priority
@@ -162,16 +169,36 @@ def fill_one(session: Session, task_id: uuid.UUID, item: Item) -> Place:
 
 
 def _insert(session: Session, task: Task, first: int, last: int) -> None:
-    grouped = Assistance.model_validate(task.assistance or {}).group_prompts
-    source = (GROUPED_ONE if first == last else GROUPED) if grouped else "items"
-    statement = FILL.format(rank=RANKS[task.order, grouped], source=source, wants=WANTS)
-    about = {"task": task.id, "task_id": str(task.id), "made": task.created_at, "seed": str(task.seed)}
-    where = {"dataset": task.dataset_id, "first": first, "last": last}
-    done = session.scalar(text(statement), about | where)
+    groups = GROUPED_ONE if first == last else GROUPED
+    done = _ranked(session, task, FILL, groups, first=first, last=last).scalar()
     if done:
         from backend.labels.models import Tally  # it reads this module
 
         session.add(Tally(dataset_id=task.dataset_id, task_id=task.id, source="person", done=done))
+
+
+def _ranked(session: Session, task: Task, statement: str, groups: str, **where: int) -> Result[Any]:
+    """Let a statement give places the ranks of the task's order; `groups` are items with where their prompt begins."""
+    grouped = Assistance.model_validate(task.assistance or {}).group_prompts
+    source = groups if grouped else "items"
+    whole = statement.format(rank=RANKS[task.order, grouped], source=source, wants=WANTS)
+    about = {"task": task.id, "task_id": str(task.id), "made": task.created_at, "seed": str(task.seed)}
+    named = {**about, "dataset": task.dataset_id, **where}
+    return session.execute(text(whole), {name: value for name, value in named.items() if f":{name}" in whole})
+
+
+def reorder(session: Session, task: Task) -> None:
+    """Put the items of a task whose order has changed into the new one; everybody begins again where it begins.
+
+    The caller has locked the task, so that nobody is just filling it.
+    """
+    mine = Place.task_id == task.id
+    session.execute(select(Place.item_id).where(mine).order_by(Place.item_id).with_for_update(key_share=True))
+    _ranked(session, task, REORDER, GROUPED)
+    shares = select(Share.user_id).where(Share.task_id == task.id).order_by(Share.user_id)
+    session.execute(shares.with_for_update(key_share=True))
+    nowhere = dict.fromkeys(("at_rank", "at_item", "low_rank", "low_item"))
+    session.execute(update(Share).where(Share.task_id == task.id).values(**nowhere))
 
 
 def prioritize(session: Session, task: Task, priorities: Mapping[uuid.UUID, float]) -> None:

@@ -97,6 +97,9 @@ class TaskIn(In):
         return self
 
 
+NULLABLE = {"deadline", "assistance"}
+
+
 class TaskPatch(In):
     """Changes; what is not named stays. The question stays as it was asked: another one is another task."""
 
@@ -104,12 +107,14 @@ class TaskPatch(In):
     guidelines: Guidelines | None = None
     overlap: Overlap | None = None
     gold_share: GoldShare | None = None
+    order: Order | None = None
     deadline: AwareDatetime | None = None
     people: People | None = None
+    assistance: Assistance | None = None
 
     @model_validator(mode="after")
     def _said(self) -> "TaskPatch":
-        unsaid = [name for name in self.model_fields_set - {"deadline"} if getattr(self, name) is None]
+        unsaid = [name for name in self.model_fields_set - NULLABLE if getattr(self, name) is None]
         if unsaid:
             raise ValueError(f"{', '.join(sorted(unsaid))} cannot be null; leave out what stays")
         return self

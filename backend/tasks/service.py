@@ -20,7 +20,7 @@ from backend.labels.models import Label
 from backend.projects.models import Membership, Project
 from backend.tasks import places
 from backend.tasks.models import Order, Task, TaskPerson
-from backend.tasks.schemas import Question, QuestionKind, TaskIn, TaskPatch
+from backend.tasks.schemas import Assistance, Question, QuestionKind, TaskIn, TaskPatch
 from backend.webhooks import outbox
 from backend.work import now
 
@@ -47,6 +47,10 @@ class PastDeadline(Invalid):
 
 class NotAMember(Invalid):
     title = "Not a member"
+
+
+class TwoOrders(Invalid):
+    title = "Two orders"
 
 
 class NotYours(NotAllowed):
@@ -111,15 +115,21 @@ def _name(session: Session, task: Task, people: Collection[uuid.UUID]) -> None:
 
 
 def change(session: Session, task: Task, body: TaskPatch) -> Task:
-    """Give the task what the body names.  Raises PastDeadline, NotAMember."""
+    """Give the task what the body names.  Raises PastDeadline, NotAMember, TwoOrders."""
     session.refresh(task, with_for_update={"key_share": True})
-    given = body.model_dump(exclude_unset=True, exclude={"people"})
+    given = body.model_dump(exclude_unset=True, exclude={"people", "assistance"})
+    if "assistance" in body.model_fields_set:
+        given["assistance"] = body.assistance.model_dump() if body.assistance else None
     if given.get("deadline") != task.deadline:
         _refuse_past(body)
     recount = given.get("overlap", task.overlap) != task.overlap
+    before = _arranged(task)
     for name, value in given.items():
         setattr(task, name, value)
+    _refuse_two_orders(task)
     session.flush()
+    if _arranged(task) != before:
+        places.reorder(session, task)
     if body.people is not None:
         _name(session, task, body.people)
     if recount:
@@ -128,6 +138,20 @@ def change(session: Session, task: Task, body: TaskPatch) -> Task:
         if wanted and not places.wants(session, task.id):
             telling.tell_completed(session, task)
     return task
+
+
+def _arranged(task: Task) -> tuple[Order, bool]:
+    """What decides in which order items are handed out."""
+    return task.order, Assistance.model_validate(task.assistance or {}).group_prompts
+
+
+def _refuse_two_orders(task: Task) -> None:
+    if _arranged(task) == (Order.uncertainty, True):
+        raise TwoOrders(
+            "The most uncertain first and equal prompts together are two orders.",
+            field="order",
+            remedy="Choose one of them.",
+        )
 
 
 def close(task: Task) -> Task:

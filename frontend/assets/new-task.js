@@ -8,6 +8,7 @@ import { nouns } from "./kinds.js";
 import { load } from "./live.js";
 import { taskCost } from "./task-cost.js";
 import { taskForm } from "./task-form.js";
+import { Suggestions } from "./task-suggestions.js";
 import { labelable } from "./task-words.js";
 
 export async function mount(element) {
@@ -66,7 +67,7 @@ function draw(page, { dataset, pace, members, golds, task = null }) {
   const before = form.value();
   const make = button(task ? "Save" : "Make the task", () => keep({ dataset, task, before }, form, make, wrong), { kind: "primary" });
   actions(button("Cancel", () => history.back()), make);
-  page.append(h("div.pl-split.pl-new-task", form.element, h("div.pl-stack.pl-new-task-side", cost.element, wrong)));
+  page.append(h("div.pl-split.pl-new-task", task ? h("div.pl-stack", form.element, new Suggestions(task).element) : form.element, h("div.pl-stack.pl-new-task-side", cost.element, wrong)));
   recount();
 }
 

@@ -68,7 +68,7 @@ function check(words, help, on, onchange) {
 
 // Labels answer the question that was asked: a task keeps it for life.
 const asked = (task) => ({
-  element: h("p", asks(task.question), h("span.pl-muted", ". The question and the order stay: another question is another task.")),
+  element: h("p", asks(task.question), h("span.pl-muted", ". The question stays: another question is another task.")),
   value: () => ({}),
   fail: () => false,
 });
@@ -110,7 +110,7 @@ function amountPart(start, golds, dataset, kept, onchange) {
   const order = choices("Order", ORDERS, start.order, onchange);
   const deadline = field("Deadline", h("input", { type: "datetime-local", value: start.deadline ? local(start.deadline) : "", onchange }), { help: "None if empty. After it nothing more is handed out; what is open may still be answered." });
   const grouped = check("Equal prompts one after the other", "Who has read a prompt judges all that hangs on it: quicker, where prompts come several times.", false, onchange);
-  const suggested = check("Show suggestions", "What a program sent as suggestions stands on the cards, marked so; labels made with one say it for ever. It sways people: leave it off to measure agreement.", false, onchange);
+  const suggested = check("Show suggestions", "What a model suggests stands on the cards, marked so; labels made beside one say it for ever. It sways people: leave it off to measure agreement. Who suggests is chosen under “Edit”, once the task is made.", false, onchange);
   const adapt = () => { grouped.element.hidden = order.value() === "uncertainty"; };
   order.element.addEventListener("change", adapt);
   const assistance = () => {

@@ -6,7 +6,16 @@ PAGE = Page(
     path="new-task",
     title="New task",
     nav="Label",
-    modules=("new-task", "task-form", "task-aspects", "task-guidelines", "task-cost", "task-words", "tasks"),
+    modules=(
+        "new-task",
+        "task-form",
+        "task-aspects",
+        "task-guidelines",
+        "task-cost",
+        "task-suggestions",
+        "task-words",
+        "tasks",
+    ),
 )
 
 

@@ -41,6 +41,7 @@ from plumbline.client.exports import Exports
 from plumbline.client.labels import Labels
 from plumbline.client.line import PROJECT, Line, checked_address
 from plumbline.client.runs import Runs
+from plumbline.client.tasks import Tasks
 
 __all__ = [
     "Client", "Conflict", "Invalid", "NoAddress", "NotAllowed", "NotFound", "NotReachable", "NotSucceeded",
@@ -77,7 +78,8 @@ class Client:
         """Raises SignedOut, NoProject, NotReachable, NoAddress."""
         self._line = line = Line(checked_address(url, allow_http=allow_http), timeout, poll_seconds, transport)
         self.account = Account(line)
-        self.datasets, self.snapshots, self.labels = Datasets(line), Snapshots(line), Labels(line)
+        self.datasets, self.snapshots = Datasets(line), Snapshots(line)
+        self.tasks, self.labels = Tasks(line), Labels(line)
         self.checkpoints, self.runs, self.exports = Checkpoints(line), Runs(line), Exports(line)
         self.evaluations, self.arena = Evaluations(line), Arena(line)
         self._by_password = name is not None

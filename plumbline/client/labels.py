@@ -1,7 +1,7 @@
-"""Labels: the next pair, one's judgement of it, and taking it back."""
+"""Labels: the next card of a dataset, one's judgement of a card, and taking it back."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from plumbline.client.line import Ref, id_of, optional_id
@@ -19,14 +19,17 @@ from plumbline.client.schemas import (
 )
 
 
-def judgement(strength: int | None, both_bad: bool, skip: str | None) -> dict[str, Any]:
-    """What one says of two responses; exactly one of the three must be given, which the server checks."""
-    said: dict[str, Any] = {} if strength is None else {"strength": strength}
-    if both_bad:
-        said["both_bad"] = True
-    if skip is not None:
-        said["skip"] = skip
-    return said
+def judgement(
+    strength: int | None = None,
+    both_bad: bool = False,
+    skip: str | None = None,
+    ranking: Sequence[Sequence[int]] | None = None,
+    thumb: bool | None = None,
+) -> dict[str, Any]:
+    """What one says of responses; exactly one of these must be given, which the server checks."""
+    given = {"strength": strength, "both_bad": both_bad or None, "skip": skip, "thumb": thumb}
+    said = {name: value for name, value in given.items() if value is not None}
+    return said if ranking is None else {**said, "ranking": [list(group) for group in ranking]}
 
 
 class Labels(Noun):
@@ -50,20 +53,26 @@ class Labels(Noun):
         *,
         strength: int | None = None,
         both_bad: bool = False,
+        ranking: Sequence[Sequence[int]] | None = None,
+        thumb: bool | None = None,
         skip: str | None = None,
+        aspects: Mapping[str, Sequence[float]] | None = None,
         seconds: float = 0.0,
         rationale: str | None = None,
         holding: Sequence[Ref] = (),
         client_id: uuid.UUID | None = None,
     ) -> SubmittedOut:
-        """Judge a pair, once however often it is sent; the answer holds the next one.
+        """Judge a card, once however often it is sent; the answer holds the next one.
 
-        `strength` is from -3 to 3 and positive when the first response is better; `skip` is the reason.
+        Of two responses `strength` is from -3 to 3 and positive when the first one shown is better; `ranking` puts the
+        places of several into groups, best first, like [[2], [0, 1]]; `thumb` is about a single one; `skip` is the
+        reason.  `aspects` has a number of each response shown, by the aspect's name.
         """
         body = {
             "client_id": str(client_id or uuid.uuid4()),
             "lease": str(card.lease),
-            "value": judgement(strength, both_bad, skip),
+            "value": judgement(strength, both_bad, skip, ranking, thumb),
+            "aspects": None if aspects is None else {name: list(numbers) for name, numbers in aspects.items()},
             "seconds": seconds,
             "rationale": rationale,
             "holding": [id_of(one) for one in holding],
@@ -81,11 +90,6 @@ class Labels(Noun):
         own = [{"client_id": str(uuid.uuid4()), **one} for one in labels]
         path = f"/datasets/{id_of(dataset)}/labels"
         return self._line.post(path, OutsideLabelsOut, {"source": source, "labels": own}, retry="always")
-
-    def suggest(self, task: Ref, by: str, suggestions: Sequence[Spec]) -> None:
-        """Say what a machine would answer in a task: `{item_id, value, margin}`, up to 1,000, all or none."""
-        body = {"by": by, "suggestions": [dict(one) for one in suggestions]}
-        self._line.ask("PUT", f"/tasks/{id_of(task)}/suggestions", json=body)
 
     def feedback(self, items: Sequence[Spec], *, dataset: str = "Feedback") -> FeedbackOut:
         """Store what users said of a model's answers: `{messages, thumb, edited, user, …}`, up to 100, all or none.

@@ -530,6 +530,143 @@ class PolicyPreviewOut(Answer):
     choices: list[PolicyChoice]
 
 
+class Aspect(Answer):
+    """Something that each response is rated by, from `low` to `high`."""
+
+    name: str
+    title: str
+    low: int = 1
+    high: int = 5
+
+
+class Question(Answer):
+    """What is asked about each item.
+
+    A `pair` is answered by a strength: of `scale` preference -1, 0 or 1, of `scale` strength -3 to 3. A `ranking` puts
+    the responses into groups, best first; a `thumb` says whether the one response is good. An edit of a response
+    becomes a new item."""
+
+    kind: Literal["pair", "ranking", "thumb"] = "pair"
+    scale: Literal["preference", "strength"] = "strength"
+    both_bad: bool = True
+    aspects: list[Aspect] = []
+    rationale: Literal["off", "optional", "required"] = "optional"
+    edits: bool = False
+
+
+class Assistance(Answer):
+    """What helps who labels; all of it is off by default."""
+
+    group_prompts: bool = Field(False, description="Items with the same prompt come one after the other.")
+    suggest: bool = Field(False, description="Cards show what a machine would answer, marked as suggested.")
+
+
+class TaskProgress(Answer):
+    """How far a task is. Skips and labels that were taken back do not count; withdrawn items are none."""
+
+    total: int
+    done: int = Field(description="Items that have all the labels wanted.")
+    labels: int = Field(description="Labels given of those wanted: surplus and labels of withdrawn items left out.")
+    wanted: int = Field(description="Labels wanted of all items together.")
+    by_you: int
+    skipped: int = Field(description="Items that you skipped and that want labels.")
+    left: int = Field(description="Items that you can still label.")
+
+
+Order = Literal["sequential", "random", "uncertainty"]
+
+
+class TaskPersonOut(Answer):
+    id: UUID
+    name: str
+
+
+class TaskDetail(Answer):
+    """The same for those who made it: what annotators must not see."""
+
+    id: UUID
+    dataset_id: UUID
+    dataset: str
+    dataset_kind: Kind
+    name: str
+    question: Question
+    guidelines: str
+    guidelines_html: str
+    overlap: int
+    deadline: datetime | None
+    standing: bool
+    closed_at: datetime | None
+    created_at: datetime
+    assistance: Assistance | None
+    progress: TaskProgress
+    gold_share: float
+    order: Order
+    seed: int
+    people: list[TaskPersonOut]
+    created_by: UUID | None
+
+
+class TaskOut(Answer):
+    """A task; `people` is empty when every member may label."""
+
+    id: UUID
+    dataset_id: UUID
+    dataset: str
+    dataset_kind: Kind
+    name: str
+    question: Question
+    guidelines: str
+    guidelines_html: str
+    overlap: int
+    deadline: datetime | None
+    standing: bool
+    closed_at: datetime | None
+    created_at: datetime
+    assistance: Assistance | None
+    progress: TaskProgress
+
+
+class SuggestionsOut(Answer):
+    stored: int
+    ordered: bool = Field(description="Whether the task's items are in a new order: the least certain first.")
+
+
+class SuggestionOut(Answer):
+    """What is suggested for an item, in the item's own order."""
+
+    item_id: UUID
+    by: str
+    value: dict[str, Any]
+    margin: float
+
+
+class SuggestedOut(Answer):
+    """How many items of a task a machine has suggestions for."""
+
+    by: str
+    items: int
+
+
+class SuggestionJobOut(Answer):
+    """Work that suggests labels; `done` and `total` count items."""
+
+    id: UUID
+    created_at: datetime
+    task_id: UUID
+    judge: dict[str, Any] = Field(description="Who suggests, with every setting.")
+    words: str = Field(description="What annotators read of who suggests.")
+    state: State
+    reason: str | None
+    remedy: str | None
+    done: int
+    total: int
+    suggested: int = Field(description="Items that have a suggestion by it.")
+    left_out: dict[str, int] = Field(description="Items that nothing was suggested for, by the reason.")
+    median: float | None = Field(description="Of all scores, where thumbs go by it.")
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
 Source = Literal["folder", "hub", "run", "toy", "endpoint"]
 
 CheckpointKind = Literal["language_model", "reward_model"]

@@ -35,6 +35,7 @@ from backend.quality.models import Reliability
 from backend.runs import readings
 from backend.runs.models import Run, RunEvent
 from backend.settings import Settings
+from backend.suggestions.models import SuggestionJob
 from backend.tasks import service as tasks
 from backend.webhooks import service as webhooks
 from backend.webhooks.schemas import WebhookIn
@@ -131,10 +132,14 @@ def _data(session: Session, project: Project, user: User, dataset: Dataset) -> I
         session, item, {"strength": 1}, annotator_id=user.id, verdict_id=uuid.uuid4(), swapped=False
     )
     reliability = Reliability(project_id=project.id, dataset_id=dataset.id, task_id=task.id, state=State.succeeded)
-    session.add(reliability)
+    suggesting = SuggestionJob(
+        project_id=project.id, task_id=task.id, judge={"name": "rules"}, words="Rules", state=State.succeeded
+    )
+    session.add_all([reliability, suggesting])
     session.flush()
     rows: dict[str, ProjectRow] = {
         "reliability_id": reliability,
+        "suggestion_job_id": suggesting,
         "upload_id": upload,
         "import_id": read,
         "fetch_id": fetch,

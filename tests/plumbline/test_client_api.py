@@ -119,6 +119,8 @@ VALUES: dict[str, Any] = {
     "both_bad": "leave_out", "role": "researcher", "days": 3, "spec": {"seed": 1, "duration": {"epochs": 1}},
     "more": {"texts": ["Hello"], "seed": 1}, "settings": {"again": True}, "search": "a", "limit": 3,
     "follow": False, "said": {"strength": 1}, "read_only": True, "mine": True,
+    "question": {"kind": "thumb"}, "changes": {"overlap": 2, "deadline": None}, "state": "open",
+    "aspects": {"helpful": [1, 5]}, "wants": {"overlap": 3},
 }  # fmt: skip
 
 
@@ -154,6 +156,6 @@ def test_every_method_asks_for_what_there_is_and_reads_what_comes(api: dict[str,
         if isinstance(answer, Iterator):
             list(answer)
         called += 1
-    assert called >= 78
+    assert called >= 94
     assert len(described.asked) > 70
     assert API in client._line.http.base_url.path

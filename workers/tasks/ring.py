@@ -26,6 +26,7 @@ TABLES: dict[Bell, tuple[str, str]] = {
     "export": ("backend.exports.models", "Export"),
     "push": ("backend.exports.models", "Push"),
     "reliabilities": ("backend.quality.models", "Reliability"),
+    "suggest": ("backend.suggestions.models", "SuggestionJob"),
 }
 
 

@@ -28,6 +28,7 @@ from backend.runs import ending
 from backend.runs.models import Place, Run
 from backend.runs.sink import EVENTS, drain
 from backend.settings import get_settings
+from backend.suggestions import jobs
 from backend.usage import storage as kept
 from backend.webhooks import delivery
 from backend.work import State
@@ -54,6 +55,7 @@ def work() -> None:
         exports.sweep,
         pushes.sweep,
         reliabilities.sweep,
+        jobs.sweep,
         removal.sweep,
         tallies.settle,
         delivery.sweep,

@@ -139,3 +139,79 @@ def test_what_was_shown_is_noted(researcher: Client, annotator: Client, task: di
     with transaction() as session:
         told = session.scalars(select(Label.aided).where(Label.annotator_id.is_not(None)).order_by(Label.id)).all()
     assert told == [{"value": {"strength": 2}, "words": "reward-7b"}, None]
+
+
+def test_shown_and_ordered_at_any_time(
+    researcher: Client, annotator: Client, make_pairs: MakePairs, make_client: Callable[..., Client]
+) -> None:
+    """A task's assistance and order change while it runs; whoever labels begins again where the new order begins."""
+    task = make_task(researcher, make_pairs(4))
+    path = f"{API}/tasks/{task['id']}"
+    margins = (3.0, 0.2, 1.0, 0.1)
+    suggest(
+        researcher, task, *((item, {"strength": 1}, margin) for item, margin in zip(items(task), margins, strict=True))
+    )
+    (card,) = deal(annotator, task)
+    assert (asked([card]), card["suggestion"]) == ([0], None)
+    send(annotator, card)
+    changed = researcher.patch(path, json={"order": "uncertainty", "assistance": {"suggest": True}}).json()
+    assert (changed["order"], changed["assistance"]) == ("uncertainty", {"group_prompts": False, "suggest": True})
+    other = make_client(Role.annotator)
+    cards = deal(other, task, 3)
+    assert asked(cards) == [3, 2]  # the first of all is done, and somebody holds the next one
+    assert all(card["suggestion"] for card in cards)
+    both = researcher.patch(path, json={"assistance": {"group_prompts": True}})
+    assert (both.status_code, both.json()["field"]) == (422, "order")
+    assert researcher.patch(path, json={"order": "sequential", "assistance": None}).json()["assistance"] is None
+    assert researcher.patch(path, json={"order": None}).status_code == 422
+    assert annotator.patch(path, json={"order": "random"}).status_code == 403
+
+
+def test_read_and_removed(
+    researcher: Client, annotator: Client, anonymous: Client, make_pairs: MakePairs, make_client: Callable[..., Client]
+) -> None:
+    """What is suggested can be read, counted by who suggests, and taken away; the order then is that of the dataset."""
+    task = make_task(researcher, make_pairs(3), order="uncertainty")
+    path = f"{API}/tasks/{task['id']}/suggestions"
+    suggest(researcher, task, *((item, {"strength": 1}, 1.0 - n / 4) for n, item in enumerate(items(task))))
+    found = researcher.get(path, params={"limit": 2}).json()
+    assert (len(found["items"]), found["items"][0]["by"], bool(found["next_cursor"])) == (2, "reward-7b", True)
+    assert researcher.get(f"{API}/tasks/{task['id']}/suggesters").json() == [{"by": "reward-7b", "items": 3}]
+    with transaction() as session:
+        other = Project(name="other")
+        session.add(other)
+    for client, status in ((anonymous, 401), (annotator, 403), (make_client(Role.researcher, project=other), 404)):
+        assert client.get(path).status_code == status
+        assert client.delete(path).status_code == status
+        assert client.get(f"{API}/tasks/{task['id']}/suggesters").status_code == status
+        job = {"judge": {"name": "rules"}}
+        assert client.post(f"{API}/tasks/{task['id']}/suggestion-jobs", json=job).status_code == status
+    assert researcher.delete(path).status_code == 204
+    assert researcher.get(path).json()["items"] == []
+    assert asked(deal(annotator, task, 3)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("judge", "field"),
+    [
+        ({}, "judge"),
+        ({"name": "nobody"}, "judge"),
+        ({"name": "people"}, "judge.name"),
+        ({"name": "implicit_reward"}, "judge.checkpoint"),
+        ({"name": "implicit_reward", "checkpoint": "x"}, "judge.checkpoint"),
+        ({"name": "implicit_reward", "checkpoint": str(uuid.uuid4()), "beta": 0.1}, "judge.checkpoint"),
+        ({"name": "implicit_reward", "checkpoint": str(uuid.uuid4()), "beta": -1}, "judge.beta"),
+        ({"name": "reward_model", "members": []}, "judge.members"),
+        ({"name": "reward_model", "members": [str(uuid.uuid4())]}, "judge.members.0"),
+        ({"name": "llm", "checkpoint": str(uuid.uuid4())}, "judge.checkpoint"),
+        ({"name": "rules", "max_words": "\x00"}, "judge"),
+        ({"name": "rules", "shell": "rm"}, "judge.shell"),
+    ],
+    ids=str,
+)
+def test_who_cannot_suggest(researcher: Client, task: dict[str, Any], judge: dict[str, Any], field: str) -> None:
+    """What is no judge, or asks for what is not there, is refused at its field before anything is queued."""
+    answer = researcher.post(f"{API}/tasks/{task['id']}/suggestion-jobs", json={"judge": judge})
+    assert answer.status_code == 422
+    assert str(answer.json()["field"]).startswith(field)
+    assert researcher.get(f"{API}/tasks/{task['id']}/suggestion-jobs").json()["items"] == []
