@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, case, exists, func, select, text
+from sqlalchemy import ColumnElement, Select, case, exists, func, or_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from backend.datasets.models import Dataset, Item, Kind
@@ -20,8 +20,12 @@ def newest(label: AnyLabel, up_to: uuid.UUID | None = None) -> ColumnElement[boo
     """It is what its annotator says of the item (or said by the watermark `up_to`): of their answers to several tasks
     the newest that judges, and beside these, how they settled it. Labels of nobody never change.
 
-    A subquery, asked label by label: as a join it would begin with all labels that there are, also for one page.
+    A subquery, asked label by label: as a join it would begin with all labels that there are, also for one page. Nearly
+    every label is its annotator's only one of the item, which is a look into an index; the rest is asked of others.
     """
+    another = aliased(Label)
+    beside = another.item_id == label.item_id, another.annotator_id == label.annotator_id, another.id != label.id
+    alone = ~exists(select(another.id).where(*beside).correlate(label))
     own = aliased(Label)
     settles = (own.source == LabelSource.adjudication) == (label.source == LabelSource.adjudication)
     whose = [own.item_id == label.item_id, own.annotator_id == label.annotator_id, settles]
@@ -29,7 +33,7 @@ def newest(label: AnyLabel, up_to: uuid.UUID | None = None) -> ColumnElement[boo
         whose.append(own.id <= up_to)
     first = case((retracted(own), 2), (skipped(own), 1), else_=0), own.version.desc()
     one = select(own.id).where(*whose, unchanged(own, up_to)).order_by(*first).limit(1)
-    return label.id == func.coalesce(one.correlate(label).scalar_subquery(), label.id)
+    return or_(alone, label.id == func.coalesce(one.correlate(label).scalar_subquery(), label.id))
 
 
 def unchanged(label: AnyLabel, up_to: uuid.UUID | None = None) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.datasets.models import Item
@@ -65,10 +65,8 @@ def _doubts(session: Session, scope: Scope) -> list[Doubt]:
 
 def _settled(session: Session, scope: Scope) -> set[int]:
     """Positions of items that somebody has adjudicated and not taken back."""
-    own = Label.source == LabelSource.adjudication, newest(Label), ~retracted(Label)
-    query = select(Item.position).where(
-        Item.dataset_id == scope.dataset.id, exists().where(Label.item_id == Item.id, *own)
-    )
+    own = Label.dataset_id == scope.dataset.id, Label.source == LabelSource.adjudication
+    query = select(Item.position).join(Label, Label.item_id == Item.id).where(*own, newest(Label), ~retracted(Label))
     return set(session.scalars(query))
 
 

@@ -2,7 +2,7 @@
 
 import { get, newKey, post } from "./api.js";
 import { button, errorCard, fill, h, link, progress, skeleton, stateBadge, table, toastError } from "./dom.js";
-import { ago, number, percent, plural } from "./format.js";
+import { ago, count, number, percent, plural } from "./format.js";
 import { intervalLine } from "./interval.js";
 import { live } from "./live.js";
 
@@ -63,7 +63,8 @@ function draw(found, task) {
 function verdictOf(rows) {
   const of = (name) => rows.find((one) => one.name === name && one.value !== null);
   const [same, alpha] = [of("percent"), of("krippendorff_alpha_ordinal") || of("krippendorff_alpha_nominal")];
-  const first = same ? `Two people say the same ${percent(same.value)} of the time. ` : "";
+  const spread = same && same.low !== null ? `${percent(same.low)} to ${percent(same.high)}, ` : "";
+  const first = same ? `Two people who judge the same item say the same ${percent(same.value)} of the time (${spread}${plural(same.n, "item")}). ` : "";
   if (!alpha) return first;
   const steady = of("gwet_ac1");
   if (steady && same.value >= ALIKE && steady.value - alpha.value > APART) return `${first}Nearly all answers are the same, so chance alone explains most of that, and κ and α collapse: Gwet’s AC1 (${number(steady.value, 2)}) is the one to read here.`;
@@ -130,13 +131,15 @@ class Reliabilities {
     if (moving) return [head, progress(job.done, job.total, "Reckoning")];
     if (!job.result) return [head, h("p", job.reason || "It ended without a result.", job.remedy ? h("span.pl-muted", ` ${job.remedy}`) : null)];
     const reasons = Object.entries(job.result.reasons).map(([model, why]) => h("p.pl-muted.pl-note", `${MODELS[model] || model}: ${why}`));
-    return [head, table("Reliabilities", PEOPLE, job.result.annotators), reasons];
+    const basis = `From ${plural(job.result.labels, "label")} of ${plural(job.result.items, "item")}. Of somebody with few labels both models say little but what they assume of everybody.`;
+    return [head, table("Reliabilities", PEOPLE, job.result.annotators), h("p.pl-muted.pl-note", basis), reasons];
   }
 }
 
 const MODELS = { dawid_skene: "Dawid and Skene", crowd_bt: "Crowd-BT" };
 const PEOPLE = [
   { title: "Annotator", cell: (one) => h("strong", one.name) },
+  { title: "Labels", kind: "number", cell: (one) => count(one.labels), hint: "What both numbers rest on" },
   { title: "Dawid–Skene accuracy", cell: (one) => share(one.accuracy), hint: "How often they would name the right answer" },
   { title: "Crowd-BT reliability", cell: (one) => share(one.reliability), hint: "How often they would choose the better of two; 50 % is chance" },
 ];

@@ -70,7 +70,7 @@ def test_a_task_is_made_followed_and_settled(sign_in: SignIn, web: Web) -> None:
     lead.keyboard.press("2")
     expect(lead.get_by_role("row", name=re.compile("^ben 6 "))).to_be_visible()
     lead.keyboard.press("3")
-    expect(lead.get_by_text("Two people say the same 67")).to_be_visible()
+    expect(lead.get_by_text(re.compile("say the same 67.*of the time.*6 items"))).to_be_visible()
     lead.keyboard.press("j")
     lead.wait_for_url("**/adjudicate?task=*")
     expect(lead.get_by_role("article", name="Response A")).to_be_visible()
