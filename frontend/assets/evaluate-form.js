@@ -80,7 +80,7 @@ class Form {
     this.source = this.datasets.length ? "dataset" : "texts";
     this.dataset = h("select", this.datasets.map((one) => h("option", { value: one.id }, `${one.name} (${count(one.items)})`)));
     this.split = h("select", h("option", { value: "test" }, "Test (never trained on)"), h("option", { value: "validation" }, "Validation"), h("option", { value: "train" }, "Train"), h("option", { value: "" }, "Every split"));
-    this.limit = h("input", { type: "number", min: 1, max: 1000, value: 100 });
+    this.limit = h("input", { type: "number", min: 1, max: 10000, value: 100 });
     this.texts = h("textarea", { rows: 6, placeholder: "One prompt a line" });
     this.datasetField = field("Dataset", this.dataset);
     this.splitField = field("Split", this.split);

@@ -1,59 +1,53 @@
-// An evaluation's matches, prompt by prompt: filtered, side by side, with every verdict.
+// An evaluation's matches, prompt by prompt: filtered, side by side, with every verdict, and what can be made of them.
 
 import { get } from "./api.js";
-import { badge, button, errorCard, fill, h, html, skeleton } from "./dom.js";
-import { count, number, percent } from "./format.js";
-import { param, setParam } from "./frame.js";
+import { badge, button, errorCard, fill, h, html, link, skeleton } from "./dom.js";
+import { count, number, percent, plural } from "./format.js";
 import { judgeName } from "./judge-name.js";
+import { filterNow, filterTail, matchFilter } from "./match-filter.js";
+import { dataActions } from "./matches-data.js";
 
-const OUTCOMES = [
-  ["", "Every outcome"],
-  ["won", "Won"],
-  ["lost", "Lost"],
-  ["tie", "Tie"],
-  ["contradicted", "Changed with the side order"],
-  ["undecided", "Undecided"],
-  ["failed", "Without an answer"],
-];
 const PAGE = 10;
 
 export function matchList(evaluation) {
   const names = Object.fromEntries(evaluation.contestants.map((one) => [one.id, one.name]));
   const place = h("div.pl-stack.tight");
   const more = h("div.pl-row.center");
-  const contestant = select("Contestant", "contestant", [...evaluation.contestants.slice(1), evaluation.contestants[0]].map((one) => [one.id, one.name]));
-  const outcome = select("Outcome", "outcome", OUTCOMES);
-  const judge = select("Judge", "judge", [["", "Every judge"], ...new Set([evaluation.judge.name, "people"])].map((one) => (Array.isArray(one) ? one : [one, judgeName(one, evaluation)])));
+  const words = h("span.pl-muted", { role: "status" });
+  const make = h("div.pl-row");
+  const grid = link("Grid", `/grid?id=${evaluation.id}`, "pl-button small");
+  const bar = matchFilter(evaluation, () => refresh());
   const element = h("section.pl-stack.tight",
-    h("div.pl-row.between", h("h2", "Matches"), h("div.pl-row", contestant, outcome, judge)), place, more);
+    h("div.pl-row.between", h("div.pl-row", h("h2", "Matches"), words), h("div.pl-row", make, grid)), bar.element, place, more);
   let turn = 0;
 
-  function select(label, name, options) {
-    const made = h("select.pl-input.pl-eval-filter", { "aria-label": label }, options.map(([value, words]) => h("option", { value, selected: value === param(name) }, words)));
-    made.addEventListener("change", () => { setParam(name, made.value); refresh(); });
-    return made;
-  }
-
-  async function page(cursor) {
-    return get(`/evaluations/${evaluation.id}/matches`, { contestant: contestant.value, outcome: outcome.value, judge: judge.value, limit: PAGE, cursor });
-  }
+  const page = (cursor) => get(`/evaluations/${evaluation.id}/matches`, { ...filterNow(), limit: PAGE, cursor });
 
   async function refresh() {
     turn += 1;
     const mine = turn;
+    grid.href = `/grid?id=${evaluation.id}${filterTail()}`;
     if (!place.children.length) fill(place, skeleton(3));
     try {
       const found = await page(null);
       if (mine !== turn) return;
-      const filtered = outcome.value || judge.value;
-      fill(place, found.items.length ? cards(found.items) : h("p.pl-muted", filtered ? "No match is like that." : "There are no matches yet."));
+      const filtered = Object.keys(filterNow()).length > 0;
+      fill(place, found.items.length ? cards(found.items) : h("p.pl-muted", filtered ? "No match is like that. Take something out of the filter." : "There are no matches yet."));
       further(found.next_cursor);
+      const outline = await get(`/evaluations/${evaluation.id}/grid`, filterNow());
+      if (mine === turn) tell(outline, filtered);
     } catch (error) {
-      fill(place, errorCard(error, refresh));
+      if (mine === turn) fill(place, errorCard(error, refresh));
     }
   }
 
-  const cards = (items) => items.map((match) => card(match, names, contestant.value, evaluation));
+  function tell({ matches, categories }, filtered) {
+    words.textContent = `${plural(matches, "match", "matches")}${filtered ? " like that" : ""}`;
+    bar.categories(categories);
+    fill(make, dataActions(evaluation, matches));
+  }
+
+  const cards = (items) => items.map((match) => card(match, names, filterNow().contestant, evaluation));
 
   function further(cursor) {
     fill(more, cursor && button("Show more", async () => {
@@ -76,7 +70,7 @@ function card(match, names, left, evaluation) {
   return h(
     "article.pl-card.pl-eval-match",
     h("div.pl-eval-prompt", h("span.pl-muted", `${count(match.position + 1)}.`),
-      h("div.pl-grow", earlier.length ? h("details", h("summary", `${earlier.length} earlier turns`), earlier.map((one) => html(one.html))) : null, html(last.html)), verdictBadge(score, match.verdicts)),
+      h("div.pl-grow", earlier.length ? h("details", h("summary", `${earlier.length} earlier turns`), earlier.map((one) => html(one.html))) : null, html(last.html)), verdictBadge(score, match.verdicts), link("Open", `/match?id=${match.id}${filterTail()}`, "pl-button small")),
     h("div.pl-eval-sides", sides.map((side, index) => response(side, names, score !== null && score !== 0.5 && (score > 0.5) === (index === 0)))),
     match.verdicts.length ? h("details", h("summary.pl-muted", `${count(match.verdicts.length)} verdicts`), h("ul.pl-eval-verdicts", match.verdicts.map((one) => h("li", verdict(one, turned, evaluation))))) : null,
   );

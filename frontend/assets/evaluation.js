@@ -9,7 +9,7 @@ import { ago, count, duration } from "./format.js";
 import { actions, param, title } from "./frame.js";
 import { judgeName } from "./judge-name.js";
 import { live, load } from "./live.js";
-import { exportVotes } from "./votes-export.js";
+import { stylesheet } from "./stylesheet.js";
 
 const MOVING = ["queued", "starting", "running", "stopping"];
 const REPORT_SECONDS = 4;
@@ -17,7 +17,7 @@ const REPORT_SECONDS = 4;
 export async function mount(element) {
   const page = h("div.pl-page.pl-stack");
   element.append(page);
-  await style();
+  await Promise.all([stylesheet("evaluate.css"), stylesheet("comparing.css")]);
   const id = param("id");
   if (!id) {
     page.append(empty("Which evaluation?", "The address names none.", h("a.pl-button.primary", { href: "/evaluate" }, "All evaluations")));
@@ -25,13 +25,6 @@ export async function mount(element) {
   }
   await load(page, () => get(`/evaluations/${encodeURIComponent(id)}`), (evaluation) => new EvaluationPage(page, evaluation).start());
 }
-
-const style = () =>
-  new Promise((resolve) => {
-    const sheet = h("link", { rel: "stylesheet", href: new URL("./evaluate.css", import.meta.url).href });
-    sheet.onload = sheet.onerror = resolve;
-    document.head.append(sheet);
-  });
 
 class EvaluationPage {
   constructor(page, evaluation) {
@@ -77,7 +70,6 @@ class EvaluationPage {
     actions(
       ["failed", "cancelled"].includes(evaluation.state) ? button("Go on", () => this.resume(), { title: "What is answered and judged already is kept" }) : null,
       moving ? button("Cancel", () => this.cancel(), { disabled: evaluation.state === "stopping" ? "It is stopping." : null }) : null,
-      button("Make a dataset of these", () => this.export(), { disabled: evaluation.state === "queued" ? "There are no answers yet." : null }),
       evaluation.judge.name === "people" || !evaluation.done ? null : h("a.pl-button", { href: `${judge}&order=telling`, title: "Matches whose verdict by people narrows the corrected win rate the most come first" }, "Judge these next"),
       link("Judge these matches", judge, "pl-button primary"),
     );
@@ -138,11 +130,6 @@ class EvaluationPage {
     } catch (error) {
       toastError(error);
     }
-  }
-
-  export() {
-    const { id, name, judge } = this.evaluation;
-    return exportVotes({ evaluation_id: id }, `Votes: ${name}`.slice(0, 120), judge.name === "people" ? null : judgeName(judge.name, this.evaluation));
   }
 }
 

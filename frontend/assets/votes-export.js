@@ -37,7 +37,7 @@ function form(source, suggestion, judge, datasets, close) {
   place.addEventListener("submit", submit);
   return fill(
     place,
-    h("p.pl-muted", "Every match with a vote becomes a pair with its label. Done again, only what is new is added."),
+    h("p.pl-muted", `${source.filter ? "Of the matches that the filter finds, every one" : "Every match"} with a vote becomes a pair with its label. Done again, only what is new is added.`),
     field("Dataset", target),
     nameField,
     judge && h("label.pl-check", judges, h("span", `Also the verdicts of ${judge}, as labels of source “judge”`)),

@@ -236,7 +236,7 @@ def test_an_evaluation_from_form_to_dataset(sign_in: SignIn, pair: list[str]) ->
     page.get_by_role("button", name="Results").click()
     expect(page.get_by_role("heading", name="Judged by people")).to_be_visible()
     shoot(page, "evaluation-people")
-    page.get_by_role("button", name="Make a dataset of these").click()
+    page.get_by_role("button", name="Make a dataset").click()
     page.get_by_role("button", name="Add", exact=True).click()
 
     expect(page.get_by_text("4 new labels")).to_be_visible()

@@ -1,0 +1,15 @@
+"""An evaluation as a grid: prompts by contestants, as many as there are."""
+
+from frontend.page import Page, component
+
+PAGE = Page(
+    path="grid",
+    title="Grid",
+    nav="Compare",
+    modules=("grid", "sheet", "stretches", "match-filter", "matches-data", "stylesheet", "live", "keys"),
+)
+
+
+def build() -> None:
+    """Draw the page."""
+    component("grid")
