@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query
 
 from backend.audit import service as audit
 from backend.deps import ProjectDep, Researcher, SessionDep
-from backend.evaluations import grid, matches, service, token_scores
+from backend.evaluations import divergences, grid, matches, service, token_scores
 from backend.evaluations.comparison_schemas import GridOut, GridRowOut, MatchDetailOut, TokenScoresIn, TokenScoresOut
+from backend.evaluations.divergence_schemas import DivergencesIn, DivergencesOut
 from backend.evaluations.schemas import MatchFilter
 from backend.paging import Page
 from backend.work import request_stop
@@ -80,3 +81,36 @@ def cancel_tokens(
     request_stop(row)
     audit.record(session, user, project.id, "cancel", "token scores", row.id, {"match_id": str(row.match_id)})
     return token_scores.out(row)
+
+
+Level = Annotated[float, Query(ge=0.5, le=0.999)]
+
+
+@router.post("/evaluations/{evaluation_id}/divergences", status_code=202)
+def ask_divergences(
+    evaluation_id: uuid.UUID, body: DivergencesIn, user: Researcher, project: ProjectDep, session: SessionDep
+) -> Page[DivergencesOut]:
+    """Measure KL of every contestant to a reference, on its own answers; what is known is not read again."""
+    evaluation = service.find(session, project, evaluation_id)
+    reference = divergences.ask(session, project, user, evaluation, body)
+    audit.record(session, user, project.id, "measure", "evaluation", evaluation.id, {"reference": str(reference)})
+    return Page(items=divergences.read(session, evaluation, 0.95))
+
+
+@router.get("/evaluations/{evaluation_id}/divergences")
+def list_divergences(
+    evaluation_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep, level: Level = 0.95
+) -> Page[DivergencesOut]:
+    """How far contestants have moved from each reference that was asked for."""
+    return Page(items=divergences.read(session, service.find(session, project, evaluation_id), level))
+
+
+@router.post("/evaluations/{evaluation_id}/divergences/cancel")
+def cancel_divergences(
+    evaluation_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep
+) -> Page[DivergencesOut]:
+    """Ask for the end of what is still to be read."""
+    evaluation = service.find(session, project, evaluation_id)
+    divergences.cancel(session, evaluation)
+    session.flush()
+    return Page(items=divergences.read(session, evaluation, 0.95))

@@ -7,7 +7,7 @@ import { judgeName } from "./judge-name.js";
 const LESS = ["self_bleu", "repetition", "loops", "tokens", "words"]; // where less is better unless somebody says otherwise
 
 // [{key, name, less, share, values: {contestant: {value, low, high, n}}}] of those that two contestants or more have.
-export function measures(report, meters) {
+export function measures(report, meters, divergences) {
   const base = report.contestants[0].id;
   const found = [];
   for (const one of report.tables) {
@@ -22,6 +22,11 @@ export function measures(report, meters) {
   for (const [name, [words]] of Object.entries(METERS)) {
     const values = meters.contestants.filter((one) => one.meters[name].value !== null).map((one) => [one.contestant, one.meters[name]]);
     found.push({ key: `meter:${name}`, name: words, less: LESS.includes(name), share: SHARES.includes(name), values: Object.fromEntries(values) });
+  }
+  for (const { reference, items } of divergences) {
+    const values = items.filter((one) => one.k1.value !== null).map((one) => [one.contestant, one.k1]);
+    if (values.length && report.contestants.some((one) => one.id === reference.id)) values.push([reference.id, { value: 0, low: null, high: null }]);
+    found.push({ key: `kl:${reference.id}`, name: `KL to ${reference.name} (nats an answer)`, less: true, share: false, values: Object.fromEntries(values) });
   }
   return found.filter((one) => Object.keys(one.values).length > 1);
 }

@@ -5,6 +5,7 @@ import { chart, colorAt, escapeMarkup, runColor, variable } from "./charts.js";
 import { badge, empty, field, fill, h, link, table } from "./dom.js";
 import { number, percent } from "./format.js";
 import { actions, param, setParam, title } from "./frame.js";
+import { divergence } from "./divergence.js";
 import { load } from "./live.js";
 import { bounds, front, measures, written } from "./measures.js";
 import { stylesheet } from "./stylesheet.js";
@@ -18,8 +19,11 @@ export async function mount(element) {
     page.append(empty("Which evaluation?", "The address names none.", link("All evaluations", "/evaluate", "pl-button primary")));
     return;
   }
-  const ask = () => Promise.all([get(`/evaluations/${encodeURIComponent(id)}/report`), get(`/evaluations/${encodeURIComponent(id)}/meters`)]);
-  await load(page, ask, ([report, meters]) => new TradeOffs(page, report, measures(report, meters)).start());
+  const ask = () => Promise.all(["report", "meters", "divergences"].map((what) => get(`/evaluations/${encodeURIComponent(id)}/${what}`)));
+  await load(page, ask, ([report, meters, divergences]) => {
+    new TradeOffs(page, report, measures(report, meters, divergences.items)).start();
+    page.append(divergence(report, divergences.items));
+  });
 }
 
 class TradeOffs {
@@ -44,7 +48,7 @@ class TradeOffs {
     this.y = this.axis("y", "Second objective", usual[1]);
     this.slider = h("input", { type: "range", min: 0, max: 100, step: 5, value: this.weight, oninput: () => this.weigh(), "aria-describedby": "pl-weights" });
     this.words = h("p.pl-muted", { id: "pl-weights", "aria-live": "polite" });
-    this.place = h("div", { style: { minHeight: "420px" } });
+    this.place = h("div.pl-eval-tall");
     this.rows = h("div");
     this.page.append(
       h("section.pl-card.pl-stack.tight", h("div.pl-grid", this.x.element, this.y.element), field("Weight of the second objective", this.slider), this.words, this.place),

@@ -2,7 +2,12 @@
 
 from frontend.page import Page, component
 
-PAGE = Page(path="trade-offs", title="Trade-offs", nav="Evaluate", modules=("trade-offs", "measures", "charts", "live"))
+PAGE = Page(
+    path="trade-offs",
+    title="Trade-offs",
+    nav="Evaluate",
+    modules=("trade-offs", "measures", "divergence", "charts", "live"),
+)
 
 
 def build() -> None:

@@ -72,6 +72,8 @@ def test_rankings_and_trade_offs(sign_in: SignIn, clean: None) -> None:
     expect(page.get_by_role("columnheader", name="Self-BLEU")).to_be_visible()
     page.reload()
     expect(page.get_by_text("0 % Score: brief, 100 % Self-BLEU")).to_be_visible()
+    kl = page.get_by_role("region", name="KL to a reference")
+    expect(kl.get_by_text("Not measured yet.")).to_be_visible()
     shoot(page, "trade-offs")
 
     page.goto("/ranking")

@@ -1,0 +1,47 @@
+// How far contestants have moved from a reference: asked for here, read by a worker, told as it comes.
+
+import { get, post } from "./api.js";
+import { badge, button, fill, h, table, toastError } from "./dom.js";
+import { count, number } from "./format.js";
+import { live } from "./live.js";
+
+export function divergence(report, items) {
+  const path = `/evaluations/${report.evaluation.id}/divergences`;
+  const names = Object.fromEntries(report.contestants.map((one) => [one.id, one.name]));
+  const body = h("div.pl-stack.tight");
+  const draw = (found) => {
+    const waiting = found.flatMap((one) => one.items).reduce((sum, one) => sum + one.waiting, 0);
+    fill(body,
+      h("div.pl-row", waiting ? [h("span.pl-muted", `${count(waiting)} answers are still to be read`), button("Cancel", () => send(`${path}/cancel`))] : button("Measure KL to the baseline", () => send(path), { title: "Reads answers to 50 prompts with both checkpoints; what is known is not read again" })),
+      found.map((one) => of(one, names)), found.length ? null : h("p.pl-muted", "Not measured yet."));
+    return waiting;
+  };
+  const follow = () => live(async (signal) => {
+    const found = await get(path, {}, { signal });
+    if (draw(found.items)) return true;
+    location.reload(); // its numbers are axes now
+    return "done";
+  }, { seconds: 2, slowest: 8 });
+  const send = async (address) => {
+    try {
+      const moving = draw((await post(address, {})).items);
+      if (moving && address === path) follow();
+    } catch (error) {
+      toastError(error);
+    }
+  };
+  if (draw(items)) follow();
+  return h("section.pl-card.pl-stack.tight", { "aria-label": "KL to a reference" }, h("h2", "KL to a reference"), body);
+}
+
+function of({ reference, items, warnings }, names) {
+  const words = (one) => (one.value === null ? h("span.pl-muted", { title: one.reason }, "–") : h("span", { title: one.reason }, number(one.value, 3), one.low === null ? "" : h("span.pl-muted", ` (${number(one.low, 3)} to ${number(one.high, 3)})`)));
+  return h("div.pl-stack.tight", warnings.map((text) => h("p.pl-card.warn", text)), table(`KL to ${reference.name}`, [
+    { title: `From ${reference.name}`, cell: (row) => h("strong.pl-eval-name", names[row.contestant]) },
+    { title: "Nats an answer (k1)", kind: "number", hint: "Mean log-ratio of an answer: unbiased", cell: (row) => words(row.k1) },
+    { title: "k3", kind: "number", hint: "Mean over answers of the sum of exp(−u) − 1 + u over tokens: unbiased, never below 0", cell: (row) => words(row.k3) },
+    { title: "Nats a token", kind: "number", cell: (row) => words(row.per_token) },
+    { title: "Answers", kind: "number", cell: (row) => count(row.k1.n) },
+    { title: "Failed", kind: "number", cell: (row) => (row.failed ? badge(count(row.failed), "warn") : "0") },
+  ], items));
+}
