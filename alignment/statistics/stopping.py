@@ -26,8 +26,9 @@ class Stopping(NamedTuple):
     """What is known of a mean, and whether it is enough: bounds of `rate` that hold at every look together.
 
     `state`: "decided" when a half lies outside the bounds, "equal" when the bounds lie within `margin` of a half, else
-    "open". `evidence` is the stake of the bets against a half: 20 refutes it at 95 %. `needed` is about how many more
-    prompts would decide at the pace so far; nan where there is no pace.
+    "open", which is also where the rate has left the bounds of earlier looks. `evidence` is the stake of the bets
+    against a half: 20 refutes it at 95 %. `needed` is about how many more prompts would decide at the pace so far; nan
+    where there is no pace.
     """
 
     state: Literal["decided", "equal", "open"]
@@ -55,9 +56,10 @@ def stopping(scores: Scores, *, level: float = 0.95, margin: float = MARGIN) -> 
     low, high = bound(every, level), 1 - bound(1 - every, level)
     grown = max(float(log_stake(every, HALF, level)[-1]), float(log_stake(1 - every, HALF, level)[-1])) - math.log(2)
     state: Literal["decided", "equal", "open"] = "open"
-    if low > HALF or high < HALF:
+    settled = low <= float(every.mean()) <= high  # what came early may have been luck, or have changed since
+    if settled and (low > HALF or high < HALF):
         state = "decided"
-    elif low > HALF - margin and high < HALF + margin:
+    elif settled and low > HALF - margin and high < HALF + margin:
         state = "equal"
     pace = (grown + math.log(2)) / len(every)
     left = -math.log(1 - level) - grown

@@ -56,6 +56,14 @@ def test_equals_are_told_to_be_so_and_little_data_to_be_open() -> None:
     assert stopping([]).reason == NO_PROMPTS
 
 
+def test_what_came_early_does_not_settle_what_has_changed() -> None:
+    """Wins first and losses later: the bounds of then leave out the rate of now, and nothing is called decided."""
+    found = stopping([1.0] * 27 + [0.0] * 16 + [0.5] * 17)
+
+    assert found.low > found.rate
+    assert found.state == "open"
+
+
 def test_the_bound_is_where_the_bet_stops_winning() -> None:
     """Just below the bound a bet has won enough, just above it none has; turning the sides mirrors the bounds."""
     (scores,) = prompts(np.random.default_rng(3), (1, 200), 0.6)
