@@ -21,6 +21,7 @@ class Source(StrEnum):
     run = "run"
     toy = "toy"
     endpoint = "endpoint"
+    outputs = "outputs"
 
 
 class CheckpointKind(StrEnum):

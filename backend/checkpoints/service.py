@@ -71,7 +71,7 @@ def out(checkpoint: Checkpoint) -> CheckpointOut:
 
 def template_state(checkpoint: Checkpoint) -> TemplateState:
     """Where the chat template comes from; an endpoint's server has its own."""
-    if checkpoint.source is Source.endpoint:
+    if checkpoint.source in (Source.endpoint, Source.outputs):
         return "not needed"
     return "own" if checkpoint.own_template else "given" if checkpoint.template else "missing"
 
@@ -80,7 +80,7 @@ def available(checkpoint: Checkpoint) -> bool:
     """Whether the folder still holds what makes it a checkpoint; of an endpoint that is known when it is asked."""
     if checkpoint.source is Source.endpoint:
         return True
-    if checkpoint.removed_at is not None:
+    if checkpoint.removed_at is not None or checkpoint.source is Source.outputs:
         return False
     if storage.is_key(checkpoint.path):
         return storage.exists(checkpoint.path)
@@ -101,6 +101,12 @@ def require_weights(checkpoint: Checkpoint, field: str) -> None:
             f"The weights of “{checkpoint.name}” were deleted by the retention rule “{checkpoint.removed_by}”.",
             field=field,
             remedy="Choose another checkpoint.",
+        )
+    if checkpoint.source is Source.outputs:
+        raise NoWeightsHere(
+            f"“{checkpoint.name}” is known by imported outputs alone: there is nothing that could answer.",
+            field=field,
+            remedy="Choose a checkpoint with weights or an endpoint.",
         )
     if not available(checkpoint):
         raise WeightsGone(

@@ -14,7 +14,7 @@ from backend.evaluations.schemas import MatchFilter
 from backend.paging import Page
 from backend.work import request_stop
 
-router = APIRouter(tags=["evaluations"])
+router = APIRouter()
 
 
 @router.get("/evaluations/{evaluation_id}/grid")

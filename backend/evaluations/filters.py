@@ -118,7 +118,7 @@ def _voices(judge: str | None, *where: ColumnElement[bool]) -> Any:
     """What people together, and each automatic judge, said of `a`: a row each, null until both orders are there."""
     outcome = _outcome()
     one = case(
-        (Verdict.source == Source.person, func.avg(outcome)),
+        (Verdict.source != Source.judge, func.avg(outcome)),
         (func.count() < ORDERS, null()),
         (func.min(outcome) == func.max(outcome), func.min(outcome)),
         else_=EVEN,

@@ -17,10 +17,11 @@ NULLABLE_JSON = JSONB(none_as_null=True)
 
 
 class Source(StrEnum):
-    """Who gave a verdict: a person, or a judge part."""
+    """Who gave a verdict: a person, a judge part in each side order, or another tool that told no order."""
 
     person = "person"
     judge = "judge"
+    imported = "imported"
 
 
 class Evaluation(Work, ProjectRow, Base):

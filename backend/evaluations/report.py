@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Integer, func, select
@@ -12,7 +12,7 @@ from alignment.statistics import agreement, mean
 from backend.checkpoints.models import Checkpoint
 from backend.evaluations import contestants, findings, further, service, sizing
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
-from backend.evaluations.report_schemas import AgreementOut, ContestantOut, MeanOut, ReportOut, TableOut
+from backend.evaluations.report_schemas import AgreementOut, ContestantOut, MeanOut, ReportOut, StepRateOut, TableOut
 from backend.evaluations.said import PEOPLE, Rule, Said, plain, query, scores, table
 from backend.evaluations.schemas import CheckpointBrief
 
@@ -46,7 +46,8 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
     runs = contestants.runs(session, known.values())
     answers = _answers(session, evaluation)
     styles = further.styles(session, evaluation) if len(ids) >= findings.FEWEST_RANKED else {}
-    tables = _tables(by_judge, ids, answers, styles, rule)
+    told = _tables(by_judge, ids, answers, styles, rule)
+    tables = [one.model_copy(update=_shown(one, evaluation, known)) for one in told]
     return ReportOut(
         evaluation=shown,
         matches=matches,
@@ -98,6 +99,24 @@ def _by_lot(tables: list[TableOut]) -> list[TableOut]:
 def _guided(tables: Sequence[TableOut]) -> bool:
     """Whether people judged more of some verdicts of a judge than of others."""
     return any(row.corrected is not None and row.corrected.uneven for one in tables for row in one.against)
+
+
+def _shown(one: TableOut, evaluation: Evaluation, known: Mapping[uuid.UUID, Checkpoint]) -> dict[str, Any]:
+    """The pairs that could meet, and the curve over steps."""
+    base = uuid.UUID(evaluation.contestants[0])
+    against = [pair for pair in one.pairs if pair.second == base]
+    pairs = against if evaluation.pairing == "baseline" else one.pairs
+    steps = [
+        StepRateOut(
+            run_id=checkpoint.run_id,
+            step=checkpoint.step,
+            checkpoint_id=checkpoint.id,
+            **pair.win_rate.model_dump(include={"rate", "low", "high", "n"}),
+        )
+        for pair in against
+        if (checkpoint := known[pair.first]).run_id is not None and checkpoint.step is not None
+    ]
+    return {"pairs": pairs, "by_step": sorted(steps, key=lambda step: (step.run_id, step.step))}
 
 
 def _answers(session: Session, evaluation: Evaluation) -> dict[uuid.UUID, dict[int, Answer]]:

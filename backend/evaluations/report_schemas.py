@@ -45,6 +45,7 @@ class PairOut(BaseModel):
     first: uuid.UUID
     second: uuid.UUID
     win_rate: RateOut
+    mean_probability: float | None = Field(description="That `first` wins, over the verdicts; null without one.")
     verdicts: int
     undecided: dict[str, int] = Field(description="Verdicts without an answer, by reason; part of `verdicts`.")
     contradicted: int = Field(description="Matches whose verdict changed with the side order; they count as ties.")
@@ -196,6 +197,18 @@ class AgainstOut(BaseModel):
     corrected: CorrectedOut | None = Field(description="Null for people's own verdicts.")
 
 
+class StepRateOut(BaseModel):
+    """How a checkpoint of a run did against the baseline: one place of the curve over steps."""
+
+    run_id: uuid.UUID
+    step: int
+    checkpoint_id: uuid.UUID
+    rate: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
 class TableOut(BaseModel):
     """Everything one judge, or people together, said."""
 
@@ -211,6 +224,7 @@ class TableOut(BaseModel):
     one_sided: int = Field(description="Matches that a judge decided in one side order only; they are left out.")
     ranking: RankingOut | None = Field(None, description="Of three contestants or more.")
     against: list[AgainstOut] = Field([], description="Each contestant that met the baseline.")
+    by_step: list[StepRateOut] = Field([], description="Checkpoints of runs against the baseline, by run and step.")
 
 
 class ContestantOut(CheckpointBrief):

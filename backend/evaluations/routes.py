@@ -12,6 +12,7 @@ from backend.evaluations import (
     arena_routes,
     cards,
     comparison_routes,
+    import_routes,
     judge_card,
     judging,
     matches,
@@ -47,6 +48,7 @@ from backend.paging import Cursor, Limit, Page
 
 router = APIRouter(tags=["evaluations"])
 router.include_router(arena_routes.router)
+router.include_router(import_routes.router)
 router.include_router(comparison_routes.router)
 
 

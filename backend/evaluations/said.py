@@ -80,8 +80,8 @@ def query() -> Select[Any]:
 def scores(said: Iterable[Said]) -> dict[uuid.UUID, float]:
     """For each match that people, or one judge, decided: the outcome of `a`.
 
-    People's votes are averaged. A judge decides in both side orders: where they differ it is a tie, and a match with
-    only one of them is not decided.
+    People's votes are averaged, and imported verdicts that tell no side order. A judge decides in both side orders:
+    where they differ it is a tie, and a match with only one of them is not decided.
     """
     found = {match_id: _score(own) for match_id, own in _by_match(said).items()}
     return {match_id: score for match_id, score in found.items() if score is not None}
@@ -105,7 +105,7 @@ def _by_match(said: Iterable[Said]) -> dict[uuid.UUID, list[Said]]:
 
 def _score(said: Sequence[Said]) -> float | None:
     outcomes = [verdict.outcome for verdict in said if verdict.outcome is not None]
-    if said[0].source is Source.person:
+    if said[0].source is not Source.judge:
         return math.fsum(outcomes) / len(outcomes) if outcomes else None
     if len(outcomes) < ORDERS:
         return None
@@ -133,11 +133,22 @@ def _pair(first: uuid.UUID, second: uuid.UUID, rate: WinRate, said: dict[frozens
         first=first,
         second=second,
         win_rate=rate_out(rate),
+        mean_probability=_mean_probability(own, first),
         verdicts=len(own),
         undecided=dict(Counter(verdict.reason or "no reason" for verdict in own if verdict.outcome is None)),
         contradicted=sum(not agreed for _, agreed in _both_orders(own)),
         both_bad=sum("both_bad" in (verdict.value or {}) for verdict in own),
     )
+
+
+def _mean_probability(said: Sequence[Said], first: uuid.UUID) -> float | None:
+    """How probable the verdicts hold it that `first` wins, on average: AlpacaEval 2's win rate."""
+    told = [
+        verdict.probability if verdict.a == first else 1 - verdict.probability
+        for verdict in said
+        if verdict.probability is not None
+    ]
+    return math.fsum(told) / len(told) if told else None
 
 
 def _both_orders(said: Iterable[Said]) -> list[tuple[str, bool]]:
@@ -156,19 +167,20 @@ def table(judge: str, said: Sequence[Said], contestants: Sequence[uuid.UUID], ru
     first = [
         Outcome(verdict.prompt_hash, 1 - verdict.outcome if verdict.swapped else verdict.outcome)
         for verdict in said
-        if verdict.outcome is not None
+        if verdict.outcome is not None and verdict.source is not Source.imported
     ]
     same = [Outcome(prompt, float(agreed)) for prompt, agreed in _both_orders(said)]
     people = judge == PEOPLE
+    ordered = [verdict for verdict in said if verdict.source is Source.judge]
     return TableOut(
         judge=judge,
         source="person" if people else "judge",
         pairs=pairs(said, contestants, rule),
         shown_first=rate_out(win_rate(first, **half)),
-        consistency=None if people else rate_out(win_rate(same, **half)),
+        consistency=None if people or not ordered else rate_out(win_rate(same, **half)),
         verdicts=len(said),
         unreadable=sum(verdict.reason in UNREADABLE for verdict in said),
-        one_sided=0 if people else len({one.match_id for one in said if one.outcome is not None}) - len(same),
+        one_sided=len({one.match_id for one in ordered if one.outcome is not None}) - len(same),
     )
 
 

@@ -111,6 +111,7 @@ function facts(one) {
     one.endpoint && ["Model", h("code.pl-mono", one.endpoint.model)],
     one.endpoint && ["Key", one.endpoint.secret || "none"],
     one.endpoint && ["Requests at once", `${one.endpoint.concurrency}, each at most ${duration(one.endpoint.timeout_seconds)} silent`],
+    one.endpoint && ["Price of a million tokens", price(one.endpoint)],
     !one.endpoint && ["Architecture", one.architecture],
     !one.endpoint && ["Parameters", h("span", { title: count(one.parameters) }, size(one.parameters), one.adapter ? " and an adapter" : "")],
     !one.endpoint && ["Chat template", { own: "its own", given: "given by somebody", missing: badge("missing", "warn") }[one.chat_template]],
@@ -155,3 +156,5 @@ const EVALUATIONS = [
   { title: "State", cell: (one) => stateBadge(one.state) },
   { title: "Started", cell: (one) => ago(one.created_at) },
 ];
+
+const price = ({ input_price: read, output_price: written }) => (read === null || written === null ? "not given" : `${read} read, ${written} written`);

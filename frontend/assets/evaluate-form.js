@@ -3,19 +3,20 @@
 import { newKey, post } from "./api.js";
 import { badge, button, errorCard, field, fill, h, showError } from "./dom.js";
 import { schemaForm } from "./form.js";
-import { count, plural } from "./format.js";
+import { count, duration, plural } from "./format.js";
+import { amount } from "./evaluation-cost.js";
 import { samplingForm } from "./sampling.js";
 
 const MOST = 6;
 const PAUSE = 350; // milliseconds without a change before the size is asked
 
-export function evaluationForm({ checkpoints, datasets, judges, chosen }) {
-  return new Form(checkpoints, datasets, judges, chosen).element;
+export function evaluationForm({ checkpoints, datasets, judges, chosen, run = "" }) {
+  return new Form(checkpoints, datasets, judges, chosen, run).element;
 }
 
 class Form {
-  constructor(checkpoints, datasets, judges, chosen) {
-    Object.assign(this, { checkpoints, datasets, judges });
+  constructor(checkpoints, datasets, judges, chosen, run) {
+    Object.assign(this, { checkpoints, datasets, judges, runWanted: run });
     this.endpoints = checkpoints.filter((one) => one.endpoint);
     this.chosen = chosen.filter((id) => checkpoints.some((one) => one.id === id)).slice(0, MOST);
     this.baseline = null; // the one that the person chose
@@ -47,7 +48,16 @@ class Form {
     });
     return h("section.pl-card.pl-stack.tight", h("h2", "Contestants"),
       h("p.pl-muted", "Two to six checkpoints. The oldest is the baseline that the others are measured against, unless you choose another."),
-      search, h("div.pl-eval-list", rows.map((row) => row.element)), this.contestantError);
+      search, h("div.pl-eval-list", rows.map((row) => row.element)), this.wholeRun(), this.contestantError);
+  }
+
+  // All checkpoints of a run in one evaluation: the curve over its steps.
+  wholeRun() {
+    const runs = new Map(this.checkpoints.filter((one) => one.run_id).map((one) => [one.run_id, one.name.replace(/ · step \d+$/, "")]));
+    this.runs = runs;
+    this.run = h("select", h("option", { value: "" }, "None"), [...runs].map(([id, name]) => h("option", { value: id, selected: id === this.runWanted }, name)));
+    this.run.addEventListener("input", () => this.changed());
+    return h("div", { hidden: !runs.size }, field("Every checkpoint of a run", this.run, { help: "All that are left meet the baseline alone: ticked above, else the run's reference." }));
   }
 
   tick(id, box) {
@@ -133,10 +143,18 @@ class Form {
     this.seedField = field("Seed", this.seed, { help: "The same seed draws the same prompts and answers." });
     this.seed.addEventListener("input", () => this.changed());
     this.sampling.element.append(this.seedField);
+    this.fresh = h("input", { type: "checkbox" });
+    this.money = h("input", { type: "number", min: 0, step: "any", placeholder: "no limit" });
+    this.tokens = h("input", { type: "number", min: 1, placeholder: "no limit" });
+    this.moneyField = field("Spend at most, money", this.money, { help: "At endpoints, in the currency of their prices." });
+    this.tokensField = field("Spend at most, tokens", this.tokens, { help: "At endpoints, read and written." });
+    for (const input of [this.fresh, this.money, this.tokens]) input.addEventListener("input", () => this.changed());
+    const spending = h("div.pl-form", { hidden: !this.endpoints.length }, this.moneyField, this.tokensField);
+    const fresh = h("label.pl-check", this.fresh, h("span", "Draw everything anew, also what earlier evaluations hold"));
     this.name = h("input", { type: "text", maxlength: 120 });
     this.nameField = field("Name", this.name);
     this.name.addEventListener("input", () => { this.named = this.name.value !== ""; this.changed(); });
-    return h("section.pl-card.pl-stack.tight", h("h2", "Answers"), this.sampling.element, this.nameField);
+    return h("section.pl-card.pl-stack.tight", h("h2", "Answers"), this.sampling.element, spending, fresh, this.nameField);
   }
 
   // ---- what is sent ----
@@ -147,10 +165,13 @@ class Form {
     return {
       name: this.name.value,
       contestants: this.chosen,
+      ...(this.run.value ? { run_id: this.run.value } : {}),
       prompts,
       judge: { ...this.settings.value(), name: this.judgeName.value },
       sampling: this.sampling.value(),
       seed: Number(this.seed.value),
+      reuse: !this.fresh.checked,
+      limits: this.money.value || this.tokens.value ? { money: this.money.value ? Number(this.money.value) : null, tokens: this.tokens.value ? Number(this.tokens.value) : null } : null,
     };
   }
 
@@ -166,6 +187,7 @@ class Form {
 
   suggestion() {
     const names = this.chosen.map((id) => this.checkpoints.find((one) => one.id === id).name);
+    if (this.run.value) return `${this.runs.get(this.run.value)} by step`.slice(0, 120);
     if (names.length < 2) return "";
     const others = names.length > 2 ? `${names.length - 1} checkpoints` : names[1];
     return `${others} against ${names[0]}`.slice(0, 120);
@@ -174,7 +196,7 @@ class Form {
   // Ask what it would take; what is wrong is shown at its field.
   async measure() {
     this.clear();
-    if (this.chosen.length < 2) return this.draw(null, "Tick two checkpoints.");
+    if (this.chosen.length < 2 && !this.run.value) return this.draw(null, "Tick two checkpoints.");
     if (this.source === "texts" && !this.texts.value.trim()) return this.draw(null, "Type at least one prompt.");
     const turn = (this.turn = (this.turn || 0) + 1);
     try {
@@ -191,10 +213,12 @@ class Form {
     if (!size) return void fill(this.size, h("h2", "What it takes"), h("p.pl-muted", why || "Measuring…"), launch);
     const facts = [
       ["Prompts", size.prompts < size.available ? `${count(size.prompts)} of ${count(size.available)}` : count(size.prompts)],
-      ["Answers", count(size.responses)],
+      ["Answers", earlier(size.responses, size.taken.answers)],
       ["Matches", count(size.matches)],
-      ["Verdicts", size.verdicts ? `${count(size.verdicts)}, both side orders` : "by people"],
+      ["Verdicts", size.verdicts ? [earlier(size.verdicts, size.taken.verdicts), ", both side orders"] : "by people"],
       ["Tokens", `at most ${count(size.tokens_at_most)}`],
+      ...costs(size.cost),
+      ["Time", size.seconds ? `${duration(size.seconds.low)} to ${duration(size.seconds.high)}, as earlier evaluations took` : "no earlier evaluation tells"],
     ];
     const half = size.prompts ? 98 / Math.sqrt(size.prompts) : null;
     return void fill(this.size, h("h2", "What it takes"), h("dl.pl-facts", facts.map(([name, value]) => [h("dt", name), h("dd", value)])),
@@ -212,7 +236,7 @@ class Form {
   clear() {
     this.contestantError.textContent = "";
     fill(this.general);
-    for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, this.judgeField]) showError(one, "");
+    for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, this.judgeField, this.moneyField, this.tokensField]) showError(one, "");
     this.sampling.clear();
     this.settings.clear();
   }
@@ -221,12 +245,12 @@ class Form {
   fail(error) {
     const path = error.field || "";
     const words = [error.detail, error.remedy].filter(Boolean).join(" ");
-    const places = { name: this.nameField, seed: this.seedField, "prompts.split": this.splitField, "prompts.dataset_id": this.datasetField, "prompts.limit": this.limitField, "judge.name": this.judgeField };
+    const places = { name: this.nameField, seed: this.seedField, "prompts.split": this.splitField, "prompts.dataset_id": this.datasetField, "prompts.limit": this.limitField, "judge.name": this.judgeField, "limits.money": this.moneyField, "limits.tokens": this.tokensField };
     if (places[path]) showError(places[path], words);
     else if (path.startsWith("sampling.")) return this.sampling.fail(path.slice(9), words);
     else if (path.startsWith("judge")) return this.settings.fail(path.slice(6), words) || (showError(this.judgeField, words), true);
     else if (path.startsWith("prompts")) showError(this.source === "texts" ? this.textField : this.datasetField, words);
-    else if (path.startsWith("contestants")) this.contestantError.textContent = words;
+    else if (path.startsWith("contestants") || path === "run_id") this.contestantError.textContent = words;
     else return false;
     return true;
   }
@@ -244,4 +268,14 @@ class Form {
 }
 
 const NO_ENDPOINT = () => h("div.pl-card.warn.pl-note", "No endpoint is registered. ", h("a", { href: "/checkpoints?register" }, "Register a model that judges"), ".");
+// What there is to ask, and how much of it earlier evaluations hold.
+const earlier = (all, taken) => (taken ? `${count(all)}, ${taken === all ? "all" : count(taken)} taken from earlier evaluations` : count(all));
+
+function costs(cost) {
+  if (!cost) return [];
+  const { requests, tokens, money, unpriced } = cost;
+  const price = unpriced.length ? `${unpriced.join(", ")}: no price given` : `${amount(money.low)} to ${amount(money.high)}`;
+  return [["Requests", `${count(requests)} to endpoints, ${count(tokens.low)} to ${count(tokens.high)} tokens`], ["Cost", price]];
+}
+
 const millions = (parameters) => (parameters >= 1e9 ? `${(parameters / 1e9).toFixed(1)} B` : `${(parameters / 1e6).toFixed(1)} M`);

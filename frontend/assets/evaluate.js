@@ -3,6 +3,7 @@
 import { all, get } from "./api.js";
 import { badge, button, empty, fill, h, progress, skeleton, stateBadge, table } from "./dom.js";
 import { evaluationForm } from "./evaluate-form.js";
+import { importResults } from "./evaluate-import.js";
 import { ago, count, plural } from "./format.js";
 import { actions, param, setParam, title } from "./frame.js";
 import { judgeName } from "./judge-name.js";
@@ -15,7 +16,7 @@ export async function mount(element) {
   element.append(page);
   await style();
   // "Evaluate" on a checkpoint's page brings it along.
-  if (param("new") !== null || param("checkpoints")) await showForm(page);
+  if (param("new") !== null || param("checkpoints") || param("run")) await showForm(page);
   else await showList(page);
 }
 
@@ -33,14 +34,14 @@ async function showForm(page) {
   fill(page, skeleton(5));
   await load(page, materials, ({ checkpoints, datasets, judges }) => {
     if (checkpoints.length < 2) return void page.append(tooFew(checkpoints.length));
-    page.append(evaluationForm({ checkpoints, datasets, judges, chosen: (param("checkpoints") || "").split(",").filter(Boolean) }));
+    page.append(evaluationForm({ checkpoints, datasets, judges, chosen: (param("checkpoints") || "").split(",").filter(Boolean), run: param("run") || "" }));
     return null;
   });
 }
 
 async function materials() {
   const checkpoints = [];
-  for await (const one of all("/checkpoints", { limit: 100 })) if (one.kind === "language_model") checkpoints.push(one);
+  for await (const one of all("/checkpoints", { limit: 100 })) if (one.kind === "language_model" && one.source !== "outputs") checkpoints.push(one);
   const datasets = [];
   for await (const one of all("/datasets", { limit: 100 })) datasets.push(one);
   return { checkpoints, datasets, judges: (await get("/judges")).items };
@@ -59,7 +60,7 @@ async function showList(page) {
     setParam("new", "1");
     return showForm(page);
   };
-  actions(button("New evaluation", open, { kind: "primary" }));
+  actions(button("Import results", importResults), button("New evaluation", open, { kind: "primary" }));
   await load(page, () => get("/evaluations", { limit: 50 }), (first) => {
     if (!first.items.length) {
       page.append(empty("No evaluations yet", "An evaluation lets two or more checkpoints answer the same prompts and tells who wins, with an interval.",

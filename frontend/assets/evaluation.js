@@ -2,6 +2,7 @@
 
 import { get, post } from "./api.js";
 import { badge, button, empty, fill, h, link, progress, stateBadge, toastError } from "./dom.js";
+import { costs, goOn } from "./evaluation-cost.js";
 import { matchList } from "./evaluation-matches.js";
 import { Meters } from "./evaluation-meters.js";
 import { Report } from "./evaluation-report.js";
@@ -100,8 +101,9 @@ class EvaluationPage {
       ["Contestants", contestants.map((one, index) => [index ? ", " : "", link(one.name, `/checkpoint?id=${one.id}`), index ? "" : " (baseline)", one.toy ? [" ", badge("toy", "warn")] : null])],
       ["Prompts", source(prompts)],
       ["Judge", this.evaluation.judge_model ? model(this.evaluation) : [judgeName(judge.name, this.evaluation), settings.length ? h("span.pl-muted", ` · ${settings.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(" · ")}`) : null]],
-      ["Answers", `temperature ${sampling.temperature} · top p ${sampling.top_p} · at most ${count(sampling.max_new_tokens)} tokens · seed ${seed}`],
+      ["Answers", prompts.imported ? `imported, ${prompts.imported}` : `temperature ${sampling.temperature} · top p ${sampling.top_p} · at most ${count(sampling.max_new_tokens)} tokens · seed ${seed}`],
     ];
+    rows.push(...costs(this.evaluation));
     return h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]));
   }
 
@@ -124,6 +126,7 @@ class EvaluationPage {
   }
 
   async resume() {
+    if (this.evaluation.limits) return void goOn(this.evaluation);
     try {
       await post(`/evaluations/${this.evaluation.id}/resume`, {});
       location.reload();
@@ -140,7 +143,8 @@ const model = ({ judge, judge_model: one }) => [
   h("details", h("summary.pl-muted", "What it is asked"), h("p.pl-muted.pl-eval-words", judge.template)),
 ];
 
-const source = ({ dataset, dataset_id: id, split, count: number, texts }) =>
+const source = ({ dataset, dataset_id: id, split, count: number, texts, imported }) =>
+  imported ? `${count(number)}, imported` :
   texts ? `${count(number)}, typed` : [`${count(number)} from `, link(dataset, `/dataset?id=${id}`), split ? `, ${split} split` : ", every split"];
 
 // Seconds that the rest takes if it goes on as it went.

@@ -667,7 +667,7 @@ class SuggestionJobOut(Answer):
     finished_at: datetime | None
 
 
-Source = Literal["folder", "hub", "run", "toy", "endpoint"]
+Source = Literal["folder", "hub", "run", "toy", "endpoint", "outputs"]
 
 CheckpointKind = Literal["language_model", "reward_model"]
 
@@ -1151,6 +1151,7 @@ class PairOut(Answer):
     first: UUID
     second: UUID
     win_rate: RateOut
+    mean_probability: float | None = Field(description="That `first` wins, over the verdicts; null without one.")
     verdicts: int
     undecided: dict[str, int] = Field(description="Verdicts without an answer, by reason; part of `verdicts`.")
     contradicted: int = Field(description="Matches whose verdict changed with the side order; they count as ties.")
@@ -1302,6 +1303,18 @@ class AgainstOut(Answer):
     corrected: CorrectedOut | None = Field(description="Null for people's own verdicts.")
 
 
+class StepRateOut(Answer):
+    """How a checkpoint of a run did against the baseline: one place of the curve over steps."""
+
+    run_id: UUID
+    step: int
+    checkpoint_id: UUID
+    rate: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
 class TableOut(Answer):
     """Everything one judge, or people together, said."""
 
@@ -1317,6 +1330,7 @@ class TableOut(Answer):
     one_sided: int = Field(description="Matches that a judge decided in one side order only; they are left out.")
     ranking: RankingOut | None = Field(None, description="Of three contestants or more.")
     against: list[AgainstOut] = Field([], description="Each contestant that met the baseline.")
+    by_step: list[StepRateOut] = Field([], description="Checkpoints of runs against the baseline, by run and step.")
 
 
 class MeanOut(Answer):

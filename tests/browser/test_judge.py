@@ -82,6 +82,8 @@ def test_a_model_judges(sign_in: SignIn, court: Court) -> None:
     expect(page.get_by_text("name {prompt}, {a} and {b} once each")).to_be_visible()
     asked.fill(template.replace("Compare two", "Kindly compare two"))
     expect(page.get_by_text("12, both side orders")).to_be_visible()
+    page.get_by_label("Spend at most, tokens").fill("90000")
+    expect(page.get_by_text("24 to endpoints")).to_be_visible()
     shoot(page, "judge-form")
     page.get_by_role("button", name="Start evaluation").click()
     page.wait_for_url("**/evaluation?id=*")
@@ -91,6 +93,8 @@ def test_a_model_judges(sign_in: SignIn, court: Court) -> None:
 
     page.reload()
     expect(page.get_by_role("heading", name=f"Judged by {JUDGE}")).to_be_visible()
+    expect(page.get_by_text("written in 24 requests")).to_be_visible()
+    expect(page.get_by_text("90\N{THIN SPACE}000 tokens")).to_be_visible()
     facts = page.locator(".pl-eval-bias")
     expect(facts).to_contain_text("Same verdict in both side orders80")
     expect(facts).to_contain_text("The answer shown first won64")

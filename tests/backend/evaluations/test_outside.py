@@ -1,0 +1,152 @@
+"""Results of other tools as evaluations: published figures come out, bad rows are told, hostile files do no harm."""
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Client
+
+Body = dict[str, Any]
+ANNOTATION = {"instruction": "Say hello.", "output_1": "No.", "output_2": "Hello!", "generator_1": "base",
+              "generator_2": "kind", "annotator": "judge-x", "preference": 1.75}  # fmt: skip
+TALK = [{"role": "user", "content": "Say hello."}, {"role": "assistant", "content": "Hello."}]
+BATTLE: Body = {"model_a": "one", "model_b": "two", "winner": "model_b", "question_id": "q1"}
+
+
+def upload(client: Client, rows: Any) -> str:
+    raw = rows if isinstance(rows, bytes) else json.dumps(rows).encode()
+    sent = client.post("/api/v1/uploads", params={"filename": "results.json"}, content=raw,
+                       headers={"content-type": "application/octet-stream"})  # fmt: skip
+    assert sent.status_code == 201, sent.text
+    return str(sent.json()["id"])
+
+
+@pytest.fixture
+def imported(researcher: Client) -> Callable[..., Body]:
+    """Imports rows and gives the report."""
+
+    def run(rows: Any, **more: Any) -> Body:
+        made = researcher.post(
+            "/api/v1/evaluations/imports", json={"upload_id": upload(researcher, rows), "name": "Imported", **more}
+        )
+        assert made.status_code == 201, made.text
+        report: Body = researcher.get(f"/api/v1/evaluations/{made.json()['id']}/report").json()
+        return report
+
+    return run
+
+
+def test_alpaca_eval_2_gives_its_published_rates(imported: Callable[..., Body], shared_data: Path) -> None:
+    """Real annotations, imported through the API: the published win rate, the discrete one, and the mean length."""
+    answers = _lines(shared_data / "nc_alpacaeval2_text_alpaca-7b.jsonl")
+    base = {row["index"]: row["output"] for row in _lines(
+        shared_data / "nc_alpacaeval2_text_BASELINE_gpt4_1106_preview.jsonl")}  # fmt: skip
+    (told,) = (row for row in _lines(shared_data / "nc_alpacaeval2_published.jsonl") if row["model"] == "alpaca-7b")
+    rows = [
+        {
+            "instruction": row["instruction"],
+            "output_1": base[row["index"]],
+            "output_2": row["output"],
+            "generator_1": "gpt4_1106_preview",
+            "generator_2": "alpaca-7b",
+            "annotator": "weighted_alpaca_eval_gpt4_turbo",
+            "preference": row["preference"],
+        }
+        for row in answers
+    ]
+    report = imported(rows, baseline="gpt4_1106_preview")
+    (table,) = report["tables"]
+    (pair,) = table["pairs"]
+    assert 100 * pair["mean_probability"] == pytest.approx(told["win_rate"], abs=1e-6)
+    assert 100 * pair["win_rate"]["rate"] == pytest.approx(told["discrete_win_rate"], abs=1e-9)
+    assert (pair["win_rate"]["wins"], pair["win_rate"]["losses"]) == (told["n_wins"], told["n_wins_base"])
+    assert round(report["contestants"][1]["length"]["mean"]) == told["avg_length"]
+    assert table["against"][0]["controlled"]["raw"] is not None
+
+
+def _lines(path: Path) -> list[Body]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_annotations_ties_and_missing_preferences(imported: Callable[..., Body]) -> None:
+    """0 and 1.5 are ties, null is a verdict that came to nothing; no side order is made up."""
+    rows = [ANNOTATION | {"instruction": f"Say {value}.", "preference": value} for value in (0, 1.5, 2, 1, None)]
+    report = imported(rows)
+    (table,) = report["tables"]
+    rate = table["pairs"][0]["win_rate"]
+    assert (rate["wins"], rate["ties"], rate["losses"]) == (1, 2, 1)
+    assert table["pairs"][0]["undecided"] == {"no preference in the file": 1}
+    assert (table["judge"], table["consistency"], table["one_sided"]) == ("judge-x (imported)", None, 0)
+    assert table["shown_first"]["n"] == 0
+
+
+def test_battles_with_and_without_texts(imported: Callable[..., Body]) -> None:
+    """Three contestants are ranked; battles without a conversation count, and say that no text is there."""
+    said = [("one", "two"), ("two", "three"), ("three", "one"), ("one", "three")]
+    rows = [BATTLE | {"model_a": a, "model_b": b, "winner": w, "question_id": number}
+            for number, (a, b) in enumerate(said) for w in ("model_a", "tie (bothbad)")]  # fmt: skip
+    rows[0] |= {"conversation_a": TALK, "conversation_b": TALK}
+    report = imported(rows)
+    (table,) = report["tables"]
+    assert table["judge"] == "imported votes"
+    assert len(table["ranking"]["standings"]) == 3
+    assert sum(one["responses"] for one in report["contestants"]) == 2
+
+
+def test_arena_hard_plays_both_sides(imported: Callable[..., Body]) -> None:
+    """Two games of a question are one match in both side orders; a judge that always says A contradicts itself."""
+
+    def judged(number: int, *scores: str) -> Body:
+        return {"question_id": number, "model": "mine", "judge": "gpt", "games": [{"score": one} for one in scores]}
+
+    report = imported([judged(1, "B>A", "A>>B"), judged(2, "A>B", "A>B"), judged(3, "A=B", "none")])
+    (table,) = report["tables"]
+    (pair,) = table["pairs"]
+    assert report["evaluation"]["contestants"][0]["name"] == "baseline"
+    assert (pair["win_rate"]["wins"], pair["win_rate"]["ties"], pair["contradicted"]) == (1, 1, 1)
+    assert (table["one_sided"], pair["undecided"]) == (1, {"no verdict in the file": 1})
+
+
+def test_outputs_of_two_generators(imported: Callable[..., Body]) -> None:
+    """They meet on the prompts that both answered, for people to judge."""
+    rows = [{"instruction": prompt, "output": f"{name}.", "generator": name}
+            for name, prompts in (("one", "ab"), ("two", "bc")) for prompt in prompts]  # fmt: skip
+    report = imported(rows)
+    assert (report["matches"], report["evaluation"]["judge"]["name"]) == (1, "people")
+
+
+def test_preview_tells_bad_rows(researcher: Client) -> None:
+    """Each row that cannot be used has its number and why; the others are taken; nothing is stored."""
+    rows = [ANNOTATION, ANNOTATION | {"preference": 3}, ANNOTATION | {"generator_2": "base"},
+            ANNOTATION | {"output_1": 4}, ANNOTATION | {"instruction": "x" * 200_001}]  # fmt: skip
+    told = researcher.post("/api/v1/evaluations/imports/preview", json={"upload_id": upload(researcher, rows)}).json()
+    assert (told["kind"], told["rows"], told["matches"], told["left_out"]) == ("AlpacaEval annotations", 5, 1, 4)
+    assert [error.split(":")[0] for error in told["errors"]] == ["Row 2", "Row 3", "Row 4", "Row 5"]
+    assert researcher.get("/api/v1/evaluations").json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"[" * 100_000, b"\xff\xfe", b"{}", b"[1, 2]", b'[{"a": 1}]', b"[NaN]", json.dumps([BATTLE] * 20_001).encode(),
+     json.dumps([BATTLE | {"winner": "me"}]).encode(),
+     json.dumps([{"instruction": "a", "output": "b", "generator": "alone"}]).encode()],
+)  # fmt: skip
+def test_files_that_are_something_else(researcher: Client, raw: bytes) -> None:
+    """A file that is no results is refused in a sentence, at its field."""
+    refused = researcher.post("/api/v1/evaluations/imports/preview", json={"upload_id": upload(researcher, raw)})
+    assert (refused.status_code, refused.json()["field"]) == (422, "upload_id")
+
+
+def test_imported_contestants_answer_nothing(researcher: Client, imported: Callable[..., Body], body: Body) -> None:
+    """They are no checkpoints: a launch that names one is refused; the same name is the same contestant."""
+    first, second = imported([ANNOTATION | {"output_2": "\x00<img src=x>"}]), imported([ANNOTATION])
+    ids = [[one["id"] for one in report["evaluation"]["contestants"]] for report in (first, second)]
+    assert ids[0] == ids[1]
+    refused = researcher.post("/api/v1/evaluations", json=body | {"contestants": [body["contestants"][0], ids[0][1]]})
+    assert (refused.status_code, refused.json()["field"]) == (422, "contestants.1")
+    missing = researcher.post("/api/v1/evaluations/imports", json={"upload_id": str(uuid.uuid4()), "name": "None"})
+    assert missing.status_code == 404
