@@ -20,7 +20,7 @@ from backend.checkpoints.models import Checkpoint
 from backend.evaluations import judge_data, judge_words, judging
 from backend.evaluations.judge_card_schemas import (
     CalibrationOut,
-    CoefficientOut,
+    ConcordanceOut,
     DissectionOut,
     JudgeCardOut,
     ReliabilityBinOut,
@@ -106,11 +106,11 @@ def _share(prompts: Sequence[str], values: Floats, asked: Asked) -> Any:
     return win_rate([Outcome(prompts[one], float(values[one])) for one in known], **asked._asdict())
 
 
-def _agreement(judged: Judged, asked: Asked) -> tuple[CoefficientOut, CoefficientOut]:
+def _agreement(judged: Judged, asked: Asked) -> tuple[ConcordanceOut, ConcordanceOut]:
     """Share of matches with the same winner and Cohen's kappa, drawn by prompt, where people judged too."""
     both = np.flatnonzero(~np.isnan(judged.scores + judged.people))
     if not len(both):
-        none = CoefficientOut(value=None, low=None, high=None, n=0, **asked._asdict(), reason=NO_PEOPLE)
+        none = ConcordanceOut(value=None, low=None, high=None, n=0, **asked._asdict(), reason=NO_PEOPLE)
         return none, none
     said = np.concatenate([2 * judged.scores[both], 1 + np.sign(judged.people[both] - 0.5)]).astype(np.int64)
     item = np.unique([judged.prompt[one] for one in both.tolist()], return_inverse=True)[1]
@@ -120,8 +120,8 @@ def _agreement(judged: Judged, asked: Asked) -> tuple[CoefficientOut, Coefficien
     return _coefficient(pair.percent), _coefficient(pair.kappa)
 
 
-def _coefficient(found: Coefficient) -> CoefficientOut:
-    return CoefficientOut(**{name: getattr(found, name) for name in CoefficientOut.model_fields})
+def _coefficient(found: Coefficient) -> ConcordanceOut:
+    return ConcordanceOut(**{name: getattr(found, name) for name in ConcordanceOut.model_fields})
 
 
 def _calibration(judged: Judged, asked: Asked) -> CalibrationOut:

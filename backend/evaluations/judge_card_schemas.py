@@ -17,7 +17,7 @@ class WordOut(BaseModel):
     text: str
 
 
-class CoefficientOut(BaseModel):
+class ConcordanceOut(BaseModel):
     value: float | None
     low: float | None
     high: float | None
@@ -118,8 +118,8 @@ class JudgeCardOut(BaseModel):
     unreadable: RateOut = Field(description="How often a reply holds no verdict.")
     longer: RateOut = Field(description="How often the longer answer wins.")
     undecided: dict[str, int] = Field(description="Verdicts without an answer, by reason.")
-    agreement: CoefficientOut = Field(description="How often it names the winner that people name.")
-    kappa: CoefficientOut = Field(description="The same beyond chance (Cohen).")
+    agreement: ConcordanceOut = Field(description="How often it names the winner that people name.")
+    kappa: ConcordanceOut = Field(description="The same beyond chance (Cohen).")
     calibration: CalibrationOut
     dissection: DissectionOut
     self_preference: SelfPreferenceOut
