@@ -47,7 +47,8 @@ def _object(schema: Schema, parts: Schema, whole: bool, depth: int) -> Any:
     made = {name: example(fields[name], parts, name, whole=whole, depth=depth + 1) for name in wanted}
     inner = schema.get("additionalProperties")
     if not fields and isinstance(inner, dict):
-        key = FORMATS.get(schema.get("propertyNames", {}).get("format", ""), "loss")
+        names = schema.get("propertyNames", {})
+        key = names.get("enum", [FORMATS.get(names.get("format", ""), "loss")])[0]
         made[key] = example(inner, parts, whole=whole, depth=depth + 1)
     return made
 
