@@ -19,23 +19,24 @@ from alignment import chat
 from alignment.judges.scored import Answer, Question, Told, Unread
 from alignment.objectives import Batch, Role
 from alignment.training import folder as folders
+from alignment.training import frozen
 from alignment.training.batches import auto_tokens
 from alignment.training.data import Example
 from alignment.training.encode import Encoded
-from alignment.training.head import HeadScorer
 from alignment.training.kinds.scored import Scored
 from alignment.training.kinds.sft import SFT
-from alignment.training.model import load_generation_config, load_model, load_reward_model, load_tokenizer
+from alignment.training.model import load_generation_config, load_tokenizer
 from alignment.training.ranks import Ranks
 from alignment.training.rows import arrange, checked
-from alignment.training.scorer import Scorer
 from alignment.training.scoring import Scoring
 from alignment.training.step import sequence_logps
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
     from alignment.training.kinds.scored import RewardLoss
+    from alignment.training.scoring import AnyScorer
 
 AT_ONCE = 64  # prompts that are rendered together: one that its template refuses has the others rendered again
 NO_NUMBER = "What the checkpoint says of this response is no number."
@@ -67,7 +68,7 @@ class Reader:
         self._checked = False
 
     @property
-    def model(self) -> torch.nn.Module:
+    def model(self) -> PreTrainedModel:
         """The model itself, in evaluation mode."""
         return self._scoring.scorer.model
 
@@ -194,12 +195,11 @@ _NOBODY = Example("", "train", [], ())  # of which only the token ids count
 
 
 def _scoring(folder: Path, loss: RewardLoss | None, place: torch.device, dtype: torch.dtype, padding: int) -> Scoring:
-    precision = "fp32" if dtype == torch.float32 else "pure_bf16"
+    precision = "fp32" if dtype == torch.float32 else "bf16"
     if loss is None:
-        scorer: Scorer | HeadScorer = Scorer(load_model(folder, dtype), precision)
+        scorer: AnyScorer = frozen.language_model(folder, dtype, precision)
     else:
-        scorer = HeadScorer(load_reward_model(folder, loss.labels, padding, dtype), precision, loss)
-    scorer.requires_grad_(False)
+        scorer = frozen.reward_model(folder, loss, padding, dtype, precision)
     scorer.to(place)
     rows = arrange(scorer.model, place)
     return Scoring(scorer, scorer, loss or SFT(), rows, padding, auto_tokens(place.type), Ranks(place))

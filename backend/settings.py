@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     data_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Folders of the server whose files may be imported where they lie."
     )
+    checks: Path | None = Field(
+        None, description="Folder of Python files that judge answers by rules; only whoever runs the program writes it."
+    )
     allowed_addresses: Annotated[tuple[Allowance, ...], NoDecode] = Field(
         (), description="Private addresses that users may name as endpoints: networks or host:port, split by commas."
     )

@@ -5,7 +5,7 @@ Importing this package imports neither torch nor transformers.
 
 from typing import Annotated
 
-from alignment.judges.judge import Ask, Judge, Match, NoReply, Reply, Token, Verdict
+from alignment.judges.judge import Ask, Asked, Judge, Match, NoReply, Reply, Token, Verdict
 from alignment.parts import Choice, find_parts
 
 CATALOGUE = find_parts(__name__, Judge)
@@ -16,6 +16,7 @@ JudgeSpec = Annotated[Judge, _CHOICE]
 __all__ = [
     "CATALOGUE",
     "Ask",
+    "Asked",
     "Judge",
     "JudgeSpec",
     "Match",

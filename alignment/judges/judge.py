@@ -62,16 +62,21 @@ class Reply(NamedTuple):
     tokens: Sequence[Token] = ()
 
 
-class NoReply(Exception):
-    """The model refuses this one question; others may pass. `detail` is what it says."""
+REFUSED = "The judge's endpoint refuses this match."
 
-    def __init__(self, detail: str) -> None:
+
+class NoReply(Exception):
+    """The model refuses this one question; others may pass. `detail` is what it says, `reason` what that means."""
+
+    def __init__(self, detail: str, reason: str = REFUSED) -> None:
         super().__init__(detail)
-        self.detail = detail
+        self.detail, self.reason = detail, reason
 
 
 Ask = Callable[[Sequence[Mapping[str, str]], int], Reply]
 """Puts chat messages to a model and gives its reply of at most so many tokens.  Raises NoReply."""
+AskAll = Callable[[Sequence[Sequence[Mapping[str, str]]], int], Sequence[Reply | NoReply]]
+"""The same for several questions at once."""
 
 
 class Judge(NamedPart):

@@ -14,7 +14,9 @@ from pydantic import Field, PrivateAttr, field_validator
 from pydantic_core import PydanticCustomError
 
 from alignment.chat import UnsupportedContent, text_of
-from alignment.judges.judge import Ask, DecidedBy, Judge, Match, NoReply, Verdict
+from alignment.judges.foreign import taken
+from alignment.judges.judge import REFUSED as REFUSED
+from alignment.judges.judge import Ask, AskAll, Asked, DecidedBy, Judge, Match, NoReply, Reply, Verdict
 from alignment.judges.letters import TIE, probability, verdict_in
 
 TEMPLATE = """\
@@ -38,7 +40,6 @@ PLACES = ("prompt", "a", "b")
 NO_VERDICT = "The judge's reply holds no verdict."
 CUT_OFF = "The judge's reply was cut off before its verdict."
 UNREADABLE = frozenset({NO_VERDICT, CUT_OFF})
-REFUSED = "The judge's endpoint refuses this match."
 NOT_TEXT = "The prompt holds something other than text."
 NOT_ASKED = "There is no model to ask."
 SAME = "Both answers are the same; the model was not asked."
@@ -55,8 +56,8 @@ class LLM(Judge):
 
     checkpoint: UUID = Field(
         title="Model that judges",
-        description="A registered endpoint.",
-        json_schema_extra={"choose": "endpoint"},
+        description="A registered endpoint, or a language model on this machine.",
+        json_schema_extra={"choose": "model"},
     )
     explain: bool = Field(
         True, title="Let it explain first", description="Slower; its words are kept with the verdict."
@@ -67,42 +68,63 @@ class LLM(Judge):
         max_length=8000,
         title="What it is asked",
         description="{prompt}, {a} and {b} stand for the conversation and the two answers."
-        " How to write the verdict is added.",
-        json_schema_extra={"format": "multiline"},
+        " How to write the verdict is added. Templates of AlpacaEval, MT-Bench, RewardBench and Arena-Hard are taken"
+        " with their own names of the three.",
+        json_schema_extra={"format": "multiline", "file": True},
     )
-    _ask: Ask | None = PrivateAttr(default=None)
+    _ask: AskAll | None = PrivateAttr(default=None)
 
     @field_validator("template")
     @classmethod
     def _has_places(cls, template: str) -> str:
+        template = taken(template)
         found = [match[1] for match in _PLACE.finditer(template)]
         if sorted(found) != sorted(PLACES):
             raise PydanticCustomError("places", "{text}", {"text": "name {prompt}, {a} and {b} once each"})
         return template
 
+    @property
+    def asks(self) -> dict[str, Asked]:
+        """The model that judges."""
+        return {"checkpoint": Asked(self.checkpoint, "model")}
+
     def asking(self, ask: Ask) -> Self:
         """The same judge with a model to ask."""
+
+        def each(questions: Sequence[Sequence[Mapping[str, str]]], max_tokens: int) -> list[Reply | NoReply]:
+            return [_reply(ask, question, max_tokens) for question in questions]
+
+        return self.asking_all(each)
+
+    def asking_all(self, ask: AskAll) -> Self:
+        """The same judge with a model that is asked several questions at once."""
         made = self.model_copy()
         made._ask = ask
         return made
 
     def decide(self, matches: Sequence[Match]) -> list[Verdict]:
         """What the model says of each match; without a readable verdict it is undecided, with the reply as text."""
-        return [self._one(match) for match in matches]
-
-    def _one(self, match: Match) -> Verdict:
-        if match.first == match.second:
-            return Verdict(0.5, None, SAME)
+        verdicts: list[Verdict] = [Verdict(0.5, None, SAME)] * len(matches)
+        questions = {}
+        for place, match in enumerate(matches):
+            if match.first == match.second:
+                continue
+            try:
+                questions[place] = self.question(match)
+            except UnsupportedContent:
+                verdicts[place] = Verdict.undecided(NOT_TEXT)
         if self._ask is None:
-            return Verdict.undecided(NOT_ASKED)
-        try:
-            messages = self.question(match)
-        except UnsupportedContent:
-            return Verdict.undecided(NOT_TEXT)
-        try:
-            reply = self._ask(messages, self.max_tokens)
-        except NoReply as error:
-            return Verdict.undecided(REFUSED, _short(error.detail))
+            replies: Sequence[Reply | NoReply | None] = [None] * len(questions)
+        else:
+            replies = self._ask(list(questions.values()), self.max_tokens)
+        for place, reply in zip(questions, replies, strict=True):
+            verdicts[place] = Verdict.undecided(NOT_ASKED) if reply is None else self.verdict(reply)
+        return verdicts
+
+    def verdict(self, reply: Reply | NoReply) -> Verdict:
+        """What a reply says, or why it says nothing."""
+        if isinstance(reply, NoReply):
+            return Verdict.undecided(reply.reason, _short(reply.detail))
         said = verdict_in(reply.text)
         if said is None:
             return Verdict.undecided(NO_VERDICT if reply.ended else CUT_OFF, _short(reply.text))
@@ -122,6 +144,13 @@ class LLM(Judge):
         # One pass: a {b} inside of an answer stays what it is.
         filled = _PLACE.sub(lambda place: texts[place[1]], self.template)
         return [{"role": "user", "content": "\n\n".join((filled, MARKED, EXPLAIN if self.explain else BRIEF))}]
+
+
+def _reply(ask: Ask, question: Sequence[Mapping[str, str]], max_tokens: int) -> Reply | NoReply:
+    try:
+        return ask(question, max_tokens)
+    except NoReply as error:
+        return error
 
 
 def _marked(what: str, mark: str, text: str) -> str:

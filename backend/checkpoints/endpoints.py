@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from alignment.parts import nearest
@@ -16,7 +15,6 @@ from backend.checkpoints.models import Checkpoint, Source
 from backend.checkpoints.openai import Busy, Served, Server, Trouble
 from backend.checkpoints.schemas import EndpointFacts, EndpointIn, EndpointRef, EndpointTestOut
 from backend.errors import Conflict, Invalid, TooMany
-from backend.evaluations.models import Evaluation
 from backend.outbound import plain_url, turn
 from backend.projects.models import Project
 from backend.secrets import service as secrets
@@ -135,10 +133,7 @@ def _find(
 
 def _refuse_used(session: Session, checkpoint: Checkpoint, remedy: str, field: str | None = None) -> None:
     """Raises EndpointInUse when a match or an evaluation refers to it: what they say must stay true."""
-    judged = exists().where(
-        Evaluation.project_id == checkpoint.project_id, Evaluation.judge["checkpoint"].astext == str(checkpoint.id)
-    )
-    if service.used(session, checkpoint) or session.scalar(select(judged)):
+    if service.used(session, checkpoint):
         raise EndpointInUse(
             f"“{checkpoint.name}” has answered or judged in evaluations or in the arena.", field=field, remedy=remedy
         )

@@ -4,25 +4,27 @@ import uuid
 from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, Text, cast, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, object_session
 
 from backend import paging, storage
 from backend.accounts.models import User
+from backend.accuracy.models import Accuracy
 from backend.audit import service as audit
 from backend.checkpoints import folder as folders
 from backend.checkpoints.folder import Facts
 from backend.checkpoints.models import Checkpoint, CheckpointKind, Fetch, Source
 from backend.checkpoints.schemas import CheckpointOut, TemplateState
 from backend.errors import Invalid, NotFound
-from backend.evaluations.models import Match
+from backend.evaluations.models import Evaluation, Match
 from backend.exports.models import Export, Push
 from backend.projects.models import Project
 from backend.runs.models import Run, RunThird
 from backend.storage import StorageTrouble
 from backend.suggestions.holding import takes
 
+JUDGES = Evaluation.judge, Accuracy.judge
 TOY_NAME = "Toy world base"
 TOY_PATH = "package:alignment/toyworld/base"
 log = structlog.get_logger()
@@ -251,12 +253,12 @@ def forget_product(session: Session, run_id: uuid.UUID, key: str) -> None:
 
 
 def used(session: Session, checkpoint: Checkpoint) -> bool:
-    """Whether a run, an answer, an export or another checkpoint refers to it."""
+    """Whether a run, an answer, a judge, an export or another checkpoint refers to it."""
     return bool(session.scalar(select(referred_to(checkpoint.id))))
 
 
 def referred_to(checkpoint_id: uuid.UUID | InstrumentedAttribute[uuid.UUID]) -> ColumnElement[bool]:
-    """Whether a run, an answer, an export, unfinished suggestions or another checkpoint refer to it, as a condition."""
+    """Whether a run, answer, judge, export, unfinished suggestion or other checkpoint refers to it, as a condition."""
     child = aliased(Checkpoint)
     return or_(
         exists().where(child.parent_id == checkpoint_id),
@@ -266,6 +268,7 @@ def referred_to(checkpoint_id: uuid.UUID | InstrumentedAttribute[uuid.UUID]) -> 
         exists().where(Export.checkpoint_id == checkpoint_id),
         exists().where(Push.checkpoint_id == checkpoint_id),
         takes(checkpoint_id),
+        *(exists().where(cast(judge, Text).contains(cast(checkpoint_id, Text))) for judge in JUDGES),  # wherever in it
     )
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from alignment.judges import Asked, Judge
+from alignment.judges.checks import Checks, installed
 from alignment.judges.density_ratio import DensityRatio
 from alignment.judges.implicit_reward import ImplicitReward
-from alignment.judges.judge import Asked, Judge
-from alignment.judges.llm import LLM
+from alignment.judges.panel import Panel
 from alignment.objectives.rewards import BETA, per_token
 from alignment.training import folder as folders
 from alignment.training.errors import CheckpointRefused
@@ -21,6 +22,7 @@ from backend.evaluations.judging import BadJudge
 from backend.projects.models import Project
 from backend.runs.models import Run
 from backend.secrets import service as secrets
+from backend.settings import get_settings
 
 LIST = "Choose one from the list."
 ITSELF = "A checkpoint measured against itself finds all answers alike."
@@ -30,8 +32,21 @@ def settled(session: Session, project: Project, judge: Judge, field: str = "judg
     """The judge with everything said that its checkpoints' runs say of it.  Raises BadJudge."""
     if isinstance(judge, ImplicitReward):
         return _of_run(session, project, judge, field)
+    if isinstance(judge, Panel):
+        own = enumerate(judge.members)
+        members = tuple(settled(session, project, one, f"{field}.members.{place}") for place, one in own)
+        return judge.model_copy(update={"members": members})
     if isinstance(judge, DensityRatio) and judge.strong == judge.weak:
         raise BadJudge(ITSELF, field=f"{field}.weak", remedy="Choose another one.")
+    if isinstance(judge, Checks):
+        known = installed(get_settings().checks)
+        for place, name in enumerate(judge.checks):
+            if name not in known:
+                raise BadJudge(
+                    f"No check “{name}” is installed here.",
+                    field=f"{field}.checks.{place}",
+                    remedy="Ask whoever runs the program to put it into the folder PLUMBLINE_CHECKS.",
+                )
     return judge
 
 
@@ -60,16 +75,11 @@ def models(session: Session, project: Project, judge: Judge) -> dict[str, Checkp
     Raises BadJudge, WeightsGone, WritesNothing or TemplateMissing, each at its field.
     """
     found = {}
-    for path, one in asks(judge).items():
+    for path, one in judge.asks.items():
         field = f"judge.{path}"
         found[path] = _find(session, project, one.checkpoint, field)
         _require_fit(session, project, found[path], one, field)
     return found
-
-
-def asks(judge: Judge) -> dict[str, Asked]:
-    """The checkpoints that a judge asks, by the path of the field; what must answer in words is an endpoint."""
-    return {"checkpoint": Asked(judge.checkpoint, "model")} if isinstance(judge, LLM) else judge.asks
 
 
 def _find(session: Session, project: Project, checkpoint_id: uuid.UUID, field: str) -> Checkpoint:
@@ -90,12 +100,6 @@ def _require_fit(session: Session, project: Project, found: Checkpoint, asked: A
         _require_key(session, project, found, field)
     elif asked.kind == "reward_model":
         _require_reward_model(session, found, field)
-    elif asked.kind == "model":
-        raise BadJudge(
-            f"“{found.name}” is no endpoint, and only an endpoint judges in words.",
-            field=field,
-            remedy="Serve it with vLLM or another server, and register that as an endpoint.",
-        )
     else:
         checkpoints.require_ready(found, field)
 

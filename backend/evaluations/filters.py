@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Float, ScalarSelect, Select, String, and_, case, cast, func, null, or_, select
 
 from alignment.judges.llm import UNREADABLE
+from alignment.judges.panel import MEMBER
 from backend.evaluations.models import Match, Source, Verdict
 from backend.evaluations.said import ORDERS, PEOPLE
 from backend.evaluations.schemas import MatchFilter, Result
@@ -111,6 +112,8 @@ def _decided(judge: str | None) -> Select[Any]:
         where.append(Verdict.source == Source.person)
     elif judge is not None:
         where.append(Verdict.judge == judge)
+    else:  # a panel speaks for its members
+        where.append(or_(Verdict.judge.is_(None), ~Verdict.judge.startswith(MEMBER)))
     return select(1).select_from(Verdict).where(*where).correlate(Match)
 
 

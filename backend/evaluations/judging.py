@@ -9,16 +9,14 @@ from sqlalchemy.orm import Session
 
 from alignment.judges import CATALOGUE, Judge
 from alignment.judges import resolve as resolve_part
+from alignment.judges.checks import Checks, installed
 from alignment.judges.llm import LLM
+from alignment.judges.panel import MEMBER
 from alignment.parts import said
 from backend.checkpoints.models import Checkpoint
-from backend.checkpoints.schemas import EndpointFacts
-from backend.errors import AppError, Invalid
+from backend.errors import Invalid
 from backend.evaluations.schemas import JudgeOut
-from backend.projects.models import Project
-from backend.secrets import service as secrets
-
-FIELD = "judge.checkpoint"
+from backend.settings import get_settings
 
 
 class BadJudge(Invalid):
@@ -26,8 +24,13 @@ class BadJudge(Invalid):
 
 
 def catalogue() -> list[JudgeOut]:
-    """Every judge with the schema of its fields."""
-    return [JudgeOut.model_validate(part.describe()) for part in CATALOGUE.values()]
+    """Every judge with the schema of its fields; installed checks by their names, and only where there are any."""
+    checks = installed(get_settings().checks)
+    found = [part.describe() for part in CATALOGUE.values() if checks or part is not Checks]
+    for one in found:
+        if one["name"] == Checks.name:
+            one["schema"]["properties"]["checks"]["items"]["enum"] = checks
+    return [JudgeOut.model_validate(one) for one in found]
 
 
 def resolve(spec: dict[str, Any]) -> Judge:
@@ -42,43 +45,31 @@ def resolve(spec: dict[str, Any]) -> Judge:
         raise BadJudge(f"judge: {error.message()}.", field="judge", remedy="Choose a judge from the list.") from error
 
 
-def record(spec: dict[str, Any]) -> dict[str, Any]:
-    """The judge with every setting spelled out, as it is stored."""
-    return resolve(spec).model_dump(mode="json")
-
-
-def model(session: Session, project: Project, judge: Judge) -> Checkpoint | None:
-    """The endpoint that `judge` asks, if it asks one, kept from being deleted until the transaction ends.
-
-    Raises BadJudge.
-    """
-    if not isinstance(judge, LLM):
-        return None
-    found = session.get(Checkpoint, judge.checkpoint, with_for_update={"read": True})
-    if found is None or found.project_id != project.id:
-        raise BadJudge("There is no such checkpoint.", field=FIELD, remedy="Choose one from the list.")
-    if found.endpoint is None:
-        raise BadJudge(
-            f"“{found.name}” is no endpoint, and only an endpoint judges.",
-            field=FIELD,
-            remedy="Serve it with vLLM or another server, and register that as an endpoint.",
-        )
-    facts = EndpointFacts.model_validate(found.endpoint)
-    if facts.secret is not None:
-        try:
-            secrets.require(session, project.id, facts.secret, url=facts.base_url)
-        except AppError as error:
-            raise BadJudge(error.detail, field=FIELD, remedy=error.remedy) from error
-    return found
-
-
 def called(session: Session, spec: dict[str, Any], judge: str) -> str:
     """What to call the voice `judge` in an evaluation whose recorded judge is `spec`: a model by its own name."""
+    if judge.startswith(MEMBER) and "members" in spec:
+        return called(session, member(spec, judge), member(spec, judge)["name"])
     asked = model_id(spec) if judge == spec.get("name") else None
     found = session.get(Checkpoint, asked) if asked else None
     return found.name if found else judge
 
 
+def member(spec: dict[str, Any], voice: str) -> dict[str, Any]:
+    """The member of a recorded panel that speaks under this name."""
+    found: dict[str, Any] = spec["members"][int(voice.removeprefix(MEMBER)) - 1]
+    return found
+
+
 def model_id(spec: dict[str, Any]) -> uuid.UUID | None:
-    """The checkpoint that a recorded judge asks."""
-    return uuid.UUID(spec["checkpoint"]) if "checkpoint" in spec else None
+    """The checkpoint that a recorded judge asks in words."""
+    return uuid.UUID(spec["checkpoint"]) if spec.get("name") == LLM.name and "checkpoint" in spec else None
+
+
+def asked(spec: dict[str, Any]) -> dict[str, uuid.UUID]:
+    """Every checkpoint that a recorded judge asks, by the path of its field; none of one that was imported."""
+    if spec.get("name") not in CATALOGUE:
+        return {}
+    try:
+        return {path: one.checkpoint for path, one in resolve_part(spec).asks.items()}
+    except ValidationError:  # an imported judge that is called as one of ours
+        return {}

@@ -14,7 +14,8 @@ from sqlalchemy import select, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from alignment.judges import resolve
+from alignment.judges import Judge, resolve
+from alignment.judges.panel import Panel
 from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
 from backend.evaluations.models import Match, Verdict
@@ -51,6 +52,11 @@ def judge_of(session: Session, recorded: Mapping[str, Any]) -> str | None:
         return None
     found = {row.id: who(row) for row in session.scalars(select(Checkpoint).where(Checkpoint.id.in_(named)))}
     return _digest("judge", _replaced(recorded, found))
+
+
+def paid(session: Session, judge: Judge) -> str | None:
+    """The same of a judge; None for a panel too, which is made of what its members said."""
+    return None if isinstance(judge, Panel) else judge_of(session, judge.model_dump(mode="json"))
 
 
 def verdict_key(judge: str, prompt_hash: str, first: str, second: str) -> str:

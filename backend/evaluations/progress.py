@@ -3,7 +3,7 @@
 import hashlib
 import socket
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Boolean, case, column, exists, func, or_, select, true, update, values
@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from alignment.formats.canonical import hash_of
+from alignment.judges.panel import MEMBER
 from backend.checkpoints.models import Checkpoint
 from backend.evaluations import contestants, judging, known
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
@@ -85,10 +86,10 @@ def field(session: Session, evaluation: Evaluation) -> list[Checkpoint]:
     return contestants.find_all(session, evaluation.project_id, ids, "contestants")
 
 
-def judge_model(session: Session, evaluation: Evaluation) -> Checkpoint | None:
-    """The endpoint that the evaluation's judge asks, if it asks one."""
-    checkpoint_id = judging.model_id(evaluation.judge)
-    return session.get_one(Checkpoint, checkpoint_id) if checkpoint_id else None
+def judge_models(session: Session, evaluation: Evaluation) -> dict[str, Checkpoint]:
+    """The checkpoints that the evaluation's judge asks, by the path of the field."""
+    asked = judging.asked(evaluation.judge)
+    return {path: session.get_one(Checkpoint, checkpoint_id) for path, checkpoint_id in asked.items()}
 
 
 def unanswered(session: Session, evaluation_id: uuid.UUID, checkpoint_id: uuid.UUID) -> list[Question]:
@@ -182,6 +183,16 @@ def take_verdicts(session: Session, evaluation_id: uuid.UUID, judge: str, keys: 
     ]
     _count(evaluation, verdicts=_put_verdicts(session, evaluation, rows))
     return set(taken)
+
+
+def said_by_members(
+    session: Session, match_ids: Collection[uuid.UUID]
+) -> dict[tuple[str, uuid.UUID, bool], tuple[float | None, str | None]]:
+    """What the members of a panel said of matches: by member, match and order the probability that `a` wins, or why
+    there is none."""
+    columns = (Verdict.judge, Verdict.match_id, Verdict.swapped, Verdict.probability, Verdict.reason)
+    query = select(*columns).where(Verdict.match_id.in_(match_ids), Verdict.judge.startswith(MEMBER))
+    return {(str(row[0]), row[1], row[2]): (row[3], row[4]) for row in session.execute(query)}
 
 
 def store_verdicts(session: Session, evaluation_id: uuid.UUID, rows: Sequence[dict[str, Any]]) -> Evaluation:

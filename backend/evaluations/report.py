@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from alignment.statistics import agreement, mean
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations import contestants, findings, further, service, sizing
+from backend.evaluations import contestants, findings, further, judging, service, sizing
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.report_schemas import AgreementOut, ContestantOut, MeanOut, ReportOut, StepRateOut, TableOut
 from backend.evaluations.said import PEOPLE, Rule, Said, plain, query, scores, table
@@ -206,7 +206,7 @@ def _warnings(
         warnings.append(sizing.FEW)
     if any(checkpoint.toy for checkpoint in found):
         warnings.append(sizing.TOY)
-    if evaluation.judge.get("checkpoint") in evaluation.contestants:
+    if {str(one) for one in judging.asked(evaluation.judge).values()} & set(evaluation.contestants):
         warnings.append(sizing.OWN_JUDGE)
     if _guided(tables):
         warnings.append(GUIDED)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, select
 
 from alignment.judges.llm import UNREADABLE
+from alignment.judges.panel import MEMBER
 from alignment.statistics import Meeting, Outcome, Ties, WinRate, by_pair, win_rate
 from backend.evaluations.models import Match, Source, Verdict
 from backend.evaluations.report_schemas import PairOut, RateOut, TableOut
@@ -91,7 +92,8 @@ def everybody(said: Iterable[Said]) -> float | None:
     """The outcome of `a` in one match: what people and each judge said of it, averaged; None while nobody decided."""
     voices: dict[str, list[Said]] = defaultdict(list)
     for verdict in said:
-        voices[verdict.judge or PEOPLE].append(verdict)
+        if not (verdict.judge or "").startswith(MEMBER):  # the panel speaks for them
+            voices[verdict.judge or PEOPLE].append(verdict)
     found = [score for own in voices.values() for score in scores(own).values()]
     return math.fsum(found) / len(found) if found else None
 

@@ -13,9 +13,10 @@ from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, Invalid, NotFound
 from backend.evaluations import arena, contestants, judging, known, prompts, sizing
+from backend.evaluations.asked import models as models_of
+from backend.evaluations.asked import settled
 from backend.evaluations.models import REMOVED, Evaluation, Match
 from backend.evaluations.prompts import Drawn
-from backend.evaluations.said import ORDERS
 from backend.evaluations.schemas import CheckpointBrief, EvaluationIn, EvaluationOut, LimitsIn, SizeOut
 from backend.evaluations.sizing import Checked
 from backend.projects.models import Project
@@ -54,13 +55,13 @@ def launch(session: Session, project: Project, user: User, body: EvaluationIn) -
         name=body.name,
         contestants=[str(checkpoint.id) for checkpoint in checked.found],
         prompts=checked.drawn.source | {"count": len(checked.drawn.prompts)},
-        judge=judging.record(body.judge),
+        judge=checked.judge.model_dump(mode="json"),
         sampling=body.sampling.model_dump(),
         seed=body.seed,
         pairing=checked.pairing,
         reuse=body.reuse,
         limits=body.limits.model_dump() if body.limits else None,
-        total=checked.responses + (checked.matches * ORDERS if checked.automatic else 0),
+        total=checked.responses + checked.verdicts,
         created_by=user.id,
     )
     session.add(evaluation)
@@ -73,10 +74,10 @@ def launch(session: Session, project: Project, user: User, body: EvaluationIn) -
 def _checked(session: Session, project: Project, body: EvaluationIn) -> Checked:
     ids, pairing = contestants.wanted(session, project, body)
     found = contestants.find_ready(session, project.id, ids, "contestants")
-    part = judging.resolve(body.judge)
-    judge = judging.model(session, project, part)
+    judge = settled(session, project, judging.resolve(body.judge))
+    models = models_of(session, project, judge)
     drawn = prompts.draw(session, project, body.prompts, body.seed)
-    checked = Checked(found, judge, drawn, pairing, part.automatic)
+    checked = Checked(found, judge, models, drawn, pairing)
     if checked.matches > MOST_MATCHES:
         raise TooManyMatches(
             f"{len(found)} contestants on {len(drawn.prompts)} prompts make {checked.matches} matches, more than"
@@ -140,19 +141,19 @@ def page(
 def out(session: Session, evaluations: Sequence[Evaluation]) -> list[EvaluationOut]:
     """The rows as answers, with the names of contestants and judging models."""
     ids = {uuid.UUID(contestant) for evaluation in evaluations for contestant in evaluation.contestants}
-    ids |= {one for evaluation in evaluations if (one := judging.model_id(evaluation.judge))}
+    ids |= {one for evaluation in evaluations for one in judging.asked(evaluation.judge).values()}
     known = contestants.named(session, ids)
     return [_out(evaluation, known) for evaluation in evaluations]
 
 
 def _out(evaluation: Evaluation, known: dict[uuid.UUID, Checkpoint]) -> EvaluationOut:
-    looked_up = {"contestants", "judge_model"}
+    looked_up = {"contestants", "judge_model", "judge_models"}
     columns = {name: getattr(evaluation, name) for name in EvaluationOut.model_fields if name not in looked_up}
     named = [CheckpointBrief.model_validate(known[uuid.UUID(contestant)]) for contestant in evaluation.contestants]
-    judge = judging.model_id(evaluation.judge)
-    return EvaluationOut(
-        **columns, contestants=named, judge_model=CheckpointBrief.model_validate(known[judge]) if judge else None
-    )
+    asks = judging.asked(evaluation.judge)
+    models = {path: CheckpointBrief.model_validate(known[one]) for path, one in asks.items() if one in known}
+    judge = models.get("checkpoint") if judging.model_id(evaluation.judge) else None
+    return EvaluationOut(**columns, contestants=named, judge_model=judge, judge_models=models)
 
 
 def resume(session: Session, evaluation: Evaluation, limits: LimitsIn | None = None) -> Evaluation:
@@ -181,10 +182,9 @@ def resume(session: Session, evaluation: Evaluation, limits: LimitsIn | None = N
 
 
 def asked(session: Session, evaluation: Evaluation) -> list[Checkpoint]:
-    """The checkpoints that the evaluation asks: its contestants, and the model that judges."""
+    """The checkpoints that the evaluation asks: its contestants, and the models that judge."""
     ids = [uuid.UUID(one) for one in evaluation.contestants]
-    judge = judging.model_id(evaluation.judge)
-    return list(contestants.named(session, [*ids, *([judge] if judge else [])]).values())
+    return list(contestants.named(session, [*ids, *judging.asked(evaluation.judge).values()]).values())
 
 
 def cancel(evaluation: Evaluation) -> Evaluation:

@@ -1,7 +1,7 @@
 """What an evaluation would take before it is started: how much of it is known already, its cost and time."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -9,11 +9,14 @@ from sqlalchemy import Float, func, or_, select
 from sqlalchemy.orm import Session
 
 from alignment.chat import UnsupportedContent, text_of
+from alignment.judges import Judge
+from alignment.judges.llm import LLM
+from alignment.judges.panel import Voice, voices
 from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
 from backend.checkpoints.schemas import EndpointFacts
 from backend.errors import Invalid
-from backend.evaluations import judging, known
+from backend.evaluations import known
 from backend.evaluations.models import Evaluation, Match
 from backend.evaluations.prompts import Drawn
 from backend.evaluations.said import ORDERS
@@ -23,7 +26,7 @@ from backend.work import State
 
 TRAINED_ON = "Prompts of the training split may have been trained on; their win rates flatter. Prefer the test split."
 TOY = "A toy checkpoint takes part: it only knows the toy world's sentences."
-OWN_JUDGE = "The model that judges is one of the contestants; models tend to prefer their own answers."
+OWN_JUDGE = "A model that judges is one of the contestants; models tend to prefer their own answers."
 FEW = "With fewer than 10 prompts the intervals are very wide."
 MILLION = 1_000_000
 CHARACTERS = 3, 5  # of one token of a question: few make the estimate high, many low
@@ -41,10 +44,10 @@ class Checked(NamedTuple):
     """What an evaluation is made of, found to be there."""
 
     found: list[Checkpoint]
-    judge: Checkpoint | None
+    judge: Judge
+    models: Mapping[str, Checkpoint]
     drawn: Drawn
     pairing: str | None
-    automatic: bool
 
     @property
     def responses(self) -> int:
@@ -54,12 +57,30 @@ class Checked(NamedTuple):
     def matches(self) -> int:
         return len(self.drawn.prompts) * len(meetings(self.found, self.pairing))
 
+    @property
+    def voices(self) -> list[Voice]:
+        """Who gives verdicts beside people: the judge, and before a panel its members."""
+        return voices(self.judge) if self.judge.automatic else []
+
+    @property
+    def verdicts(self) -> int:
+        return self.matches * ORDERS * len(self.voices)
+
+    @property
+    def asks_endpoints(self) -> bool:
+        """Whether a judge is asked behind an endpoint."""
+        return any(one.endpoint for one in self.models.values())
+
 
 class _Known(NamedTuple):
-    """The texts that contestants answered earlier, by contestant and prompt, and how many verdicts are known."""
+    """The texts that contestants answered earlier, by contestant and prompt, and how many verdicts of each voice."""
 
     answers: dict[tuple[uuid.UUID, str], str]
-    verdicts: int
+    by_voice: Mapping[str, int]
+
+    @property
+    def verdicts(self) -> int:
+        return sum(self.by_voice.values())
 
 
 class _Tokens(NamedTuple):
@@ -85,9 +106,9 @@ def meetings(found: Sequence[Checkpoint], pairing: str | None) -> list[tuple[Che
 
 def measure(session: Session, project: Project, body: EvaluationIn, checked: Checked) -> SizeOut:
     """What the evaluation would take and what is doubtful about it."""
-    there = _known(session, project, body, checked) if body.reuse else _Known({}, 0)
-    verdicts = checked.matches * ORDERS if checked.automatic else 0
-    cost = _cost(session, body, checked, there, verdicts)
+    there = _known(session, project, body, checked) if body.reuse else _Known({}, {})
+    verdicts = checked.verdicts
+    cost = _cost(session, body, checked, there)
     return SizeOut(
         prompts=len(checked.drawn.prompts),
         available=checked.drawn.available,
@@ -105,7 +126,7 @@ def measure(session: Session, project: Project, body: EvaluationIn, checked: Che
 def require_prices(checked: Checked, limits: LimitsIn | None) -> None:
     """Raises NoPrice when a limit of money cannot be held."""
     if limits is not None:
-        refuse_unpriced([*checked.found, *([checked.judge] if checked.judge else [])], limits)
+        refuse_unpriced([*checked.found, *checked.models.values()], limits)
 
 
 def refuse_unpriced(asked: Iterable[Checkpoint], limits: LimitsIn) -> None:
@@ -142,7 +163,7 @@ def _warnings(checked: Checked, body: EvaluationIn, cost: CostOut | None) -> lis
         (TRAINED_ON, checked.drawn.trained_on),
         (FEW, len(checked.drawn.prompts) < 10),
         (TOY, any(checkpoint.toy for checkpoint in checked.found)),
-        (OWN_JUDGE, checked.judge is not None and checked.judge in checked.found),
+        (OWN_JUDGE, any(one in checked.found for one in checked.models.values())),
         ("It may reach its limit before its end. It can go on from there with a higher one.", over),
     )
     return [sentence for sentence, holds in doubts if holds]
@@ -157,25 +178,31 @@ def _known(session: Session, project: Project, body: EvaluationIn, checked: Chec
     }
     found = known.answers(session, project.id, keys.values())
     answers = {place: found[key]["content"] for place, key in keys.items() if key in found}
-    judge = known.judge_of(session, judging.record(body.judge)) if checked.automatic else None
-    if judge is None:
-        return _Known(answers, 0)
-    asked = [
-        known.verdict_key(judge, prompt.hash, *shown)
+    shown = [
+        (prompt.hash, *order)
         for prompt in checked.drawn.prompts
         for pair in meetings(checked.found, checked.pairing)
         if all((one.id, prompt.hash) in answers for one in pair)
         for texts in [[answers[one.id, prompt.hash] for one in pair]]
-        for shown in (texts, texts[::-1])
+        for order in (texts, texts[::-1])
     ]
-    decided = known.verdicts(session, project.id, asked)
-    return _Known(answers, sum(key in decided for key in asked))
+    return _Known(answers, {one.name: _decided(session, project, one.judge, shown) for one in checked.voices})
 
 
-def _cost(session: Session, body: EvaluationIn, checked: Checked, there: _Known, verdicts: int) -> CostOut | None:
+def _decided(session: Session, project: Project, judge: Judge, shown: Sequence[Sequence[str]]) -> int:
+    """How many of the matches, each a prompt with two answers in the order shown, a judge has decided already."""
+    paid = known.paid(session, judge)
+    if paid is None:
+        return 0
+    keys = [known.verdict_key(paid, *one) for one in shown]
+    decided = known.verdicts(session, project.id, keys)
+    return sum(key in decided for key in keys)
+
+
+def _cost(session: Session, body: EvaluationIn, checked: Checked, there: _Known) -> CostOut | None:
     """What endpoints would be asked, and for how much, from the characters of prompts and earlier answers."""
     endpoints = [one for one in checked.found if one.endpoint]
-    if not endpoints and checked.judge is None:
+    if not endpoints and not checked.asks_endpoints:
         return None
     most = body.sampling.max_new_tokens
     asked = {prompt.hash: _read(prompt.messages) for prompt in checked.drawn.prompts}
@@ -187,32 +214,33 @@ def _cost(session: Session, body: EvaluationIn, checked: Checked, there: _Known,
         questions = _sum(asked[hashed] for hashed in left)
         more, price = _priced(one, questions, lengths[one.id].times(len(left)))
         tokens, money, requests = tokens.plus(more), money.plus(price), requests + len(left)
-    if checked.judge is not None:
-        left_over = verdicts - there.verdicts
-        questions, replies = _judging(body, checked, asked, lengths)
-        share = left_over / verdicts if verdicts else 0.0
-        more, price = _priced(checked.judge, questions.times(share), replies.times(left_over))
-        tokens, money, requests = tokens.plus(more), money.plus(price), requests + left_over
+    each = checked.matches * ORDERS
+    for voice in checked.voices:
+        model = checked.models.get(f"{voice.prefix}checkpoint")
+        if isinstance(voice.judge, LLM) and model is not None and model.endpoint:
+            left_over = each - there.by_voice.get(voice.name, 0)
+            questions, replies = _judging(voice.judge, checked, asked, lengths)
+            share = left_over / each if each else 0.0
+            more, price = _priced(model, questions.times(share), replies.times(left_over))
+            tokens, money, requests = tokens.plus(more), money.plus(price), requests + left_over
     return CostOut(
         requests=requests,
         tokens=ExpectedOut(low=round(tokens.low), high=round(tokens.high)),
         money=ExpectedOut(**money._asdict()),
-        unpriced=_unpriced([*endpoints, *([checked.judge] if checked.judge else [])]),
+        unpriced=_unpriced([*endpoints, *checked.models.values()]),
     )
 
 
 def _judging(
-    body: EvaluationIn, checked: Checked, asked: dict[str, _Tokens], lengths: dict[uuid.UUID, _Tokens]
+    part: LLM, checked: Checked, asked: dict[str, _Tokens], lengths: dict[uuid.UUID, _Tokens]
 ) -> tuple[_Tokens, _Tokens]:
     """Tokens of all questions to the model that judges, and of one of its replies."""
-    part = judging.record(body.judge)
-    frame = _characters(len(str(part.get("template", ""))) + 500)
+    frame = _characters(len(part.template) + 500)
     pairs = meetings(checked.found, checked.pairing)
     answers = _sum(lengths[one.id] for pair in pairs for one in pair).times(len(asked))
     prompts = _sum(asked.values()).times(len(pairs))
     questions = answers.plus(prompts).plus(frame.times(checked.matches)).times(ORDERS)
-    most = float(part.get("max_tokens", body.sampling.max_new_tokens))
-    return questions, _Tokens(min(most, WORDY if part.get("explain") else 1), most)
+    return questions, _Tokens(min(part.max_tokens, WORDY if part.explain else 1), part.max_tokens)
 
 
 def _priced(one: Checkpoint, read: _Tokens, written: _Tokens) -> tuple[_Tokens, _Tokens]:

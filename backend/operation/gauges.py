@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend import presence
+from backend.accuracy.models import Accuracy
 from backend.checkpoints.models import Fetch
 from backend.datasets.models import Import
 from backend.db import get_engine, transaction
@@ -35,6 +36,7 @@ NOUNS: Mapping[str, type[Work]] = {
     "push": Push,
     "reliability": Reliability,
     "suggestion_job": SuggestionJob,
+    "accuracy": Accuracy,
     "evaluation": Evaluation,
     "arena_match": Match,
     "token_scores": TokenScores,

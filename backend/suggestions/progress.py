@@ -14,7 +14,6 @@ from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Item
 from backend.evaluations import judging
 from backend.evaluations import progress as evaluations
-from backend.evaluations.asked import asks
 from backend.suggestions import answering, service
 from backend.suggestions.answering import Answer
 from backend.suggestions.models import SuggestionJob, SuggestionScore
@@ -62,7 +61,7 @@ def take(session: Session) -> Taken | None:
     row.attempts += 1
     question = Question.model_validate(session.get_one(Task, row.task_id).question)
     judge = judging.resolve(row.judge)
-    models = {path: session.get_one(Checkpoint, one.checkpoint) for path, one in asks(judge).items()}
+    models = {path: session.get_one(Checkpoint, one.checkpoint) for path, one in judge.asks.items()}
     return Taken(row.id, judge, models, question)
 
 

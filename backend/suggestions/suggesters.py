@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from alignment.judges.implicit_reward import ImplicitReward
 from alignment.judges.judge import Judge
+from alignment.judges.panel import Panel
 from alignment.judges.scored import Scored
 from alignment.training import folder as folders
 from backend.checkpoints import places
@@ -37,7 +38,7 @@ def find(session: Session, project: Project, question: Question, spec: dict[str,
     Raises CannotSuggest, BadJudge, UnlikeCheckpoints, WeightsGone, WritesNothing and TemplateMissing, at their fields.
     """
     judge = asked.settled(session, project, judging.resolve(spec))
-    if not judge.automatic:
+    if not judge.automatic or isinstance(judge, Panel):
         raise CannotSuggest(
             f"“{judge.title}” does not suggest: it takes together what others have said.",
             field="judge.name",

@@ -1,5 +1,6 @@
 // One checkpoint: what it is, what one does with it next, and its history down to imported weights.
 
+import { checkpointAccuracy } from "./accuracy.js";
 import { del, get, post, put } from "./api.js";
 import { endpoint } from "./checkpoint-endpoint.js";
 import { exportsCard } from "./checkpoint-export.js";
@@ -42,6 +43,7 @@ function draw(page, lineage, titleOf) {
     served ? null : checkpoint.kind === "reward_model" ? scorerCard(checkpoint) : checkpoint.chat_template === "missing" ? null : exportsCard(checkpoint),
     h("section.pl-stack.tight", h("h2", "Lineage"), h("ol.pl-lineage", lineage.chain.map((one, index) => h("li", step(one, index === 0, titleOf))))),
     lineage.children.length ? h("section.pl-stack.tight", h("h2", "Trained from it"), table("Checkpoints trained from it", CHILDREN, lineage.children, { onrow: (one) => location.assign(checkpointPage(one.id)) })) : null,
+    checkpointAccuracy(checkpoint),
     lineage.evaluations.length ? h("section.pl-stack.tight", h("h2", "Evaluations"), table("Evaluations", EVALUATIONS, lineage.evaluations, { onrow: (one) => location.assign(`/evaluation?id=${one.id}`) })) : null);
 }
 

@@ -1,6 +1,7 @@
 // One dataset: numbers, lengths, items to page through and search, snapshots, where it came from, and what to do with it.
 
 import { all, get, newKey, post } from "./api.js";
+import { datasetAccuracy } from "./accuracy.js";
 import { histogram } from "./charts.js";
 import { badge, button, dialog, empty, h, link, stateBadge, table, toast, toastError } from "./dom.js";
 import { ago, count, percent, plural } from "./format.js";
@@ -50,6 +51,7 @@ function draw(page, dataset) {
     dataset.kind === "prompts" ? "" : h("section.pl-card", h("h2", "Length of the responses"), lengths(dataset)),
     datasetTasks(dataset),
     itemList(dataset),
+    paired ? datasetAccuracy(dataset) : "",
     snapshots,
     log,
   );

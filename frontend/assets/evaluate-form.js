@@ -2,22 +2,23 @@
 
 import { newKey, post } from "./api.js";
 import { badge, button, errorCard, field, fill, h, showError } from "./dom.js";
-import { schemaForm } from "./form.js";
-import { count, duration, plural } from "./format.js";
+import { judgePart } from "./evaluate-judge.js";
 import { amount } from "./evaluation-cost.js";
+import { count, duration, plural } from "./format.js";
 import { samplingForm } from "./sampling.js";
 
 const MOST = 6;
 const PAUSE = 350; // milliseconds without a change before the size is asked
 
-export function evaluationForm({ checkpoints, datasets, judges, chosen, run = "" }) {
-  return new Form(checkpoints, datasets, judges, chosen, run).element;
+export function evaluationForm({ checkpoints, models, datasets, judges, chosen, run = "" }) {
+  return new Form(checkpoints, models, datasets, judges, chosen, run).element;
 }
 
 class Form {
-  constructor(checkpoints, datasets, judges, chosen, run) {
-    Object.assign(this, { checkpoints, datasets, judges, runWanted: run });
+  constructor(checkpoints, models, datasets, judges, chosen, run) {
+    Object.assign(this, { checkpoints, datasets, runWanted: run });
     this.endpoints = checkpoints.filter((one) => one.endpoint);
+    this.judge = judgePart({ judges, models, onchange: () => this.changed() });
     this.chosen = chosen.filter((id) => checkpoints.some((one) => one.id === id)).slice(0, MOST);
     this.baseline = null; // the one that the person chose
     this.named = false; // whether the person typed a name
@@ -25,7 +26,7 @@ class Form {
     this.size = h("aside.pl-card.pl-stack.tight.pl-eval-size", { "aria-label": "What it takes", "aria-live": "polite" });
     this.general = h("div");
     this.element = h("form.pl-split", { onsubmit: (event) => { event.preventDefault(); this.launch(); }, novalidate: true },
-      h("div.pl-stack", this.general, this.contestants(), this.prompts(), this.judge(), this.answers()), this.size);
+      h("div.pl-stack", this.general, this.contestants(), this.prompts(), this.judge.element, this.answers()), this.size);
     this.changed();
   }
 
@@ -113,30 +114,6 @@ class Form {
     return h("section.pl-card.pl-stack.tight", h("h2", "Prompts"), this.datasets.length > 0 && h("div.pl-segments", { role: "group", "aria-label": "Where prompts come from" }, buttons), fromDataset, this.textField);
   }
 
-  judge() {
-    const start = this.judges.find((one) => one.decided_by === "people") || this.judges[0];
-    this.judgeName = h("select", this.judges.map((one) => h("option", { value: one.name, selected: one === start }, one.title)));
-    this.judgeField = field("Judge", this.judgeName);
-    const about = h("p.pl-muted");
-    const place = h("div");
-    const show = () => {
-      const part = this.judges.find((one) => one.name === this.judgeName.value);
-      about.textContent = part.summary;
-      this.settings = schemaForm(this.choosable(part.schema), { onchange: () => this.changed() });
-      fill(place, part.decided_by === "model" && !this.endpoints.length ? NO_ENDPOINT() : null, this.settings.element);
-    };
-    this.judgeName.addEventListener("change", () => { show(); this.changed(); });
-    show();
-    return h("section.pl-card.pl-stack.tight", h("h2", "Judge"), this.judgeField, about, place);
-  }
-
-  // A field that wants an endpoint offers the registered ones, newest first.
-  choosable(schema) {
-    const labels = Object.fromEntries(this.endpoints.map((one) => [one.id, one.name]));
-    const offer = (property) => (property.choose === "endpoint" ? { ...property, enum: Object.keys(labels), labels } : property);
-    return { ...schema, properties: Object.fromEntries(Object.entries(schema.properties).map(([name, property]) => [name, offer(property)])) };
-  }
-
   answers() {
     this.sampling = samplingForm({ onchange: () => this.changed() });
     this.seed = h("input", { type: "number", min: 0, max: 2147483647, value: 0 });
@@ -167,7 +144,7 @@ class Form {
       contestants: this.chosen,
       ...(this.run.value ? { run_id: this.run.value } : {}),
       prompts,
-      judge: { ...this.settings.value(), name: this.judgeName.value },
+      judge: this.judge.value(),
       sampling: this.sampling.value(),
       seed: Number(this.seed.value),
       reuse: !this.fresh.checked,
@@ -236,19 +213,19 @@ class Form {
   clear() {
     this.contestantError.textContent = "";
     fill(this.general);
-    for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, this.judgeField, this.moneyField, this.tokensField]) showError(one, "");
+    for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, this.moneyField, this.tokensField]) showError(one, "");
     this.sampling.clear();
-    this.settings.clear();
+    this.judge.clear();
   }
 
   // Put the API's complaint where it belongs; false when it belongs nowhere here.
   fail(error) {
     const path = error.field || "";
     const words = [error.detail, error.remedy].filter(Boolean).join(" ");
-    const places = { name: this.nameField, seed: this.seedField, "prompts.split": this.splitField, "prompts.dataset_id": this.datasetField, "prompts.limit": this.limitField, "judge.name": this.judgeField, "limits.money": this.moneyField, "limits.tokens": this.tokensField };
+    const places = { name: this.nameField, seed: this.seedField, "prompts.split": this.splitField, "prompts.dataset_id": this.datasetField, "prompts.limit": this.limitField, "limits.money": this.moneyField, "limits.tokens": this.tokensField };
     if (places[path]) showError(places[path], words);
     else if (path.startsWith("sampling.")) return this.sampling.fail(path.slice(9), words);
-    else if (path.startsWith("judge")) return this.settings.fail(path.slice(6), words) || (showError(this.judgeField, words), true);
+    else if (path.startsWith("judge")) return this.judge.fail(path.slice(6), words);
     else if (path.startsWith("prompts")) showError(this.source === "texts" ? this.textField : this.datasetField, words);
     else if (path.startsWith("contestants") || path === "run_id") this.contestantError.textContent = words;
     else return false;
@@ -267,7 +244,6 @@ class Form {
   }
 }
 
-const NO_ENDPOINT = () => h("div.pl-card.warn.pl-note", "No endpoint is registered. ", h("a", { href: "/checkpoints?register" }, "Register a model that judges"), ".");
 // What there is to ask, and how much of it earlier evaluations hold.
 const earlier = (all, taken) => (taken ? `${count(all)}, ${taken === all ? "all" : count(taken)} taken from earlier evaluations` : count(all));
 

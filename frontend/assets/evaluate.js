@@ -32,19 +32,20 @@ async function showForm(page) {
   const back = button("All evaluations", () => location.assign("/evaluate"), { kind: "quiet" });
   actions(back);
   fill(page, skeleton(5));
-  await load(page, materials, ({ checkpoints, datasets, judges }) => {
+  await load(page, materials, ({ checkpoints, models, datasets, judges }) => {
     if (checkpoints.length < 2) return void page.append(tooFew(checkpoints.length));
-    page.append(evaluationForm({ checkpoints, datasets, judges, chosen: (param("checkpoints") || "").split(",").filter(Boolean), run: param("run") || "" }));
+    page.append(evaluationForm({ checkpoints, models, datasets, judges, chosen: (param("checkpoints") || "").split(",").filter(Boolean), run: param("run") || "" }));
     return null;
   });
 }
 
 async function materials() {
-  const checkpoints = [];
-  for await (const one of all("/checkpoints", { limit: 100 })) if (one.kind === "language_model" && one.source !== "outputs") checkpoints.push(one);
+  const models = [];
+  for await (const one of all("/checkpoints", { limit: 100 })) models.push(one);
+  const checkpoints = models.filter((one) => one.kind === "language_model" && one.source !== "outputs");
   const datasets = [];
   for await (const one of all("/datasets", { limit: 100 })) datasets.push(one);
-  return { checkpoints, datasets, judges: (await get("/judges")).items };
+  return { checkpoints, models, datasets, judges: (await get("/judges")).items };
 }
 
 const tooFew = (number) =>

@@ -96,11 +96,13 @@ class EvaluationPage {
 
   facts() {
     const { contestants, prompts, judge, sampling, seed } = this.evaluation;
-    const settings = Object.entries(judge).filter(([name, value]) => name !== "name" && value !== null && value !== 0 && String(value) !== "");
+    const models = this.evaluation.judge_models;
+    const settings = Object.entries(judge).filter(([name, value]) => name !== "name" && name !== "members" && !(name in models) && value !== null && value !== 0 && String(value) !== "");
+    const asked = Object.entries(models).map(([path, one]) => [" · ", path.startsWith("members.") ? "" : `${path} `, link(one.name, `/checkpoint?id=${one.id}`)]);
     const rows = [
       ["Contestants", contestants.map((one, index) => [index ? ", " : "", link(one.name, `/checkpoint?id=${one.id}`), index ? "" : " (baseline)", one.toy ? [" ", badge("toy", "warn")] : null])],
       ["Prompts", source(prompts)],
-      ["Judge", this.evaluation.judge_model ? model(this.evaluation) : [judgeName(judge.name, this.evaluation), settings.length ? h("span.pl-muted", ` · ${settings.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(" · ")}`) : null]],
+      ["Judge", this.evaluation.judge_model ? model(this.evaluation) : [judgeName(judge.name, this.evaluation), asked, settings.length ? h("span.pl-muted", ` · ${settings.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(" · ")}`) : null]],
       ["Answers", prompts.imported ? `imported, ${prompts.imported}` : `temperature ${sampling.temperature} · top p ${sampling.top_p} · at most ${count(sampling.max_new_tokens)} tokens · seed ${seed}`],
     ];
     rows.push(...costs(this.evaluation));

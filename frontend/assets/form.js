@@ -62,6 +62,8 @@ function makeField(name, property, defs, given, onchange) {
   if (schema.enum) return choice(schema, start, label, onchange);
   if (schema.type === "boolean") return toggle(schema, start, label, onchange);
   if (schema.type === "number" || schema.type === "integer") return numeric(schema, start, label, onchange);
+  if (schema.type === "array" && schema.format === "lines") return lines(schema, start, label, onchange);
+  if (schema.type === "array" && schema.items?.enum) return several(schema, start, label, onchange);
   if (schema.type === "array" && resolve(schema.items || {}, defs).properties) return list(schema, defs, start, label, onchange);
   if (schema.type === "array") return words(schema, start, label, onchange);
   if (schema.anyOf) return mixed(schema, start, label, onchange);
@@ -178,11 +180,43 @@ function choice(schema, start, label, onchange) {
   return { ...wrap(label, input, schema), set, value: () => schema.enum.find((one) => String(one) === input.value) ?? null };
 }
 
+// A button that puts the text of a file into a field; the file goes nowhere else.
+function textFile(area, made, onchange) {
+  const input = h("input", { type: "file", hidden: true, accept: ".txt,.json,.jsonl,.md,text/plain" });
+  input.addEventListener("change", async () => {
+    const [file] = input.files;
+    input.value = "";
+    if (!file) return;
+    if (file.size > 4 * area.maxLength) return void made.fail("", `That file is longer than ${area.maxLength} characters.`);
+    area.value = await file.text();
+    onchange();
+  });
+  return h("div", input, h("button.pl-button.small", { type: "button", onclick: () => input.click() }, "Take it from a file"));
+}
+
+// A list whose entries may hold commas: one a line.
+function lines(schema, start, label, onchange) {
+  const area = h("textarea", { rows: 3, spellcheck: "false", oninput: onchange });
+  area.value = (start || []).join("\n");
+  return { ...wrap(label, area, schema), value: () => area.value.split("\n").filter((one) => one.trim()) };
+}
+
+// Several of a list of choices, ticked in any number that the schema allows.
+function several(schema, start, label, onchange) {
+  const boxes = schema.items.enum.map((one) => [one, h("input", { type: "checkbox", checked: (start || []).includes(one), onchange })]);
+  const failure = h("small.pl-field-error", { role: "alert" });
+  const element = h("fieldset.pl-fieldset", h("legend", label), schema.description && h("small.pl-help", schema.description),
+    boxes.map(([one, box]) => h("label.pl-check", box, h("span", schema.items.labels?.[one] ?? String(one)))), failure);
+  return { element, value: () => boxes.filter(([, box]) => box.checked).map(([one]) => one), fail: (_rest, why) => { failure.textContent = why; return true; } };
+}
+
 function text(schema, start, label, onchange) {
   if (schema.format === "multiline") {
     const area = h("textarea", { rows: 12, maxlength: schema.maxLength, spellcheck: "false", oninput: onchange });
     area.value = start ?? "";
-    return { ...wrap(label, area, schema), value: () => area.value };
+    const made = wrap(label, area, schema);
+    if (schema.file) made.element.append(textFile(area, made, onchange));
+    return { ...made, value: () => area.value };
   }
   const input = h("input", { type: "text", value: start ?? "", maxlength: schema.maxLength, oninput: onchange });
   return { ...wrap(label, input, schema), value: () => (input.value === "" && schema.nullable ? null : input.value) };
@@ -233,7 +267,7 @@ function partOf(schema, defs, start, label, onchange) {
     if (!rest && !why) inner.clear();
     return (rest && inner.fail(rest, why)) || made.fail("", why);
   };
-  return { element: h("div.pl-stack.tight", made.element, place), value: () => ({ ...inner.value(), name: select.value }), fail };
+  return { element: h("div.pl-stack.tight", made.element, place), value: () => ({ ...inner.value(), name: select.value }), fail, clear: () => fail("", "") };
 }
 
 // Several objects of one kind, each of which can be taken out, and a button that adds one more.
@@ -244,7 +278,7 @@ function list(schema, defs, start, label, onchange) {
   let rows = [];
   const more = h("button.pl-button", { type: "button", onclick: () => { add({}); onchange(); } }, "Add one");
   const add = (values) => {
-    const inner = objectForm(item, defs, values, [], onchange);
+    const inner = item["x-part"] ? partOf(item, defs, values, humane(item["x-part"]), onchange) : objectForm(item, defs, values, [], onchange);
     const less = h("button.pl-button", { type: "button", onclick: () => { rows = rows.filter((one) => one !== row); row.element.remove(); count(); onchange(); } }, "Remove");
     const row = { inner, less, element: h("fieldset.pl-fieldset", h("legend", humane(item.title || label)), inner.element, less) };
     rows.push(row);

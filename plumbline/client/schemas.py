@@ -1108,7 +1108,8 @@ class EvaluationOut(Answer):
     contestants: list[CheckpointBrief]
     prompts: dict[str, Any]
     judge: dict[str, Any]
-    judge_model: CheckpointBrief | None = Field(description="The endpoint that the judge asks, if it asks one.")
+    judge_model: CheckpointBrief | None = Field(description="The model that judges in words, if one does.")
+    judge_models: dict[str, CheckpointBrief] = Field({}, description="Models that the judge asks, by its fields.")
     sampling: dict[str, Any]
     seed: int
     pairing: str | None = Field(description="`baseline`: only the first contestant meets the others.")

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from backend.accounts import service as accounts
 from backend.accounts.models import Identity, Role, User
+from backend.accuracy.models import Accuracy
 from backend.app import API, create_app
 from backend.checkpoints.models import Checkpoint, Fetch
 from backend.datasets.models import Dataset, Import, Item, Upload
@@ -135,11 +136,16 @@ def _data(session: Session, project: Project, user: User, dataset: Dataset) -> I
     suggesting = SuggestionJob(
         project_id=project.id, task_id=task.id, judge={"name": "rules"}, words="Rules", state=State.succeeded
     )
-    session.add_all([reliability, suggesting])
+    accuracy = Accuracy(
+        project_id=project.id, dataset_id=dataset.id, judge={"name": "rules"}, state=State.succeeded,
+        pairs={"split": None, "limit": 10, "seed": 0}, said={},
+    )  # fmt: skip
+    session.add_all([reliability, suggesting, accuracy])
     session.flush()
     rows: dict[str, ProjectRow] = {
         "reliability_id": reliability,
         "suggestion_job_id": suggesting,
+        "accuracy_id": accuracy,
         "upload_id": upload,
         "import_id": read,
         "fetch_id": fetch,

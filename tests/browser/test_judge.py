@@ -59,23 +59,25 @@ def register(court: Court, *models: str) -> None:
 
 
 def test_a_model_judges(sign_in: SignIn, court: Court) -> None:
-    """Without an endpoint the form says so; with one it is chosen and told what to ask; the report tells its faults."""
+    """Where no checkpoint fits the form says so; one is chosen and told what to ask; the report tells its faults."""
     page = sign_in()
     register(court, SHORT, LONG)
-    with transaction() as session:
-        session.query(Checkpoint).update({"endpoint": None})
     page.goto("/evaluate?new")
-    page.get_by_label("Judge", exact=True).select_option("A language model")
-    expect(page.get_by_text("No endpoint is registered")).to_be_visible()
-    with transaction() as session:
-        session.query(Checkpoint).delete()
-    register(court, SHORT, LONG, JUDGE)
+    page.get_by_label("Judge", exact=True).select_option("Reward models")
+    expect(page.get_by_text("There is no reward model yet")).to_be_visible()
+    page.get_by_label("Judge", exact=True).select_option("A panel of judges")
+    page.get_by_role("button", name="Add one").click()
+    page.get_by_role("button", name="Add one").click()
+    page.get_by_label("Judge", exact=True).last.select_option("Rules on words, patterns and length")
+    page.get_by_label("Must match").fill("^Gladly, sir\\n(and)")
+    shoot(page, "judge-panel")
+    register(court, JUDGE)
     page.reload()
     page.get_by_label(SHORT).check()
     page.get_by_label(LONG).check()
     page.get_by_label("Prompts", exact=True).fill("\n".join(f"Number {number}?" for number in range(6)))
     page.get_by_label("Judge", exact=True).select_option("A language model")
-    page.get_by_label("Model that judges").select_option(JUDGE)
+    page.get_by_label("Model that judges").select_option(f"{JUDGE} (endpoint)")
     asked = page.get_by_label("What it is asked")
     template = asked.input_value()
     asked.fill("Which is better? {a}")

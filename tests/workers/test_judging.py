@@ -355,7 +355,7 @@ def test_who_cannot_judge(
         session.add_all((elsewhere, folder))
     stranger = make_client(Role.researcher, project=elsewhere)
 
-    for checkpoint, words in ((str(folder.id), "only an endpoint judges"), ("0" * 32, "no such checkpoint")):
+    for checkpoint, words in ((str(folder.id), "no longer in their folder"), ("0" * 32, "no such checkpoint")):
         body["judge"]["checkpoint"] = checkpoint
         answer = researcher.post("/api/v1/evaluations", json=body).json()
         assert (answer["status"], answer["field"]) == (422, "judge.checkpoint")

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -10,13 +10,14 @@ import torch
 
 from alignment.generation import Response
 from alignment.judges import Judge
+from alignment.judges.panel import Voice, voices
 from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.evaluations import judging as judges
 from backend.evaluations import known, progress
 from backend.evaluations.models import Evaluation
-from backend.evaluations.progress import Place, Question, Unjudged
+from backend.evaluations.progress import Question, Unjudged
 from backend.evaluations.schemas import LimitsIn, SpentOut
 from backend.work import State, beat, finish, ours
 from workers import judging, shutdown, spending
@@ -30,15 +31,14 @@ log = structlog.get_logger()
 
 
 class Job(NamedTuple):
-    """An evaluation to run; `model` is what its judge asks, if it asks one."""
+    """An evaluation to run; `models` are the checkpoints that its judge asks, by the path of the field."""
 
     id: uuid.UUID
     contestants: Sequence[Checkpoint]
     sampling: Sampling
     judge: Judge
-    model: Checkpoint | None
+    models: Mapping[str, Checkpoint]
     purse: Purse
-    paid: str | None  # what the keys of its judge's verdicts begin with, when those are worth keeping
     watch: Watch
 
 
@@ -54,9 +54,8 @@ def work() -> None:
                 progress.field(session, evaluation),
                 Sampling(**evaluation.sampling, seed=evaluation.seed),
                 judges.resolve(evaluation.judge),
-                progress.judge_model(session, evaluation),
+                progress.judge_models(session, evaluation),
                 _purse(evaluation),
-                known.judge_of(session, evaluation.judge),
                 _watch(evaluation.id),
             )
         _run(job)
@@ -174,24 +173,40 @@ def _batch(job: Job, checkpoint: Checkpoint, generator: Answering, questions: Se
 
 
 def _judge(job: Job) -> None:
-    """An automatic judge decides every match in both side orders."""
-    while job.judge.automatic and not job.watch():
+    """An automatic judge decides every match in both side orders; before a panel, each of its members."""
+    for voice in voices(job.judge) if job.judge.automatic else ():
+        try:
+            _decide(job, voice)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            if not job.models:
+                raise
+            raise out_of_memory(", ".join(model.name for model in job.models.values())) from error
+
+
+def _decide(job: Job, voice: Voice) -> None:
+    decide: judging.Decide | None = None
+    with transaction() as session:
+        paid = known.paid(
+            session, voice.judge
+        )  # what the keys of its verdicts begin with, when those are worth keeping
+    while not job.watch():
         with transaction() as session:
-            waiting = progress.unjudged(session, job.id, job.judge.name, VERDICTS_AT_ONCE)
+            waiting = progress.unjudged(session, job.id, voice.name, VERDICTS_AT_ONCE)
         if not waiting:
             return
-        keys = _keys(job, waiting)
+        keys = {} if paid is None else {one.place: key for one in waiting if (key := one.key(paid))}
         with transaction() as session:
-            taken = progress.take_verdicts(session, job.id, job.judge.name, keys) if keys else set()
+            taken = progress.take_verdicts(session, job.id, voice.name, keys) if keys else set()
         left = [one for one in waiting if one.place not in taken]
-        for rows in judging.decide(job.judge, job.model, left, job.watch) if left else ():
+        if not left:
+            continue
+        decide = decide or judging.ready(voice, job.models, job.watch, _recalled)
+        for rows in decide(left):
             told = [row | {"key": keys.get((row["match_id"], row["swapped"]))} for row in rows]
             with transaction() as session:
                 progress.store_verdicts(session, job.id, told).spent = job.purse.spent()
 
 
-def _keys(job: Job, waiting: Sequence[Unjudged]) -> dict[Place, str]:
-    """The keys of verdicts that are worth keeping."""
-    if job.paid is None:
-        return {}
-    return {one.place: key for one in waiting if (key := one.key(job.paid))}
+def _recalled(waiting: Sequence[Unjudged]) -> judging.Known:
+    with transaction() as session:
+        return progress.said_by_members(session, {one.match_id for one in waiting})

@@ -27,6 +27,7 @@ TABLES: dict[Bell, tuple[str, str]] = {
     "push": ("backend.exports.models", "Push"),
     "reliabilities": ("backend.quality.models", "Reliability"),
     "suggest": ("backend.suggestions.models", "SuggestionJob"),
+    "accuracies": ("backend.accuracy.models", "Accuracy"),
 }
 
 

@@ -9,9 +9,10 @@ import structlog
 import torch
 
 from alignment.chat import UnsupportedContent, text_of
-from alignment.judges import Match, Verdict
+from alignment.judges import Judge, Match, Verdict
 from alignment.judges.llm import LLM
 from alignment.judges.scored import Question, Scored, Unread
+from backend.checkpoints.models import Checkpoint
 from backend.checkpoints.openai import Server
 from backend.db import transaction
 from backend.suggestions import answering, progress
@@ -21,8 +22,8 @@ from backend.tasks.schemas import Question as Asked
 from backend.work import State, beat, finish, ours
 from workers import shutdown
 from workers.answering import Refused, Watch, out_of_memory, reach
+from workers.judging import Stopped, equipped
 from workers.pool import Stop, each
-from workers.readers import load_all
 
 ITEMS_AT_ONCE = 32
 MOST_COMPARED = 8
@@ -35,10 +36,6 @@ AGAIN = "Let it go on: what is suggested already stays."
 Say = Callable[[Sequence[Waiting]], list[Found] | None]
 """What is suggested for each of some items, or why not; None when the work is to stop."""
 log = structlog.get_logger()
-
-
-class Stopped(Exception):
-    """The work was told to stop while a model was computing."""
 
 
 def work() -> None:
@@ -133,11 +130,8 @@ def _ready(job: Taken, watch: Watch) -> Say:
 
 
 def _by_scores(job: Taken, judge: Scored, watch: Watch) -> Say:
-    def check() -> None:
-        if watch():
-            raise Stopped
-
-    reading = judge.reading(load_all(job.models, watch), check)
+    reading = equipped(judge, job.models, watch)
+    assert isinstance(reading, Scored)  # noqa: S101  (the same judge)
 
     def answer(told: Sequence[object], scores: list[float]) -> Found:
         unread = next((one.reason for one in told if isinstance(one, Unread)), None)
@@ -167,13 +161,16 @@ def _by_scores(job: Taken, judge: Scored, watch: Watch) -> Say:
 
 
 def _by_verdicts(job: Taken, watch: Watch) -> Say:
+    model = job.models.get("checkpoint")
+    judge = job.judge if model is not None and model.endpoint is not None else equipped(job.judge, job.models, watch)
+
     def say(some: Sequence[Waiting]) -> list[Found] | None:
         texts = [_compared(one) for one in some]
         asked: list[Match] = []
         for one, own in zip(some, texts, strict=True):
             pairs = () if isinstance(own, str) else combinations(own, 2)
             asked += [Match(one.prompt, *sides) for pair in pairs for sides in (pair, pair[::-1])]
-        said = _verdicts(job, asked, watch)
+        said = _verdicts(judge, model, asked, watch)
         if said is None:
             return None
         verdicts, found = iter(said), list[Found]()
@@ -198,12 +195,14 @@ def _of_verdicts(question: Asked, count: int, compared: Sequence[tuple[Verdict, 
     return answering.of_verdicts(question, count, won)
 
 
-def _verdicts(job: Taken, asked: Sequence[Match], watch: Watch) -> list[Verdict] | None:
+def _verdicts(judge: Judge, model: Checkpoint | None, asked: Sequence[Match], watch: Watch) -> list[Verdict] | None:
     """What the judge says of each match, in order; None when the work is to stop.  Raises Refused."""
-    judge = job.judge
-    if not isinstance(judge, LLM):
-        return judge.decide(asked)
-    endpoint = reach(job.models["checkpoint"])
+    if not isinstance(judge, LLM) or model is None or model.endpoint is None:
+        try:
+            return judge.decide(asked)
+        except Stopped:
+            return None
+    endpoint = reach(model)
 
     def ask(server: Server, place: int, over: Stop) -> Verdict:
         return judge.asking(partial(endpoint.reply, server, over)).decide([asked[place]])[0]

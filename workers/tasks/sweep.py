@@ -14,6 +14,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from backend import work as queued
+from backend.accuracy import service as accuracies
 from backend.checkpoints import fetches
 from backend.datasets import imports
 from backend.db import transaction
@@ -56,6 +57,7 @@ def work() -> None:
         pushes.sweep,
         reliabilities.sweep,
         jobs.sweep,
+        accuracies.sweep,
         removal.sweep,
         tallies.settle,
         delivery.sweep,

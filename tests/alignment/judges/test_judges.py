@@ -5,6 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from alignment import toyworld
 from alignment.judges import CATALOGUE, Judge, JudgeSpec, Match, Reply, Verdict, resolve
+from alignment.judges.checks import Checks
 from alignment.judges.llm import LLM
+from alignment.judges.panel import Panel
 from alignment.judges.scored import Answer, Question, Scored, Told, Unread
 
 SOMEBODY = uuid.UUID(int=7)
@@ -32,7 +35,7 @@ def _swapped(match: Match) -> Match:
 
 
 @pytest.fixture(params=CATALOGUE.values(), ids=list(CATALOGUE))
-def judge(request: pytest.FixtureRequest) -> Judge:
+def judge(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
     """Each judge with its defaults; a model that is asked prefers the longer answer."""
     part: type[Judge] = request.param
     if part is LLM:
@@ -40,6 +43,11 @@ def judge(request: pytest.FixtureRequest) -> Judge:
     if issubclass(part, Scored):
         bare = part.model_validate({name: one for name, one in ASKED.items() if name in part.model_fields})
         return bare.reading({field: Wordy() for field in bare.asks})
+    if part is Panel:
+        return Panel.model_validate({"members": [{"name": "rules", "max_words": 9}, {"name": "toy_truth"}]})
+    if part is Checks:
+        (tmp_path / "long_enough.py").write_text("def check(prompt, response):\n    return len(response) > 20\n")
+        return Checks(checks=("long_enough",)).found_in(tmp_path)
     return part()
 
 
@@ -222,3 +230,31 @@ def test_a_spec_publishes_every_judge() -> None:
 def test_a_verdict_without_a_decision_has_a_reason() -> None:
     """`undecided` is no decision and says why."""
     assert Verdict.undecided("Because.") == Verdict(None, "Because.")
+
+
+def test_a_panel_votes() -> None:
+    """By majority or by the mean; members that decide nothing do not vote, and nobody's vote is no verdict."""
+    members = [{"name": "rules", "max_words": words} for words in (3, 5, 9)]
+    said = [Verdict(0.9), Verdict(0.2), Verdict(0.6)]
+    panels = {rule: resolve({"name": "panel", "members": members, "rule": rule}) for rule in ("majority", "mean")}
+
+    def probability(rule: str, verdicts: list[Verdict]) -> float | None:
+        panel = panels[rule]
+        assert isinstance(panel, Panel)
+        return panel.together(verdicts).probability
+
+    assert probability("majority", said) == pytest.approx(2 / 3)
+    assert probability("mean", said) == pytest.approx(1.7 / 3)
+    none = Verdict.undecided("It fell asleep.")
+    assert probability("majority", [said[0], said[1], none]) == 0.5
+    assert probability("mean", [none, none, said[1]]) == pytest.approx(0.2)
+    assert probability("mean", [none] * 3) is None
+
+
+@pytest.mark.parametrize("member", ["people", "panel", "nobody"])
+def test_who_cannot_sit_in_a_panel(member: str) -> None:
+    """People, other panels and unknown judges are refused by name; one member is no panel."""
+    with pytest.raises(ValidationError):
+        resolve({"name": "panel", "members": [{"name": "rules"}, {"name": member, "members": [{"name": "rules"}] * 2}]})
+    with pytest.raises(ValidationError):
+        resolve({"name": "panel", "members": [{"name": "rules"}]})

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from alignment.judges import Match, NoReply, Reply, Token, Verdict
 from alignment.judges.llm import CUT_OFF, LLM, MOST_TEXT, NO_VERDICT, NOT_ASKED, NOT_TEXT, REFUSED, SAME
@@ -221,3 +222,42 @@ def test_what_is_stored_is_what_was_set() -> None:
     assert record["checkpoint"] == str(SETTINGS["checkpoint"])
     assert "{prompt}" in record["template"]
     assert LLM.model_validate(record) == LLM(**SETTINGS)
+
+
+ALPACA = (
+    "<|im_start|>system\nYou rank models.\n<|im_end|>\n<|im_start|>user\nQ: {instruction}\n"
+    'm: {output_1}\nM: {output_2}\nAnswer as {{"verdict": "A"}}.\n<|im_end|>'
+)
+MT_BENCH = json.dumps(
+    {
+        "name": "pair-v2",
+        "system_prompt": "Please act as an impartial judge.",
+        "prompt_template": "[User Question]\n{question}\n\n[A]\n{answer_a}\n[B]\n{answer_b}",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "kept"),
+    [
+        (ALPACA, 'You rank models.\nQ: {prompt}\nm: {a}\nM: {b}\nAnswer as {"verdict": "A"}.'),
+        (MT_BENCH, "Please act as an impartial judge.\n\n[User Question]\n{prompt}\n\n[A]\n{a}\n[B]\n{b}"),
+        ("{QUESTION} {ANSWER_1} {ANSWER_2}", "{prompt} {a} {b}"),
+        ("{prompt} {a} {b} {{question}}", "{prompt} {a} {b} {{question}}"),
+    ],
+    ids=["AlpacaEval", "MT-Bench", "Arena-Hard", "ours"],
+)
+def test_templates_of_others(template: str, kept: str) -> None:
+    """They are taken with our names of the places; one of ours is not touched."""
+    assert LLM(checkpoint=uuid.UUID(int=7), template=template).template == kept
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{question} {answer_a}", "{output_1} {output_2}", "{question} {instruction} {a} {b}", "[" * 7000, '{"a": 1}'],
+    ids=["no b", "no prompt", "two prompts", "brackets", "other JSON"],
+)
+def test_templates_that_lack_a_place(template: str) -> None:
+    """A place that is missing, or there twice, is refused in words."""
+    with pytest.raises(ValidationError, match="once each"):
+        LLM(checkpoint=uuid.UUID(int=7), template=template)

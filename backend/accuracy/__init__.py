@@ -1,0 +1,1 @@
+"""How often a judge prefers what people preferred: accuracy on labelled pairs."""

@@ -1,0 +1,148 @@
+"""Measures judges on labelled pairs: claims a row, lets the judge decide every pair both ways, stores what that is."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import structlog
+import torch
+
+from alignment.judges import Judge
+from alignment.judges.panel import Voice, voices
+from backend import work as queued
+from backend.accuracy import measuring, service
+from backend.accuracy.measuring import Pair, Verdict
+from backend.accuracy.models import Accuracy
+from backend.checkpoints.models import Checkpoint
+from backend.db import transaction
+from backend.errors import AppError
+from backend.evaluations import judging as judges
+from backend.evaluations.progress import Unjudged
+from backend.work import State
+from workers import judging, shutdown
+from workers.answering import Refused, Watch, out_of_memory
+
+VERDICTS_AT_ONCE = 200
+BROKEN = "It stopped on an unexpected error."
+NOTHING = "The dataset has no pair on which its labels prefer a side."
+LABEL = "Label some of its pairs first, or choose another split."
+log = structlog.get_logger()
+
+
+class Job(NamedTuple):
+    """A judge to measure, the pairs, and the verdicts that an earlier worker has left."""
+
+    id: uuid.UUID
+    judge: Judge
+    models: dict[str, Checkpoint]
+    pairs: list[Pair]
+    left_out: dict[str, int]
+    seed: int
+    watch: Watch
+
+
+def work() -> None:
+    """Claim and finish what is queued until none is left or the worker is told to stop."""
+    while not shutdown.asked():
+        with transaction() as session:
+            row = queued.claim(session, Accuracy)
+            if row is None:
+                return
+            row_id = row.id
+        _measure(row_id)
+
+
+def _measure(row_id: uuid.UUID) -> None:
+    """Afterwards the row has its result, or has ended otherwise."""
+    try:
+        job = _job(row_id)
+        for voice in voices(job.judge):
+            _decide(job, voice)
+    except (Refused, AppError) as error:
+        reason = error.reason if isinstance(error, Refused) else error.detail
+        _end(row_id, State.failed, reason, error.remedy)
+    except (MemoryError, torch.OutOfMemoryError):
+        refused = out_of_memory("the judge's models")
+        _end(row_id, State.failed, refused.reason, refused.remedy)
+    except Exception:
+        log.exception("accuracy failed")
+        _end(row_id, State.failed, BROKEN, service.AGAIN)
+    else:
+        _end(row_id, None if job.watch.stopped else State.succeeded, job=job)
+
+
+def _job(row_id: uuid.UUID) -> Job:
+    def go_on() -> bool:
+        with transaction() as session:
+            row = queued.beat(session, Accuracy, row_id)
+            return queued.ours(row) and not row.stop_requested
+
+    with transaction() as session:
+        row = session.get_one(Accuracy, row_id)
+        judge = judges.resolve(row.judge)
+        models = {path: session.get_one(Checkpoint, one.checkpoint) for path, one in judge.asks.items()}
+        pairs, left_out = service.read(session, row)
+        if not pairs:
+            raise Refused(NOTHING, LABEL)
+        row.total = service.verdicts(pairs, len(voices(judge)))
+        return Job(row_id, judge, models, pairs, left_out, row.pairs["seed"], Watch(go_on))
+
+
+def _decide(job: Job, voice: Voice) -> None:
+    """One voice decides what it has not decided yet."""
+    with transaction() as session:
+        row = session.get_one(Accuracy, job.id)
+        known = {(uuid.UUID(one[0]), one[1]) for one in row.said.get(voice.name, [])}
+        others = _verdicts(row)
+    waiting = (one for pair in job.pairs for one in _both(pair) if (one.match_id, one.swapped) not in known)
+    decide: judging.Decide | None = None
+    while (some := list(islice(waiting, VERDICTS_AT_ONCE))) and not job.watch():
+        decide = decide or judging.ready(voice, job.models, job.watch, lambda _: others)
+        for rows in decide(some):
+            _store(job, voice.name, rows)
+
+
+def _both(pair: Pair) -> Iterator[Unjudged]:
+    """The pair as a match in both side orders, the chosen response as side a."""
+    for swapped in (False, True):
+        yield Unjudged(pair.item_id, swapped, pair.prompt, {"content": pair.chosen}, {"content": pair.rejected})
+
+
+def _store(job: Job, voice: str, rows: Sequence[dict[str, Any]]) -> None:
+    told = [[str(one["match_id"]), one["swapped"], one["probability"], one["reason"]] for one in rows]
+    with transaction() as session:
+        row = queued.beat(session, Accuracy, job.id)
+        if queued.ours(row):
+            row.said = {**row.said, voice: [*row.said.get(voice, []), *told]}
+            row.done = sum(map(len, row.said.values()))
+
+
+def _verdicts(row: Accuracy) -> judging.Known:
+    """What each voice said, by pair and order."""
+    return {
+        (voice, uuid.UUID(item), swapped): (probability, reason)
+        for voice, said in row.said.items()
+        for item, swapped, probability, reason in said
+    }
+
+
+def _end(
+    row_id: uuid.UUID, state: State | None, reason: str | None = None, remedy: str | None = None, job: Job | None = None
+) -> None:
+    """The row ends; without a state it is cancelled if somebody asked for that, else the next worker goes on."""
+    with transaction() as session:
+        row = session.get_one(Accuracy, row_id, with_for_update=True)
+        if not queued.ours(row):
+            return
+        if state is State.succeeded and job is not None:
+            said = row.said.get(job.judge.name, [])
+            told = [Verdict(uuid.UUID(one[0]), *one[1:]) for one in said]
+            row.result = measuring.found(job.pairs, told, job.left_out, job.seed).model_dump(mode="json")
+            queued.finish(row, state)
+        elif state is not None:
+            queued.finish(row, state, reason, remedy)
+        elif row.stop_requested:
+            queued.finish(row, State.cancelled, "Cancelled.")
+        else:
+            row.state = State.queued
