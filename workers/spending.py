@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from backend.checkpoints.openai import Answer, Away
+from backend.checkpoints.openai import Answer, Away, Unfinished
 from backend.checkpoints.schemas import EndpointFacts
 from backend.evaluations.schemas import LimitsIn, SpentOut
 from workers.pool import LOOK_SECONDS, Stop
@@ -55,11 +55,13 @@ class Bill:
         read = sum(len(str(one["content"]).encode(errors="replace")) + PER_MESSAGE for one in messages)
         return Use(AROUND + read, int(self.body["max_tokens"]))
 
-    def use(self) -> tuple[Use, bool]:
-        """What it took, and whether that is an estimate."""
+    def use(self, failed: Exception | None) -> tuple[Use, bool]:
+        """What it took, and whether that is an estimate; the worst where the answer was lost on its way."""
         told = self.answer.usage if self.answer else None
         if told is not None:
             return Use(*told), False
+        if isinstance(failed, Unfinished):
+            return self.worst(), True
         question = sum(len(str(one["content"])) for one in self.body["messages"])
         return Use(_tokens(question), _tokens(len(self.answer.text)) if self.answer else 0), True
 
@@ -74,7 +76,7 @@ class Purse:
     def __init__(self, limits: LimitsIn | None, spent: SpentOut) -> None:
         self._limits = limits or LimitsIn()
         self._spent = spent.model_copy()
-        self._tokens, self._money, self._under_way = 0, 0.0, 0  # reserved
+        self._reserved, self._money, self._under_way = Use(0, 0), 0.0, 0
         self._changed = threading.Condition()
 
     def spent(self) -> dict[str, Any]:
@@ -82,12 +84,29 @@ class Purse:
         with self._changed:
             return self._spent.model_dump()
 
+    def closed(self) -> dict[str, Any]:
+        """The same when nobody waits any longer: what is still under way counts at its worst."""
+        with self._changed:
+            spent = self._spent.model_copy()
+            if self._under_way:
+                spent.requests += self._under_way
+                spent.estimated += self._under_way
+                spent.read += self._reserved.read
+                spent.written += self._reserved.written
+                spent.money += self._money
+            return spent.model_dump()
+
     @contextmanager
     def request(self, facts: EndpointFacts, body: Mapping[str, Any], stop: Stop) -> Iterator[Bill]:
         """Reserve a request, wait for others where only their end tells whether there is enough, and note its cost.
 
-        Raises LimitReached, Stopping.
+        Raises LimitReached, Stopping, and Refused where money is limited and the price is not known any more.
         """
+        if self._limits.money is not None and None in (facts.input_price, facts.output_price):
+            raise Refused(
+                f"“{facts.model}” has no price any more, so nobody can tell when the limit is reached.",
+                "Give its prices on its page (0 where it costs nothing), and let it go on.",
+            )
         bill = Bill(body)
         worst = bill.worst()
         self._reserve(worst, worst.money(facts), stop)
@@ -108,24 +127,24 @@ class Purse:
                 if stop():
                     raise Stopping
                 self._changed.wait(LOOK_SECONDS)
-            self._tokens += sum(worst)
+            self._reserved = Use(self._reserved.read + worst.read, self._reserved.written + worst.written)
             self._money += money
             self._under_way += 1
 
     def _enough(self, worst: Use, money: float) -> bool:
         limits, spent = self._limits, self._spent
-        tokens = spent.read + spent.written + self._tokens + sum(worst)
+        tokens = spent.read + spent.written + sum(self._reserved) + sum(worst)
         return (limits.tokens is None or tokens <= limits.tokens) and (
             limits.money is None or spent.money + self._money + money <= limits.money
         )
 
     def _settle(self, bill: Bill, facts: EndpointFacts, worst: Use, failed: Exception | None) -> None:
         with self._changed:
-            self._tokens -= sum(worst)
+            self._reserved = Use(self._reserved.read - worst.read, self._reserved.written - worst.written)
             self._money -= worst.money(facts)
             self._under_way -= 1
             if failed is None or isinstance(failed, Away):  # a server that breaks off may have read the question
-                use, estimated = bill.use()
+                use, estimated = bill.use(failed)
                 self._spent.requests += 1
                 self._spent.read += use.read
                 self._spent.written += use.written

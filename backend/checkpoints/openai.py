@@ -64,6 +64,10 @@ class Away(Trouble):
     """The server cannot be reached, takes too long, or fails by itself; a later attempt may pass."""
 
 
+class Unfinished(Away):
+    """The answer did not come whole: the server may have written all of it, and charge for that."""
+
+
 class Busy(Trouble):
     """The server asks to wait."""
 
@@ -291,12 +295,12 @@ def _counted(usage: Any, name: str) -> int | None:
     return count if type(count) is int and 0 <= count < 2**31 else None
 
 
-def _slow(seconds: float) -> Away:
-    return Away(f"The endpoint was silent for {seconds:,.0f} seconds.", "Allow more time, or look at its load.")
+def _slow(seconds: float) -> Unfinished:
+    return Unfinished(f"The endpoint was silent for {seconds:,.0f} seconds.", "Allow more time, or look at its load.")
 
 
-def _broke_off() -> Away:
-    return Away("The endpoint broke off in the middle of an answer.", "Look at its server's log.")
+def _broke_off() -> Unfinished:
+    return Unfinished("The endpoint broke off in the middle of an answer.", "Look at its server's log.")
 
 
 def _no_protocol() -> Broken:

@@ -14,6 +14,7 @@ MOST_TEXT = 200_000
 MOST_NAME = 120
 MOST_ERRORS = 50
 VOTES = "imported votes"
+ROLES: Final = ("system", "user", "assistant")
 TIES: Final = {"tie", "tie (bothbad)", "both_bad", "bothbad"}
 SCORES: Final = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B=A": 0.5, "B>A": 0.0, "B>>A": 0.0}
 Row = Mapping[str, Any]
@@ -123,7 +124,7 @@ def _battle(row: Row) -> Meeting:
     a, b = _name(row.get("model_a"), "model_a"), _name(row.get("model_b"), "model_b")
     _differ(a, b)
     winner = row.get("winner")
-    if winner not in {"model_a", "model_b"} | TIES:
+    if not isinstance(winner, str) or winner not in {"model_a", "model_b"} | TIES:
         raise RowRefused("winner is none of model_a, model_b, tie and tie (bothbad).")
     probability = 0.5 if winner in TIES else float(winner == "model_a")
     verdict = (Said(VOTES, probability),)
@@ -168,6 +169,8 @@ def _outputs(rows: list[Row]) -> Results:
             by_prompt.setdefault(prompt, {})[name] = _text(row.get("output"), "output")
         except RowRefused as error:
             found.errors[number] = str(error)
+    if sum(len(answers) * (len(answers) - 1) // 2 for answers in by_prompt.values()) > MOST_ROWS:
+        raise _refused(f"The generators make more than {MOST_ROWS:,} matches.", "Take fewer generators.")
     for prompt, answers in by_prompt.items():
         names = list(answers)
         for place, a in enumerate(names):
@@ -179,8 +182,6 @@ def _outputs(rows: list[Row]) -> Results:
             "Put the outputs of two generators into one file, one after"
             " the other: only what answered the same prompts can be compared.",
         )
-    if len(found.meetings) > MOST_ROWS:
-        raise _refused(f"The generators make more than {MOST_ROWS:,} matches.", "Take fewer generators.")
     return found
 
 
@@ -193,7 +194,7 @@ def _talk(messages: Any, side: str) -> tuple[list[dict[str, Any]], str] | None:
     turns = [
         {"role": one.get("role"), "content": _text(one.get("content"), f"conversation_{side}")} for one in messages
     ]
-    if turns[-1]["role"] != "assistant" or any(turn["role"] not in {"system", "user", "assistant"} for turn in turns):
+    if turns[-1]["role"] != "assistant" or any(turn["role"] not in ROLES for turn in turns):
         raise RowRefused(f"conversation_{side} does not end with the assistant.")
     return turns[:-1], str(turns[-1]["content"])
 

@@ -129,7 +129,11 @@ class SpentOut(BaseModel):
     read: int = Field(0, description="Tokens of questions.")
     written: int = Field(0, description="Tokens of answers.")
     money: float = 0
-    estimated: int = Field(0, description="Requests whose server told no tokens: a quarter of the characters.")
+    estimated: int = Field(
+        0,
+        description="Requests whose server told no tokens: a quarter of the characters, the most there can be where the"
+        " answer was lost.",
+    )
 
 
 class TakenOut(BaseModel):

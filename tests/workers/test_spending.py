@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 
 from backend.addresses import Allowance
+from backend.checkpoints.openai import Unfinished
+from backend.checkpoints.schemas import EndpointFacts
+from backend.evaluations.schemas import LimitsIn, SpentOut
 from backend.settings import Settings
 from tests.conftest import Client
-from tests.court import Court
+from tests.court import SHORT, Court
 from tests.endpoint import Habits, serving
 from tests.workers.test_paid_once import PROMPTS, registered, run, sized
 from workers import endpoint
-from workers.spending import Pace, Stopping
+from workers.spending import Pace, Purse, Stopping
 from workers.tasks import evaluate
 
 Body = dict[str, Any]
@@ -116,3 +119,46 @@ def test_requests_keep_their_distance() -> None:
     pace.hold(20)
     with pytest.raises(Stopping):
         pace.wait(None, lambda: True)
+
+
+def purse(**limits: Any) -> Purse:
+    return Purse(LimitsIn(**limits), SpentOut())
+
+
+FACTS = EndpointFacts(base_url="http://a/v1", model="m", secret=None, input_price=1e6, output_price=1e6)
+ASKED = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 50}
+
+
+def test_an_answer_that_was_lost_counts_in_full() -> None:
+    """A server that was too slow may charge for all that it could write, so that is taken from what may be spent."""
+    own = purse(money=1000)
+    with pytest.raises(Unfinished), own.request(FACTS, ASKED, lambda: False):
+        raise Unfinished("Silent.", "Wait.")
+    spent = own.spent()
+    assert (spent["written"], spent["estimated"]) == (50, 1)
+    assert spent["money"] == spent["read"] + 50 > 100
+
+
+def test_what_is_under_way_at_the_end_counts_in_full() -> None:
+    """Nobody learns what a request took that was left behind; it is not forgotten."""
+    own = purse(money=1000)
+    with own.request(FACTS, ASKED, lambda: False):
+        left = own.closed()
+    assert (left["requests"], left["written"], left["estimated"]) == (1, 50, 1)
+    assert own.spent()["written"] == 0
+
+
+def test_prices_that_are_taken_away_stop_what_is_limited(researcher: Client, court: Court) -> None:
+    """An endpoint without a price costs nobody knows what: nothing more is asked of it, and it says so."""
+    body = registered(researcher, court, input_price=1, output_price=1)
+    stopped = run(researcher, body | {"limits": {"money": 1e-9}})
+    assert (stopped["state"], stopped["spent"]["requests"]) == ("cancelled", 0)
+    changed = researcher.put(
+        f"/api/v1/endpoints/{body['contestants'][0]}", json={"base_url": court.habits.url, "model": SHORT}
+    )
+    assert changed.status_code == 200, changed.text
+    assert researcher.post(f"/api/v1/evaluations/{stopped['id']}/resume", json={}).status_code == 202
+    evaluate.work()
+    found = researcher.get(f"/api/v1/evaluations/{stopped['id']}").json()
+    assert (found["state"], found["spent"]["requests"]) == ("failed", 0)
+    assert "no price any more" in found["reason"]

@@ -97,7 +97,7 @@ def _end(job: Job, state: State, reason: str | None = None, remedy: str | None =
         evaluation = session.get_one(Evaluation, job.id, with_for_update=True)
         if not ours(evaluation):  # swept while this worker was asleep: ended, or another's by now
             return
-        evaluation.spent = job.purse.spent()
+        evaluation.spent = job.purse.closed()
         if reason is not None:
             finish(evaluation, state, reason, remedy)
         elif evaluation.stop_requested:

@@ -132,7 +132,9 @@ def test_preview_tells_bad_rows(researcher: Client) -> None:
 @pytest.mark.parametrize(
     "raw",
     [b"[" * 100_000, b"\xff\xfe", b"{}", b"[1, 2]", b'[{"a": 1}]', b"[NaN]", json.dumps([BATTLE] * 20_001).encode(),
-     json.dumps([BATTLE | {"winner": "me"}]).encode(),
+     json.dumps([BATTLE | {"winner": "me"}]).encode(), json.dumps([BATTLE | {"winner": ["model_a"]}]).encode(),
+     json.dumps([BATTLE | {f"conversation_{side}": [TALK[0], TALK[1] | {"role": []}] for side in "ab"}]).encode(),
+     json.dumps([{"instruction": "a", "output": "b", "generator": f"{one}"} for one in range(20_000)]).encode(),
      json.dumps([{"instruction": "a", "output": "b", "generator": "alone"}]).encode()],
 )  # fmt: skip
 def test_files_that_are_something_else(researcher: Client, raw: bytes) -> None:
