@@ -47,7 +47,8 @@ def resolve(spec: dict[str, Any]) -> Judge:
 
 def called(session: Session, spec: dict[str, Any], judge: str) -> str:
     """What to call the voice `judge` in an evaluation whose recorded judge is `spec`: a model by its own name."""
-    if judge.startswith(MEMBER) and "members" in spec:
+    number = judge.removeprefix(MEMBER) if judge.startswith(MEMBER) else ""
+    if number.isdecimal() and 0 < int(number) <= len(spec.get("members", ())):
         return called(session, member(spec, judge), member(spec, judge)["name"])
     asked = model_id(spec) if judge == spec.get("name") else None
     found = session.get(Checkpoint, asked) if asked else None

@@ -3,15 +3,18 @@
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
+from sqlalchemy.orm import Session
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint, CheckpointKind, Source
 from backend.datasets.models import Dataset, Snapshot
 from backend.db import transaction
+from backend.evaluations import judging
 from backend.projects import service as projects
 from backend.projects.models import Project
 from backend.runs.models import Run
@@ -208,3 +211,11 @@ def test_a_judge_is_kept(researcher: Client, body: Body, reward_model: str) -> N
     judged(researcher, body, {"name": "reward_model", "members": [reward_model]})
     with transaction() as session:
         assert checkpoints.used(session, session.get_one(Checkpoint, uuid.UUID(reward_model)))
+
+
+@pytest.mark.parametrize("voice", ["panel/3", "panel/0", "panel/-1", "panel/x", "panel/"])
+def test_a_member_that_there_is_not(voice: str) -> None:
+    """Whoever asks for a member beyond the panel's own is told nothing of another one, and nothing breaks."""
+    spec = {"name": "panel", "members": [{"name": "rules"}, {"name": "checks"}]}
+    assert judging.called(cast(Session, None), spec, voice) == voice
+    assert judging.called(cast(Session, None), spec, "panel/2") == "checks"
