@@ -72,7 +72,7 @@ function card(match, names, left, evaluation) {
     h("div.pl-eval-prompt", h("span.pl-muted", `${count(match.position + 1)}.`),
       h("div.pl-grow", earlier.length ? h("details", h("summary", `${earlier.length} earlier turns`), earlier.map((one) => html(one.html))) : null, html(last.html)), verdictBadge(score, match.verdicts), link("Open", `/match?id=${match.id}${filterTail()}`, "pl-button small")),
     h("div.pl-eval-sides", sides.map((side, index) => response(side, names, score !== null && score !== 0.5 && (score > 0.5) === (index === 0)))),
-    match.verdicts.length ? h("details", h("summary.pl-muted", `${count(match.verdicts.length)} verdicts`), h("ul.pl-eval-verdicts", match.verdicts.map((one) => h("li", verdict(one, turned, evaluation))))) : null,
+    match.verdicts.length ? h("details", h("summary.pl-muted", plural(match.verdicts.length, "verdict")), h("ul.pl-eval-verdicts", match.verdicts.map((one) => h("li", verdict(one, turned, evaluation))))) : null,
   );
 }
 
