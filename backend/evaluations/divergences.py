@@ -56,11 +56,13 @@ def ask(session: Session, project: Project, user: User, evaluation: Evaluation, 
     ]
     if rows:
         session.execute(insert(TokenScores).on_conflict_do_nothing(), rows)
-        again = update(TokenScores).where(
+        ended = (
             TokenScores.match_id.in_([row["match_id"] for row in rows]),
             TokenScores.reference_id == reference.id,
             TokenScores.state.in_(ENDED_WITHOUT),
         )
+        locked = select(TokenScores.id).where(*ended).order_by(TokenScores.id).with_for_update()
+        again = update(TokenScores).where(TokenScores.id.in_(session.scalars(locked).all()))
         fresh = {"state": State.queued, "stop_requested": False, "attempts": 0, "done": 0, "reason": None}
         session.execute(again.values(**fresh, remedy=None, finished_at=None))
         ring(session, "token_scores")
@@ -153,5 +155,6 @@ def cancel(session: Session, evaluation: Evaluation) -> None:
     query = (
         select(TokenScores).join(Match, Match.id == TokenScores.match_id).where(Match.evaluation_id == evaluation.id)
     )
-    for row in session.scalars(query.where(TokenScores.state.not_in(ENDED)).with_for_update(of=TokenScores)):
+    running = query.where(TokenScores.state.not_in(ENDED)).order_by(TokenScores.id)
+    for row in session.scalars(running.with_for_update(of=TokenScores)):
         request_stop(row)

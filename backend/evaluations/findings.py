@@ -41,12 +41,20 @@ class Decided(NamedTuple):
 
 
 def decided(said: Sequence[Said]) -> list[Decided]:
-    """Every match with an outcome, once."""
-    known = {verdict.match_id: verdict for verdict in said}
-    return [
-        Decided(known[match].prompt_hash, known[match].a, known[match].b, score)
-        for match, score in scores(said).items()
-    ]
+    """Every match with an outcome, once, in the order in which they were decided: by their last verdicts."""
+    outcomes, last = scores(said), {verdict.match_id: place for place, verdict in enumerate(said)}
+    known = [said[last[match]] for match in sorted(outcomes, key=lambda match: last[match])]
+    return [Decided(one.prompt_hash, one.a, one.b, outcomes[one.match_id]) for one in known]
+
+
+def first_votes(said: Sequence[Said]) -> list[Decided]:
+    """Every match by the first that a person said of it: later votes on the same one would change what has been looked
+    at, and bounds that hold however often one looks hold for numbers that stand."""
+    found: dict[uuid.UUID, Said] = {}
+    for verdict in said:
+        if verdict.outcome is not None:
+            found.setdefault(verdict.match_id, verdict)
+    return decided(list(found.values()))
 
 
 def ranking(
@@ -96,11 +104,14 @@ def against(
     contestants: Sequence[uuid.UUID],
     lengths: Lengths,
     rule: Rule,
+    watched: Sequence[Decided] | None = None,
 ) -> list[AgainstOut]:
     """How every contestant does against the first one: at equal lengths, by chance or not, and as people would say.
 
-    `people` is what people said of the same evaluation, or None when these are people's verdicts.
+    `people` is what people said of the same evaluation, or None when these are people's verdicts; `watched` is what
+    whoever looks after each match has seen of them, in its order, where that is not `matches`.
     """
+    seen = matches if watched is None else watched
     base = contestants[0]
     own = [_scored(matches, one, base) for one in contestants[1:]]
     told = [one for one, found in zip(contestants[1:], own, strict=True) if found]
@@ -119,7 +130,7 @@ def against(
             sign_p=sign_test(*_by_prompt(found[place])).p,
             difference=test.difference,
             detectable=_detectable(test.prompts, strict),
-            stopping=further.stop(list(_means(found[place]).values()), strict),
+            stopping=further.stop(list(_means(_scored(seen, one, base)).values()), strict),
             corrected=None if people is None else _corrected(found[place], _scored(people, one, base), rule),
         )
         for place, (one, test) in enumerate(zip(told, tests, strict=True))

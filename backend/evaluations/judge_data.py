@@ -10,6 +10,7 @@ from sqlalchemy import Integer, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from alignment.judges.llm import UNREADABLE
+from alignment.judges.panel import MEMBER, Panel
 from alignment.statistics.features import FEATURES, measure
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 
@@ -72,7 +73,10 @@ def read(session: Session, evaluations: Sequence[uuid.UUID], judge: str) -> tupl
     columns += [func.char_length(one["content"].astext).cast(Integer) for one in (Match.response_a, Match.response_b)]
     columns += [func.max(Verdict.probability).filter(mine, Verdict.swapped.is_(turned)) for turned in (False, True)]
     columns += [func.count().filter(mine), func.count().filter(mine, Verdict.reason.in_(UNREADABLE))]
-    columns += [func.avg(won).filter(person), func.avg(won).filter(or_(person, Verdict.judge != judge))]
+    others = and_(Verdict.judge != judge, ~Verdict.judge.startswith(MEMBER))  # the panel speaks for its members
+    if judge.startswith(MEMBER):
+        others = and_(others, Verdict.judge != Panel.name)  # which holds this member's own word
+    columns += [func.avg(won).filter(person), func.avg(won).filter(or_(person, others))]
     query = select(*columns).join(Verdict).where(Match.evaluation_id.in_(evaluations)).group_by(Match.id)
     query = query.having(func.count().filter(mine) > 0).order_by(Match.id.desc()).limit(MOST_MATCHES + 1)
     rows = session.execute(query).all()

@@ -8,6 +8,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import select, union_all
@@ -18,6 +19,7 @@ from alignment.judges import Judge, resolve
 from alignment.judges.panel import Panel
 from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
+from backend.checkpoints.models import Source as CheckpointSource
 from backend.evaluations.models import Match, Verdict
 
 AT_ONCE = 5_000  # keys asked of the database in one query
@@ -32,12 +34,21 @@ class Decision(NamedTuple):
     scores: list[dict[str, Any]] | None
 
 
-def who(checkpoint: Checkpoint) -> list[str | None]:
+def who(checkpoint: Checkpoint) -> list[Any]:
     """What stays the same as long as the checkpoint answers the same: its weights and template, or server and model."""
     if checkpoint.endpoint is not None:
         return ["endpoint", checkpoint.endpoint["base_url"], checkpoint.endpoint["model"]]
     where = [checkpoint.hub_id, checkpoint.revision] if checkpoint.hub_id else [checkpoint.path]
-    return ["weights", *where, checkpoint.template]
+    return ["weights", *where, checkpoint.template, _files(checkpoint)]
+
+
+def _files(checkpoint: Checkpoint) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of a folder's files that others may write anew; what we made or fetched stays as it is."""
+    folder = Path(checkpoint.path)
+    if checkpoint.source is not CheckpointSource.folder or not folder.is_dir():
+        return []
+    told = ((one.name, one.stat()) for one in folder.iterdir() if one.is_file())
+    return sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in told)
 
 
 def answer_key(checkpoint: Checkpoint, prompt_hash: str, sampling: Sampling) -> str:

@@ -76,9 +76,10 @@ def _tables(
     for judge, verdicts in by_judge.items():
         matches = people if judge == PEOPLE else findings.decided(verdicts)
         others = None if judge == PEOPLE else people
+        watched = findings.first_votes(verdicts) if judge == PEOPLE else matches
         told = {
             "ranking": findings.ranking(matches, ids, styles, rule),
-            "against": findings.against(matches, others, ids, lengths, rule),
+            "against": findings.against(matches, others, ids, lengths, rule, watched),
         }
         tables.append(table(judge, verdicts, ids, rule).model_copy(update=told))
     return _by_lot(tables)

@@ -5,9 +5,10 @@ import uuid
 import numpy as np
 import pytest
 
-from backend.evaluations.findings import Decided, against, ranking
+from backend.evaluations.findings import Decided, against, decided, first_votes, ranking
 from backend.evaluations.further import UNKNOWN
-from backend.evaluations.said import Rule
+from backend.evaluations.models import Source
+from backend.evaluations.said import Rule, Said
 
 BASE, GOOD, WEAK = (uuid.UUID(int=number) for number in (1, 2, 3))
 
@@ -191,3 +192,19 @@ def test_when_to_stop() -> None:
     assert good.stopping.state == "decided"
     assert even.stopping is not None
     assert even.stopping.state == "open"
+
+
+def said(match: int, probability: float | None, judge: str | None = None, *, swapped: bool = False) -> Said:
+    source = Source.judge if judge else Source.person
+    return Said(uuid.UUID(int=match), f"prompt {match}", GOOD, BASE, source, judge, swapped, probability, None, None)
+
+
+def test_who_looks_after_each_vote_sees_what_stands() -> None:
+    """Of people's votes the first of each match is watched, however others vote later; a judge's match is decided by
+    its second side order, not where its first came."""
+    votes = [said(1, None), said(1, 1.0), said(2, 0.0), said(1, 0.0), said(1, 0.0)]
+    orders = [said(1, 0.9, "toy"), said(2, 0.9, "toy"), said(2, 0.9, "toy", swapped=True)]
+    orders.append(said(1, 0.1, "toy", swapped=True))
+
+    assert [(one.prompt, one.score) for one in first_votes(votes)] == [("prompt 1", 1.0), ("prompt 2", 0.0)]
+    assert [(one.prompt, one.score) for one in decided(orders)] == [("prompt 2", 1.0), ("prompt 1", 0.5)]
