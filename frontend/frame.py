@@ -167,7 +167,8 @@ def _script_literal(value: object) -> str:
 
 
 def _without_remote_metadata(html: str) -> str:
-    """Drop the social-media tags that point at somebody else's site."""
+    """Drop the social-media tags that point at somebody else's site, and a manifest that is not there."""
+    html = html.replace('<link rel="manifest" href="/manifest.json" />', "")
     start, end = html.find('<meta property="og:title"'), html.find("<style>")
     if 0 <= start < end:
         html = html[:start] + html[end:]

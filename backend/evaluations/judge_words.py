@@ -118,7 +118,7 @@ def _taste(card: JudgeCardOut) -> Iterator[WordOut]:
         share = max(longer.rate, 1 - longer.rate)
         text = f"The {which} answer wins {_percent(share)} of its matches. Read the rates at equal length, too."
         yield WordOut(kind="warn" if share > 0.6 else "note", text=text)
-    clear = [one for one in card.dissection.likings if one.low > 0 or one.high < 0][:NAMED]
+    clear = [one for one in card.dissection.likings if (one.low > 0 or one.high < 0) and _shows(one.preferred)][:NAMED]
     if clear:
         names = "; ".join(_liking(one) for one in clear)
         yield WordOut(kind="note", text=f"Of two answers that are otherwise alike, it prefers the one {names}.")
@@ -131,6 +131,11 @@ def _liking(one: LikingOut) -> str:
     if one.name == "length":
         return f"that is {'longer' if one.value > 0 else 'shorter'} ({share})"
     return f"with {'more' if one.value > 0 else 'less'} {one.name} ({share})"
+
+
+def _shows(share: float) -> bool:
+    """Whether a share differs from a half as it is written: one that is certain to be nothing is no liking."""
+    return _percent(share) != _percent(0.5)
 
 
 def _beyond(one: RateOut) -> bool:

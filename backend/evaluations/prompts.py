@@ -75,7 +75,8 @@ def _of_dataset(session: Session, project: Project, dataset_id: uuid.UUID, wante
     lot = func.md5(func.concat(Item.prompt_hash, str(seed)))
     columns = Item.prompt, Item.prompt_hash, Item.facts["category"].astext
     query = select(*columns).where(*where).ext(distinct_on(lot)).order_by(lot, Item.position).limit(wanted.limit)
-    source = {"dataset_id": str(dataset.id), "dataset": dataset.name, "split": wanted.split, "limit": wanted.limit}
     trained_on = dataset.kind is not Kind.prompts and wanted.split in {None, "train"}
+    source = {"dataset_id": str(dataset.id), "dataset": dataset.name, "split": wanted.split, "limit": wanted.limit}
+    source["trained_on"] = trained_on
     prompts = [Prompt(*row) for row in session.execute(query)]
     return Drawn(prompts, available, source, trained_on)

@@ -201,7 +201,8 @@ def _warnings(
 ) -> list[str]:
     source = evaluation.prompts
     warnings = []
-    if "dataset_id" in source and source["split"] in {None, "train"}:
+    old = "dataset_id" in source and source["split"] in {None, "train"}  # it was not always written down
+    if source.get("trained_on", old):
         warnings.append(sizing.TRAINED_ON)
     if source["count"] < 10:
         warnings.append(sizing.FEW)

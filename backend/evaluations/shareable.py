@@ -25,11 +25,12 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --text: #e7ebf0; --muted: #a0abb9; --line: #39424e; --back: #12151a;
   --blue: #56b4e9; --red: #f0914a; --green: #2fc79a; --pink: #e18fc4; --brown: #d9c24a; --gray: #a9b4c6; } }
 body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 960px; margin: 0 auto; padding: 24px 16px 64px; overflow-wrap: anywhere; }
+main { max-width: 1200px; margin: 0 auto; padding: 24px 16px 64px; overflow-wrap: anywhere; }
 h2 { margin: 36px 0 8px; } h3 { margin: 20px 0 6px; } p { margin: 6px 0; }
 .muted, caption { color: var(--muted); } .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: 10px 0; min-width: 60%; } caption { text-align: left; padding: 4px 0; }
-th, td { text-align: right; padding: 4px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid var(--line); }
+@media print { .wide { overflow: visible; } table { font-size: 11px; } }
 th[scope=row], th:first-child { text-align: left; white-space: normal; font-weight: 550; min-width: 150px; }
 svg { width: 100%; max-width: 760px; height: auto; display: block; margin: 8px 0; }
 svg text { fill: var(--text); font: 13px system-ui, sans-serif; } svg .tick { fill: var(--muted); font-size: 12px; }

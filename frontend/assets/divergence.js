@@ -12,8 +12,8 @@ export function divergence(report, items) {
   const draw = (found) => {
     const waiting = found.flatMap((one) => one.items).reduce((sum, one) => sum + one.waiting, 0);
     fill(body,
-      h("div.pl-row", waiting ? [h("span.pl-muted", `${count(waiting)} answers are still to be read`), button("Cancel", () => send(`${path}/cancel`))] : button("Measure KL to the baseline", () => send(path), { title: "Reads answers to 50 prompts with both checkpoints; what is known is not read again" })),
-      found.map((one) => of(one, names)), found.length ? null : h("p.pl-muted", "Not measured yet."));
+      h("div.pl-row", waiting ? [h("span.pl-muted", `${count(waiting)} answers are still to be read`), button("Cancel", () => send(`${path}/cancel`))] : button("Measure KL on 50 prompts", () => send(path), { title: "Reads answers to 50 prompts with both checkpoints; what is known is not read again" })),
+      found.map((one) => of(one, names)), h("p.pl-muted", found.length ? "On 50 prompts drawn by lot, and those whose tokens somebody read. The API takes up to 200." : "Not measured yet."));
     return waiting;
   };
   const follow = () => live(async (signal) => {

@@ -70,7 +70,7 @@ export class Progress {
     this.plot?.remove();
     this.plot = null;
     if (!found.people.length) {
-      fill(this.body, h("p.pl-muted", found.by === "hour" ? "No label in the last two days." : "No label in the last 30 days. They are drawn here as they come."), outlook(found, this.task));
+      fill(this.body, h("p.pl-muted", found.by === "hour" ? "No label yet in the last two days." : "No label yet: they are drawn here as they come."), outlook(found, this.task));
       return;
     }
     const place = h("div");

@@ -5,7 +5,7 @@ from frontend.page import Page, component
 PAGE = Page(
     path="grid",
     title="Grid",
-    nav="Compare",
+    nav="Evaluate",
     modules=("grid", "sheet", "stretches", "match-filter", "matches-data", "stylesheet", "live", "keys"),
 )
 

@@ -5,7 +5,7 @@ from frontend.page import Page, component
 PAGE = Page(
     path="match",
     title="Match",
-    nav="Compare",
+    nav="Evaluate",
     modules=(
         "match",
         "match-verdicts",
