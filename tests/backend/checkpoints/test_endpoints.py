@@ -84,6 +84,9 @@ def test_registered(researcher: Client, habits: Habits) -> None:
         "secret": None,
         "concurrency": 2,
         "timeout_seconds": 120,
+        "input_price": None,
+        "output_price": None,
+        "requests_per_minute": None,
     }
     assert [body["model"] for body in habits.asked] == [MODEL]
     assert register(researcher, habits)["code"] == 409
