@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 PYTEST=.venv/bin/pytest
 FIRST=(
     tests/alignment/{configs,export,formats,generation,judges,objectives,statistics,toyworld}
-    tests/workers tests/frontend tests/browser tests/plumbline
+    tests/frontend tests/browser tests/plumbline
 )
 
 if [ $# -gt 0 ]; then exec $PYTEST "$@"; fi

@@ -15,6 +15,9 @@ from workers import answering
 from workers.answering import Refused, Shelf, Watch
 
 
+pytestmark = pytest.mark.usefixtures("servers")
+
+
 def checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(id=uuid.uuid4(), name=folder.name, path=str(folder))
 
