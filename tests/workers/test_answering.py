@@ -14,7 +14,6 @@ from tests.checkpoints import TEMPLATE, make_llama
 from workers import answering
 from workers.answering import Refused, Shelf, Watch
 
-
 pytestmark = pytest.mark.usefixtures("servers")
 
 
