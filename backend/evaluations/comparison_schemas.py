@@ -19,7 +19,7 @@ class GridOut(BaseModel):
 
     matches: int
     prompts: int
-    positions: list[tuple[int, int]] = Field(description="First and last of each stretch of positions, in order.")
+    positions: list[list[int]] = Field(description="First and last of each stretch of positions, in order.")
     categories: list[str] = Field(description="Of the evaluation's prompts, by name.")
 
 

@@ -63,10 +63,10 @@ def outline(session: Session, evaluation: Evaluation, wanted: MatchFilter) -> Gr
     )
 
 
-def _stretches(positions: Iterable[int]) -> list[tuple[int, int]]:
+def _stretches(positions: Iterable[int]) -> list[list[int]]:
     """First and last of each run of consecutive positions."""
     runs = [list(run) for _, run in groupby(enumerate(positions), lambda pair: pair[1] - pair[0])]
-    return [(run[0][1], run[-1][1]) for run in runs]
+    return [[run[0][1], run[-1][1]] for run in runs]
 
 
 def rows(session: Session, evaluation: Evaluation, wanted: GridRows) -> tuple[list[GridRowOut], str | None]:

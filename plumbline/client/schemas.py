@@ -1100,8 +1100,7 @@ class SpentOut(Answer):
     money: float = 0
     estimated: int = Field(
         0,
-        description="Requests whose server told no tokens: a quarter of the characters, the most there can be where the"
-        " answer was lost.",
+        description="Requests whose server told no tokens: a quarter of the characters, the most there can be where the answer was lost.",
     )
 
 
