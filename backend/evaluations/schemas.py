@@ -131,8 +131,7 @@ class SpentOut(BaseModel):
     money: float = 0
     estimated: int = Field(
         0,
-        description="Requests whose server told no tokens: a quarter of the characters, the most there can be where the"
-        " answer was lost.",
+        description="Requests whose tokens nobody told: a quarter of the characters, or the most there can be.",
     )
 
 

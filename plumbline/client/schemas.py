@@ -1099,8 +1099,7 @@ class SpentOut(Answer):
     written: int = Field(0, description="Tokens of answers.")
     money: float = 0
     estimated: int = Field(
-        0,
-        description="Requests whose server told no tokens: a quarter of the characters, the most there can be where the answer was lost.",
+        0, description="Requests whose tokens nobody told: a quarter of the characters, or the most there can be."
     )
 
 
