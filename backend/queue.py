@@ -23,6 +23,7 @@ Bell = Literal[
     "webhooks",
     "reliabilities",
     "token_scores",
+    "contaminations",
     "suggest",
 ]
 QUEUES: dict[str, str] = {
@@ -33,6 +34,7 @@ QUEUES: dict[str, str] = {
     "plumbline.token_scores": "generate",
     "plumbline.suggest": "generate",
     "plumbline.accuracies": "generate",
+    "plumbline.contaminations": "light",
     "plumbline.fetch": "light",
     "plumbline.export": "light",
     "plumbline.push": "light",

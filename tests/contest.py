@@ -2,10 +2,13 @@
 
 import random
 import uuid
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
+from alignment.formats import snapshot
+from backend import storage
 from backend.checkpoints.models import Checkpoint, Source
 from backend.datasets.models import Dataset, Kind, Snapshot
 from backend.db import transaction
@@ -155,3 +158,21 @@ def _prompt(session: Session, row: Evaluation, position: int, ids: list[uuid.UUI
 def _answer(place: int, generator: random.Random) -> dict[str, Any]:
     words = [generator.choice(WORDS) for _ in range(6 + 2 * place + generator.randrange(4))]
     return {"content": " ".join(words), "tokens": len(words) + 1, "ended": True}
+
+
+def example(number: int, split: Any = "train") -> snapshot.Example:
+    """A pair for a run to be trained on, whose prompt is the evaluation's of that number, written otherwise."""
+    told: list[Any] = [{"role": "user", "content": f"Tell me ABOUT number {number}!"}]
+    answers: list[Any] = [{"role": "assistant", "content": text} for text in ("Yes.", "No.")]
+    return snapshot.Example(str(number), split, told, answers)
+
+
+def train(made: Contest, folder: Path, data: dict[int, list[snapshot.Example]]) -> None:
+    """Afterwards the runs (by place) were trained on these examples."""
+    for place, examples in data.items():
+        found = snapshot.write(folder, examples, kind="paired", policy={}, dataset={})
+        key = storage.put(folder / found.hash, f"snapshots/{found.hash}", move=True)
+        with transaction() as session:
+            run = session.get_one(Run, made.runs[place])
+            row = session.get_one(Snapshot, run.snapshot_id)
+            row.path, row.hash, row.counts = key, found.hash, found.counts

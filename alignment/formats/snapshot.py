@@ -250,6 +250,13 @@ def read_facts(folder: Path, names: Collection[str]) -> Iterator[Example]:
         yield Example(row.pop("id"), cast(Split, row.pop("split")), [], [], _facts(row))
 
 
+def read_prompts(folder: Path, split: Split) -> Iterator[list[Message]]:
+    """The prompts of one split alone, in training order.  Raises FileRefused."""
+    for row in _rows(folder, lambda name: name in ("split", "prompt")):
+        if row["split"] == split:
+            yield orjson.loads(row["prompt"])
+
+
 def verify(folder: Path) -> bool:
     """Whether the examples still have the hash that the manifest names."""
     digests = sorted(hashlib.sha256(example.canonical()).digest() for example in read(folder))

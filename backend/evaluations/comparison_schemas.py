@@ -41,6 +41,7 @@ class GridRowOut(BaseModel):
     prompt: str = Field(description="How its last message begins.")
     turns: int
     category: str | None
+    trained_on: list[uuid.UUID] = Field([], description="Contestants whose training data hold the prompt.")
     cells: list[CellOut]
 
 

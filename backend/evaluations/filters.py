@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Float, ScalarSelect, Select, String, and_,
 
 from alignment.judges.llm import UNREADABLE
 from alignment.judges.panel import MEMBER
-from backend.evaluations.models import Match, Source, Verdict
+from backend.evaluations.models import Match, SeenPrompt, Source, Verdict
 from backend.evaluations.said import ORDERS, PEOPLE
 from backend.evaluations.schemas import MatchFilter, Result
 
@@ -23,6 +23,9 @@ def conditions(wanted: MatchFilter) -> list[ColumnElement[bool]]:
             found.append(or_(Match.checkpoint_a == one, Match.checkpoint_b == one))
     if wanted.category is not None:
         found.append(Match.category == wanted.category)
+    if wanted.in_training is not None:
+        seen = _seen(wanted.contestant)
+        found.append(seen if wanted.in_training else ~seen)
     found += _lengths(wanted)
     if wanted.outcome is not None:
         found.append(_ended(wanted, wanted.outcome))
@@ -31,6 +34,17 @@ def conditions(wanted: MatchFilter) -> list[ColumnElement[bool]]:
     if wanted.text is not None:
         found.append(_holds(wanted.text))
     return found
+
+
+def _seen(contestant: uuid.UUID | None) -> ColumnElement[bool]:
+    """Whether the prompt stands in what the contestant was trained on, or either of the two where none is named."""
+    asked = (
+        SeenPrompt.checkpoint_id.in_([Match.checkpoint_a, Match.checkpoint_b])
+        if contestant is None
+        else SeenPrompt.checkpoint_id == contestant
+    )
+    where = (SeenPrompt.evaluation_id == Match.evaluation_id, SeenPrompt.prompt_hash == Match.prompt_hash, asked)
+    return select(1).where(*where).correlate(Match).exists()
 
 
 def _lengths(wanted: MatchFilter) -> list[ColumnElement[bool]]:

@@ -113,7 +113,7 @@ def against(
     """
     seen = matches if watched is None else watched
     base = contestants[0]
-    own = [_scored(matches, one, base) for one in contestants[1:]]
+    own = [scored(matches, one, base) for one in contestants[1:]]
     told = [one for one, found in zip(contestants[1:], own, strict=True) if found]
     found = [one for one in own if one]
     level = _controlled(found, told, base, lengths, rule)
@@ -130,8 +130,8 @@ def against(
             sign_p=sign_test(*_by_prompt(found[place])).p,
             difference=test.difference,
             detectable=_detectable(test.prompts, strict),
-            stopping=further.stop(list(_means(_scored(seen, one, base)).values()), strict),
-            corrected=None if people is None else _corrected(found[place], _scored(people, one, base), rule),
+            stopping=further.stop(list(_means(scored(seen, one, base)).values()), strict),
+            corrected=None if people is None else _corrected(found[place], scored(people, one, base), rule),
         )
         for place, (one, test) in enumerate(zip(told, tests, strict=True))
     ]
@@ -143,7 +143,7 @@ def _detectable(prompts: int, level: float) -> float | None:
     return found if found < EVEN else None
 
 
-def _scored(matches: Sequence[Decided], one: uuid.UUID, base: uuid.UUID) -> list[tuple[str, float]]:
+def scored(matches: Sequence[Decided], one: uuid.UUID, base: uuid.UUID) -> list[tuple[str, float]]:
     """Prompt and score of the contestant in its matches against the baseline."""
     return [
         (match.prompt, match.score if match.a == one else 1 - match.score)
@@ -152,21 +152,21 @@ def _scored(matches: Sequence[Decided], one: uuid.UUID, base: uuid.UUID) -> list
     ]
 
 
-def _by_prompt(scored: Sequence[tuple[str, float]]) -> tuple[list[float], list[float]]:
+def _by_prompt(found: Sequence[tuple[str, float]]) -> tuple[list[float], list[float]]:
     """Each prompt's mean score, and the baseline's."""
-    means = list(_means(scored).values())
+    means = list(_means(found).values())
     return means, [1 - one for one in means]
 
 
-def _means(scored: Sequence[tuple[str, float]]) -> dict[str, float]:
+def _means(own: Sequence[tuple[str, float]]) -> dict[str, float]:
     found: dict[str, list[float]] = defaultdict(list)
-    for prompt, score in scored:
+    for prompt, score in own:
         found[prompt].append(score)
-    return {prompt: math.fsum(own) / len(own) for prompt, own in found.items()}
+    return {prompt: math.fsum(of) / len(of) for prompt, of in found.items()}
 
 
 def _controlled(
-    scored: Sequence[Sequence[tuple[str, float]]],
+    found: Sequence[Sequence[tuple[str, float]]],
     contestants: Sequence[uuid.UUID],
     base: uuid.UUID,
     lengths: Lengths,
@@ -174,7 +174,7 @@ def _controlled(
 ) -> list[Controlled]:
     rows = [
         (prompt, place, score, lengths[one][prompt], lengths[base][prompt])
-        for place, (one, own) in enumerate(zip(contestants, scored, strict=True))
+        for place, (one, own) in enumerate(zip(contestants, found, strict=True))
         for prompt, score in own
         if prompt in lengths.get(one, {}) and prompt in lengths.get(base, {})
     ]
@@ -198,10 +198,10 @@ def _corrected(judge: Sequence[tuple[str, float]], people: Sequence[tuple[str, f
     said, guessed = _means(people), _means(judge)
     both = [prompt for prompt in guessed if prompt in said]
     alone = [score for prompt, score in guessed.items() if prompt not in said]
-    scored = [said[one] for one in both], [guessed[one] for one in both], alone
-    known = guided.strata(*scored)
+    columns = [said[one] for one in both], [guessed[one] for one in both], alone
+    known = guided.strata(*columns)
     way = guided.stratified if known.filled else corrected
-    found: Corrected = way(*scored, level=rule.level)
+    found: Corrected = way(*columns, level=rule.level)
     left = np.bincount(guided.stratum(alone), minlength=guided.STRATA)
     more = guided.outlook(known, left, MORE, rule.level)
     return CorrectedOut(

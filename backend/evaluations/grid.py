@@ -14,7 +14,7 @@ from alignment.judges.llm import UNREADABLE
 from backend import paging
 from backend.evaluations.comparison_schemas import CellOut, GridOut, GridRowOut, Mark
 from backend.evaluations.filters import EVEN, within
-from backend.evaluations.models import Evaluation, Match, Source
+from backend.evaluations.models import Evaluation, Match, SeenPrompt, Source
 from backend.evaluations.said import PEOPLE, Said, everybody, query, scores
 from backend.evaluations.schemas import MatchFilter
 from backend.render import clear
@@ -36,6 +36,7 @@ class Met(NamedTuple):
     id: uuid.UUID
     position: int
     prompt: str
+    prompt_hash: str
     turns: int
     category: str | None
     sides: tuple[uuid.UUID, uuid.UUID]
@@ -82,14 +83,25 @@ def rows(session: Session, evaluation: Evaluation, wanted: GridRows) -> tuple[li
     for row in session.execute(query().where(Match.evaluation_id == evaluation.id, Match.position.in_(shown))):
         said[row[0]].append(Said(*row))
     order = [uuid.UUID(one) for one in evaluation.contestants]
-    return [_row(order, met[position], said, wanted.judge) for position in shown], following
+    trained = _trained(session, evaluation, {own[0].prompt_hash for own in met.values()})
+    return [_row(order, met[position], said, trained, wanted.judge) for position in shown], following
+
+
+def _trained(session: Session, evaluation: Evaluation, prompts: set[str]) -> dict[str, list[uuid.UUID]]:
+    """Which contestants were trained on each of the prompts."""
+    found: dict[str, list[uuid.UUID]] = defaultdict(list)
+    query = select(SeenPrompt.prompt_hash, SeenPrompt.checkpoint_id)
+    seen = query.where(SeenPrompt.evaluation_id == evaluation.id, SeenPrompt.prompt_hash.in_(prompts))
+    for prompt, checkpoint_id in session.execute(seen.order_by(SeenPrompt.checkpoint_id)):
+        found[prompt].append(checkpoint_id)
+    return found
 
 
 def _met(session: Session, evaluation: Evaluation, positions: Sequence[int]) -> dict[int, list[Met]]:
     """The matches on these prompts, by position."""
     last = Match.prompt[-1]["content"].astext
-    columns: list[Any] = [Match.id, Match.position, func.left(last, EXCERPT), func.jsonb_array_length(Match.prompt)]
-    columns += [Match.category, Match.checkpoint_a, Match.checkpoint_b]
+    columns: list[Any] = [Match.id, Match.position, func.left(last, EXCERPT), Match.prompt_hash]
+    columns += [func.jsonb_array_length(Match.prompt), Match.category, Match.checkpoint_a, Match.checkpoint_b]
     for response in (Match.response_a, Match.response_b):
         text = response["content"].astext
         columns += [func.left(text, EXCERPT), func.char_length(text)]
@@ -97,18 +109,25 @@ def _met(session: Session, evaluation: Evaluation, positions: Sequence[int]) -> 
     here = select(*columns).where(Match.evaluation_id == evaluation.id, Match.position.in_(positions))
     found: dict[int, list[Met]] = defaultdict(list)
     for row in session.execute(here.order_by(Match.id)):
-        met = Met(row[0], row[1], row[2], row[3], row[4], row[5:7], (Begun(*row[7:10]), Begun(*row[10:13])))
+        met = Met(row[0], row[1], row[2], row[3], row[4], row[5], row[6:8], (Begun(*row[8:11]), Begun(*row[11:14])))
         found[met.position].append(met)
     return found
 
 
-def _row(order: list[uuid.UUID], met: list[Met], said: dict[uuid.UUID, list[Said]], judge: str | None) -> GridRowOut:
+def _row(
+    order: list[uuid.UUID],
+    met: list[Met],
+    said: dict[uuid.UUID, list[Said]],
+    trained: dict[str, list[uuid.UUID]],
+    judge: str | None,
+) -> GridRowOut:
     first = met[0]
     return GridRowOut(
         position=first.position,
         prompt=clear(first.prompt),
         turns=first.turns,
         category=first.category,
+        trained_on=trained.get(first.prompt_hash, []),
         cells=[_cell(one, order[0], met, said, judge) for one in order],
     )
 

@@ -1,4 +1,4 @@
-"""Tables of evaluations, matches (theirs or the arena's), verdicts, scores of tokens, and the items of matches."""
+"""Tables of evaluations, matches (theirs or the arena's), verdicts, scores of tokens, seen prompts, matches' items."""
 
 import uuid
 from collections.abc import Mapping
@@ -142,6 +142,31 @@ class TokenScores(Work, ProjectRow, Base):
     result: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     attempts: Mapped[int] = mapped_column(default=0)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class Contamination(Work, ProjectRow, Base):
+    """Looking for an evaluation's prompts in what its contestants were trained on; `done` and `total` count examples.
+
+    `result` is `{prompts, contestants: {id: {exact, overlapping}}}`; null until it is known.
+    """
+
+    __tablename__ = "contaminations"
+    evaluation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), unique=True)
+    result: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    attempts: Mapped[int] = mapped_column(default=0)
+
+
+class SeenPrompt(Base):
+    """A prompt of an evaluation that stands in what a contestant was trained on: word for word, or a share of it."""
+
+    __tablename__ = "seen_prompts"
+    evaluation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True)
+    prompt_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    checkpoint_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("checkpoints.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    exact: Mapped[bool]
+    share: Mapped[float]
 
 
 class MatchItem(Base):

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from alignment.statistics import agreement, mean
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations import contestants, findings, further, judging, service, sizing
+from backend.evaluations import contamination, contestants, findings, further, judging, service, sizing, statements
+from backend.evaluations.contamination_schemas import ContaminationOut
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.report_schemas import AgreementOut, ContestantOut, MeanOut, ReportOut, StepRateOut, TableOut
 from backend.evaluations.said import PEOPLE, Rule, Said, plain, query, scores, table
@@ -46,8 +47,10 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
     runs = contestants.runs(session, known.values())
     answers = _answers(session, evaluation)
     styles = further.styles(session, evaluation) if len(ids) >= findings.FEWEST_RANKED else {}
-    told = _tables(by_judge, ids, answers, styles, rule)
-    tables = [one.model_copy(update=_shown(one, evaluation, known)) for one in told]
+    told = _tables(by_judge, ids, answers, styles, contamination.seen(session, evaluation), rule)
+    met, names = statements.met(session, evaluation), {id: one.name for id, one in known.items()}
+    shown_so = (one.model_copy(update=_shown(one, evaluation, known)) for one in told)
+    tables = [statements.told(one, names, met) for one in shown_so]
     return ReportOut(
         evaluation=shown,
         matches=matches,
@@ -55,7 +58,8 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
         tables=tables,
         contestants=[_contestant(known[one], runs, answers.get(one, {}), rule) for one in ids],
         agreement=_agreement(by_judge),
-        warnings=_warnings(evaluation, shown.judge_model, tables, list(known.values())),
+        contamination=(trained := contamination.read(session, evaluation)),
+        warnings=_warnings(evaluation, shown.judge_model, tables, list(known.values()), trained),
     )
 
 
@@ -64,6 +68,7 @@ def _tables(
     ids: list[uuid.UUID],
     answers: dict[uuid.UUID, dict[int, Answer]],
     styles: further.Styles,
+    seen: contamination.Prompts,
     rule: Rule,
 ) -> list[TableOut]:
     """What each judge said, and what that amounts to."""
@@ -80,6 +85,7 @@ def _tables(
         told = {
             "ranking": findings.ranking(matches, ids, styles, rule),
             "against": findings.against(matches, others, ids, lengths, rule, watched),
+            "clean": contamination.rates(matches, seen, ids, rule),
         }
         tables.append(table(judge, verdicts, ids, rule).model_copy(update=told))
     return _by_lot(tables)
@@ -197,13 +203,19 @@ def _winner(score: float) -> str:
 
 
 def _warnings(
-    evaluation: Evaluation, model: CheckpointBrief | None, tables: Sequence[TableOut], found: Sequence[Checkpoint]
+    evaluation: Evaluation,
+    model: CheckpointBrief | None,
+    tables: Sequence[TableOut],
+    found: Sequence[Checkpoint],
+    trained: ContaminationOut,
 ) -> list[str]:
     source = evaluation.prompts
     warnings = []
     old = "dataset_id" in source and source["split"] in {None, "train"}  # it was not always written down
-    if source.get("trained_on", old):
+    looked = trained.trained == len(evaluation.contestants) and bool(trained.items)
+    if source.get("trained_on", old) and not looked:
         warnings.append(sizing.TRAINED_ON)
+    warnings += [one.words for one in trained.items if one.exact + one.overlapping]
     if source["count"] < 10:
         warnings.append(sizing.FEW)
     if any(checkpoint.toy for checkpoint in found):

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from alignment.statistics import Ties
+from backend.evaluations.contamination_schemas import ContaminationOut
 from backend.evaluations.schemas import CheckpointBrief, EvaluationOut
 
 
@@ -197,6 +198,14 @@ class AgainstOut(BaseModel):
     corrected: CorrectedOut | None = Field(description="Null for people's own verdicts.")
 
 
+class CleanOut(BaseModel):
+    """A contestant against the baseline on prompts that either was trained on, and on the others."""
+
+    contestant: uuid.UUID
+    seen: RateOut
+    unseen: RateOut
+
+
 class StepRateOut(BaseModel):
     """How a checkpoint of a run did against the baseline: one place of the curve over steps."""
 
@@ -214,6 +223,7 @@ class TableOut(BaseModel):
 
     judge: str
     source: Literal["person", "judge"]
+    statements: list[str] = Field([], description="What keeps these verdicts from telling anything.")
     pairs: list[PairOut]
     shown_first: RateOut = Field(description="How often the response shown first won: 50 % without position bias.")
     consistency: RateOut | None = Field(
@@ -224,6 +234,7 @@ class TableOut(BaseModel):
     one_sided: int = Field(description="Matches that a judge decided in one side order only; they are left out.")
     ranking: RankingOut | None = Field(None, description="Of three contestants or more.")
     against: list[AgainstOut] = Field([], description="Each contestant that met the baseline.")
+    clean: list[CleanOut] = Field([], description="Contestants that met the baseline on prompts seen in training.")
     by_step: list[StepRateOut] = Field([], description="Checkpoints of runs against the baseline, by run and step.")
 
 
@@ -254,4 +265,5 @@ class ReportOut(BaseModel):
     tables: list[TableOut]
     contestants: list[ContestantOut]
     agreement: list[AgreementOut]
+    contamination: ContaminationOut
     warnings: list[str]

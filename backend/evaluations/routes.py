@@ -12,6 +12,7 @@ from backend.evaluations import (
     arena_routes,
     cards,
     comparison_routes,
+    contamination_routes,
     import_routes,
     judge_card,
     judging,
@@ -50,6 +51,7 @@ router = APIRouter(tags=["evaluations"])
 router.include_router(arena_routes.router)
 router.include_router(import_routes.router)
 router.include_router(comparison_routes.router)
+router.include_router(contamination_routes.router)
 
 
 @router.get("/judges")

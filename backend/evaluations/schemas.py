@@ -252,6 +252,9 @@ class MatchFilter(BaseModel):
     )
     min_words: int | None = Field(None, ge=1, le=100_000, description="The longer answer has so many words more.")
     category: Words | None = Field(None, description="The prompt's, where its dataset tells one.")
+    in_training: bool | None = Field(
+        None, description="The prompt stands in what `contestant`, else either, was trained on; or it does not."
+    )
     text: Words | None = Field(None, description="Stands in the prompt or an answer, whatever the case.")
 
 

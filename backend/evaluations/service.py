@@ -12,7 +12,7 @@ from backend import paging
 from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, Invalid, NotFound
-from backend.evaluations import arena, contestants, judging, known, prompts, sizing
+from backend.evaluations import arena, contamination, contestants, judging, known, prompts, sizing
 from backend.evaluations.asked import models as models_of
 from backend.evaluations.asked import settled
 from backend.evaluations.models import REMOVED, Evaluation, Match
@@ -67,6 +67,7 @@ def launch(session: Session, project: Project, user: User, body: EvaluationIn) -
     session.add(evaluation)
     session.flush()
     session.execute(insert(Match), _matches(evaluation, checked.found, checked.drawn))
+    contamination.begin(session, evaluation)
     ring(session, "evaluate")
     return evaluation
 

@@ -75,6 +75,7 @@ def write(report: ReportOut, meters: MetersOut) -> str:
     parts += [el("p", words, class_="warn") for words in report.warnings]
     for one in report.tables:
         parts += _judge(one, known, report)
+    parts += [el("h2", "Prompts seen in training"), *_training(report, known)]
     parts += [el("h2", "What the answers are like"), *_meters(meters, known)]
     return document(f"{plain(evaluation.name)}, an evaluation", STYLE, *parts)
 
@@ -92,13 +93,16 @@ def _judge(one: TableOut, known: dict[uuid.UUID, ContestantOut], report: ReportO
     judged = "Judged by people" if one.judge == PEOPLE else f"Judged by {one.judge.replace('_', ' ')}"
     base = report.contestants[0].id
     pairs = [pair for pair in one.pairs if pair.second == base and pair.win_rate.rate is not None]
+    said = [el("p", name(words), class_="warn") for words in one.statements]
     if not pairs:
-        return [el("h2", judged), el("p", "No match against the baseline has been decided.", class_="muted")]
+        none = el("p", "There is no win rate against the baseline.", class_="muted")
+        return [el("h2", judged), *said, none, *_ranking(one, known)]
     rate = pairs[0].win_rate
     rule = {"half": "a tie is half a win", "drop": "ties are left out", "shown": "a tie is not won"}[rate.tie_rule]
     note = f"{rate.level:.0%} intervals over prompts, seed {rate.seed}; {rule}."
     return [
         el("h2", judged),
+        *said,
         forest(_bars(one, pairs, known), "Win rates against the baseline", share=True),
         el("p", "Blue as judged, red at equal length, green as people would say. ", note, class_="muted"),
         _rates(one, pairs, known),
@@ -195,6 +199,38 @@ def _ranking(one: TableOut, known: dict[uuid.UUID, ContestantOut]) -> list[Child
         table(heads, rows, f"Bradley-Terry strengths; {found.rounds} rounds over prompts, seed {found.seed}"),
         squares(cells, "Share that the row won against the column, both by rank"),
         el("p", "Share that the row won against the column, both numbered by rank.", class_="muted"),
+    ]
+
+
+def _training(report: ReportOut, known: dict[uuid.UUID, ContestantOut]) -> list[Child]:
+    """How many prompts stand in training data, and the rates with and without them."""
+    found = report.contamination
+    if not found.items:
+        return [el("p", found.words, class_="muted")]
+    counts: list[list[Child]] = [
+        [name(known[one.contestant].name), str(one.prompts), str(one.exact), str(one.overlapping)]
+        for one in found.items
+    ]
+    rows: list[list[Child]] = [
+        [
+            name(known[row.contestant].name),
+            one.judge.replace("_", " "),
+            *(_share(rate.rate, rate) for rate in (row.seen, row.unseen)),
+            str(row.seen.prompts),
+            str(row.unseen.prompts),
+        ]
+        for one in report.tables
+        for row in one.clean
+    ]
+    heads = ["Checkpoint", "Judge", "On prompts seen", "Without them", "Prompts seen", "Prompts left"]
+    return [
+        el("p", found.words),
+        table(["Checkpoint", "Prompts", "Word for word", "By overlap"], counts, "Prompts that stand in training data"),
+        *(
+            [table(heads, rows, "Win rates against the baseline; a prompt that either side saw is seen")]
+            if rows
+            else []
+        ),
     ]
 
 

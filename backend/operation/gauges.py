@@ -19,7 +19,7 @@ from backend.accuracy.models import Accuracy
 from backend.checkpoints.models import Fetch
 from backend.datasets.models import Import
 from backend.db import get_engine, transaction
-from backend.evaluations.models import Evaluation, Match, TokenScores
+from backend.evaluations.models import Contamination, Evaluation, Match, TokenScores
 from backend.exports.models import Export, Push
 from backend.quality.models import Reliability
 from backend.queue import QUEUES
@@ -40,6 +40,7 @@ NOUNS: Mapping[str, type[Work]] = {
     "evaluation": Evaluation,
     "arena_match": Match,
     "token_scores": TokenScores,
+    "contamination": Contamination,
 }
 # Answers in the arena grow without end, and counting all of them takes longer with each.
 UNFINISHED_ONLY = {"arena_match"}

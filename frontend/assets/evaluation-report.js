@@ -7,6 +7,7 @@ import { count, number, percent, plural, rate } from "./format.js";
 import { param, setParam } from "./frame.js";
 import { against, order } from "./evaluation-findings.js";
 import { baselineForest, baselineRates, bySteps, stepCurve, stepTable } from "./evaluation-forest.js";
+import { training } from "./evaluation-training.js";
 import { judgeName } from "./judge-name.js";
 
 const TIES = [
@@ -68,6 +69,7 @@ export class Report {
       report.warnings.map((words) => h("div.pl-card.warn", words)),
       report.tables.map((one) => this.table(one, names)),
       report.agreement.map((one) => h("p.pl-muted", agreement(one, judgeName(one.judge, this.evaluation)))),
+      training(report, this.evaluation, () => this.refresh()),
       h("h2", "Contestants"),
       contestants(report.contestants),
     );
@@ -91,6 +93,7 @@ export class Report {
       "section.pl-card.pl-stack.tight",
       h("div.pl-row.between", h("h2", people ? "Judged by people" : `Judged by ${judgeName(one.judge, this.evaluation)}`),
         people ? null : link("Report card of this judge", `/judge?${new URLSearchParams({ evaluation: this.id, judge: one.judge })}`)),
+      one.statements.map((words) => h("p.pl-card.warn", { role: "note" }, words)),
       known.length ? place : h("p.pl-muted", people ? "Nobody has judged a match yet." : any.reason),
       steps,
       steps && stepTable(runs),
@@ -99,14 +102,14 @@ export class Report {
       order(one, names, this.plots),
       one.consistency && one.verdicts ? trust(one) : null,
       h("p.pl-muted.pl-note", `${percent(any.level)} intervals${methods(known)}, seed ${any.seed}. The prompt is the unit: several matches on a prompt do not count as independent.`,
-        people && one.shown_first.n ? ` The answer shown first won ${rate(one.shown_first)}.` : ""),
+        people && one.shown_first.rate !== null ? ` The answer shown first won ${rate(one.shown_first)}.` : ""),
     );
   }
 }
 
 // How far an automatic judge can be trusted: does it keep its word when the sides change, and does it answer at all?
 function trust(one) {
-  const share = (found) => (found.n ? rate(found) : "–");
+  const share = (found) => (found.rate === null ? h("span.pl-muted", { title: found.reason }, "–") : rate(found));
   const rows = [
     ["Same verdict in both side orders", share(one.consistency)],
     ["The answer shown first won", [share(one.shown_first), h("span.pl-muted", " (50 % without position bias)")]],

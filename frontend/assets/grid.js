@@ -140,6 +140,6 @@ function ended({ score, match_id: id }) {
 }
 
 const prompt = (row) => [
-  h("span.pl-sheet-marks", h("span.pl-muted", `${count(row.position + 1)}.`), row.category ? badge(row.category) : null, row.turns > 1 ? h("span.pl-muted", `${count(row.turns)} messages`) : null),
+  h("span.pl-sheet-marks", h("span.pl-muted", `${count(row.position + 1)}.`), row.category ? badge(row.category) : null, row.trained_on.length ? badge("seen in training", "warn") : null, row.turns > 1 ? h("span.pl-muted", `${count(row.turns)} messages`) : null),
   h("span.pl-sheet-text", row.prompt),
 ];

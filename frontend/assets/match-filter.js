@@ -5,7 +5,7 @@ import { button, h } from "./dom.js";
 import { param, setParam } from "./frame.js";
 import { judgeName } from "./judge-name.js";
 
-const NAMES = ["contestant", "against", "outcome", "judge", "category", "min_ratio", "min_words", "text"];
+const NAMES = ["contestant", "against", "outcome", "judge", "category", "min_ratio", "min_words", "in_training", "text"];
 const OUTCOMES = [
   ["", "Every outcome"],
   ["won", "Won"],
@@ -19,6 +19,7 @@ const OUTCOMES = [
 ];
 const RATIOS = [["", "Any lengths"], ["1.5", "One 1.5× as long"], ["2", "One 2× as long"], ["3", "One 3× as long"], ["5", "One 5× as long"]];
 const WORDS = [["", "Any difference"], ["20", "20 words apart"], ["50", "50 words apart"], ["100", "100 words apart"], ["200", "200 words apart"]];
+const SEEN = [["", "Any prompt"], ["true", "Prompts seen in training"], ["false", "Prompts not seen in training"]];
 const WAIT = 350; // milliseconds after a key, before what was typed is looked for
 
 // What the address says now: {contestant, …}; what it does not name is left out.
@@ -45,6 +46,7 @@ export function matchFilter(evaluation, onchange) {
     select("Judge", "judge", [["", "Every judge"], ...judges]),
     select("Ratio of the lengths", "min_ratio", withOwn(RATIOS, "min_ratio", (value) => `One ${value}× as long`)),
     select("Difference in words", "min_words", withOwn(WORDS, "min_words", (value) => `${value} words apart`)),
+    select("Seen in training", "in_training", SEEN),
     category,
     typed,
   ];

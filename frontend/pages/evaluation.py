@@ -13,6 +13,7 @@ PAGE = Page(
         "evaluation-forest",
         "evaluation-matches",
         "evaluation-meters",
+        "evaluation-training",
         "match-filter",
         "matches-data",
         "votes-export",

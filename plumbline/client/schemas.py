@@ -1306,6 +1306,14 @@ class AgainstOut(Answer):
     corrected: CorrectedOut | None = Field(description="Null for people's own verdicts.")
 
 
+class CleanOut(Answer):
+    """A contestant against the baseline on prompts that either was trained on, and on the others."""
+
+    contestant: UUID
+    seen: RateOut
+    unseen: RateOut
+
+
 class StepRateOut(Answer):
     """How a checkpoint of a run did against the baseline: one place of the curve over steps."""
 
@@ -1333,6 +1341,7 @@ class TableOut(Answer):
     one_sided: int = Field(description="Matches that a judge decided in one side order only; they are left out.")
     ranking: RankingOut | None = Field(None, description="Of three contestants or more.")
     against: list[AgainstOut] = Field([], description="Each contestant that met the baseline.")
+    clean: list[CleanOut] = Field([], description="Contestants that met the baseline on prompts seen in training.")
     by_step: list[StepRateOut] = Field([], description="Checkpoints of runs against the baseline, by run and step.")
 
 
@@ -1371,6 +1380,39 @@ class AgreementOut(Answer):
     kappa: float | None
 
 
+class TrainedOnOut(Answer):
+    """A snapshot that a contestant, or one of its ancestors, was trained on."""
+
+    snapshot_id: UUID
+    dataset_id: UUID
+    dataset: str
+
+
+class SeenOut(Answer):
+    """How many of the prompts stand in what a contestant was trained on."""
+
+    contestant: UUID
+    snapshots: list[TrainedOnOut]
+    prompts: int = Field(description="Distinct prompts that were looked for; empty ones are not.")
+    exact: int = Field(description="Word for word, once normalised.")
+    overlapping: int = Field(description="Not whole, but most of their runs of words.")
+    share: float | None = Field(description="Of the prompts, both kinds together; null without a prompt.")
+    words: str
+
+
+class ContaminationOut(Answer):
+    """Whether an evaluation's prompts were trained on; `items` are those contestants that were trained here."""
+
+    state: State | None = Field(description="Null: nobody asked, or no contestant was trained here.")
+    reason: str | None
+    remedy: str | None
+    done: int = Field(description="Training examples that were read.")
+    total: int
+    trained: int = Field(description="Contestants that were trained here.")
+    items: list[SeenOut] = Field(description="Empty until it is known.")
+    words: str
+
+
 class ReportOut(Answer):
     evaluation: EvaluationOut
     matches: int
@@ -1378,6 +1420,7 @@ class ReportOut(Answer):
     tables: list[TableOut]
     contestants: list[ContestantOut]
     agreement: list[AgreementOut]
+    contamination: ContaminationOut
     warnings: list[str]
 
 

@@ -1,12 +1,14 @@
 """What an evaluation shows beside rates, in a real browser: meters, the forest plot, curves, ranking, trade-offs."""
 
 import os
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests import contest
 from tests.browser.conftest import SignIn
+from workers.tasks import contaminations
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=45_000)
@@ -25,9 +27,11 @@ def shoot(page: Page, name: str) -> None:
         page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def test_the_evaluation_page(sign_in: SignIn, clean: None) -> None:
-    """Meters stand beside the rates, each with its picture and its difference to the baseline."""
+def test_the_evaluation_page(sign_in: SignIn, clean: None, tmp_path: Path) -> None:
+    """Meters stand beside the rates, each with its picture and its difference to the baseline; prompts that were
+    trained on are looked for from the page, and lead to the grid."""
     made = contest.make()
+    contest.train(made, tmp_path, {0: [contest.example(number) for number in range(5)], 1: [contest.example(7)]})
     page = sign_in()
     page.goto(f"/evaluation?id={made.id}")
     meters = page.get_by_role("region", name="What the answers are like")
@@ -40,12 +44,24 @@ def test_the_evaluation_page(sign_in: SignIn, clean: None) -> None:
     expect(page.get_by_role("img", name="Win rate against the baseline by step")).to_be_visible()
     page.get_by_text("The curve as a table").click()
     expect(page.get_by_role("table", name="Win rate by step").get_by_role("row")).to_have_count(6)
+    seen = page.get_by_role("region", name="Prompts seen in training")
+    seen.get_by_role("button", name="Look for them").click()
+    expect(seen.get_by_text("0 of 6 training examples")).to_be_visible()
+    contaminations.work()
+    expect(seen.get_by_role("link", name="5 (20.8 %)")).to_have_count(3)
+    expect(seen.get_by_role("table", name="Win rates with and without")).to_be_visible()
+    expect(page.get_by_label("Seen in training", exact=True)).to_have_value("")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the report").click()
     assert download.value.suggested_filename == f"evaluation-{made.id}.html"
     shoot(page, "evaluation")
     if SHOTS:
         download.value.save_as(f"{SHOTS}/report.html")
+    seen.get_by_role("link", name="5 (20.8 %)").first.click()
+    expect(page.get_by_text("5 prompts, 25 matches like that")).to_be_visible()
+    expect(page.get_by_label("Seen in training", exact=True)).to_have_value("true")
+    expect(page.get_by_text("seen in training", exact=True).first).to_be_visible()
+    shoot(page, "grid")
 
 
 def test_rankings_and_trade_offs(sign_in: SignIn, clean: None) -> None:

@@ -22,6 +22,7 @@ TABLES: dict[Bell, tuple[str, str]] = {
     "evaluate": ("backend.evaluations.models", "Evaluation"),
     "arena": ("backend.evaluations.models", "Match"),
     "token_scores": ("backend.evaluations.models", "TokenScores"),
+    "contaminations": ("backend.evaluations.models", "Contamination"),
     "fetch": ("backend.checkpoints.models", "Fetch"),
     "export": ("backend.exports.models", "Export"),
     "push": ("backend.exports.models", "Push"),

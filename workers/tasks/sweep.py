@@ -18,8 +18,8 @@ from backend.accuracy import service as accuracies
 from backend.checkpoints import fetches
 from backend.datasets import imports
 from backend.db import transaction
+from backend.evaluations import contamination, token_scores
 from backend.evaluations import service as evaluations
-from backend.evaluations import token_scores
 from backend.exports import pushes
 from backend.exports import service as exports
 from backend.labels import tallies
@@ -53,6 +53,7 @@ def work() -> None:
         fetches.sweep,
         evaluations.sweep,
         token_scores.sweep,
+        contamination.sweep,
         exports.sweep,
         pushes.sweep,
         reliabilities.sweep,

@@ -1,0 +1,116 @@
+"""What keeps a judge's verdicts from telling anything, in sentences; and rates of one match taken out of sight."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Integer, cast, func, select
+from sqlalchemy.orm import Session
+
+from backend.evaluations.models import Evaluation, Match
+from backend.evaluations.report_schemas import PairOut, RateOut, TableOut
+from backend.work import ENDED
+
+ALONE = "One match alone makes no rate."
+APART = "They have no prompt in common, so nothing can be said of them."
+UNANSWERED = "There is no prompt that both answered."
+ONE_MATCH = "One match has been decided, from which no rate can be told. Judge more of them."
+SILENT = (
+    "None of its {count} verdicts names a winner or a tie (most of all: {reason}), so nothing can be told of anybody."
+    " Mend the judge's template, its model or its endpoint, and judge again."
+)
+NAMED = 3  # pairs or groups that a sentence names
+
+Pair = frozenset[uuid.UUID]
+Names = Mapping[uuid.UUID, str]
+
+
+class Met(NamedTuple):
+    """How often pairs of contestants met, and how often both had answered; `ended`: neither number will grow."""
+
+    matches: Mapping[Pair, int]
+    answered: Mapping[Pair, int]
+    ended: bool
+
+
+def met(session: Session, evaluation: Evaluation) -> Met:
+    """Who met whom."""
+    both = Match.response_a.has_key("content") & Match.response_b.has_key("content")
+    columns = (Match.checkpoint_a, Match.checkpoint_b, func.count(), func.sum(cast(both, Integer)))
+    query = select(*columns).where(Match.evaluation_id == evaluation.id)
+    matches: Counter[Pair] = Counter()
+    answered: Counter[Pair] = Counter()
+    for a, b, count, full in session.execute(query.group_by(Match.checkpoint_a, Match.checkpoint_b)):
+        matches[frozenset((a, b))] += count
+        answered[frozenset((a, b))] += full or 0
+    return Met(matches, answered, evaluation.state in ENDED)
+
+
+def told(one: TableOut, names: Names, met: Met) -> TableOut:
+    """The table with its statements, and without numbers that would only look fine."""
+    decided = sum(pair.win_rate.n for pair in one.pairs)
+    pairs = [pair.model_copy(update={"win_rate": _rate(pair, met)}) for pair in one.pairs]
+    alone = {pair.first for pair in pairs if pair.win_rate.reason == ALONE}
+    found: dict[str, Any] = {
+        "pairs": pairs,
+        "against": [row for row in one.against if row.contestant not in alone],
+        "clean": [
+            row.model_copy(update={"seen": _alone(row.seen), "unseen": _alone(row.unseen)})
+            for row in one.clean
+            if row.contestant not in alone
+        ],
+        "by_step": [row for row in one.by_step if row.checkpoint_id not in alone],
+        "statements": list(_statements(one, pairs, decided, names)),
+    }
+    if decided == 1:
+        found |= {
+            "shown_first": _without(one.shown_first),
+            "consistency": one.consistency and _without(one.consistency),
+        }
+    return one.model_copy(update=found)
+
+
+def _rate(pair: PairOut, met: Met) -> RateOut:
+    rate, reason = pair.win_rate, _why(pair, met)
+    if rate.n == 1:
+        return _without(rate)
+    return rate.model_copy(update={"reason": reason}) if not rate.n and reason else rate
+
+
+def _why(pair: PairOut, met: Met) -> str | None:
+    """Why nothing will ever be said of a pair without a decided match."""
+    both = frozenset((pair.first, pair.second))
+    if not met.matches.get(both):
+        return APART
+    return UNANSWERED if met.ended and not met.answered.get(both) and not pair.verdicts else None
+
+
+def _alone(rate: RateOut) -> RateOut:
+    return _without(rate) if rate.n == 1 else rate
+
+
+def _without(rate: RateOut) -> RateOut:
+    none = {"rate": None, "low": None, "high": None, "method": "none", "reason": ALONE}
+    return rate.model_copy(update=none if rate.n else {})
+
+
+def _statements(one: TableOut, pairs: Sequence[PairOut], decided: int, names: Names) -> Iterator[str]:
+    """The gravest first."""
+    if one.verdicts and not decided:
+        reasons: Counter[str] = Counter()
+        for pair in one.pairs:
+            reasons.update(pair.undecided)
+        if reasons.total() == one.verdicts:
+            (reason, _), *_ = reasons.most_common(1)
+            yield SILENT.format(count=f"{one.verdicts:,}", reason=reason.rstrip("."))
+    if decided == 1:
+        yield ONE_MATCH
+    for reason in (APART, UNANSWERED):
+        lacking = [f"{names[row.first]} and {names[row.second]}" for row in pairs if row.win_rate.reason == reason]
+        if lacking:
+            more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
+            yield f"{'; '.join(lacking[:NAMED])}{more}: {reason}"
+    if one.ranking is not None and len(one.ranking.groups) > 1 and decided > 1:
+        groups = [", ".join(names[each] for each in group[:NAMED]) for group in one.ranking.groups]
+        yield f"{one.ranking.reason} The groups that can be ranked among themselves: {' | '.join(groups[: 2 * NAMED])}."
