@@ -23,6 +23,7 @@ CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+NULLABLE_JSON = JSONB(none_as_null=True)
 MIGRATION_LOCK = 0x506C756D  # advisory lock key, "Plum"
 CONNECTIONS = 30  # of one process to the database at the most
 KEPT = 10  # of them, kept open

@@ -18,7 +18,7 @@ WANTED = (
     "ConversionOut", "ConvertPreviewOut", "ConvertedOut", "SnapshotOut", "SnapshotLabelOut", "HubDatasetOut",
     "CardsOut", "SubmittedOut", "UndoneOut", "LabelOut", "DatasetProgress",
     "OutsideLabelsOut", "FeedbackOut", "PolicyPreviewOut",
-    "TaskDetail", "TaskOut", "SuggestionsOut", "SuggestionOut", "SuggestedOut", "SuggestionJobOut",
+    "TaskDetail", "TaskOut", "SuggestionsOut", "SuggestionOut", "SuggestedOut", "SuggestionJobOut", "SuggestionSizeOut",
     "CheckpointOut", "LineageOut", "HubModelOut", "FetchOut", "EndpointTestOut",
     "RunOut", "RunRow", "RunDetail", "PreflightOut", "MetricsOut", "EventsOut",
     "JudgeOut", "SizeOut", "EvaluationOut", "ReportOut", "MetersOut", "MatchOut", "MatchCardsOut", "JudgedOut",

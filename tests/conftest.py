@@ -35,6 +35,7 @@ drawing.load_profile("untimed")
 # A runner started in the background ignores Ctrl-C, and so would every program that a test starts and stops by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+pytest_plugins = ("tests.voted",)
 ORIGIN = "http://localhost"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

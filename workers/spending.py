@@ -1,7 +1,7 @@
 """What requests to endpoints cost, kept within limits, and how often one endpoint is asked.
 
-A request is reserved at its worst before it is sent: the question read byte by byte, the longest answer. So an
-evaluation stops before its limit, and goes beyond it only where a server reports more than it was allowed.
+A request is reserved at its worst before it is sent: the question read byte by byte, the longest answer. So work
+stops before its limit, and goes beyond it only where a server reports more than it was allowed.
 """
 
 import threading
@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from backend.checkpoints.openai import Answer, Away, Unfinished
 from backend.checkpoints.schemas import EndpointFacts
+from backend.evaluations.models import Evaluation
 from backend.evaluations.schemas import LimitsIn, SpentOut
+from backend.suggestions.models import SuggestionJob
 from workers.pool import LOOK_SECONDS, Stop
 from workers.refusal import Refused
 
@@ -26,7 +28,7 @@ MINUTE = 60.0
 
 
 class LimitReached(Refused):
-    """The next request could go beyond what the evaluation may cost."""
+    """The next request could go beyond what the work may cost."""
 
 
 class Stopping(Exception):
@@ -71,7 +73,7 @@ def _tokens(characters: int) -> int:
 
 
 class Purse:
-    """What an evaluation has spent and may spend; safe for several threads."""
+    """What work has spent and may spend; safe for several threads."""
 
     def __init__(self, limits: LimitsIn | None, spent: SpentOut) -> None:
         self._limits = limits or LimitsIn()
@@ -167,6 +169,12 @@ class Purse:
             f"Stopped at its limit of {most}: the next request could go beyond it ({took} so far).",
             "Let it go on with a higher limit; what is answered and judged already is kept.",
         )
+
+
+def purse_of(row: Evaluation | SuggestionJob) -> Purse:
+    """The purse of work, with what it has spent before."""
+    limits = LimitsIn.model_validate(row.limits) if row.limits else None
+    return Purse(limits, SpentOut.model_validate(row.spent or {}))
 
 
 class Pace:

@@ -1,7 +1,7 @@
-"""What earlier evaluations of the project were answered and judged, found by content: nothing is paid for twice.
+"""What the project was answered and judged earlier, found by content: nothing is paid for twice.
 
 A key digests all that an answer or a verdict depends on. The rows of matches and verdicts are themselves the store, so
-what a retention rule or a person's erasure removes is found no longer.
+what a retention rule or a person's erasure removes is found no longer; verdicts on items stand beside their items.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
 from backend.checkpoints.models import Source as CheckpointSource
 from backend.evaluations.models import Match, Verdict
+from backend.suggestions.models import SuggestionVerdict
 
 AT_ONCE = 5_000  # keys asked of the database in one query
 
@@ -95,8 +96,12 @@ def answers(session: Session, project_id: uuid.UUID, keys: Iterable[str]) -> dic
 def verdicts(session: Session, project_id: uuid.UUID, keys: Iterable[str]) -> dict[str, Decision]:
     """The project's newest verdict for each key that has one."""
     columns = (Verdict.key, Verdict.swapped, Verdict.probability, Verdict.reason, Verdict.text, Verdict.scores)
+    item = SuggestionVerdict
     found: dict[str, Decision] = {}
     for some in _parts(keys):
+        own = select(item.key, item.probability, item.reason, item.text)
+        rows = session.execute(own.where(item.project_id == project_id, item.key.in_(some)))
+        found |= {key: Decision(probability, reason, text, None) for key, probability, reason, text in rows}
         query = select(*columns).where(Verdict.project_id == project_id, Verdict.key.in_(some))
         newest = query.ext(distinct_on(Verdict.key)).order_by(Verdict.key, Verdict.id.desc())
         for key, swapped, probability, reason, text, scores in session.execute(newest):

@@ -6,14 +6,12 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from sqlalchemy import Enum, ForeignKey, Index, String, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.db import Base, ProjectRow
+from backend.db import NULLABLE_JSON, Base, ProjectRow
 from backend.work import ENDED, State, Work
 
 REMOVED = "removed"  # the error of an answer that a retention rule deleted
-NULLABLE_JSON = JSONB(none_as_null=True)
 
 
 class Source(StrEnum):

@@ -63,7 +63,7 @@ class PromptsIn(In):
 
 
 class LimitsIn(In):
-    """What an evaluation may cost at endpoints; it stops before a request that could go beyond."""
+    """What work may cost at endpoints; it stops before a request that could go beyond."""
 
     money: float | None = Field(None, gt=0, le=1e9, allow_inf_nan=False, description="In the currency of the prices.")
     tokens: int | None = Field(None, ge=1, le=2**40, description="Read and written together.")
@@ -123,7 +123,7 @@ class CostOut(BaseModel):
 
 
 class SpentOut(BaseModel):
-    """What an evaluation has cost at endpoints so far."""
+    """What work has cost at endpoints so far."""
 
     requests: int = 0
     read: int = Field(0, description="Tokens of questions.")

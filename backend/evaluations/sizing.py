@@ -83,20 +83,20 @@ class _Known(NamedTuple):
         return sum(self.by_voice.values())
 
 
-class _Tokens(NamedTuple):
+class Tokens(NamedTuple):
     """How many are expected, at least and at most."""
 
     low: float
     high: float
 
-    def plus(self, other: "_Tokens") -> "_Tokens":
-        return _Tokens(self.low + other.low, self.high + other.high)
+    def plus(self, other: "Tokens") -> "Tokens":
+        return Tokens(self.low + other.low, self.high + other.high)
 
-    def times(self, factor: float) -> "_Tokens":
-        return _Tokens(self.low * factor, self.high * factor)
+    def times(self, factor: float) -> "Tokens":
+        return Tokens(self.low * factor, self.high * factor)
 
 
-NONE = _Tokens(0, 0)
+NONE = Tokens(0, 0)
 
 
 def meetings(found: Sequence[Checkpoint], pairing: str | None) -> list[tuple[Checkpoint, Checkpoint]]:
@@ -131,7 +131,7 @@ def require_prices(checked: Checked, limits: LimitsIn | None) -> None:
 
 def refuse_unpriced(asked: Iterable[Checkpoint], limits: LimitsIn) -> None:
     """Raises NoPrice when one of `asked` could cost nobody knows what."""
-    lacking = _unpriced(asked)
+    lacking = unpriced(asked)
     if limits.money is not None and lacking:
         raise NoPrice(
             f"“{lacking[0]}” has no price, so nobody can tell when the limit is reached.",
@@ -140,7 +140,8 @@ def refuse_unpriced(asked: Iterable[Checkpoint], limits: LimitsIn) -> None:
         )
 
 
-def _unpriced(asked: Iterable[Checkpoint]) -> list[str]:
+def unpriced(asked: Iterable[Checkpoint]) -> list[str]:
+    """The names of endpoints that nobody gave a price."""
     found = []
     for one in asked:
         facts = one.endpoint and EndpointFacts.model_validate(one.endpoint)
@@ -186,10 +187,10 @@ def _known(session: Session, project: Project, body: EvaluationIn, checked: Chec
         for texts in [[answers[one.id, prompt.hash] for one in pair]]
         for order in (texts, texts[::-1])
     ]
-    return _Known(answers, {one.name: _decided(session, project, one.judge, shown) for one in checked.voices})
+    return _Known(answers, {one.name: decided(session, project, one.judge, shown) for one in checked.voices})
 
 
-def _decided(session: Session, project: Project, judge: Judge, shown: Sequence[Sequence[str]]) -> int:
+def decided(session: Session, project: Project, judge: Judge, shown: Sequence[Sequence[str]]) -> int:
     """How many of the matches, each a prompt with two answers in the order shown, a judge has decided already."""
     paid = known.paid(session, judge)
     if paid is None:
@@ -207,12 +208,12 @@ def _cost(session: Session, body: EvaluationIn, checked: Checked, there: _Known)
     most = body.sampling.max_new_tokens
     asked = {prompt.hash: _read(prompt.messages) for prompt in checked.drawn.prompts}
     tokens, money, requests = NONE, NONE, 0
-    lengths: dict[uuid.UUID, _Tokens] = {}
+    lengths: dict[uuid.UUID, Tokens] = {}
     for one in checked.found:
         lengths[one.id] = _length(session, one, most)
         left = [hashed for hashed in asked if (one.id, hashed) not in there.answers] if one.endpoint else []
         questions = _sum(asked[hashed] for hashed in left)
-        more, price = _priced(one, questions, lengths[one.id].times(len(left)))
+        more, price = priced(one, questions, lengths[one.id].times(len(left)))
         tokens, money, requests = tokens.plus(more), money.plus(price), requests + len(left)
     each = checked.matches * ORDERS
     for voice in checked.voices:
@@ -221,29 +222,35 @@ def _cost(session: Session, body: EvaluationIn, checked: Checked, there: _Known)
             left_over = each - there.by_voice.get(voice.name, 0)
             questions, replies = _judging(voice.judge, checked, asked, lengths)
             share = left_over / each if each else 0.0
-            more, price = _priced(model, questions.times(share), replies.times(left_over))
+            more, price = priced(model, questions.times(share), replies.times(left_over))
             tokens, money, requests = tokens.plus(more), money.plus(price), requests + left_over
     return CostOut(
         requests=requests,
         tokens=ExpectedOut(low=round(tokens.low), high=round(tokens.high)),
         money=ExpectedOut(**money._asdict()),
-        unpriced=_unpriced([*endpoints, *checked.models.values()]),
+        unpriced=unpriced([*endpoints, *checked.models.values()]),
     )
 
 
 def _judging(
-    part: LLM, checked: Checked, asked: dict[str, _Tokens], lengths: dict[uuid.UUID, _Tokens]
-) -> tuple[_Tokens, _Tokens]:
+    part: LLM, checked: Checked, asked: dict[str, Tokens], lengths: dict[uuid.UUID, Tokens]
+) -> tuple[Tokens, Tokens]:
     """Tokens of all questions to the model that judges, and of one of its replies."""
-    frame = _characters(len(part.template) + 500)
+    frame = characters(len(part.template) + 500)
     pairs = meetings(checked.found, checked.pairing)
     answers = _sum(lengths[one.id] for pair in pairs for one in pair).times(len(asked))
     prompts = _sum(asked.values()).times(len(pairs))
     questions = answers.plus(prompts).plus(frame.times(checked.matches)).times(ORDERS)
-    return questions, _Tokens(min(part.max_tokens, WORDY if part.explain else 1), part.max_tokens)
+    return questions, reply(part)
 
 
-def _priced(one: Checkpoint, read: _Tokens, written: _Tokens) -> tuple[_Tokens, _Tokens]:
+def reply(judge: LLM) -> Tokens:
+    """Tokens of one reply of a model that judges."""
+    return Tokens(min(judge.max_tokens, WORDY if judge.explain else 1), judge.max_tokens)
+
+
+def priced(one: Checkpoint, read: Tokens, written: Tokens) -> tuple[Tokens, Tokens]:
+    """Tokens at an endpoint, and what they cost there; nothing anywhere else."""
     facts = EndpointFacts.model_validate(one.endpoint) if one.endpoint else None
     if facts is None:
         return NONE, NONE
@@ -251,7 +258,7 @@ def _priced(one: Checkpoint, read: _Tokens, written: _Tokens) -> tuple[_Tokens, 
     return read.plus(written), read.times(into).plus(written.times(out))
 
 
-def _length(session: Session, one: Checkpoint, most: int) -> _Tokens:
+def _length(session: Session, one: Checkpoint, most: int) -> Tokens:
     """Tokens of an answer: as long as its last ones here, at most what it may take."""
     sides = [
         select(response["tokens"].astext.cast(Float).label("tokens"))
@@ -265,22 +272,23 @@ def _length(session: Session, one: Checkpoint, most: int) -> _Tokens:
         )
     ]
     means = [mean for side in sides if (mean := session.scalar(select(func.avg(side.c.tokens)))) is not None]
-    return _Tokens(min(most, sum(means) / len(means) if means else most / SHORTEST), most)
+    return Tokens(min(most, sum(means) / len(means) if means else most / SHORTEST), most)
 
 
-def _read(messages: Sequence[dict[str, object]]) -> _Tokens:
+def _read(messages: Sequence[dict[str, object]]) -> Tokens:
     try:
-        return _characters(sum(len(text_of(one["content"])) for one in messages))
+        return characters(sum(len(text_of(one["content"])) for one in messages))
     except UnsupportedContent:
         return NONE
 
 
-def _characters(count: int) -> _Tokens:
+def characters(count: float) -> Tokens:
+    """Of how many tokens a text of so many characters is."""
     few, many = CHARACTERS
-    return _Tokens(count / many, count / few)
+    return Tokens(count / many, count / few)
 
 
-def _sum(tokens: Iterable[_Tokens]) -> _Tokens:
+def _sum(tokens: Iterable[Tokens]) -> Tokens:
     total = NONE
     for one in tokens:
         total = total.plus(one)

@@ -15,7 +15,7 @@ from backend.work import Work
 class Reliability(Work, ProjectRow, Base):
     """Dawid-Skene and Crowd-BT over the labels of a task, or of a whole dataset where `task_id` is null.
 
-    `done` and `total` count models; `result` is what they found (`ReliabilitiesOut`), null until they have.
+    `done` and `total` count hundredths of each model; `result` is what they found (`ReliabilitiesOut`), or null.
     """
 
     __tablename__ = "reliabilities"

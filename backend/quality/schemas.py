@@ -170,12 +170,22 @@ class QualityLabelOut(Out):
     created_at: datetime
 
 
+class BoundsOut(Out):
+    """An interval by items drawn again and again; without bounds a reason says why."""
+
+    low: float | None
+    high: float | None
+    reason: str | None
+
+
 class ReliableOut(WhoOut):
     """How far an annotator can be trusted, as two models have it; null where a model does not apply."""
 
     labels: int
     accuracy: float | None = Field(description="Dawid and Skene: how often they give the right answer.")
     reliability: float | None = Field(description="Crowd-BT: how often they choose as the scores of responses would.")
+    accuracy_bounds: BoundsOut | None = None
+    reliability_bounds: BoundsOut | None = None
 
 
 class ReliabilitiesOut(Out):
@@ -186,6 +196,9 @@ class ReliabilitiesOut(Out):
     labels: int
     converged: dict[str, bool]
     iterations: dict[str, int]
+    rounds: dict[str, int] = Field({}, description="Of the bootstrap over items; none in estimates of before it.")
+    level: float | None = Field(None, description="Of the intervals.")
+    seed: int | None = Field(None, description="Of the items drawn.")
     reasons: dict[str, str] = Field(description="Models that do not apply, and why.")
 
 

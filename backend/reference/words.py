@@ -100,6 +100,7 @@ BODIES: dict[str, Any] = {
         "suggestions": [{"item_id": ID, "value": {"strength": 1}, "margin": 0.4}],
     },
     "POST /tasks/{task_id}/suggestion-jobs": {"judge": {"name": "reward_model", "members": [ID]}},
+    "POST /tasks/{task_id}/suggestion-jobs/preflight": {"judge": {"name": "llm", "checkpoint": ID}},
     "POST /feedback": {
         "dataset": "Feedback",
         "items": [

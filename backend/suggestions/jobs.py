@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 from backend import paging
 from backend.accounts.models import User
 from backend.errors import Conflict, NotFound
+from backend.evaluations.schemas import LimitsIn
+from backend.evaluations.sizing import refuse_unpriced
 from backend.projects.models import Project
 from backend.queue import ring
 from backend.suggestions import suggesters
@@ -34,10 +36,12 @@ class NotStopped(Conflict):
 def request(session: Session, project: Project, user: User, task: Task, body: SuggestionJobIn) -> SuggestionJob:
     """A queued row; a worker is rung once the transaction commits.
 
-    Raises TaskClosed, DeadlinePassed, AlreadySuggesting, and what `suggesters.find` does.
+    Raises TaskClosed, DeadlinePassed, AlreadySuggesting, NoPrice, and what `suggesters.find` does.
     """
     _refuse_second(session, task)
     found = suggesters.find(session, project, Question.model_validate(task.question), body.judge)
+    if body.limits is not None:
+        refuse_unpriced(found.models.values(), body.limits)
     former = select(SuggestionJob.id).where(SuggestionJob.task_id == task.id)
     session.execute(delete(SuggestionScore).where(SuggestionScore.job_id.in_(former)))
     row = SuggestionJob(
@@ -45,6 +49,7 @@ def request(session: Session, project: Project, user: User, task: Task, body: Su
         task_id=task.id,
         judge=found.judge.model_dump(mode="json"),
         words=found.words,
+        limits=body.limits.model_dump() if body.limits else None,
         created_by=user.id,
     )
     session.add(row)
@@ -89,10 +94,10 @@ def cancel(session: Session, project: Project, job_id: uuid.UUID) -> SuggestionJ
     return row
 
 
-def resume(session: Session, project: Project, job_id: uuid.UUID) -> SuggestionJob:
+def resume(session: Session, project: Project, job_id: uuid.UUID, limits: LimitsIn | None = None) -> SuggestionJob:
     """Queue what failed or was cancelled once more: it goes on behind the items that are dealt with.
 
-    Raises NotStopped, and what `request` does.
+    `limits` replace the old ones.  Raises NotStopped, and what `request` does.
     """
     task = session.get_one(Task, find(session, project, job_id).task_id)
     _refuse_second(session, task)
@@ -102,7 +107,10 @@ def resume(session: Session, project: Project, job_id: uuid.UUID) -> SuggestionJ
         raise NotStopped(
             f"This work is {row.state}.", remedy="Only the newest of a task, which failed or was cancelled, can go on."
         )
-    suggesters.find(session, project, Question.model_validate(task.question), row.judge)
+    found = suggesters.find(session, project, Question.model_validate(task.question), row.judge)
+    if limits is not None:
+        refuse_unpriced(found.models.values(), limits)
+        row.limits = limits.model_dump()
     row.state, row.stop_requested, row.attempts = State.queued, False, 0
     row.reason = row.remedy = row.finished_at = None
     session.flush()

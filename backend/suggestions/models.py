@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Double, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from backend.db import Base, ProjectRow
+from backend.db import NULLABLE_JSON, Base, ProjectRow
 from backend.tasks.models import Task
 from backend.work import Work
 
@@ -32,7 +32,8 @@ class SuggestionJob(Work, ProjectRow, Base):
 
     `judge` is who suggests, with every setting spelled out, `words` what annotators read of it. Items before the
     position `at` are dealt with. `left_out` counts those that nothing was suggested for, by the reason; `suggested` the
-    others. `median` is that of all scores, where thumbs go by it. `attempts` counts workers that began it.
+    others. `median` is that of all scores, where thumbs go by it. `attempts` counts workers that began it. `limits`
+    caps what it may cost at endpoints, `spent` is what it has cost, `taken` counts verdicts that were there already.
     """
 
     __tablename__ = "suggestion_jobs"
@@ -45,6 +46,9 @@ class SuggestionJob(Work, ProjectRow, Base):
     left_out: Mapped[dict[str, Any]] = mapped_column(default=dict)
     median: Mapped[float | None] = mapped_column(Double)
     attempts: Mapped[int] = mapped_column(default=0)
+    limits: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    spent: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    taken: Mapped[int] = mapped_column(default=0)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
 
@@ -55,3 +59,18 @@ class SuggestionScore(Base):
     job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(SuggestionJob.id, ondelete="CASCADE"), primary_key=True)
     item_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), primary_key=True, index=True)
     score: Mapped[float] = mapped_column(Double)
+
+
+class SuggestionVerdict(ProjectRow, Base):
+    """What a model that judges said of two responses of an item, as it saw them: nobody pays for it again.
+
+    `key` is that of `backend.evaluations.known`; `probability` that the response shown first is better.
+    """
+
+    __tablename__ = "suggestion_verdicts"
+    __table_args__ = (UniqueConstraint("project_id", "key"),)
+    item_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), index=True)
+    key: Mapped[str]
+    probability: Mapped[float | None] = mapped_column(Double)
+    reason: Mapped[str | None]
+    text: Mapped[str | None]

@@ -2,21 +2,22 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Select, delete, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from alignment.judges.judge import Judge
+from alignment.judges.judge import Judge, Verdict
 from alignment.judges.scored import Scored
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Item
-from backend.evaluations import judging
+from backend.evaluations import judging, known
 from backend.evaluations import progress as evaluations
 from backend.suggestions import answering, service
 from backend.suggestions.answering import Answer
-from backend.suggestions.models import SuggestionJob, SuggestionScore
+from backend.suggestions.models import SuggestionJob, SuggestionScore, SuggestionVerdict
 from backend.suggestions.schemas import MOST, SuggestionIn, SuggestionsIn
 from backend.tasks import places
 from backend.tasks.ending import ended
@@ -26,12 +27,20 @@ from backend.work import beat, claim, ours
 
 
 class Taken(NamedTuple):
-    """A job in hand: who suggests, the checkpoints that it asks by the path of the field, and what is asked."""
+    """A job in hand: who suggests, the checkpoints that it asks by the path of the field, and what is asked.
 
-    id: uuid.UUID
+    `paid` is what the keys of its verdicts begin with, where those are worth keeping.
+    """
+
+    row: SuggestionJob
     judge: Judge
+    paid: str | None
     models: Mapping[str, Checkpoint]
     question: Question
+
+    @property
+    def id(self) -> uuid.UUID:
+        return self.row.id
 
 
 class Waiting(NamedTuple):
@@ -62,7 +71,7 @@ def take(session: Session) -> Taken | None:
     question = Question.model_validate(session.get_one(Task, row.task_id).question)
     judge = judging.resolve(row.judge)
     models = {path: session.get_one(Checkpoint, one.checkpoint) for path, one in judge.asks.items()}
-    return Taken(row.id, judge, models, question)
+    return Taken(row, judge, known.paid(session, judge), models, question)
 
 
 def begin(session: Session, job_id: uuid.UUID) -> None:
@@ -71,18 +80,19 @@ def begin(session: Session, job_id: uuid.UUID) -> None:
     Raises TakenAway.
     """
     read = session.get_one(SuggestionJob, job_id)
-    places.fill(session, session.get_one(Task, read.task_id))
-    left = session.scalar(select(func.count()).select_from(_waiting(session, read).subquery()))
+    task = session.get_one(Task, read.task_id)
+    places.fill(session, task)
+    left = session.scalar(select(func.count()).select_from(open_items(task, read.at).subquery()))
     row = _locked(session, job_id)
     row.total = row.done + (left or 0)
 
 
-def _waiting(session: Session, row: SuggestionJob) -> Any:
-    """Items that want labels in the task and that the job has not come to."""
-    task = session.get_one(Task, row.task_id)
+def open_items(task: Task, at: int = 0) -> Select[uuid.UUID, int, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Items from a position on that want labels in the task, in the order of the dataset, as `Waiting` has them."""
     columns = select(Item.id, Item.position, Item.prompt, Item.responses)
-    here = Item.dataset_id == task.dataset_id, Item.position >= row.at, Place.task_id == task.id, Place.open
-    return columns.join(Place, Place.item_id == Item.id).where(*here, Item.withdrawn_at.is_(None))
+    here = Item.dataset_id == task.dataset_id, Item.position >= at, Place.task_id == task.id, Place.open
+    found = columns.join(Place, Place.item_id == Item.id).where(*here, Item.withdrawn_at.is_(None))
+    return found.order_by(Item.position)
 
 
 def over(session: Session, job_id: uuid.UUID) -> str | None:
@@ -97,7 +107,7 @@ def over(session: Session, job_id: uuid.UUID) -> str | None:
 def waiting(session: Session, job_id: uuid.UUID, limit: int) -> list[Waiting]:
     """The next items to suggest something for, in the order of the dataset."""
     row = session.get_one(SuggestionJob, job_id)
-    query = _waiting(session, row).order_by(Item.position).limit(limit)
+    query = open_items(session.get_one(Task, row.task_id), row.at).limit(limit)
     return [Waiting(*one) for one in session.execute(query)]
 
 
@@ -115,6 +125,25 @@ def store(session: Session, job_id: uuid.UUID, found: Sequence[tuple[Waiting, Fo
     row.suggested += len(answers)
     row.done += len(found)
     row.at = found[-1][0].position + 1
+
+
+def known_verdicts(session: Session, job_id: uuid.UUID, keys: Iterable[str]) -> dict[str, Verdict]:
+    """What was said already, by evaluations and suggestions of the project; how much that is, is noted."""
+    row = _locked(session, job_id)
+    found = known.verdicts(session, row.project_id, keys)
+    row.taken += len(found)
+    return {key: Verdict(one.probability, one.reason, one.text or "") for key, one in found.items()}
+
+
+def store_verdict(
+    session: Session, job_id: uuid.UUID, item_id: uuid.UUID, key: str, said: Verdict, spent: dict[str, Any] | None
+) -> None:
+    """Keep a verdict by its key, and what all of them have cost.  Raises TakenAway."""
+    read = session.get_one(SuggestionJob, job_id)
+    told = {"probability": said.probability, "reason": said.reason, "text": said.text or None}
+    own = {"project_id": read.project_id, "item_id": item_id, "key": key}
+    session.execute(upsert(SuggestionVerdict).values(own | told).on_conflict_do_nothing())
+    _locked(session, job_id).spent = spent
 
 
 def settle(session: Session, job_id: uuid.UUID, judge: Scored) -> bool:

@@ -8,13 +8,15 @@ from fastapi import APIRouter, Depends
 from backend.audit import service as audit
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
 from backend.paging import Cursor, Limit, Page
-from backend.suggestions import jobs, service
+from backend.suggestions import jobs, service, sizing
 from backend.suggestions.schemas import (
+    ResumeSuggestionsIn,
     SuggestedOut,
     SuggestionJobIn,
     SuggestionJobOut,
     SuggestionOut,
     SuggestionsIn,
+    SuggestionSizeOut,
     SuggestionsOut,
 )
 from backend.tasks.models import Task
@@ -73,6 +75,14 @@ def suggest(
     return once(body, SuggestionJobOut, make)
 
 
+@router.post("/tasks/{task_id}/suggestion-jobs/preflight")
+def preflight(
+    task: TaskDep, body: SuggestionJobIn, _: Researcher, project: ProjectDep, session: SessionDep
+) -> SuggestionSizeOut:
+    """What letting a judge suggest would take and cost; nothing is started."""
+    return sizing.measure(session, project, task, body)
+
+
 @router.get("/tasks/{task_id}/suggestion-jobs")
 def list_jobs(task: TaskDep, session: SessionDep, cursor: Cursor = None, limit: Limit = 20) -> Page[SuggestionJobOut]:
     """Work that suggested labels for a task, newest first."""
@@ -96,7 +106,12 @@ def cancel_job(
 
 @router.post("/suggestion-jobs/{suggestion_job_id}/resume")
 def resume_job(
-    suggestion_job_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep
+    suggestion_job_id: uuid.UUID,
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    body: ResumeSuggestionsIn | None = None,
 ) -> SuggestionJobOut:
-    """Let what failed or was cancelled go on; items that are dealt with are not scored again."""
-    return SuggestionJobOut.model_validate(jobs.resume(session, project, suggestion_job_id))
+    """Let what failed or was cancelled go on; items that are dealt with are not read again."""
+    row = jobs.resume(session, project, suggestion_job_id, body.limits if body else None)
+    return SuggestionJobOut.model_validate(row)

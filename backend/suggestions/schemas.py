@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from backend.accounts.schemas import In, Json, Out
+from backend.evaluations.schemas import CostOut, LimitsIn, SpentOut
 from backend.work import State
 
 MOST = 1000
@@ -58,6 +59,22 @@ class SuggestionJobIn(In):
         description="A judge that decides by itself, with its settings, as evaluations take it.",
         examples=[{"name": "reward_model", "members": ["0198c2a5-7d1e-7b43-9c55-3f0a4e8d2b10"]}],
     )
+    limits: LimitsIn | None = None
+
+
+class ResumeSuggestionsIn(In):
+    """How suggesting is to go on; other limits where the old ones were reached."""
+
+    limits: LimitsIn | None = None
+
+
+class SuggestionSizeOut(Out):
+    """What suggesting would take; of more than 2,000 items the first ones are read, and stand for the others."""
+
+    items: int = Field(description="Items that want labels.")
+    verdicts: int = Field(description="Asked of a judge: every two responses in both orders; 0 where scores decide.")
+    taken: int = Field(description="Of these, said already: they cost nothing.")
+    cost: CostOut | None = Field(description="Null where no endpoint is asked.")
 
 
 class SuggestionJobOut(Out):
@@ -76,5 +93,8 @@ class SuggestionJobOut(Out):
     suggested: int = Field(description="Items that have a suggestion by it.")
     left_out: dict[str, int] = Field(description="Items that nothing was suggested for, by the reason.")
     median: float | None = Field(description="Of all scores, where thumbs go by it.")
+    taken: int = Field(description="Verdicts that were there already, and were not asked for again.")
+    limits: LimitsIn | None
+    spent: SpentOut | None
     started_at: datetime | None
     finished_at: datetime | None

@@ -26,10 +26,11 @@ class CannotSuggest(Invalid):
 
 
 class Suggester(NamedTuple):
-    """A judge with every setting said, and what annotators read of it."""
+    """A judge with every setting said, what annotators read of it, and the checkpoints that it asks."""
 
     judge: Judge
     words: str
+    models: dict[str, Checkpoint]
 
 
 def find(session: Session, project: Project, question: Question, spec: dict[str, Any]) -> Suggester:
@@ -56,7 +57,7 @@ def find(session: Session, project: Project, question: Question, spec: dict[str,
     if question.kind != "pair":
         _refuse_comparing(session, models)
     names = [one.name for path, one in models.items() if path != REFERENCE]
-    return Suggester(judge, ": ".join(filter(None, (judge.title, ", ".join(names))))[:MOST_WORDS])
+    return Suggester(judge, ": ".join(filter(None, (judge.title, ", ".join(names))))[:MOST_WORDS], models)
 
 
 def _refuse_comparing(session: Session, models: dict[str, Checkpoint]) -> None:

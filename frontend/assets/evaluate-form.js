@@ -3,7 +3,7 @@
 import { newKey, post } from "./api.js";
 import { badge, button, errorCard, field, fill, h, showError } from "./dom.js";
 import { judgePart } from "./evaluate-judge.js";
-import { amount } from "./evaluation-cost.js";
+import { expected, limitFields } from "./evaluation-cost.js";
 import { count, duration, plural } from "./format.js";
 import { samplingForm } from "./sampling.js";
 
@@ -121,12 +121,9 @@ class Form {
     this.seed.addEventListener("input", () => this.changed());
     this.sampling.element.append(this.seedField);
     this.fresh = h("input", { type: "checkbox" });
-    this.money = h("input", { type: "number", min: 0, step: "any", placeholder: "no limit" });
-    this.tokens = h("input", { type: "number", min: 1, placeholder: "no limit" });
-    this.moneyField = field("Spend at most, money", this.money, { help: "At endpoints, in the currency of their prices." });
-    this.tokensField = field("Spend at most, tokens", this.tokens, { help: "At endpoints, read and written." });
-    for (const input of [this.fresh, this.money, this.tokens]) input.addEventListener("input", () => this.changed());
-    const spending = h("div.pl-form", { hidden: !this.endpoints.length }, this.moneyField, this.tokensField);
+    this.limits = limitFields(null, () => this.changed());
+    this.fresh.addEventListener("input", () => this.changed());
+    const spending = h("div.pl-form", { hidden: !this.endpoints.length }, Object.values(this.limits.fields));
     const fresh = h("label.pl-check", this.fresh, h("span", "Draw everything anew, also what earlier evaluations hold"));
     this.name = h("input", { type: "text", maxlength: 120 });
     this.nameField = field("Name", this.name);
@@ -148,7 +145,7 @@ class Form {
       sampling: this.sampling.value(),
       seed: Number(this.seed.value),
       reuse: !this.fresh.checked,
-      limits: this.money.value || this.tokens.value ? { money: this.money.value ? Number(this.money.value) : null, tokens: this.tokens.value ? Number(this.tokens.value) : null } : null,
+      limits: this.limits.value(),
     };
   }
 
@@ -194,7 +191,7 @@ class Form {
       ["Matches", count(size.matches)],
       ["Verdicts", size.verdicts ? [earlier(size.verdicts, size.taken.verdicts), ", both side orders"] : "by people"],
       ["Tokens", `at most ${count(size.tokens_at_most)}`],
-      ...costs(size.cost),
+      ...expected(size.cost),
       ["Time", size.seconds ? `${duration(size.seconds.low)} to ${duration(size.seconds.high)}, as earlier evaluations took` : "no earlier evaluation tells"],
     ];
     const half = size.prompts ? 98 / Math.sqrt(size.prompts) : null;
@@ -213,7 +210,7 @@ class Form {
   clear() {
     this.contestantError.textContent = "";
     fill(this.general);
-    for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, this.moneyField, this.tokensField]) showError(one, "");
+    for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, ...Object.values(this.limits.fields)]) showError(one, "");
     this.sampling.clear();
     this.judge.clear();
   }
@@ -222,7 +219,7 @@ class Form {
   fail(error) {
     const path = error.field || "";
     const words = [error.detail, error.remedy].filter(Boolean).join(" ");
-    const places = { name: this.nameField, seed: this.seedField, "prompts.split": this.splitField, "prompts.dataset_id": this.datasetField, "prompts.limit": this.limitField, "limits.money": this.moneyField, "limits.tokens": this.tokensField };
+    const places = { name: this.nameField, seed: this.seedField, "prompts.split": this.splitField, "prompts.dataset_id": this.datasetField, "prompts.limit": this.limitField, "limits.money": this.limits.fields.money, "limits.tokens": this.limits.fields.tokens };
     if (places[path]) showError(places[path], words);
     else if (path.startsWith("sampling.")) return this.sampling.fail(path.slice(9), words);
     else if (path.startsWith("judge")) return this.judge.fail(path.slice(6), words);
@@ -246,12 +243,5 @@ class Form {
 
 // What there is to ask, and how much of it earlier evaluations hold.
 const earlier = (all, taken) => (taken ? `${count(all)}, ${taken === all ? "all" : count(taken)} taken from earlier evaluations` : count(all));
-
-function costs(cost) {
-  if (!cost) return [];
-  const { requests, tokens, money, unpriced } = cost;
-  const price = unpriced.length ? `${unpriced.join(", ")}: no price given` : `${amount(money.low)} to ${amount(money.high)}`;
-  return [["Requests", `${count(requests)} to endpoints, ${count(tokens.low)} to ${count(tokens.high)} tokens`], ["Cost", price]];
-}
 
 const millions = (parameters) => (parameters >= 1e9 ? `${(parameters / 1e9).toFixed(1)} B` : `${(parameters / 1e6).toFixed(1)} M`);

@@ -128,7 +128,7 @@ class EvaluationPage {
   }
 
   async resume() {
-    if (this.evaluation.limits) return void goOn(this.evaluation);
+    if (this.evaluation.limits) return void goOn(`/evaluations/${this.evaluation.id}`, this.evaluation.limits, () => location.reload());
     try {
       await post(`/evaluations/${this.evaluation.id}/resume`, {});
       location.reload();

@@ -131,8 +131,10 @@ class Reliabilities {
     if (moving) return [head, progress(job.done, job.total, "Reckoning")];
     if (!job.result) return [head, h("p", job.reason || "It ended without a result.", job.remedy ? h("span.pl-muted", ` ${job.remedy}`) : null)];
     const reasons = Object.entries(job.result.reasons).map(([model, why]) => h("p.pl-muted.pl-note", `${MODELS[model] || model}: ${why}`));
+    const rounds = Object.entries(job.result.rounds || {}).map(([model, many]) => `${MODELS[model] || model} in ${plural(many, "sample")}`);
+    const drawn = rounds.length ? `Intervals of ${percent(job.result.level)}: whole items drawn again and again, ${rounds.join(", ")}, seed ${job.result.seed}.` : "This estimate has no intervals yet: reckon anew.";
     const basis = `From ${plural(job.result.labels, "label")} of ${plural(job.result.items, "item")}. Of somebody with few labels both models say little but what they assume of everybody.`;
-    return [head, table("Reliabilities", PEOPLE, job.result.annotators), h("p.pl-muted.pl-note", basis), reasons];
+    return [head, table("Reliabilities", PEOPLE, job.result.annotators), h("p.pl-muted.pl-note", basis), h("p.pl-muted.pl-note", drawn), reasons];
   }
 }
 
@@ -140,7 +142,13 @@ const MODELS = { dawid_skene: "Dawid and Skene", crowd_bt: "Crowd-BT" };
 const PEOPLE = [
   { title: "Annotator", cell: (one) => h("strong", one.name) },
   { title: "Labels", kind: "number", cell: (one) => count(one.labels), hint: "What both numbers rest on" },
-  { title: "Dawid–Skene accuracy", cell: (one) => share(one.accuracy), hint: "How often they would name the right answer" },
-  { title: "Crowd-BT reliability", cell: (one) => share(one.reliability), hint: "How often they would choose the better of two; 50 % is chance" },
+  { title: "Dawid–Skene accuracy", cell: (one) => share(one.accuracy, one.accuracy_bounds), hint: "How often they would name the right answer" },
+  { title: "Crowd-BT reliability", cell: (one) => share(one.reliability, one.reliability_bounds), hint: "How often they would choose the better of two; 50 % is chance" },
 ];
-const share = (value) => (value === null || value === undefined ? "–" : h("div.pl-rate-cell", percent(value, 1), intervalLine({ value, low: null }, { mark: 0.5, label: percent(value, 1) })));
+
+function share(value, bounds) {
+  if (value === null || value === undefined) return "–";
+  const { low = null, high = null, reason = null } = bounds || {};
+  const reach = low === null ? null : `${percent(low, 1)} to ${percent(high, 1)}`;
+  return h("div.pl-rate-cell", { title: reason || null }, percent(value, 1), intervalLine({ value, low, high }, { mark: 0.5, label: reach ? `${percent(value, 1)}, ${reach}` : percent(value, 1) }), reach ? h("small.pl-muted", reach) : null);
+}

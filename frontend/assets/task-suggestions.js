@@ -2,6 +2,7 @@
 
 import { all, ApiError, del, get, newKey, patch, post } from "./api.js";
 import { button, confirm, errorCard, field, fill, h, link, progress, showError, skeleton, stateBadge, toast, toastError } from "./dom.js";
+import { expected, goOn, limitFields, most, paid } from "./evaluation-cost.js";
 import { ago, count, plural } from "./format.js";
 import { live } from "./live.js";
 import { list, ORDERS } from "./task-words.js";
@@ -91,8 +92,9 @@ export class Suggestions {
 
   moving(job) {
     const words = job.state === "queued" ? "Waits for a worker; one job at a time loads models." : `${count(job.done)} of ${plural(job.total, "item")} read`;
+    const spent = job.spent && h("p.pl-muted.pl-note", `Spent: ${paid(job.spent)}${job.limits ? `, of at most ${most(job.limits)}` : ""}.`);
     return [h("div.pl-row", stateBadge(job.state), h("span", job.words), h("span.pl-muted", words), button("Cancel", () => this.act(() => post(`/suggestion-jobs/${job.id}/cancel`)), { kind: "small", disabled: job.state === "stopping" ? "It is stopping." : null })),
-      progress(job.done, job.total, "Suggesting"),
+      progress(job.done, job.total, "Suggesting"), spent,
       this.task.question.kind === "thumb" ? h("p.pl-muted.pl-note", "Thumbs are suggested once the last response is read: up from the middle one on.") : null];
   }
 
@@ -100,9 +102,16 @@ export class Suggestions {
     const left = Object.entries(job.left_out);
     const again = ["failed", "cancelled"].includes(job.state) && !this.closed();
     return h("div.pl-stack.tight",
-      h("div.pl-row", stateBadge(job.state), h("span", job.words), h("span.pl-muted", `${plural(job.suggested, "suggestion")} · `, ago(job.finished_at)), again ? button("Go on", () => this.act(() => post(`/suggestion-jobs/${job.id}/resume`)), { kind: "small" }) : null),
+      h("div.pl-row", stateBadge(job.state), h("span", job.words), h("span.pl-muted", `${plural(job.suggested, "suggestion")} · `, ago(job.finished_at)), again ? button("Go on", () => this.goOn(job), { kind: "small" }) : null),
       job.reason ? h("p", job.reason, job.remedy ? h("span.pl-muted", ` ${job.remedy}`) : null) : null,
+      job.spent || job.limits ? h("p.pl-muted.pl-note", [job.spent && `Spent: ${paid(job.spent)}.`, job.limits && `Limit: ${most(job.limits)}.`].filter(Boolean).join(" ")) : null,
+      job.taken ? h("p.pl-muted.pl-note", `${plural(job.taken, "verdict")} ${job.taken === 1 ? "was" : "were"} there already and not paid for again.`) : null,
       left.length ? h("details", h("summary", `${plural(left.reduce((sum, [, many]) => sum + many, 0), "item")} without a suggestion`), h("ul", left.map(([why, many]) => h("li", `${count(many)}: ${why}`)))) : null);
+  }
+
+  async goOn(job) {
+    if (!job.limits) return void (await this.act(() => post(`/suggestion-jobs/${job.id}/resume`)));
+    goOn(`/suggestion-jobs/${job.id}`, job.limits, () => this.act(async () => {}));
   }
 
   closed() {
@@ -117,7 +126,7 @@ export class Suggestions {
       try {
         const found = [];
         for await (const one of all("/checkpoints")) found.push(one);
-        fill(place, new Chooser(this.task, found, (judge, key) => post(`/tasks/${this.task.id}/suggestion-jobs`, { judge }, { key }), () => this.act(async () => {})).element);
+        fill(place, new Chooser(this.task, found, (body, key) => post(`/tasks/${this.task.id}/suggestion-jobs`, body, { key }), () => this.act(async () => {})).element);
       } catch (error) {
         fill(place, errorCard(error));
       }
@@ -144,6 +153,9 @@ class Chooser {
     const able = Object.keys(WHO).filter((name) => WHO[name][2].includes(task.question.kind));
     this.name = able.find((name) => this.offers[name].length) || able[0];
     this.place = h("div.pl-form");
+    this.cost = h("div", { "aria-live": "polite" });
+    this.limits = limitFields(null, () => { this.key = newKey(); });
+    this.spending = h("div.pl-form", Object.values(this.limits.fields));
     this.wrong = h("div");
     this.key = newKey();
     const group = `pl-suggester-${task.id}`;
@@ -153,7 +165,7 @@ class Chooser {
     });
     this.go = button("Start suggesting", null, { kind: "primary", type: "submit" });
     this.element = h("form.pl-stack", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.send(); } },
-      h("fieldset.pl-options", h("legend.pl-label", "Who suggests"), boxes), this.place, this.wrong, h("div.pl-row", this.go, h("span.pl-muted", "Items that still want labels are read; suggestions of before are replaced.")));
+      h("fieldset.pl-options", h("legend.pl-label", "Who suggests"), boxes), this.place, this.cost, this.spending, this.wrong, h("div.pl-row", this.go, h("span.pl-muted", "Items that still want labels are read; suggestions of before are replaced.")));
     this.fields();
   }
 
@@ -163,7 +175,7 @@ class Chooser {
     this.parts = {};
     const offered = this.offers[this.name];
     this.go.disabled = !offered.length;
-    if (!offered.length) return void fill(this.place, h("p.pl-muted", ...NONE[this.name]()));
+    if (!offered.length) return void (this.size(), fill(this.place, h("p.pl-muted", ...NONE[this.name]())));
     const choose = (path, label, options, more = {}) => (this.parts[path] = field(label, h("select", { onchange: () => { this.key = newKey(); } }, options), more));
     const options = offered.map((one) => h("option", { value: one.id }, one.name));
     if (this.name === "implicit_reward") {
@@ -175,16 +187,31 @@ class Chooser {
       this.parts.beta = field("Beta", beta, { help: "Multiplies the log-ratio: how sure suggestions sound, not which side they take." });
     } else if (this.name === "reward_model") choose("members.0", "Reward model", options);
     else {
-      choose("checkpoint", "Model that judges", options, { help: this.cost() });
-      const box = h("input", { type: "checkbox", checked: true, onchange: () => { this.key = newKey(); } });
-      this.parts.explain = h("div.pl-field", h("label.pl-check", box, h("span", "Let it explain first")), h("small.pl-help", "Slower and better; its words are not kept."));
+      choose("checkpoint", "Model that judges", options, { help: this.task.question.kind === "pair" ? "It is asked twice about each pair that wants labels." : "Each two responses of an item are compared twice; items of more than 8 responses are left out." });
+      const box = h("input", { type: "checkbox", checked: true });
+      this.parts.explain = h("div.pl-field", h("label.pl-check", box, h("span", "Let it explain first")), h("small.pl-help", "Slower, dearer and better."));
+      for (const one of [this.parts.checkpoint, this.parts.explain]) one.addEventListener("change", () => { this.key = newKey(); this.size(); });
     }
-    return void fill(this.place, Object.values(this.parts));
+    fill(this.place, Object.values(this.parts));
+    this.size();
   }
 
-  cost() {
-    const many = this.task.progress.total - this.task.progress.done;
-    return this.task.question.kind === "pair" ? `About ${plural(2 * many, "request")}: two for each pair that wants labels.` : "Each two responses of an item are compared twice; items of more than 8 responses are left out.";
+  // What it would cost, where an endpoint is asked; the answer to an earlier choice is not shown.
+  async size() {
+    this.spending.hidden = this.name !== "llm" || !this.offers.llm.length;
+    const mine = (this.turn = (this.turn || 0) + 1);
+    fill(this.cost, this.spending.hidden ? null : skeleton(1));
+    if (this.spending.hidden) return;
+    let shown;
+    try {
+      const size = await post(`/tasks/${this.task.id}/suggestion-jobs/preflight`, { judge: this.judge() });
+      const known = size.taken ? [["Known already", `${plural(size.taken, "verdict")}, not paid for again`]] : [];
+      const rows = [["Items", count(size.items)], ...known, ...expected(size.cost)];
+      shown = h("dl.pl-facts", rows.map(([name, words]) => [h("dt", name), h("dd", words)]));
+    } catch (error) {
+      shown = errorCard(error);
+    }
+    if (mine === this.turn) fill(this.cost, shown);
   }
 
   value(path) {
@@ -200,14 +227,14 @@ class Chooser {
 
   async send() {
     fill(this.wrong);
-    Object.values(this.parts).forEach((one) => showError(one, ""));
+    [...Object.values(this.parts), ...Object.values(this.limits.fields)].forEach((one) => showError(one, ""));
     this.go.disabled = true;
     try {
-      await this.start(this.judge(), this.key);
+      await this.start({ judge: this.judge(), limits: this.name === "llm" ? this.limits.value() : null }, this.key);
       this.started();
     } catch (error) {
       this.go.disabled = false;
-      const part = error instanceof ApiError && error.field ? this.parts[error.field.replace(/^judge\./, "")] || this.parts[error.field.replace(/^judge\.members$/, "members.0")] : null;
+      const part = error instanceof ApiError && error.field ? this.limits.of(error) || this.parts[error.field.replace(/^judge\./, "")] || this.parts[error.field.replace(/^judge\.members$/, "members.0")] : null;
       if (part) showError(part, [error.detail, error.remedy].filter(Boolean).join(" "));
       else fill(this.wrong, errorCard(error));
     }

@@ -647,6 +647,25 @@ class SuggestedOut(Answer):
     items: int
 
 
+class LimitsIn(Answer):
+    """What work may cost at endpoints; it stops before a request that could go beyond."""
+
+    money: float | None = Field(None, description="In the currency of the prices.")
+    tokens: int | None = Field(None, description="Read and written together.")
+
+
+class SpentOut(Answer):
+    """What work has cost at endpoints so far."""
+
+    requests: int = 0
+    read: int = Field(0, description="Tokens of questions.")
+    written: int = Field(0, description="Tokens of answers.")
+    money: float = 0
+    estimated: int = Field(
+        0, description="Requests whose tokens nobody told: a quarter of the characters, or the most there can be."
+    )
+
+
 class SuggestionJobOut(Answer):
     """Work that suggests labels; `done` and `total` count items."""
 
@@ -663,8 +682,36 @@ class SuggestionJobOut(Answer):
     suggested: int = Field(description="Items that have a suggestion by it.")
     left_out: dict[str, int] = Field(description="Items that nothing was suggested for, by the reason.")
     median: float | None = Field(description="Of all scores, where thumbs go by it.")
+    taken: int = Field(description="Verdicts that were there already, and were not asked for again.")
+    limits: LimitsIn | None
+    spent: SpentOut | None
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class ExpectedOut(Answer):
+    """An estimate."""
+
+    low: float
+    high: float
+
+
+class CostOut(Answer):
+    """What endpoints are expected to cost; `unpriced` are those that nobody gave a price."""
+
+    requests: int
+    tokens: ExpectedOut
+    money: ExpectedOut
+    unpriced: list[str]
+
+
+class SuggestionSizeOut(Answer):
+    """What suggesting would take; of more than 2,000 items the first ones are read, and stand for the others."""
+
+    items: int = Field(description="Items that want labels.")
+    verdicts: int = Field(description="Asked of a judge: every two responses in both orders; 0 where scores decide.")
+    taken: int = Field(description="Of these, said already: they cost nothing.")
+    cost: CostOut | None = Field(description="Null where no endpoint is asked.")
 
 
 Source = Literal["folder", "hub", "run", "toy", "endpoint", "outputs"]
@@ -1047,22 +1094,6 @@ class TakenOut(Answer):
     verdicts: int = 0
 
 
-class ExpectedOut(Answer):
-    """An estimate."""
-
-    low: float
-    high: float
-
-
-class CostOut(Answer):
-    """What endpoints are expected to cost; `unpriced` are those that nobody gave a price."""
-
-    requests: int
-    tokens: ExpectedOut
-    money: ExpectedOut
-    unpriced: list[str]
-
-
 class SizeOut(Answer):
     """What an evaluation would take, before it is started."""
 
@@ -1082,25 +1113,6 @@ class CheckpointBrief(Answer):
     id: UUID
     name: str
     toy: bool
-
-
-class LimitsIn(Answer):
-    """What an evaluation may cost at endpoints; it stops before a request that could go beyond."""
-
-    money: float | None = Field(None, description="In the currency of the prices.")
-    tokens: int | None = Field(None, description="Read and written together.")
-
-
-class SpentOut(Answer):
-    """What an evaluation has cost at endpoints so far."""
-
-    requests: int = 0
-    read: int = Field(0, description="Tokens of questions.")
-    written: int = Field(0, description="Tokens of answers.")
-    money: float = 0
-    estimated: int = Field(
-        0, description="Requests whose tokens nobody told: a quarter of the characters, or the most there can be."
-    )
 
 
 class EvaluationOut(Answer):
@@ -1331,6 +1343,7 @@ class TableOut(Answer):
 
     judge: str
     source: Literal["person", "judge"]
+    statements: list[str] = Field([], description="What keeps these verdicts from telling anything.")
     pairs: list[PairOut]
     shown_first: RateOut = Field(description="How often the response shown first won: 50 % without position bias.")
     consistency: RateOut | None = Field(

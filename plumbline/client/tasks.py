@@ -11,6 +11,7 @@ from plumbline.client.schemas import (
     SuggestedOut,
     SuggestionJobOut,
     SuggestionOut,
+    SuggestionSizeOut,
     SuggestionsOut,
     TaskDetail,
     TaskOut,
@@ -66,10 +67,16 @@ class Tasks(Noun):
         answer = self._line.ask("PUT", f"/tasks/{id_of(task)}/suggestions", json=body)
         return SuggestionsOut.model_validate(answer.json())
 
-    def let_suggest(self, task: Ref, judge: Spec) -> SuggestionJobOut:
+    def let_suggest(self, task: Ref, judge: Spec, limits: Spec | None = None) -> SuggestionJobOut:
         """Let a judge of `client.evaluations.judges` suggest a label for every item that wants some: `reward_model`,
-        `implicit_reward`, `llm` …"""
-        return self._line.create(f"/tasks/{id_of(task)}/suggestion-jobs", SuggestionJobOut, {"judge": dict(judge)})
+        `implicit_reward`, `llm` …; `limits` (`{money?, tokens?}`) is what that may cost at endpoints."""
+        body = {"judge": dict(judge), "limits": dict(limits) if limits else None}
+        return self._line.create(f"/tasks/{id_of(task)}/suggestion-jobs", SuggestionJobOut, body)
+
+    def size_up_suggestions(self, task: Ref, judge: Spec) -> SuggestionSizeOut:
+        """What that would take and cost; nothing is started."""
+        path = f"/tasks/{id_of(task)}/suggestion-jobs/preflight"
+        return self._line.post(path, SuggestionSizeOut, {"judge": dict(judge)}, retry="always")
 
     def suggestion_jobs(self, task: Ref) -> Iterator[SuggestionJobOut]:
         """Work that suggested labels for a task, newest first."""
@@ -89,9 +96,10 @@ class Tasks(Noun):
         """Stop it; what it has suggested stays."""
         return self._line.post(f"/suggestion-jobs/{id_of(job)}/cancel", SuggestionJobOut)
 
-    def resume(self, job: Ref) -> SuggestionJobOut:
-        """Let what failed or was cancelled go on; what is dealt with is not scored again."""
-        return self._line.post(f"/suggestion-jobs/{id_of(job)}/resume", SuggestionJobOut)
+    def resume(self, job: Ref, limits: Spec | None = None) -> SuggestionJobOut:
+        """Let what failed or was cancelled go on, with other limits; what is dealt with is not read again."""
+        body = {"limits": dict(limits)} if limits else None
+        return self._line.post(f"/suggestion-jobs/{id_of(job)}/resume", SuggestionJobOut, body)
 
     def suggestions(self, task: Ref) -> Iterator[SuggestionOut]:
         """What is suggested for a task, newest first."""

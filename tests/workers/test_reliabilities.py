@@ -11,8 +11,8 @@ from backend.db import transaction
 from backend.quality import reliabilities as service
 from backend.quality.models import Reliability
 from backend.tasks.schemas import Question
-from tests.backend.quality.conftest import MakeWorld, Votes, make_world, read, strengths  # noqa: F401  (a fixture)
 from tests.conftest import Client
+from tests.voted import MakeWorld, Votes, read, strengths
 from workers.tasks import reliabilities
 
 GOOD = strengths(*["++-", "--+", "+++", "---", "++-", "--+"] * 4)
@@ -24,7 +24,7 @@ def ask(client: Client, path: str) -> str:
     return str(answer.json()["id"])
 
 
-def test_signed_out_and_not_allowed(anonymous: Client, annotator: Client, make_world: MakeWorld) -> None:  # noqa: F811
+def test_signed_out_and_not_allowed(anonymous: Client, annotator: Client, make_world: MakeWorld) -> None:
     """Reliabilities are for researchers."""
     path = f"/api/v1/tasks/{make_world(GOOD).task}/reliabilities"
     assert (anonymous.post(path).status_code, annotator.post(path).status_code) == (401, 403)
@@ -34,7 +34,7 @@ def test_signed_out_and_not_allowed(anonymous: Client, annotator: Client, make_w
         assert anonymous.request("POST" if ending else "GET", address).status_code == 401
 
 
-def test_who_is_reliable(researcher: Client, make_world: MakeWorld) -> None:  # noqa: F811
+def test_who_is_reliable(researcher: Client, make_world: MakeWorld) -> None:
     """Two who agree are trusted, the third is not; asked for twice under one key it is one estimate."""
     path = f"/tasks/{make_world(GOOD).task}"
     row = ask(researcher, path)
@@ -44,16 +44,20 @@ def test_who_is_reliable(researcher: Client, make_world: MakeWorld) -> None:  # 
     (found,) = read(researcher, f"{path}/reliabilities")["items"]
 
     assert found == read(researcher, f"/reliabilities/{row}")
-    assert (found["state"], found["done"], found["total"]) == ("succeeded", 2, 2)
+    assert (found["state"], found["done"], found["total"]) == ("succeeded", 200, 200)
     result = found["result"]
     by_name = {one["name"].split("-")[0]: one for one in result["annotators"]}
     assert by_name["ann"]["accuracy"] > 0.8 > 0.6 > by_name["cy"]["accuracy"]
     assert all(0 < one["reliability"] < 1 for one in by_name.values())
+    for one in by_name.values():
+        assert 0 <= one["accuracy_bounds"]["low"] <= one["accuracy"] <= one["accuracy_bounds"]["high"] <= 1
+        assert one["reliability_bounds"]["low"] < one["reliability_bounds"]["high"]
+    assert (result["level"], result["seed"], result["rounds"]) == (0.95, 0, {"dawid_skene": 200, "crowd_bt": 200})
     assert (result["items"], result["labels"], result["reasons"]) == (24, 72, {})
     assert result["converged"] == {"dawid_skene": True, "crowd_bt": True}
 
 
-def test_annotators_of_files(researcher: Client, make_world: MakeWorld) -> None:  # noqa: F811
+def test_annotators_of_files(researcher: Client, make_world: MakeWorld) -> None:
     """A dataset without a task, judged elsewhere, has reliabilities too."""
     path = f"/datasets/{make_world(GOOD, outside=True).dataset}"
     ask(researcher, path)
@@ -65,7 +69,7 @@ def test_annotators_of_files(researcher: Client, make_world: MakeWorld) -> None:
     assert {one["annotator_id"] for one in found["result"]["annotators"]} == {None}
 
 
-def test_rankings_and_thumbs(researcher: Client, make_world: MakeWorld) -> None:  # noqa: F811
+def test_rankings_and_thumbs(researcher: Client, make_world: MakeWorld) -> None:
     """Orders are compared two by two; thumbs have no scores, and the result says so."""
     order = {"ann": {"ranking": [[0], [1], [2]]}, "ben": {"ranking": [[0, 1], [2]]}}
     ranked = make_world([order] * 4, kind=Kind.ranked, question=Question(kind="ranking"), responses=3)
@@ -81,7 +85,7 @@ def test_rankings_and_thumbs(researcher: Client, make_world: MakeWorld) -> None:
     assert second["annotators"][0]["reliability"] is None
 
 
-def test_nothing_to_tell_from(researcher: Client, make_world: MakeWorld) -> None:  # noqa: F811
+def test_nothing_to_tell_from(researcher: Client, make_world: MakeWorld) -> None:
     """One label on each item, or none at all, is refused with a sentence that says what to do."""
     alone: Votes = [{"ann": {"strength": 1}}]
     for votes in (alone, [{}]):
@@ -92,7 +96,7 @@ def test_nothing_to_tell_from(researcher: Client, make_world: MakeWorld) -> None
         assert found["remedy"] == reliabilities.COLLECT
 
 
-def test_stopped(researcher: Client, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_stopped(researcher: Client, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Queued, it is cancelled at once; at work, it stops at the next pulse; what has ended cannot be stopped."""
     path = f"/tasks/{make_world(GOOD).task}"
     row = ask(researcher, path)
@@ -109,7 +113,7 @@ def test_stopped(researcher: Client, make_world: MakeWorld, monkeypatch: pytest.
     assert researcher.post(f"/api/v1/reliabilities/{done}/cancel").status_code == 409
 
 
-def test_swept(researcher: Client, make_world: MakeWorld) -> None:  # noqa: F811
+def test_swept(researcher: Client, make_world: MakeWorld) -> None:
     """An estimate whose worker is gone ends with the reason."""
     row = uuid.UUID(ask(researcher, f"/tasks/{make_world(GOOD).task}"))
     with transaction() as session:

@@ -18,7 +18,6 @@ from backend.evaluations import judging as judges
 from backend.evaluations import known, progress
 from backend.evaluations.models import Evaluation
 from backend.evaluations.progress import Question, Unjudged
-from backend.evaluations.schemas import LimitsIn, SpentOut
 from backend.work import State, beat, finish, ours
 from workers import judging, shutdown, spending
 from workers.answering import PROMPT_ERRORS, SHELF, Answering, Refused, Watch, as_answer, as_error, out_of_memory
@@ -55,7 +54,7 @@ def work() -> None:
                 Sampling(**evaluation.sampling, seed=evaluation.seed),
                 judges.resolve(evaluation.judge),
                 progress.judge_models(session, evaluation),
-                _purse(evaluation),
+                spending.purse_of(evaluation),
                 _watch(evaluation.id),
             )
         _run(job)
@@ -68,11 +67,6 @@ def _watch(evaluation_id: uuid.UUID) -> Watch:
             return ours(evaluation) and not evaluation.stop_requested
 
     return Watch(go_on)
-
-
-def _purse(evaluation: Evaluation) -> Purse:
-    limits = LimitsIn.model_validate(evaluation.limits) if evaluation.limits else None
-    return Purse(limits, SpentOut.model_validate(evaluation.spent or {}))
 
 
 def _run(job: Job) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from alignment.statistics import Ratings
+from alignment.statistics import Ratings, trust
 from alignment.statistics.crowd_bt import Comparisons, _loss, crowd_bt
 from alignment.statistics.dawid_skene import dawid_skene
+from alignment.statistics.resampling import TOO_FEW
 from tests.alignment.statistics.tables import observers
 
 CROWD_KIT = [1.0, 1.0, 0.033333, 0.266667, 1.0, 0.033333, 1.0, 1.0]  # probability of "a"
@@ -49,6 +50,57 @@ def test_without_smoothing_it_is_the_papers_maximum_likelihood() -> None:
     found = dawid_skene(ratings, smoothing=0)
 
     assert found.truth[:, 0] == pytest.approx(CROWD_KIT, abs=1e-4)
+
+
+def test_intervals_are_those_of_items_drawn_again() -> None:
+    """A sample is the same as data in which the items stand as often; intervals hold the truth, are as wide as so many
+    judgements make them, come out the same for a seed, and are missing where few items were judged."""
+    true = [0.95, 0.9, 0.8, 0.6]
+    ratings, _ = crowd(true, items=400)
+    few = Ratings.of(
+        np.append(ratings.unit, [0, 1]), np.append(ratings.annotator, [4, 4]), np.append(ratings.category, [0, 0]),
+        ratings.categories, ratings.item,
+    )  # fmt: skip
+    fit = dawid_skene(few)
+    drawn = trust.accuracies(few, fit, seed=3)
+    bounds = trust.spreads(drawn, few.annotator, few.item[few.unit], 0.95)
+    *sure, unsure = bounds
+    assert len(drawn) == sure[0].rounds == trust.MOST_ROUNDS
+    for spread, value in zip(sure, true, strict=True):
+        assert spread.low is not None
+        assert spread.high is not None
+        assert spread.low - 0.02 < value < spread.high + 0.02
+        assert (spread.high - spread.low) / (4 * np.sqrt(value * (1 - value) / 268)) == pytest.approx(1, abs=0.6)
+    assert (unsure.low, unsure.reason) == (None, TOO_FEW)
+    np.testing.assert_array_equal(drawn, trust.accuracies(few, fit, seed=3))
+
+    judged = np.unique(ratings.unit)
+    (weight,) = next(iter(trust._weights(judged, 1, 1, 3))).T
+    place = [np.flatnonzero(ratings.unit == one) for one in np.repeat(judged, weight.astype(int))]
+    unit = np.repeat(np.arange(len(place)), [len(one) for one in place])
+    rows = np.concatenate(place)
+    again = Ratings.of(unit, ratings.annotator[rows], ratings.category[rows], ratings.categories)
+    first = trust.accuracies(ratings, dawid_skene(ratings), seed=3)[0]
+    assert first == pytest.approx(dawid_skene(again).accuracy, abs=0.002)
+
+
+def test_intervals_of_choices() -> None:
+    """The same of Crowd-BT: a sample equals data with items repeated; who chooses well lies above who does not."""
+    rng = np.random.default_rng(5)
+    item = np.repeat(np.arange(60), 4)
+    first, second = 2 * item % 30, (2 * item + 1 + item % 7) % 30
+    wins = rng.random(len(item)) < np.tile([0.95, 0.95, 0.9, 0.5], 60)
+    compared = Comparisons(np.tile(np.arange(4), 60), first, second, np.where(wins == (first < second), 1.0, 0.0))
+    fit = crowd_bt(compared)
+    drawn = trust.reliabilities(compared, item, fit, seed=1)
+    best, *_, worst = trust.spreads(drawn, compared.annotator, item, 0.9)
+    assert best.low is not None
+    assert worst.high is not None
+    assert best.low > worst.high
+    (weight,) = next(iter(trust._weights(item, 1, 1, 1))).T
+    rows = np.repeat(np.arange(len(item)), weight.astype(int))
+    again = crowd_bt(Comparisons(compared.annotator[rows], first[rows], second[rows], compared.first_won[rows]))
+    assert drawn[0] == pytest.approx(again.reliability, abs=0.002)
 
 
 def test_nobody_becomes_infallible() -> None:
@@ -113,11 +165,12 @@ def test_the_gradient_is_the_losss() -> None:
     data, _ = compared([0.9, 0.6], responses=4, each=30)
     at = np.array([0.3, -4.0, 20.0, 1.0, 2.0, -0.5])
 
-    _, gradient = _loss(at, data, 4, 2)
+    weight = (np.arange(len(data.annotator)) % 3).astype(np.float64)
+    _, gradient = _loss(at, data, 4, 2, weight)
 
     for place in range(6):
         step = np.eye(6)[place] * 1e-5
-        slope = (_loss(at + step, data, 4, 2)[0] - _loss(at - step, data, 4, 2)[0]) / 2e-5
+        slope = (_loss(at + step, data, 4, 2, weight)[0] - _loss(at - step, data, 4, 2, weight)[0]) / 2e-5
         assert gradient[place] == pytest.approx(slope, rel=1e-4, abs=1e-4)
 
 

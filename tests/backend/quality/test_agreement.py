@@ -11,8 +11,8 @@ from backend.db import transaction
 from backend.labels.models import LabelSource
 from backend.tasks.models import Task
 from backend.tasks.schemas import Question
-from tests.backend.quality.conftest import MakeWorld, read, strengths
 from tests.conftest import Client
+from tests.voted import MakeWorld, read, strengths
 
 VOTES = strengths("++", "+-", "--", "==", "-=", "xx", "++", "--", "++", "+x", "s+", "..")
 

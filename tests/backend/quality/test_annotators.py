@@ -9,9 +9,9 @@ from backend.datasets.models import Kind
 from backend.db import transaction
 from backend.tasks.models import Gold, TaskPerson
 from backend.tasks.schemas import Question
-from tests.backend.quality.conftest import MakeWorld, World, read, strengths
 from tests.conftest import Client
 from tests.people import add_person
+from tests.voted import MakeWorld, World, read, strengths
 
 
 def rows(client: Client, world: World, **query: Any) -> dict[str, dict[str, Any]]:

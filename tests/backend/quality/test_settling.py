@@ -10,8 +10,8 @@ from backend.datasets.models import Item, Kind
 from backend.db import transaction
 from backend.labels.models import Label, LabelSource
 from backend.tasks.schemas import Question
-from tests.backend.quality.conftest import MakeWorld, World, read, strengths
 from tests.conftest import Client
+from tests.voted import MakeWorld, World, read, strengths
 
 VOTES = strengths("+++", "++-", "+-=", "++", "+-", "s+", "--+")
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from alignment.statistics import agreement
-from tests.backend.datasets.conftest import Importer, imported  # noqa: F401  (a fixture)
-from tests.backend.quality.conftest import read
+from tests.backend.datasets.conftest import Importer
 from tests.conftest import Client
+from tests.voted import read
 
 
 def rows(text: str) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def said(given: list[dict[str, Any]]) -> Counter[tuple[str, ...]]:
 def test_in_and_out(
     shared_data: Path,
     researcher: Client,
-    imported: Importer,  # noqa: F811
+    imported: Importer,
     name: str,
     refused: int,
 ) -> None:
@@ -68,7 +68,7 @@ def test_in_and_out(
     assert (found["items"], found["labels"]) == (len(given), sum(len(row["annotations"]) for row in given))
 
 
-def test_the_page_says_what_the_file_says(shared_data: Path, researcher: Client, imported: Importer) -> None:  # noqa: F811
+def test_the_page_says_what_the_file_says(shared_data: Path, researcher: Client, imported: Importer) -> None:
     """The kappas of the imported set are those of its rows, and near those printed for all rows."""
     content = (shared_data / "multiannot_pandalm.jsonl").read_bytes()
     given = whole(rows(content.decode()))
