@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     checks: Path | None = Field(
         None, description="Folder of Python files that judge answers by rules; only whoever runs the program writes it."
     )
+    harness_tasks: Path | None = Field(
+        None, description="Folder of tasks for lm-evaluation-harness; only whoever runs the program writes it."
+    )
     allowed_addresses: Annotated[tuple[Allowance, ...], NoDecode] = Field(
         (), description="Private addresses that users may name as endpoints: networks or host:port, split by commas."
     )

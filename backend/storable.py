@@ -24,8 +24,13 @@ async def storable(request: Request) -> None:
     for key, text in (*request.path_params.items(), *request.query_params.multi_items()):
         _refuse(str(text), key)
     if getattr(request.scope.get("route"), "body_field", None) is not None:
-        for where, text in _texts(await _read(request)):
-            _refuse(text, where)
+        require(await _read(request))
+
+
+def require(value: Any) -> None:
+    """Raise NotStorable for such text anywhere in a JSON value."""
+    for where, text in _texts(value):
+        _refuse(text, where)
 
 
 async def _read(request: Request) -> Any:

@@ -23,6 +23,7 @@ WANTED = (
     "RunOut", "RunRow", "RunDetail", "PreflightOut", "MetricsOut", "EventsOut",
     "JudgeOut", "SizeOut", "EvaluationOut", "ReportOut", "MetersOut", "MatchOut", "MatchCardsOut", "JudgedOut",
     "VerdictUndoneOut", "MatchExportOut", "ArenaOut", "TallyOut",
+    "RegressionOut", "PromptCheckOut",
     "ExportOut", "PushOut",
 )  # fmt: skip
 HEADER = '''"""What the API answers, in its own words: written by `python -m tests.client_schemas`, not by hand."""

@@ -9,6 +9,7 @@ from alignment.judges import Judge, Match, Verdict
 from alignment.judges.checks import Checks
 from alignment.judges.llm import LLM
 from alignment.judges.panel import Panel, Voice, voices
+from alignment.judges.prompt_checks import PromptChecks
 from alignment.judges.scored import Scored
 from alignment.verdicts import Words
 from backend.checkpoints.models import Checkpoint
@@ -64,7 +65,7 @@ def equipped(judge: Judge, models: Mapping[str, Checkpoint], watch: Watch) -> Ju
     if isinstance(judge, LLM):
         (reader,) = load_all(models, watch).values()
         return judge.asking_all(Words(reader, explain=judge.explain, check=check, stop=watch).replies)
-    if isinstance(judge, Checks):
+    if isinstance(judge, Checks | PromptChecks):
         return judge.found_in(get_settings().checks)
     return judge.reading(load_all(models, watch), check) if isinstance(judge, Scored) else judge
 
@@ -118,7 +119,8 @@ def no_answer(one: Unjudged) -> str | None:
 def as_match(one: Unjudged) -> Match:
     """The match as it is shown to a judge in this side order."""
     texts = one.response_a["content"], one.response_b["content"]
-    return Match(one.prompt, *(reversed(texts) if one.swapped else texts))
+    first, second = reversed(texts) if one.swapped else texts
+    return Match(one.prompt, first, second, one.expects)
 
 
 def row(voice: str, one: Unjudged, verdict: Verdict) -> Row:

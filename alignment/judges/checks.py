@@ -44,7 +44,7 @@ class Checks(Judge):
         if self._folder is None:
             return [Verdict.undecided(NOT_INSTALLED) for _ in matches]
         asked = {"folder": str(self._folder), "checks": list(self.checks)}
-        texts = [([dict(one) for one in match.prompt], text) for match in matches for text in match[1:]]
+        texts = [([dict(one) for one in match.prompt], text) for match in matches for text in match[1:3]]
         looked = iter(CHECKER.look(asked, texts))
         return [self._verdict(next(looked), next(looked)) for _ in matches]
 

@@ -22,11 +22,15 @@ class Asked(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A prompt (chat messages, the last from the user) and two responses' texts, in the order they are shown."""
+    """A prompt (chat messages, the last from the user) and two responses' texts, in the order they are shown.
+
+    `expects` is what a good answer to this prompt must keep (`judges.prompt_checks.Expected`), where that is known.
+    """
 
     prompt: Sequence[Mapping[str, Any]]
     first: str
     second: str
+    expects: Mapping[str, Any] | None = None
 
 
 class Verdict(NamedTuple):

@@ -69,6 +69,13 @@ class Rules(Judge):
         description="Regular expressions that must not be found, one a line.",
         json_schema_extra={"format": "lines"},
     )
+    exactly: str = Field(
+        "",
+        max_length=20_000,
+        title="Must be exactly",
+        description="The whole answer, letter for letter, but for blanks around it. Empty: any.",
+        json_schema_extra={"format": "multiline"},
+    )
     form: Literal["any", "json"] = Field(
         "any", title="Form", description="json: the whole answer must be JSON, without a fence around it."
     )
@@ -98,6 +105,7 @@ class Rules(Judge):
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         said = self.must or self.must_not or self.match or self.match_not or self.form == "json" or self.json_schema
+        said = said or self.exactly.strip()
         if not (said or self.min_words or self.max_words is not None):
             raise PydanticCustomError("no_rule", "give at least one phrase, a pattern or a number of words")
         if self.max_words is not None and self.max_words < self.min_words:
@@ -109,7 +117,7 @@ class Rules(Judge):
 
         A match of which an answer could not be looked at to the end is undecided.
         """
-        texts = list(dict.fromkeys(text for match in matches for text in match[1:]))
+        texts = list(dict.fromkeys(text for match in matches for text in match[1:3]))
         looked = dict(zip(texts, self._look(texts), strict=True))
         return [self._one(match, looked) for match in matches]
 
@@ -125,11 +133,11 @@ class Rules(Judge):
         return CHECKER.look(asked, [(None, text) for text in texts])
 
     def _one(self, match: Match, looked: dict[str, Looked]) -> Verdict:
-        both = [looked[text] for text in match[1:]]
+        both = [looked[text] for text in match[1:3]]
         for one in both:
             if isinstance(one, str):
                 return Verdict.undecided(one)
-        first, second = (self._checks(text, gave) for text, gave in zip(match[1:], both, strict=True))
+        first, second = (self._checks(text, gave) for text, gave in zip(match[1:3], both, strict=True))
         kept = [sum(check.kept for check in checks) for checks in (first, second)]
         probability = 0.5 if kept[0] == kept[1] else float(kept[0] > kept[1])
         text = f"First {_in_words(first)}. Second {_in_words(second)}."
@@ -148,6 +156,8 @@ class Rules(Judge):
         told = iter(gave)
         checks += [Check(f"matches {pattern}", bool(next(told))) for pattern in self.match]
         checks += [Check(f"does not match {pattern}", not next(told)) for pattern in self.match_not]
+        if self.exactly.strip():
+            checks.append(Check("is exactly what was asked", response.strip() == self.exactly.strip()))
         if self.form == "json" or self.json_schema:
             checks.append(Check("is JSON that fits" if self.json_schema else "is JSON", bool(next(told))))
         if self.min_words:

@@ -105,7 +105,7 @@ class Scored(Judge):
         if not self._readers:
             return [Verdict.undecided(NOT_LOADED) for _ in matches]
         different = [place for place, match in enumerate(matches) if match.first != match.second]
-        asked = [Question(matches[place].prompt, matches[place][1:]) for place in different]
+        asked = [Question(matches[place].prompt, matches[place][1:3]) for place in different]
         verdicts = [Verdict(0.5, None, SAME) for _ in matches]
         for place, (first, second) in zip(different, self.scores(asked), strict=True):
             verdicts[place] = self._verdict(first, second)

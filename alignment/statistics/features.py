@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 MOST_CHARACTERS: Final = 20_000
 """Only the beginning of a longer answer is read, but its whole length counts."""
+OPENING: Final = 300
+"""Where an answer that refuses says so; the same words further on are about something else."""
 
 STYLES: Final = ("length", "headings", "bold", "lists")
 """What style control sets equal: the four of Chatbot Arena's."""
@@ -51,6 +53,11 @@ def measure(text: str, names: Sequence[str] = FEATURES) -> list[float]:
     """How much of each of `names` an answer has: characters, counts, and the mean letters of its words."""
     read = text[:MOST_CHARACTERS].replace("\u2019", "'")
     return [_one(name, text, read) for name in names]
+
+
+def refuses(text: str) -> bool:
+    """Whether an answer refuses, as far as words tell: one of the phrases counted as `refusals` opens it. English."""
+    return _COUNTED["refusals"].search(text[:OPENING].replace("\u2019", "'")) is not None
 
 
 def _one(name: str, text: str, read: str) -> float:

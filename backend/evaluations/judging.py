@@ -12,6 +12,7 @@ from alignment.judges import resolve as resolve_part
 from alignment.judges.checks import Checks, installed
 from alignment.judges.llm import LLM
 from alignment.judges.panel import MEMBER
+from alignment.judges.prompt_checks import PromptChecks
 from alignment.parts import said
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Invalid
@@ -24,9 +25,13 @@ class BadJudge(Invalid):
 
 
 def catalogue() -> list[JudgeOut]:
-    """Every judge with the schema of its fields; installed checks by their names, and only where there are any."""
+    """Every judge with the schema of its fields; installed checks by their names, and only where there are any.
+
+    Prompts' own checks are left out: they come with the prompts.
+    """
     checks = installed(get_settings().checks)
-    found = [part.describe() for part in CATALOGUE.values() if checks or part is not Checks]
+    chosen = [part for part in CATALOGUE.values() if part is not PromptChecks and (checks or part is not Checks)]
+    found = [part.describe() for part in chosen]
     for one in found:
         if one["name"] == Checks.name:
             one["schema"]["properties"]["checks"]["items"]["enum"] = checks

@@ -27,7 +27,8 @@ class Evaluation(Work, ProjectRow, Base):
 
     `pairing` is `baseline` when only the first contestant meets the others, else null. Unless `reuse`, nothing is taken
     from earlier evaluations; `taken` counts the answers and verdicts that were. `limits` caps what it may cost, and
-    `spent` is what it has cost.
+    `spent` is what it has cost. `harness` is what lm-evaluation-harness is asked besides (`HarnessIn`), and `measured`
+    what it found, by contestant and task (`HarnessFound`).
     """
 
     __tablename__ = "evaluations"
@@ -44,6 +45,8 @@ class Evaluation(Work, ProjectRow, Base):
     taken: Mapped[dict[str, int] | None] = mapped_column(NULLABLE_JSON)
     limits: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     spent: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    harness: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    measured: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
     TOLD: ClassVar[Mapping[State, str]] = dict.fromkeys(ENDED, "evaluation.finished")
@@ -55,7 +58,8 @@ class Evaluation(Work, ProjectRow, Base):
 class Match(Work, ProjectRow, Base):
     """Two checkpoints answering one prompt. `evaluation_id` is null in the arena, where the match is work of its own.
 
-    `category` is the prompt's, where the dataset that it was drawn from tells one.
+    `category` is the prompt's, where the dataset that it was drawn from tells one. `expects` is what a good answer must
+    keep, where the prompt is one of the project's prompt checks.
     A response is `{content, tokens, ended}`, or `{error, detail}` when the checkpoint could not answer. `key_a` and
     `key_b` are the digests of what an evaluation asked, and of whom (`known.answer_key`).
     """
@@ -73,6 +77,7 @@ class Match(Work, ProjectRow, Base):
     prompt: Mapped[list[dict[str, Any]]]
     prompt_hash: Mapped[str] = mapped_column(String(64))
     category: Mapped[str | None]
+    expects: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     checkpoint_a: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True)
     checkpoint_b: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True)
     response_a: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)

@@ -15,8 +15,9 @@ from alignment.judges.panel import MEMBER
 from backend.checkpoints.models import Checkpoint
 from backend.evaluations import contestants, judging, known
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
+from backend.evaluations.schemas import HarnessIn
 from backend.suggestions.models import SuggestionJob
-from backend.work import ACTIVE, State, beat, claim
+from backend.work import ACTIVE, State, beat, claim, ours
 
 Place = tuple[uuid.UUID, bool]
 
@@ -37,6 +38,7 @@ class Unjudged(NamedTuple):
     prompt: list[dict[str, Any]]
     response_a: dict[str, Any]
     response_b: dict[str, Any]
+    expects: dict[str, Any] | None = None
 
     @property
     def place(self) -> "Place":
@@ -160,7 +162,7 @@ def unjudged(session: Session, evaluation_id: uuid.UUID, judge: str, limit: int)
         Verdict.swapped == orders.c.swapped,
     )
     query = (
-        select(Match.id, orders.c.swapped, Match.prompt, Match.response_a, Match.response_b)
+        select(Match.id, orders.c.swapped, Match.prompt, Match.response_a, Match.response_b, Match.expects)
         .join(orders, true())
         .where(Match.evaluation_id == evaluation_id, Match.state == State.succeeded, ~known)
         .order_by(Match.position, Match.id, orders.c.swapped)
@@ -211,6 +213,31 @@ def _put_verdicts(session: Session, evaluation: Evaluation, rows: Sequence[dict[
     added = len(session.scalars(adding, whole).all())
     evaluation.done += added
     return added
+
+
+def unmeasured(
+    session: Session, evaluation_id: uuid.UUID, checkpoint_id: uuid.UUID
+) -> tuple[HarnessIn | None, list[str]]:
+    """What the harness is asked, and the tasks on which it has yet to measure a contestant."""
+    evaluation = session.get_one(Evaluation, evaluation_id)
+    if evaluation.harness is None:
+        return None, []
+    asked = HarnessIn.model_validate(evaluation.harness)
+    known = (evaluation.measured or {}).get(str(checkpoint_id), {})
+    return asked, [name for name in asked.tasks if name not in known]
+
+
+def store_measured(
+    session: Session, evaluation_id: uuid.UUID, checkpoint_id: uuid.UUID, found: Mapping[str, Any]
+) -> None:
+    """Keep what the harness told of a contestant, by task, while the evaluation is ours."""
+    evaluation = beat(session, Evaluation, evaluation_id)
+    if not ours(evaluation):
+        return
+    before = evaluation.measured or {}
+    own = before.get(str(checkpoint_id), {})
+    evaluation.measured = before | {str(checkpoint_id): own | dict(found)}
+    evaluation.done += len(found.keys() - own.keys())
 
 
 def _count(evaluation: Evaluation, **taken: int) -> None:

@@ -1,4 +1,4 @@
-"""Which prompts an evaluation asks: a dataset's distinct ones, drawn by the seed, or texts."""
+"""Which prompts an evaluation asks: a dataset's distinct ones, drawn by the seed, texts, or prompt checks."""
 
 import uuid
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from backend.datasets.models import Item, Kind
 from backend.errors import Invalid
 from backend.evaluations.schemas import PromptsIn
 from backend.projects.models import Project
+from backend.prompt_checks import service as prompt_checks
 
 
 class NoPrompts(Invalid):
@@ -21,11 +22,13 @@ class NoPrompts(Invalid):
 
 
 class Prompt(NamedTuple):
-    """Chat messages ending with the user, their hash, and what they are about where that is known."""
+    """Chat messages ending with the user, their hash, and what they are about and what a good answer keeps, where that
+    is known."""
 
     messages: Sequence[dict[str, Any]]
     hash: str
     category: str | None = None
+    expects: dict[str, Any] | None = None
 
 
 class Drawn(NamedTuple):
@@ -37,12 +40,17 @@ class Drawn(NamedTuple):
     trained_on: bool = False  # whether a run may have seen them: only pairs outside the test split are trained on
 
 
-def draw(session: Session, project: Project, wanted: PromptsIn, seed: int) -> Drawn:
-    """The prompts of an evaluation, each once, the same for the same seed.  Raises NoPrompts, NotFound."""
+def draw(session: Session, project: Project, wanted: PromptsIn, seed: int, *, empty: bool = False) -> Drawn:
+    """The prompts of an evaluation, each once, the same for the same seed.
+
+    Raises NotFound, and NoPrompts unless prompt checks may be `empty`.
+    """
     if wanted.texts is not None:
         asked = {(prompt := of_text(text)).hash: prompt for text in wanted.texts}
         return Drawn(list(asked.values()), len(asked), {"texts": len(asked)})
-    assert wanted.dataset_id is not None  # noqa: S101  (the schema wants one of the two)
+    if wanted.checks is not None:
+        return _of_checks(session, project, wanted.checks, empty=empty)
+    assert wanted.dataset_id is not None  # noqa: S101  (the schema wants one of them)
     return _of_dataset(session, project, wanted.dataset_id, wanted, seed)
 
 
@@ -57,6 +65,18 @@ def of_text(text: str) -> Prompt:
 
 def of_messages(messages: Sequence[dict[str, Any]]) -> Prompt:
     return Prompt(messages, hash_of(messages))
+
+
+def _of_checks(session: Session, project: Project, wanted: list[str], *, empty: bool) -> Drawn:
+    """Prompt checks of the project in their order: none of them may be missed by lot."""
+    found = prompt_checks.drawn(session, project, wanted)
+    if not found and not empty:
+        where = f" in {', '.join(f'“{one}”' for one in wanted)}" if wanted else ""
+        raise NoPrompts(
+            f"There is no prompt check{where}.", field="prompts.checks", remedy="Add some under Prompt checks first."
+        )
+    prompts = [Prompt(one.prompt, one.prompt_hash, one.category, one.expects) for one in found]
+    return Drawn(prompts, len(prompts), {"checks": wanted})
 
 
 def _of_dataset(session: Session, project: Project, dataset_id: uuid.UUID, wanted: PromptsIn, seed: int) -> Drawn:

@@ -13,6 +13,7 @@ from backend.evaluations import (
     cards,
     comparison_routes,
     contamination_routes,
+    harness,
     import_routes,
     judge_card,
     judging,
@@ -33,6 +34,7 @@ from backend.evaluations.said import Rule
 from backend.evaluations.schemas import (
     EvaluationIn,
     EvaluationOut,
+    HarnessOut,
     JudgedOut,
     JudgeOut,
     MatchCardsIn,
@@ -58,6 +60,12 @@ router.include_router(contamination_routes.router)
 def list_judges(_: Researcher) -> Page[JudgeOut]:
     """The ways to decide a match; `schema` describes each one's fields."""
     return Page(items=judging.catalogue())
+
+
+@router.get("/harness")
+def get_harness(_: Researcher) -> HarnessOut:
+    """Whether lm-evaluation-harness can measure checkpoints here, and how to get it."""
+    return harness.told()
 
 
 @router.post("/evaluations/preflight")

@@ -17,6 +17,7 @@ from pydantic import (
 from backend.accounts.schemas import In, Out
 from backend.datasets.schemas import Name
 from backend.labels.schemas import Rationale, ShownMessage, ValueIn
+from backend.prompt_checks.schemas import Category
 from backend.work import State
 
 MOST_CONTESTANTS = 6
@@ -26,6 +27,7 @@ MOST_CARDS = 50
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50_000)]
+TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,119}$")]
 Split = Literal["train", "validation", "test"]
 Result = Literal["won", "lost", "tie", "undecided", "contradicted", "unreadable", "differs", "failed"]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -48,18 +50,38 @@ class SamplingIn(In):
 
 
 class PromptsIn(In):
-    """Where prompts come from: a dataset's split, or texts; exactly one of them."""
+    """Where prompts come from: a dataset's split, texts, or the project's prompt checks; exactly one of them."""
 
     dataset_id: uuid.UUID | None = None
     split: Split | None = Field(None, description="Null: every split. Test prompts never enter training.")
     limit: int = Field(100, ge=1, le=MOST_PROMPTS, description="At most this many, drawn by the seed.")
     texts: list[Text] | None = Field(None, min_length=1, max_length=MOST_PROMPTS)
+    checks: list[Category] | None = Field(
+        None, max_length=100, description="Prompt checks of these categories; of all, for an empty list."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> "PromptsIn":
-        if (self.dataset_id is None) == (self.texts is None):
-            raise ValueError("give exactly one of dataset_id and texts")
+        if sum(given is not None for given in (self.dataset_id, self.texts, self.checks)) != 1:
+            raise ValueError("give exactly one of dataset_id, texts and checks")
         return self
+
+
+class HarnessIn(In):
+    """What lm-evaluation-harness is to measure on every contestant besides."""
+
+    tasks: list[TaskName] = Field(min_length=1, max_length=20, description="Names of its tasks, or of groups of them.")
+    limit: int | None = Field(None, ge=1, le=100_000, description="Documents of each task; null: all.")
+    num_fewshot: int | None = Field(None, ge=0, le=64, description="Examples before each question; null: the task's.")
+    chat_template: bool = Field(False, description="Put questions into the checkpoint's chat template.")
+
+
+class HarnessOut(BaseModel):
+    """Whether lm-evaluation-harness is installed."""
+
+    installed: bool
+    install: str = Field(description="The command that installs it.")
+    own_tasks: list[str] = Field(description="Tasks in the folder PLUMBLINE_HARNESS_TASKS.")
 
 
 class LimitsIn(In):
@@ -83,6 +105,7 @@ class EvaluationIn(In):
     judge: dict[str, Any] = Field(description="`{name, …}` of one of GET /judges.")
     sampling: SamplingIn = SamplingIn()
     seed: int = Field(0, ge=0, le=2**31 - 1)
+    harness: HarnessIn | None = Field(None, description="Needs the extra `evals`; see GET /harness.")
     reuse: bool = Field(True, description="Take answers and verdicts of earlier evaluations where they are the same.")
     limits: LimitsIn | None = None
 
@@ -169,6 +192,7 @@ class EvaluationOut(Out):
     sampling: dict[str, Any]
     seed: int
     pairing: str | None = Field(description="`baseline`: only the first contestant meets the others.")
+    harness: HarnessIn | None
     reuse: bool | None
     taken: TakenOut | None
     limits: LimitsIn | None

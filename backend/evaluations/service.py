@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import exists, insert, or_, select
 from sqlalchemy.orm import Session
 
+from alignment.judges import Judge
+from alignment.judges.prompt_checks import PromptChecks
 from alignment.sampling import Sampling
 from backend import paging
 from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, Invalid, NotFound
-from backend.evaluations import arena, contamination, contestants, judging, known, prompts, sizing
+from backend.evaluations import arena, contamination, contestants, harness, judging, known, prompts, sizing
 from backend.evaluations.asked import models as models_of
 from backend.evaluations.asked import settled
 from backend.evaluations.models import REMOVED, Evaluation, Match
@@ -47,7 +49,7 @@ def size(session: Session, project: Project, body: EvaluationIn) -> SizeOut:
 def launch(session: Session, project: Project, user: User, body: EvaluationIn) -> Evaluation:
     """A queued evaluation with all its matches; a worker is told after the commit.
 
-    Raises UnknownCheckpoint, NotFound, NoPrompts, BadJudge, TooManyMatches, NoPrice.
+    Raises UnknownCheckpoint, NotFound, NoPrompts, BadJudge, TooManyMatches, NoPrice, NoHarness.
     """
     checked = _checked(session, project, body)
     evaluation = Evaluation(
@@ -61,13 +63,15 @@ def launch(session: Session, project: Project, user: User, body: EvaluationIn) -
         pairing=checked.pairing,
         reuse=body.reuse,
         limits=body.limits.model_dump() if body.limits else None,
-        total=checked.responses + checked.verdicts,
+        harness=body.harness.model_dump() if body.harness else None,
+        total=checked.responses + checked.verdicts + harness.units(body.harness, checked.found),
         created_by=user.id,
     )
     session.add(evaluation)
     session.flush()
-    session.execute(insert(Match), _matches(evaluation, checked.found, checked.drawn))
-    contamination.begin(session, evaluation)
+    if checked.drawn.prompts:
+        session.execute(insert(Match), _matches(evaluation, checked.found, checked.drawn))
+        contamination.begin(session, evaluation)
     ring(session, "evaluate")
     return evaluation
 
@@ -77,7 +81,10 @@ def _checked(session: Session, project: Project, body: EvaluationIn) -> Checked:
     found = contestants.find_ready(session, project.id, ids, "contestants")
     judge = settled(session, project, judging.resolve(body.judge))
     models = models_of(session, project, judge)
-    drawn = prompts.draw(session, project, body.prompts, body.seed)
+    drawn = prompts.draw(session, project, body.prompts, body.seed, empty=body.harness is not None)
+    _refuse_without_checks(judge, body)
+    if body.harness is not None:
+        harness.require(body.harness, found)
     checked = Checked(found, judge, models, drawn, pairing)
     if checked.matches > MOST_MATCHES:
         raise TooManyMatches(
@@ -88,6 +95,16 @@ def _checked(session: Session, project: Project, body: EvaluationIn) -> Checked:
         )
     sizing.require_prices(checked, body.limits)
     return checked
+
+
+def _refuse_without_checks(judge: Judge, body: EvaluationIn) -> None:
+    """Raise BadJudge where prompts come without the checks that would decide."""
+    if isinstance(judge, PromptChecks) and body.prompts.checks is None:
+        raise judging.BadJudge(
+            "Only prompt checks say what their answers must keep.",
+            field="judge.name",
+            remedy="Take prompts.checks, or another judge.",
+        )
 
 
 def _matches(evaluation: Evaluation, found: Sequence[Checkpoint], drawn: Drawn) -> list[dict[str, Any]]:
@@ -101,6 +118,7 @@ def _matches(evaluation: Evaluation, found: Sequence[Checkpoint], drawn: Drawn) 
             "prompt": prompt.messages,
             "prompt_hash": prompt.hash,
             "category": prompt.category,
+            "expects": prompt.expects,
             "checkpoint_a": first.id,
             "checkpoint_b": second.id,
             "key_a": keys[first.id, prompt.hash],

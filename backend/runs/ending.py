@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import work
+from backend.regressions import service as regressions
 from backend.runs.models import Place, Run, RunEvent
 from backend.work import State
 
@@ -74,6 +75,7 @@ def conclude(session: Session, run: Run, exit_code: int | None, *, otherwise: Ca
     if last is not None and last.kind == "done" and not last.payload.get("cancelled"):
         work.finish(run, State.succeeded)
         run.state_step = run.state_host = None
+        regressions.when_ended(session, run)
     elif last is not None and last.kind == "error":
         _fail(run, _from_event(last.payload))
     elif run.stop_requested:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Double, Enum, ForeignKey, Index, LargeBinary, SmallInteger, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db import Base, ProjectRow, Row
@@ -23,6 +24,7 @@ class Place(StrEnum):
 class Run(Work, ProjectRow, Base):
     """One training run. `done` and `total` count optimizer steps; `pid` is the worker's, `process_group` the trainer's.
 
+    `guard` is how it is checked for regressions when it succeeds (`GuardIn`), null: not at all.
     `spec` is what training is told, without paths; `failure` is the code of the cause when it failed. `reporter` is
     what the program that trains elsewhere says of itself. `device` is the name of what it trains on ("cpu", or the
     accelerator's), told by the trainer. `state_step` is the step from which the run can be continued, `state_host` the
@@ -52,6 +54,7 @@ class Run(Work, ProjectRow, Base):
         Enum(Place, native_enum=False, length=16, create_constraint=False), default=Place.worker
     )
     reporter: Mapped[dict[str, Any] | None]
+    guard: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
     TOLD: ClassVar[Mapping[State, str]] = {

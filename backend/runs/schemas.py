@@ -36,6 +36,7 @@ from alignment.training.thirds import RewardBeta, refuse_idle_beta, refuse_other
 from backend.accounts.schemas import Out
 from backend.datasets.schemas import Name
 from backend.objectives.cards import ObjectiveOut
+from backend.regressions.schemas import GuardIn, RegressionBrief
 from backend.runs.models import Place
 from backend.runs.presets import Preset
 from backend.work import State
@@ -50,6 +51,7 @@ BESIDE_THE_SPEC = {
     "snapshot_id",
     "mixture",
     "policy",
+    "guard",
 }
 MOST_INGREDIENTS = 16
 
@@ -106,6 +108,7 @@ class RunIn(Part):
     seed: Seed = 0
     pairs: Pairs = "together"
     trackers: Trackers = []
+    guard: GuardIn | None = Field(None, description="Check it for regressions like this when it has succeeded.")
 
     @field_validator("third_ids", mode="after")
     @classmethod
@@ -243,6 +246,7 @@ class RunRow(RunOut):
     checkpoint_toy: bool
     dataset_id: uuid.UUID
     dataset: str
+    regression: RegressionBrief | None = Field(description="Its newest check for regressions.")
     metrics: dict[str, float]
     sparkline: list[float]
 
@@ -271,6 +275,7 @@ class RunDetail(RunRow):
     third_ids: dict[str, uuid.UUID] = Field(description="Other checkpoints that the objective asks for, by name.")
     events_offset: int
     checkpoints: list[uuid.UUID]
+    guard: dict[str, Any] | None = Field(description="How it is checked for regressions when it has succeeded.")
 
 
 class Series(BaseModel):

@@ -16,6 +16,7 @@ from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Invalid, NotFound
 from backend.projects.models import Project
+from backend.regressions import service as regressions
 from backend.runs import alike, counts, devices, estimate, mixture, spec, suited, thirds
 from backend.runs.models import Place, Run, RunEvent
 from backend.runs.schemas import RunIn
@@ -60,6 +61,7 @@ def launch(session: Session, project: Project, user: User, body: RunIn, settings
         reference_id=body.reference_id,
         snapshot_id=parts[0].snapshot.id,
         total=estimate.steps(body, examples),
+        guard=regressions.guard(body.guard),
         place=Place.elsewhere if body.where == "report" else Place.worker,
         created_by=user.id,
     )

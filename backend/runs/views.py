@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot
+from backend.regressions import service as regressions
 from backend.runs import mixture, readings, service, spec, thirds
 from backend.runs.models import Place, Run
 from backend.runs.schemas import RunDetail, RunOut, RunRow
@@ -28,6 +29,7 @@ def rows(session: Session, runs: Sequence[Run]) -> list[RunRow]:
     data = {found.Snapshot.id: found for found in session.execute(_data(runs))}
     metrics = readings.latest(session, ids, KEY_METRICS)
     lines = readings.sparkline(session, ids, SPARK_METRIC, SPARK_POINTS)
+    checked = regressions.newest(session, ids)
     waiting = _positions(session) if any(run.state == State.queued for run in runs) else {}
     return [
         RunRow(
@@ -37,6 +39,7 @@ def rows(session: Session, runs: Sequence[Run]) -> list[RunRow]:
             checkpoint_toy=bases[run.checkpoint_id].toy,
             dataset_id=data[run.snapshot_id].Snapshot.dataset_id,
             dataset=data[run.snapshot_id].name,
+            regression=checked.get(run.id),
             metrics=metrics.get(run.id, {}),
             sparkline=lines[run.id],
         )
@@ -60,6 +63,7 @@ def detail(session: Session, run: Run) -> RunDetail:
         third_ids={name: found.id for name, found in thirds.of(session, run.id).items()},
         events_offset=run.events_offset,
         checkpoints=list(made),
+        guard=run.guard,
     )
 
 

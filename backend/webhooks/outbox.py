@@ -23,6 +23,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "run.succeeded": "A training run came to its end.",
     "run.failed": "A training run failed, or was lost.",
     "run.cancelled": "A training run was cancelled.",
+    "run.checked": "A check told whether a run got worse besides what it was to change.",
     "evaluation.finished": "An evaluation succeeded, failed or was cancelled.",
 }
 """What webhooks can be told of."""

@@ -1,6 +1,7 @@
 // The launch form: its kind, its three parts and the pre-flight beside them, and what one of them means for the others.
 
 import { h } from "./dom.js";
+import { GuardChoice } from "./new-run-guard.js";
 import { KindChoice } from "./new-run-kind.js";
 import { ObjectivePart } from "./new-run-objective.js";
 import { Preflight } from "./new-run-preflight.js";
@@ -19,8 +20,9 @@ export class LaunchForm {
     this.sources = new Sources(found, start, { losses: () => this.losses(), onchange, onsuit: () => this.suit() });
     this.objective = new ObjectivePart(objectives, this.losses(), { checkpoints, scorers: found.scorers, chosen: { ...from?.third_ids }, beta: from?.spec.reward_beta, onchoose: () => this.follow(), onchange });
     this.training = new Training(form, start.preset, { onchange, onpreset: (name) => { this.choose(name); this.changed(); } });
+    this.guard = new GuardChoice(from?.guard, onchange);
     this.element = h("form.pl-split.pl-new-run", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.checks.launch(); } },
-      h("div.pl-stack", this.kind.element, this.sources.element, this.objective.element, this.training.element), this.checks.element);
+      h("div.pl-stack", this.kind.element, this.sources.element, this.objective.element, this.training.element, this.guard.element), this.checks.element);
     this.show(start.values);
   }
 
@@ -29,6 +31,7 @@ export class LaunchForm {
     this.objective.set(values.objective);
     this.training.set(values);
     this.training.suit(this.sources.chosen());
+    this.guard.suit(this.kind.value);
     this.ready = true;
     this.changed();
   }
@@ -45,6 +48,7 @@ export class LaunchForm {
     this.objective.set({});
     this.sources.turn();
     this.choose(this.training.preset);
+    this.guard.suit(this.kind.value);
     this.changed();
   }
 
@@ -68,7 +72,7 @@ export class LaunchForm {
   }
 
   body() {
-    return { kind: this.kind.value, ...this.sources.body(), ...this.objective.body(), ...this.training.body() };
+    return { kind: this.kind.value, ...this.sources.body(), ...this.objective.body(), ...this.training.body(), ...this.guard.body(this.kind.value) };
   }
 
   changed() {
@@ -89,13 +93,14 @@ export class LaunchForm {
   }
 
   clear() {
-    for (const part of [this.sources, this.objective, this.training]) part.clear();
+    for (const part of [this.sources, this.objective, this.training, this.guard]) part.clear();
   }
 
   // Put a complaint at its field; false when no field here is meant.
   fail(path, words) {
     const [head, ...rest] = path.split(".");
     if (["third_ids", "reward_beta"].includes(head) && this.objective.thirds.fail(words, head)) return true;
+    if (head === "guard") return this.guard.fail(rest.join("."), words);
     if (head === "objective") return this.objective.fail(rest.join("."), words);
     return this.sources.fail(path, words) || this.training.fail(path, words);
   }

@@ -9,6 +9,7 @@ import { recipe } from "./recipe.js";
 import { Charts } from "./run-charts.js";
 import { Log, Samples } from "./run-events.js";
 import { products } from "./run-products.js";
+import { regressions } from "./run-regressions.js";
 import { reporter } from "./run-reporter.js";
 import { checkpointPage, kindTitle, moving, objectiveTitles, progressLine, toyBadge, worked } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
@@ -43,6 +44,7 @@ class RunPage {
     this.made = products(() => this.run);
     this.recipe = recipe();
     this.reporter = reporter(() => this.run);
+    this.regressions = regressions(() => this.run);
     this.facts = h("section.pl-card");
     this.cursor = null; // of metrics
     this.seen = null; // of events
@@ -51,13 +53,14 @@ class RunPage {
   }
 
   start() {
-    this.page.append(this.head, this.trouble, this.recipe.element, this.reporter.element, this.charts.element,
+    this.page.append(this.head, this.trouble, this.recipe.element, this.reporter.element, this.regressions.element, this.charts.element,
       h("div.pl-run-columns", h("div.pl-stack", this.samples.element, this.log.element), h("div.pl-stack", this.made.element, this.facts)));
     this.drawFacts();
     this.draw();
     this.made.refresh();
     this.recipe.refresh(this.run);
     this.tellReporter();
+    this.watchRegressions();
     this.polling = live((signal) => this.refresh(signal), { ...CALM, onerror: (error) => { if (this.cursor === null) fill(this.trouble, errorCard(error, () => this.polling.now())); } });
   }
 
@@ -79,10 +82,17 @@ class RunPage {
     if (changed) this.drawFacts();
     this.tellReporter(ended);
     if (ended) {
+      this.watchRegressions();
       this.made.refresh();
       this.recipe.refresh(run);
     }
     return over && !moved && this.run.state !== "lost" ? "done" : moved || changed;
+  }
+
+  // A check goes on after the run has ended, so it is asked for by itself.
+  watchRegressions() {
+    this.checking?.stop();
+    this.checking = live(() => this.regressions.refresh(), { seconds: 1, slowest: 8 });
   }
 
   // Whether the program elsewhere is heard of: a few times a minute, and once more when the run has ended.

@@ -7,6 +7,7 @@ import { ago, number, percent } from "./format.js";
 import { actions, param, setParam } from "./frame.js";
 import { bind } from "./keys.js";
 import { live } from "./live.js";
+import { markBadge } from "./run-regressions.js";
 import { checkpointPage, MOVING, moving, objectiveTitles, runPage, stateCell, toyBadge } from "./run-state.js";
 import { stylesheet } from "./stylesheet.js";
 
@@ -94,7 +95,7 @@ class Runs {
   columns() {
     return [
       { title: "Name", cell: (run) => h("span.pl-run-name", h("i.pl-run-dot", { style: { background: runColor(run.id) }, "aria-hidden": "true" }), link(run.name, runPage(run.id))) },
-      { title: "State", cell: stateCell },
+      { title: "State", cell: (run) => [stateCell(run), run.regression?.mark ? markBadge(run.regression.mark, run.regression.summary) : null] },
       { title: "Objective", cell: (run) => badge(this.titleOf(run.objective)) },
       { title: "Data and checkpoint", cell: (run) => h("div.pl-run-from", link(run.dataset, `/dataset?id=${run.dataset_id}`), h("span", link(run.checkpoint, checkpointPage(run.checkpoint_id)), run.checkpoint_toy ? [" ", toyBadge()] : null)) },
       { title: "Accuracy", kind: "number", hint: "Share of pairs whose chosen response has the higher reward: held-out pairs where there are any", cell: accuracy },

@@ -3,8 +3,9 @@
 from frontend.page import Page, component
 
 PAGE = Page(
-    path="evaluate", title="Evaluate", nav="Evaluate", modules=("evaluate", "evaluate-form", "sampling", "form", "live")
-)
+    path="evaluate", title="Evaluate", nav="Evaluate", tab="Evaluations", order=10,
+    modules=("evaluate", "evaluate-form", "sampling", "form", "live"),
+)  # fmt: skip
 
 
 def build() -> None:

@@ -6,7 +6,17 @@ PAGE = Page(
     path="run",
     title="Run",
     nav="Runs",
-    modules=("run", "run-charts", "run-events", "run-products", "run-state", "stylesheet", "charts", "live"),
+    modules=(
+        "run",
+        "run-charts",
+        "run-events",
+        "run-products",
+        "run-regressions",
+        "run-state",
+        "stylesheet",
+        "charts",
+        "live",
+    ),
 )
 
 

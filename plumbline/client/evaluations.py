@@ -17,6 +17,7 @@ from plumbline.client.schemas import (
     MatchExportOut,
     MatchOut,
     MetersOut,
+    PromptCheckOut,
     ReportOut,
     SizeOut,
     TallyOut,
@@ -56,6 +57,17 @@ class Evaluations(Noun):
         `seed` are as the API's reference has them under `EvaluationIn`.
         """
         return self._line.create("/evaluations", EvaluationOut, _body(name, contestants, judge, more))
+
+    def prompt_checks(self, category: str | None = None) -> Iterator[PromptCheckOut]:
+        """Prompts with what a good answer to each keeps, newest first."""
+        return self._line.pages("/prompt-checks", PromptCheckOut, category=category)
+
+    def add_prompt_check(
+        self, prompt: str | Sequence[Spec], category: str = "General", **expects: Any
+    ) -> PromptCheckOut:
+        """Keep a prompt and what is expected of its answer: `rules`, installed `checks`, and whether to `refuse`."""
+        body = {"prompt": prompt, "category": category, "expects": expects}
+        return self._line.create("/prompt-checks", PromptCheckOut, body)
 
     def list(self, checkpoint: Ref | None = None) -> Iterator[EvaluationOut]:
         """Every evaluation, newest first."""

@@ -7,7 +7,17 @@ from typing import Any
 
 from plumbline.client.line import Ref, id_of, optional_id
 from plumbline.client.noun import ENDED, Noun, Spec
-from plumbline.client.schemas import EventOut, EventsOut, MetricsOut, PreflightOut, RunDetail, RunOut, RunRow, Series
+from plumbline.client.schemas import (
+    EventOut,
+    EventsOut,
+    MetricsOut,
+    PreflightOut,
+    RegressionOut,
+    RunDetail,
+    RunOut,
+    RunRow,
+    Series,
+)
 
 BEGINNING = uuid.UUID(int=0)
 EVENTS_AT_ONCE = 500
@@ -91,6 +101,23 @@ class Runs(Noun):
         After it ran out of memory, with smaller packs.
         """
         return self._line.post(f"/runs/{id_of(run)}/resume", RunOut, {"tokens_per_pack": tokens_per_pack})
+
+    def check(self, run: Ref, **how: Any) -> RegressionOut:
+        """Compare a run's last checkpoint with its base on prompt checks and refusals: did it break anything?
+
+        `how` are fields of the API's body: `categories`, `margin`, `harness`, `checkpoint_id`, `base_id` and others.
+        """
+        return self._line.create(f"/runs/{id_of(run)}/regressions", RegressionOut, how)
+
+    def checks(self, run: Ref) -> Iterator[RegressionOut]:
+        """The checks of a run for regressions, newest first."""
+        return self._line.pages(f"/runs/{id_of(run)}/regressions", RegressionOut)
+
+    def wait_for_check(
+        self, check: Ref, tell: Callable[[RegressionOut], None] | None = None, *, seconds: float | None = None
+    ) -> RegressionOut:
+        """The check once it is done: `mark` is `worse`, `no_worse` or `unclear`.  Raises NotSucceeded, TookTooLong."""
+        return self._until_ended(lambda: self._line.get(f"/regressions/{id_of(check)}", RegressionOut), tell, seconds)
 
     def events(
         self, run: Ref, *, after: Ref = BEGINNING, kinds: Sequence[str] | None = None, follow: bool = True

@@ -904,6 +904,16 @@ class RunOut(Answer):
     state_host: str | None = Field(description="The only machine that can continue it; null when every worker can.")
 
 
+class RegressionBrief(Answer):
+    """The newest check of a run, as lists show it."""
+
+    id: UUID
+    evaluation_id: UUID
+    state: State
+    mark: Literal["worse", "no_worse", "unclear"] | None
+    summary: str | None
+
+
 class RunRow(Answer):
     """A run in the list, with what the table shows of other rows."""
 
@@ -937,6 +947,7 @@ class RunRow(Answer):
     checkpoint_toy: bool
     dataset_id: UUID
     dataset: str
+    regression: RegressionBrief | None = Field(description="Its newest check for regressions.")
     metrics: dict[str, float]
     sparkline: list[float]
 
@@ -986,6 +997,7 @@ class RunDetail(Answer):
     checkpoint_toy: bool
     dataset_id: UUID
     dataset: str
+    regression: RegressionBrief | None = Field(description="Its newest check for regressions.")
     metrics: dict[str, float]
     sparkline: list[float]
     data: list[MixedOut]
@@ -996,6 +1008,7 @@ class RunDetail(Answer):
     third_ids: dict[str, UUID] = Field(description="Other checkpoints that the objective asks for, by name.")
     events_offset: int
     checkpoints: list[UUID]
+    guard: dict[str, Any] | None = Field(description="How it is checked for regressions when it has succeeded.")
 
 
 class Finding(Answer):
@@ -1115,6 +1128,15 @@ class CheckpointBrief(Answer):
     toy: bool
 
 
+class HarnessIn(Answer):
+    """What lm-evaluation-harness is to measure on every contestant besides."""
+
+    tasks: list[str] = Field(description="Names of its tasks, or of groups of them.")
+    limit: int | None = Field(None, description="Documents of each task; null: all.")
+    num_fewshot: int | None = Field(None, description="Examples before each question; null: the task's.")
+    chat_template: bool = Field(False, description="Put questions into the checkpoint's chat template.")
+
+
 class EvaluationOut(Answer):
     id: UUID
     created_at: datetime
@@ -1127,6 +1149,7 @@ class EvaluationOut(Answer):
     sampling: dict[str, Any]
     seed: int
     pairing: str | None = Field(description="`baseline`: only the first contestant meets the others.")
+    harness: HarnessIn | None
     reuse: bool | None
     taken: TakenOut | None
     limits: LimitsIn | None
@@ -1585,6 +1608,74 @@ class TallyOut(Answer):
     votes: int
     names: dict[Any, str]
     pairs: list[PairOut]
+
+
+class RegressionPart(Answer):
+    """One thing that was compared, as a share of prompts (or a task's metric) of which more is better.
+
+    `p` is corrected over all parts. Numbers are null where there are none, and `reason` says why."""
+
+    kind: Literal["checks", "answers", "refuses", "task"] = Field(
+        description="`answers`: of prompts that should be answered, those not refused. `refuses`: the other way round."
+    )
+    name: str
+    mark: Literal["worse", "no_worse", "unclear"] | None = Field(
+        description="Null where the margin says nothing about a task's metric."
+    )
+    base: float | None
+    now: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    prompts: int
+    better: int | None = Field(description="Prompts on which it is better now; null where only errors are known.")
+    worse: int | None
+    left_out: int = Field(description="Prompts of which one side could not be looked at.")
+    needed: int | None = Field(description="About how many prompts would tell; null where told, or none would.")
+    method: Literal["paired", "two_errors", "none"]
+    reason: str | None
+
+
+class RegressionFound(Answer):
+    """What a check for regressions amounts to."""
+
+    mark: Literal["worse", "no_worse", "unclear"]
+    summary: str = Field(description="In one sentence.")
+    statements: list[str] = Field(description="What makes it worth little, in sentences.")
+    parts: list[RegressionPart]
+    reasons: dict[str, int] = Field(description="Prompts that were left out, by reason.")
+    margin: float
+    level: float
+    seed: int
+
+
+class RegressionOut(Answer):
+    id: UUID
+    created_at: datetime
+    run_id: UUID
+    evaluation_id: UUID = Field(description="What was answered and judged; cancel and resume it there.")
+    checkpoint: CheckpointBrief | None
+    base: CheckpointBrief | None
+    margin: float
+    level: float
+    state: State
+    reason: str | None
+    remedy: str | None
+    stop_requested: bool
+    done: int
+    total: int
+    finished_at: datetime | None
+    mark: Literal["worse", "no_worse", "unclear"] | None
+    result: RegressionFound | None
+
+
+class PromptCheckOut(Answer):
+    id: UUID
+    created_at: datetime
+    category: str
+    prompt: list[dict[str, Any]]
+    expects: dict[str, Any] = Field(description="`rules`, names of installed `checks`, and whether to `refuse`.")
 
 
 ExportKind = Literal["merged", "adapter"]

@@ -32,7 +32,9 @@ from backend.projects import invitations
 from backend.projects import service as projects
 from backend.projects.models import Project
 from backend.projects.schemas import InvitationIn
+from backend.prompt_checks.models import PromptCheck
 from backend.quality.models import Reliability
+from backend.regressions.models import Regression
 from backend.runs import readings
 from backend.runs.models import Run, RunEvent
 from backend.settings import Settings
@@ -99,6 +101,7 @@ def world(servers: Embedded, tmp_path_factory: pytest.TempPathFactory) -> World:
         rows["identity_id"] = str(identity.id)
         rows |= _data(session, project, user, dataset)
         rows |= _matches(session, project, user, checkpoints)
+        rows |= _regression(session, project, run.id, uuid.UUID(str(rows["evaluation_id"])))
         rows |= _exports(session, project, checkpoints[0]) | _spare_project(session, user)
         rows |= _webhook(session, project, user)
         project_id = str(project.id)
@@ -203,15 +206,28 @@ def _matches(session: Session, project: Project, user: User, checkpoints: list[C
     arena.close(session, asked.id, (ANSWER, ANSWER | {"content": "No."}))
     reading = TokenScores(project_id=project.id, match_id=judged.id, side="a", reference_id=checkpoints[1].id)
     reading.state = State.succeeded
-    session.add(reading)
+    check = PromptCheck(
+        project_id=project.id, category="A", prompt=judged.prompt, prompt_hash=judged.prompt_hash,
+        expects={"rules": None, "checks": [], "refuse": True},
+    )  # fmt: skip
+    session.add_all([reading, check])
     session.flush()
     return {
+        "prompt_check_id": str(check.id),
         "evaluation_id": str(evaluation.id),
         "evaluation_match_id": str(judged.id),
         "token_scores_id": str(reading.id),
         "verdict_id": str(verdict.id),
         "match_id": str(asked.id),
     }
+
+
+def _regression(session: Session, project: Project, run_id: uuid.UUID, evaluation_id: uuid.UUID) -> Ids:
+    """A check for regressions that is under way."""
+    row = Regression(project_id=project.id, run_id=run_id, evaluation_id=evaluation_id, margin=0.02, level=0.95)
+    session.add(row)
+    session.flush()
+    return {"regression_id": str(row.id)}
 
 
 def _with_rows(given: Any, ids: Ids) -> Any:

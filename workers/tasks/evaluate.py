@@ -1,4 +1,5 @@
-"""Runs evaluations: every contestant answers every prompt, then an automatic judge decides every match both ways."""
+"""Runs evaluations: every contestant answers every prompt, then an automatic judge decides every match both ways, and
+lm-evaluation-harness measures every contestant where that was asked."""
 
 import time
 import uuid
@@ -18,8 +19,9 @@ from backend.evaluations import judging as judges
 from backend.evaluations import known, progress
 from backend.evaluations.models import Evaluation
 from backend.evaluations.progress import Question, Unjudged
+from backend.regressions import service as regressions
 from backend.work import State, beat, finish, ours
-from workers import judging, shutdown, spending
+from workers import judging, measuring, shutdown, spending
 from workers.answering import PROMPT_ERRORS, SHELF, Answering, Refused, Watch, as_answer, as_error, out_of_memory
 from workers.spending import LimitReached, Purse
 
@@ -74,6 +76,7 @@ def _run(job: Job) -> None:
         with spending.out_of(job.purse):
             _answer(job)
             _judge(job)
+            measuring.measure(job.id, job.contestants, job.watch)
     except LimitReached as error:
         _end(job, State.cancelled, error.reason, error.remedy)
     except Refused as error:
@@ -100,6 +103,7 @@ def _end(job: Job, state: State, reason: str | None = None, remedy: str | None =
             progress.put_back(evaluation)
         else:
             finish(evaluation, state)
+            regressions.conclude(session, evaluation)
 
 
 def _answer(job: Job) -> None:

@@ -25,7 +25,7 @@ FOREIGN = Match([{"role": "user", "content": "Hello?"}], "Hello to you, and a ve
 
 def _matches() -> list[Match]:
     items = toyworld.pairs(40, seed=9, split="held_out")
-    found = [Match(item.prompt, *(response["content"] for response in item.responses)) for item in items]
+    found = [Match(item.prompt, item.responses[0]["content"], item.responses[1]["content"]) for item in items]
     broken = [Match(found[0].prompt, first, found[0].second) for first in ("", "\x00\ud800", "ä" * 5000, "?! ...\n")]
     return [*found, *broken, FOREIGN, Match([], "", ""), FOREIGN._replace(second=FOREIGN.first)]
 

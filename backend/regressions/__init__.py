@@ -1,0 +1,1 @@
+"""Regressions: whether a run broke anything besides what it was to change."""
