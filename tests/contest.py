@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alignment.formats import snapshot
@@ -12,7 +13,7 @@ from backend import storage
 from backend.checkpoints.models import Checkpoint, Source
 from backend.datasets.models import Dataset, Kind, Snapshot
 from backend.db import transaction
-from backend.evaluations.models import Evaluation, Match, Verdict
+from backend.evaluations.models import Evaluation, Match, TokenScores, Verdict
 from backend.evaluations.models import Source as By
 from backend.projects import service as projects
 from backend.runs.models import Run
@@ -59,6 +60,26 @@ def make(prompts: int = 24, *, base: str = "Base & <b>bold</b>", seed: int = 0) 
         for position in range(prompts):
             _prompt(session, row, position, ids, generator)
         return Contest(row.id, ids, runs)
+
+
+def read_tokens(made: Contest) -> None:
+    """What a worker would have found: each contestant is further from the base than the one before it."""
+    base = made.contestants[0]
+    with transaction() as session:
+        here = select(Match).where(Match.evaluation_id == made.id, Match.checkpoint_a == base)
+        for match in session.scalars(here):
+            moved = float(made.contestants.index(match.checkpoint_b) + match.position % 3)
+            result = {"tokens": ["a", "b"], "policy": [-1.0, -1.0], "reference": [-1.0, -1.0 - moved]}
+            session.add(
+                TokenScores(
+                    project_id=match.project_id,
+                    match_id=match.id,
+                    side="b",
+                    reference_id=base,
+                    state=State.succeeded,
+                    result={**result, "kl": [moved / 2, moved / 2]},
+                )
+            )
 
 
 def _checkpoint(

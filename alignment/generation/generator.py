@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from alignment.training.vocabulary import Voice
+
 
 class PromptTooLong(ValueError):
     """Cutting was forbidden, and the prompt leaves no room for a response in the model's context."""
@@ -175,9 +177,9 @@ class Generator:
         """An answer to a prompt as tokens, with its end where it `ended`.  Raises AnswerTooLong, as `render`."""
         return reading.read(self._tokenizer, self._ending, prompt, response, ended=ended, context=context)
 
-    def logps(self, found: reading.Read) -> list[float]:
-        """How likely this checkpoint finds each token of the answer, in nats."""
-        return reading.logps(self._model, found)
+    def voice(self, found: reading.Read) -> Voice:
+        """What this checkpoint says where each token of the answer is predicted; `reading.said` compares two."""
+        return reading.voice(self._model, found)
 
     def _rows(
         self, prompts: Sequence[Sequence[chat.ChatMessage]], sampling: Sampling, cut: bool, samples: int = 1

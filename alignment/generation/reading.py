@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from alignment import chat
+from alignment.training import layout, structure
+from alignment.training.scorer import Scorer
+from alignment.training.vocabulary import Voice, compared
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ROWS = 256  # positions whose vocabulary is normalised at once
 LOOK_BACK = 6  # tokens before one that decide how it is written
 
 
@@ -25,6 +27,15 @@ class Read(NamedTuple):
     prompt: list[int]
     response: list[int]
     texts: list[str]
+
+
+class Said(NamedTuple):
+    """Of each token of an answer, in nats: its log-probability under two models, and the divergence of what the first
+    expected there from what the second did, over all tokens; None where they have different numbers of logits."""
+
+    policy: list[float]
+    reference: list[float]
+    kl: list[float] | None
 
 
 class AnswerTooLong(ValueError):
@@ -75,17 +86,14 @@ def _texts(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[str]:
 
 
 @torch.no_grad()
-def logps(model: PreTrainedModel, found: Read) -> list[float]:
-    """The log-probability of each token of the answer, in nats, in float32."""
-    device = next(model.parameters()).device
-    ids = torch.tensor([found.prompt + found.response], device=device)
-    count = len(found.response)
-    logits = model(input_ids=ids, use_cache=False, logits_to_keep=count + 1).logits[0, -count - 1 : -1]
-    target = ids[0, -count:]
-    rows = []
-    for start in range(0, count, ROWS):
-        some = slice(start, start + ROWS)
-        likely = torch.log_softmax(logits[some].float(), dim=-1)
-        rows.append(likely.gather(1, target[some, None])[:, 0])
-    values: list[float] = torch.cat(rows).tolist() if rows else []
-    return values
+def voice(model: PreTrainedModel, found: Read) -> Voice:
+    """What the model says where each token of the answer is predicted."""
+    laid = layout.rows([(found.prompt, found.response)], 0, model.device)
+    return Scorer(model, "fp32").voice(laid, structure.plain("one answer is one row"))
+
+
+def said(policy: Voice, reference: Voice, found: Read) -> Said:
+    """What the model that answered, and another one with the same tokens, think of the answer."""
+    target = torch.tensor(found.response, device=policy.hidden.device)
+    own, theirs, kl = compared(policy, reference, target)
+    return Said(own.tolist(), theirs.tolist(), None if kl is None else kl.tolist())

@@ -60,6 +60,11 @@ class Needs(NamedTuple):
     steps: frozenset[Cut] = frozenset()
 
     @property
+    def forgets(self) -> bool:
+        """Whether unwanted answers are to be forgotten, rather than told from wanted ones."""
+        return Role.UNDESIRABLE in self.roles and Role.DESIRABLE not in self.roles
+
+    @property
     def live(self) -> frozenset[str]:
         """Names of the other models that are asked at every step."""
         return self.third | ({REFERENCE} if self.reference in ("tokens", "distribution") else frozenset())

@@ -124,7 +124,12 @@ def _masks(
 
 def plain(examples: Sequence[Encoded], padding: int, device: torch.device) -> Layout:
     """Each response with its prompt as a row, padded on the right with `padding`."""
-    rows = [(part.prompt, answer) for example in examples for part in example.parts for answer in part.responses]
+    parts = (part for example in examples for part in example.parts)
+    return rows([(part.prompt, answer) for part in parts for answer in part.responses], padding, device)
+
+
+def rows(rows: Sequence[tuple[list[int], list[int]]], padding: int, device: torch.device) -> Layout:
+    """The same for prompts and responses as token ids."""
     width = max(len(prompt) + len(answer) for prompt, answer in rows)
     ids = torch.full((len(rows), width), padding)
     source: list[int] = []

@@ -17,6 +17,7 @@ from alignment.training.drawing import answering, drawn
 from alignment.training.events import Events, finite
 from alignment.training.exhausted import out_of_memory
 from alignment.training.failures import is_out_of_memory
+from alignment.training.forgetting import Forgetting
 from alignment.training.keeping import Keeper
 from alignment.training.kinds.scored import reading_of
 from alignment.training.model import dropout_off
@@ -127,6 +128,7 @@ class _Loop:
         self._seconds, self._started = 0.0, time.monotonic()
         self._state = prepared.learner.scoring.begun(spec.seed)
         self._keeper = Keeper(spec, prepared, out, events)
+        self._forgetting = Forgetting(spec, prepared.examples, out, events)
         if not prepared.examples.validation:
             events.log("no validation examples: nothing is evaluated, and the last checkpoint counts", "warning")
 
@@ -134,6 +136,7 @@ class _Loop:
         """Go to where the run stood, if it is one that goes on; afterwards there is room for what it will write."""
         progress, summary = self._keeper.begin(), self.summary
         if progress is None:
+            self._recall(first=True)
             return
         self.checkpoints.restore((saved.step, saved.metrics) for saved in progress.checkpoints)
         summary.step, summary.examples, summary.tokens = progress.step, progress.examples, progress.tokens
@@ -191,6 +194,7 @@ class _Loop:
                 metrics = evaluate(scoring, prepared.examples.validation, reference, self._state, self._check)
             self._tell(step, metrics, examples=0, tokens=0, seconds=time.monotonic() - began)
             metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        self._recall()
         self._sample(step)
         self.pending = False
         self._save(metrics)
@@ -212,6 +216,15 @@ class _Loop:
     def seconds(self) -> float:
         """How long the run has worked so far, what was before interruptions included."""
         return self._seconds + time.monotonic() - self._started
+
+    def _recall(self, *, first: bool = False) -> None:
+        """Tell what is forgotten and what is kept, in a run that forgets."""
+        if not self._forgetting:
+            return
+        began = time.monotonic()
+        with dropout_off(self._prepared.model):
+            values = self._forgetting.read(self._prepared.learner.scoring, self._check, first=first)
+        self._tell(self.summary.step, values, examples=0, tokens=0, seconds=time.monotonic() - began)
 
     def _progress(self) -> Progress:
         summary = self.summary

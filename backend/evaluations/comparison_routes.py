@@ -7,9 +7,10 @@ from fastapi import APIRouter, Query
 
 from backend.audit import service as audit
 from backend.deps import ProjectDep, Researcher, SessionDep
-from backend.evaluations import divergences, grid, matches, service, token_scores
+from backend.evaluations import divergences, frontier, grid, matches, service, token_scores
 from backend.evaluations.comparison_schemas import GridOut, GridRowOut, MatchDetailOut, TokenScoresIn, TokenScoresOut
 from backend.evaluations.divergence_schemas import DivergencesIn, DivergencesOut
+from backend.evaluations.frontier_schemas import FrontierAsked, FrontierOut
 from backend.evaluations.schemas import MatchFilter
 from backend.paging import Page
 from backend.work import request_stop
@@ -114,3 +115,15 @@ def cancel_divergences(
     divergences.cancel(session, evaluation)
     session.flush()
     return Page(items=divergences.read(session, evaluation, 0.95))
+
+
+@router.get("/evaluations/{evaluation_id}/frontier")
+def read_frontier(
+    evaluation_id: uuid.UUID,
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    wanted: Annotated[FrontierAsked, Query()],
+) -> FrontierOut:
+    """Reward against KL: checkpoints as points, the front, and every two runs at one KL."""
+    return frontier.read(session, project, service.find(session, project, evaluation_id), wanted)

@@ -23,6 +23,7 @@ class DivergenceOut(BaseModel):
     """KL(contestant || reference) on the contestant's own answers, in nats."""
 
     contestant: uuid.UUID
+    exact: MeterOut = Field(description="Mean over answers of the divergence over the whole vocabulary, summed.")
     k1: MeterOut = Field(description="Mean log-ratio of an answer.")
     k3: MeterOut = Field(description="Mean over answers of the sum of exp(-u) - 1 + u over tokens.")
     per_token: MeterOut = Field(description="The log-ratio of all answers by their tokens.")

@@ -3,11 +3,12 @@
 import math
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import literal, select, union_all, update
+from numpy.typing import NDArray
+from sqlalchemy import literal, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
@@ -36,8 +37,8 @@ SAMPLED = (
 def ask(session: Session, project: Project, user: User, evaluation: Evaluation, body: DivergencesIn) -> uuid.UUID:
     """Afterwards an answer of each contestant to each of the prompts is read, or queued, against the reference.
 
-    Gives the reference. What is known stays; what failed is queued again.  Raises NotFound, NoLogprobs, and what
-    `checkpoints.require_ready` does.
+    Gives the reference. What is known stays; what failed, or was read before divergences were, is queued
+    again.  Raises NotFound, NoLogprobs, and what `checkpoints.require_ready` does.
     """
     reference = checkpoints.present(
         session, project, body.reference_id or uuid.UUID(evaluation.contestants[0]), "reference_id"
@@ -48,18 +49,18 @@ def ask(session: Session, project: Project, user: User, evaluation: Evaluation, 
     checkpoints.require_ready(reference, "reference_id")
     ids = [uuid.UUID(one) for one in evaluation.contestants]
     known = contestants.named(session, ids)
-    asked = [one for one in ids if one != reference.id and _readable(known[one])]
+    read = [one for one in ids if one != reference.id and _readable(known[one])]
     columns = {"project_id": project.id, "reference_id": reference.id, "created_by": user.id}
     rows = [
         {**columns, "match_id": match, "side": side, "state": State.queued, "total": 2}
-        for match, side in session.execute(_answers(session, evaluation, asked, body.prompts))
+        for match, side in session.execute(_answers(session, evaluation, read, body.prompts))
     ]
     if rows:
         session.execute(insert(TokenScores).on_conflict_do_nothing(), rows)
         ended = (
             TokenScores.match_id.in_([row["match_id"] for row in rows]),
             TokenScores.reference_id == reference.id,
-            TokenScores.state.in_(ENDED_WITHOUT),
+            or_(TokenScores.state.in_(ENDED_WITHOUT), ~TokenScores.result.has_key("kl")),
         )
         locked = select(TokenScores.id).where(*ended).order_by(TokenScores.id).with_for_update()
         again = update(TokenScores).where(TokenScores.id.in_(session.scalars(locked).all()))
@@ -73,7 +74,7 @@ def _readable(checkpoint: Checkpoint) -> bool:
     return checkpoint.endpoint is None and checkpoints.ready(checkpoint)
 
 
-def _answers(session: Session, evaluation: Evaluation, asked: Sequence[uuid.UUID], prompts: int) -> Any:
+def _answers(session: Session, evaluation: Evaluation, read: Sequence[uuid.UUID], prompts: int) -> Any:
     """The match and side of one answer of each contestant to each of the first prompts by hash, contestant by
     contestant, so that a worker loads each once."""
     here = Match.evaluation_id == evaluation.id
@@ -83,7 +84,7 @@ def _answers(session: Session, evaluation: Evaluation, asked: Sequence[uuid.UUID
         *(
             select(
                 Match.id.label("match"), literal(side).label("side"), own.label("own"), Match.prompt_hash.label("hash")
-            ).where(here, Match.prompt_hash.in_(hashes), own.in_(asked), response.has_key("content"))
+            ).where(here, Match.prompt_hash.in_(hashes), own.in_(read), response.has_key("content"))
             for side, own, response in (
                 ("a", Match.checkpoint_a, Match.response_a),
                 ("b", Match.checkpoint_b, Match.response_b),
@@ -98,8 +99,12 @@ def _answers(session: Session, evaluation: Evaluation, asked: Sequence[uuid.UUID
     )
 
 
-def read(session: Session, evaluation: Evaluation, level: float) -> list[DivergencesOut]:
-    """What has been read so far, by reference."""
+Asked = Mapping[uuid.UUID, Mapping[uuid.UUID, Mapping[str, TokenScores]]]
+"""Answers that were to be read: by reference, contestant and the hash of the prompt."""
+
+
+def asked(session: Session, evaluation: Evaluation) -> Asked:
+    """One answer of each contestant to each prompt of which somebody wanted one read."""
     own = {"a": Match.checkpoint_a, "b": Match.checkpoint_b}
     rows: dict[uuid.UUID, dict[uuid.UUID, dict[str, TokenScores]]] = defaultdict(lambda: defaultdict(dict))
     query = select(TokenScores, Match.prompt_hash, own["a"], own["b"]).join(Match, Match.id == TokenScores.match_id)
@@ -109,43 +114,71 @@ def read(session: Session, evaluation: Evaluation, level: float) -> list[Diverge
         some = rows[row.reference_id][a if row.side == "a" else b]
         if prompt not in some or some[prompt].result is None:
             some[prompt] = row
+    return rows
+
+
+def answers(found: Mapping[str, TokenScores]) -> dict[str, tuple[float | None, float]]:
+    """What is known of a contestant's answers by prompt: the exact divergence where it is told, and the log-ratio."""
+    known = {prompt: row.result for prompt, row in found.items() if row.result is not None}
+    return {
+        prompt: (_exact(one), math.fsum(np.subtract(one["policy"], one["reference"]).tolist()))
+        for prompt, one in known.items()
+    }
+
+
+def _exact(result: Mapping[str, Any]) -> float | None:
+    kl = result.get("kl")
+    return None if kl is None else math.fsum(kl)
+
+
+def read(session: Session, evaluation: Evaluation, level: float) -> list[DivergencesOut]:
+    """What has been read so far, by reference."""
+    rows = asked(session, evaluation)
     names = contestants.named(session, rows)
     return [
         DivergencesOut(
             reference=CheckpointBrief.model_validate(names[reference]),
             items=[_told(one, answers, level) for one, answers in found.items()],
-            warnings=_warnings(evaluation.sampling),
+            warnings=warnings(evaluation.sampling),
             level=level,
         )
         for reference, found in rows.items()
     ]
 
 
-def _told(contestant: uuid.UUID, answers: dict[str, TokenScores], level: float) -> DivergenceOut:
-    known = [row.result for row in answers.values() if row.result is not None]
+def _told(contestant: uuid.UUID, found: Mapping[str, TokenScores], level: float) -> DivergenceOut:
+    known = [row.result for row in found.values() if row.result is not None]
     ratios = [np.subtract(one["policy"], one["reference"]) for one in known]
-    cluster = np.arange(len(known), dtype=np.int64)
     k1 = np.array([one.sum() for one in ratios], dtype=np.float64)
     with np.errstate(over="ignore"):
         k3 = np.array([(np.exp(-one) - 1 + one).sum() for one in ratios], dtype=np.float64)
     tokens = np.array([len(one) for one in ratios], dtype=np.float64)
     total = float(tokens.sum())
     each = Value(float(k1.sum()) / total if total else math.nan, ratio(k1.sum() - k1, total - tokens), len(known))
+    exact = np.array([one for one in map(_exact, known) if one is not None], dtype=np.float64)
     return DivergenceOut(
         contestant=contestant,
-        k1=_out(mean(k1, cluster, len(known))._replace(least=-math.inf), level),
-        k3=_out(mean(k3, cluster, len(known)), level),
+        exact=of(exact, level),
+        k1=of(k1, level, least=-math.inf),
+        k3=of(k3, level),
         per_token=_out(each, level),
-        waiting=sum(row.state not in ENDED for row in answers.values()),
-        failed=sum(row.state in ENDED_WITHOUT for row in answers.values()),
+        waiting=sum(row.state not in ENDED for row in found.values()),
+        failed=sum(row.state in ENDED_WITHOUT for row in found.values()),
     )
+
+
+def of(values: NDArray[np.float64], level: float, least: float = 0.0) -> MeterOut:
+    """The mean of a number of answers, one a prompt."""
+    found = mean(values, np.arange(len(values), dtype=np.int64), len(values))
+    return _out(found._replace(least=least), level)
 
 
 def _out(found: Value, level: float) -> MeterOut:
     return MeterOut(**{name: plain(value) for name, value in metered(found, level=level)._asdict().items()})
 
 
-def _warnings(sampling: dict[str, Any]) -> list[str]:
+def warnings(sampling: Mapping[str, Any]) -> list[str]:
+    """What keeps the numbers of answers drawn with these settings from being those of plain sampling."""
     temperature, top_p = float(sampling.get("temperature", 1)), float(sampling.get("top_p", 1))
     return [] if temperature == top_p == 1 else [SAMPLED.format(temperature=temperature, top_p=top_p)]
 

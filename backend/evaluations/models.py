@@ -134,7 +134,8 @@ class Verdict(ProjectRow, Base):
 class TokenScores(Work, ProjectRow, Base):
     """What the checkpoint that answered on a side, and a reference, think of each token of that answer.
 
-    `result` is `{tokens, policy, reference}`: texts, and log-probabilities in nats; null until it is known.
+    `result` is `{tokens, policy, reference, kl}`: texts, log-probabilities and the divergence over the vocabulary in
+    nats (null where the two have different numbers of logits; older rows lack it); null until it is known.
     """
 
     __tablename__ = "token_scores"

@@ -1,5 +1,6 @@
 """Pictures of an evaluation as SVG: intervals in rows, a rate over steps, and who beats whom."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
@@ -76,6 +77,54 @@ def curve(lines: Sequence[tuple[str, Sequence[tuple[int, float, float | None, fl
     for step, anchor in ((first, "start"), (last, "end")):
         x = at(step, 0).split(",")[0]
         parts.append(el("text", f"step {step}", x=x, y=height - 12, class_="tick", text_anchor=anchor))
+    return _svg(height, label, parts)
+
+
+class Dot(NamedTuple):
+    """A checkpoint of a run at its KL and its reward, each with bounds where it has some."""
+
+    run: str
+    x: Bar
+    y: Bar
+    front: bool
+
+
+def frontier(dots: Sequence[Dot], label: str, words: str) -> Element:
+    """Reward over the square root of KL: the dots of each run joined in their order, those on the front filled."""
+    height, left, right, top, bottom = 340, 56, WIDTH - 16, 16, 300
+    runs = list(dict.fromkeys(dot.run for dot in dots))
+    furthest = max(value for dot in dots for value in (dot.x.value, dot.x.high) if value is not None) or 1.0
+    known = [value for dot in dots for value in (dot.y.value, dot.y.low, dot.y.high) if value is not None]
+    least, most = min(known), max(known)
+    least, most = (least, most) if most > least else (least - 1, most + 1)
+
+    def x(kl: float) -> float:
+        return left + math.sqrt(max(kl, 0) / furthest) * (right - left)
+
+    def y(reward: float) -> float:
+        return bottom - (reward - least) / (most - least) * (bottom - top - 16 * len(runs))
+
+    parts: list[Element] = []
+    for place, run in enumerate(runs):
+        tone, own = f"c{place % PALETTE}", [dot for dot in dots if dot.run == run]
+        joined = " ".join(f"{_at(x(dot.x.value))},{_at(y(dot.y.value))}" for dot in own)
+        parts.append(el("polyline", points=joined, class_=f"run {tone}"))
+        parts.append(el("circle", cx=left + 8, cy=10 + 16 * place, r=4, class_=tone))
+        parts.append(el("text", _cut(run), x=left + 18, y=14 + 16 * place, class_="tick"))
+        for dot in own:
+            at_x, at_y = x(dot.x.value), y(dot.y.value)
+            if dot.x.low is not None and dot.x.high is not None:
+                parts.append(_line(x(dot.x.low), at_y, x(dot.x.high), at_y, f"thin {tone}"))
+            if dot.y.low is not None and dot.y.high is not None:
+                parts.append(_line(at_x, y(dot.y.low), at_x, y(dot.y.high), f"thin {tone}"))
+            box = el("circle", cx=_at(at_x), cy=_at(at_y), r=5, class_=tone if dot.front else f"hollow {tone}")
+            parts.append(box)
+    for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
+        value = furthest * share**2
+        parts.append(el("text", f"{value:.3g}", x=_at(x(value)), y=bottom + 18, class_="tick", text_anchor=anchor))
+    for reward in (least, most):
+        parts.append(el("text", f"{reward:.3g}", x=left - 8, y=_at(y(reward) + 4), class_="tick", text_anchor="end"))
+    parts.append(el("text", words, x=(left + right) / 2, y=height - 4, class_="tick", text_anchor="middle"))
     return _svg(height, label, parts)
 
 

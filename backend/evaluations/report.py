@@ -1,5 +1,6 @@
 """The report of an evaluation, computed when it is read: win rates by judge, contestants, agreement, doubts."""
 
+import math
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -230,3 +231,19 @@ def _warnings(
             of = f"{missing} of {one.verdicts} verdicts of {model.name if model else one.judge}"
             warnings.append(f"{of} came to nothing; the rates leave their matches out.")
     return warnings
+
+
+def measured(session: Session, evaluation: Evaluation) -> dict[uuid.UUID, dict[str, dict[str, float]]]:
+    """What a judge measured on each contestant's answers: by name and by the hash of the prompt, averaged."""
+    found: dict[uuid.UUID, dict[str, dict[str, float]]] = {}
+    for contestant, answers in _answers(session, evaluation).items():
+        values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for answer in answers.values():
+            for name, value in (answer.scores or {}).items():
+                if value is not None:
+                    values[name][answer.prompt_hash].append(float(value))
+        found[contestant] = {
+            name: {prompt: math.fsum(own) / len(own) for prompt, own in by_prompt.items()}
+            for name, by_prompt in values.items()
+        }
+    return found

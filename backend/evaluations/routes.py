@@ -13,6 +13,7 @@ from backend.evaluations import (
     cards,
     comparison_routes,
     contamination_routes,
+    frontier,
     harness,
     import_routes,
     judge_card,
@@ -26,6 +27,7 @@ from backend.evaluations import (
     votes,
 )
 from backend.evaluations import export as exporting
+from backend.evaluations.frontier_schemas import FrontierAsked
 from backend.evaluations.judge_card_schemas import JudgeCardOut, Scope
 from backend.evaluations.markup import POLICY
 from backend.evaluations.meter_schemas import MetersOut
@@ -157,7 +159,8 @@ def download_report(
     """The report as one file to hand on: pictures and numbers, without prompts and answers, and nothing that runs."""
     evaluation = service.find(session, project, evaluation_id)
     told = report.read(session, evaluation, Rule(ties, level, evaluation.seed))
-    page = shareable.write(told, meters.read(session, evaluation, level))
+    moved = frontier.read(session, project, evaluation, FrontierAsked(level=level))
+    page = shareable.write(told, meters.read(session, evaluation, level), moved)
     named = {"content-disposition": f'attachment; filename="evaluation-{evaluation.id}.html"'}
     return HTMLResponse(page, headers=named | {"content-security-policy": f"{POLICY}; sandbox"})
 

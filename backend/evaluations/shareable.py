@@ -5,6 +5,8 @@ from collections import defaultdict
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
+from backend.evaluations import frontier_words
+from backend.evaluations.frontier_schemas import FrontierOut
 from backend.evaluations.markup import Child, document, el, name, plain, table
 from backend.evaluations.meter_schemas import MeterOut, MetersOut
 from backend.evaluations.pictures import Bar, curve, forest, squares
@@ -35,7 +37,7 @@ th[scope=row], th:first-child { text-align: left; white-space: normal; font-weig
 svg { width: 100%; max-width: 760px; height: auto; display: block; margin: 8px 0; }
 svg text { fill: var(--text); font: 13px system-ui, sans-serif; } svg .tick { fill: var(--muted); font-size: 12px; }
 .even { stroke: var(--muted); stroke-dasharray: 2 3; } .span { stroke-width: 3; }
-.run { fill: none; stroke-width: 2.5; }
+.run { fill: none; stroke-width: 2.5; } .thin { stroke-width: 1.2; stroke-opacity: .6; } .hollow { fill: var(--back); }
 .band { fill-opacity: .16; stroke: none; }
 .c0 { fill: var(--blue); stroke: var(--blue); } .c1 { fill: var(--red); stroke: var(--red); }
 .c2 { fill: var(--green); stroke: var(--green); } .c3 { fill: var(--pink); stroke: var(--pink); }
@@ -67,7 +69,7 @@ class Bounded(Protocol):
     def high(self) -> float | None: ...
 
 
-def write(report: ReportOut, meters: MetersOut) -> str:
+def write(report: ReportOut, meters: MetersOut, told: FrontierOut) -> str:
     """The page; names and reasons stand in it as text alone."""
     evaluation = report.evaluation
     known = {one.id: one for one in report.contestants}
@@ -77,6 +79,7 @@ def write(report: ReportOut, meters: MetersOut) -> str:
         parts += _judge(one, known, report)
     parts += [el("h2", "Prompts seen in training"), *_training(report, known)]
     parts += [el("h2", "What the answers are like"), *_meters(meters, known)]
+    parts += frontier_words.section(told)
     return document(f"{plain(evaluation.name)}, an evaluation", STYLE, *parts)
 
 

@@ -6,6 +6,7 @@ import { h } from "./dom.js";
 // Okabe and Ito's set without yellow and black, darkened or lightened until each reads on its theme.
 const LIGHT = ["#0072b2", "#c04f00", "#007d5c", "#a4548a", "#8a6d00", "#3a6ea5", "#b3402e", "#4f5d75"];
 const DARK = ["#56b4e9", "#f0914a", "#2fc79a", "#e18fc4", "#d9c24a", "#8fb7ff", "#ff8f86", "#a9b4c6"];
+const HEIGHT = 240;
 const DASHES = ["solid", "dash", "dot", "dashdot"];
 
 const isDark = () => document.documentElement.dataset.theme === "dark";
@@ -38,7 +39,7 @@ export function plotly() {
   return loading;
 }
 
-function layout({ title, x, y, log = false, range = null, legend = false, height = 240, shapes = [], rows = null, share = true, stacked = false }) {
+function layout({ title, x, y, log = false, range = null, legend = false, height = HEIGHT, shapes = [], rows = null, share = true, stacked = false }) {
   const axis = (text) => ({
     title: { text, font: { size: 12, color: variable("--pl-muted") }, standoff: 6 },
     gridcolor: variable("--pl-line"), zerolinecolor: variable("--pl-line-strong"), linecolor: variable("--pl-line"), automargin: true,
@@ -91,6 +92,7 @@ export function chart(place, label, figure) {
     const library = await plotly();
     if (gone) return;
     const { data, more, ...options } = figure();
+    box.style.height = `${options.height || HEIGHT}px`; // a window that is resized, a phone that is turned: Plotly asks the box
     await library.react(box, data, { ...layout(options), ...more, datarevision: (revision += 1) }, CONFIG);
   }
   const draw = () => {

@@ -38,7 +38,8 @@ function of({ reference, items, warnings }, names) {
   const words = (one) => (one.value === null ? h("span.pl-muted", { title: one.reason }, "–") : h("span", { title: one.reason }, number(one.value, 3), one.low === null ? "" : h("span.pl-muted", ` (${number(one.low, 3)} to ${number(one.high, 3)})`)));
   return h("div.pl-stack.tight", warnings.map((text) => h("p.pl-card.warn", text)), table(`KL to ${reference.name}`, [
     { title: `From ${reference.name}`, cell: (row) => h("strong.pl-eval-name", names[row.contestant]) },
-    { title: "Nats an answer (k1)", kind: "number", hint: "Mean log-ratio of an answer: unbiased", cell: (row) => words(row.k1) },
+    { title: "Nats an answer", kind: "number", hint: "At each token the divergence over the whole vocabulary, summed over the answer: unbiased, never below 0, and the surest", cell: (row) => words(row.exact) },
+    { title: "k1", kind: "number", hint: "Mean log-ratio of an answer: unbiased", cell: (row) => words(row.k1) },
     { title: "k3", kind: "number", hint: "Mean over answers of the sum of exp(−u) − 1 + u over tokens: unbiased, never below 0", cell: (row) => words(row.k3) },
     { title: "Nats a token", kind: "number", cell: (row) => words(row.per_token) },
     { title: "Answers", kind: "number", cell: (row) => count(row.k1.n) },

@@ -10,13 +10,14 @@ import { samplingForm } from "./sampling.js";
 const MOST = 6;
 const PAUSE = 350; // milliseconds without a change before the size is asked
 
-export function evaluationForm({ checkpoints, models, datasets, judges, chosen, run = "" }) {
-  return new Form(checkpoints, models, datasets, judges, chosen, run).element;
+// `again()` gives the checkpoints as they are now.
+export function evaluationForm({ checkpoints, models, datasets, judges, chosen, again, run = "" }) {
+  return new Form(checkpoints, models, datasets, judges, chosen, again, run).element;
 }
 
 class Form {
-  constructor(checkpoints, models, datasets, judges, chosen, run) {
-    Object.assign(this, { checkpoints, datasets, runWanted: run });
+  constructor(checkpoints, models, datasets, judges, chosen, again, run) {
+    Object.assign(this, { checkpoints, datasets, again, runWanted: run });
     this.endpoints = checkpoints.filter((one) => one.endpoint);
     this.judge = judgePart({ judges, models, onchange: () => this.changed() });
     this.chosen = chosen.filter((id) => checkpoints.some((one) => one.id === id)).slice(0, MOST);
@@ -32,24 +33,29 @@ class Form {
 
   // ---- the parts ----
 
-  contestants() {
-    const rows = this.checkpoints.map((one) => {
+  listed() {
+    this.rows = this.checkpoints.map((one) => {
       const box = h("input", { type: "checkbox", checked: this.chosen.includes(one.id), disabled: one.available === false || one.chat_template === "missing" });
       box.addEventListener("change", () => this.tick(one.id, box));
       const place = h("span.pl-eval-place");
       return { id: one.id, place, element: h("label.pl-check.pl-eval-contestant", box, h("span.pl-grow.pl-cut", { title: one.name }, one.name), place,
         one.toy ? badge("toy", "warn") : null, one.available === false ? badge("files missing", "bad") : one.chat_template === "missing" ? badge("needs a chat template", "warn") : null, h("span.pl-muted", one.endpoint ? "endpoint" : millions(one.parameters))) };
     });
-    this.rows = rows;
+    fill(this.list, this.rows.map((row) => row.element));
+  }
+
+  contestants() {
+    this.list = h("div.pl-eval-list");
+    this.listed();
     this.contestantError = h("small.pl-field-error", { role: "alert" });
-    const search = h("input.pl-input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter checkpoints", hidden: rows.length < 9 });
+    const search = h("input.pl-input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter checkpoints", hidden: this.rows.length < 9 });
     search.addEventListener("input", () => {
       const wanted = search.value.toLowerCase();
-      rows.forEach((row, index) => { row.element.hidden = !this.checkpoints[index].name.toLowerCase().includes(wanted); });
+      this.rows.forEach((row, index) => { row.element.hidden = !this.checkpoints[index].name.toLowerCase().includes(wanted); });
     });
     return h("section.pl-card.pl-stack.tight", h("h2", "Contestants"),
       h("p.pl-muted", "Two to six checkpoints. The oldest is the baseline that the others are measured against, unless you choose another."),
-      search, h("div.pl-eval-list", rows.map((row) => row.element)), this.wholeRun(), this.contestantError);
+      search, this.list, this.wholeRun(), this.contestantError);
   }
 
   // All checkpoints of a run in one evaluation: the curve over its steps.
@@ -58,7 +64,34 @@ class Form {
     this.runs = runs;
     this.run = h("select", h("option", { value: "" }, "None"), [...runs].map(([id, name]) => h("option", { value: id, selected: id === this.runWanted }, name)));
     this.run.addEventListener("input", () => this.changed());
-    return h("div", { hidden: !runs.size }, field("Every checkpoint of a run", this.run, { help: "All that are left meet the baseline alone: ticked above, else the run's reference." }));
+    this.ofRun = h("p.pl-muted", { "aria-live": "polite" });
+    return h("div.pl-stack.tight", { hidden: !runs.size }, field("Every checkpoint of a run", this.run, { help: "All that are left meet the baseline alone: ticked above, else the run's reference." }), this.ofRun);
+  }
+
+  // How many checkpoints of the chosen run take part.
+  tellRun() {
+    const left = this.checkpoints.filter((one) => this.run.value && one.run_id === this.run.value && one.available !== false).length;
+    const words = left === 1 ? "One checkpoint of this run is left: it gives one rate, and no curve over steps." : left ? `${count(left)} checkpoints are left, each a point of the curve over steps.` : "No checkpoint of this run is left that could answer.";
+    fill(this.ofRun, this.run.value ? words : null);
+  }
+
+  // A checkpoint that the API does not know any more, or whose files are gone: it is named, and the list is read anew.
+  async missing(id, why) {
+    const gone = this.checkpoints.find((one) => one.id === id);
+    if (!gone || this.reading) return;
+    this.reading = true;
+    try {
+      this.checkpoints = await this.again();
+      this.chosen = this.chosen.filter((one) => this.checkpoints.some((other) => other.id === one && other.available !== false));
+      this.listed();
+      this.changed();
+      this.gone = `“${gone.name}” cannot take part any more; the list is read anew. ${why}`;
+      this.contestantError.textContent = this.gone;
+    } catch (error) {
+      this.contestantError.textContent = `“${gone.name}”: ${why} ${error.message}`;
+    } finally {
+      this.reading = false;
+    }
   }
 
   tick(id, box) {
@@ -152,6 +185,7 @@ class Form {
   changed() {
     this.order();
     for (const row of this.rows) this.mark(row);
+    this.tellRun();
     if (!this.named) this.name.value = this.suggestion();
     this.key = newKey();
     clearTimeout(this.timer);
@@ -190,7 +224,7 @@ class Form {
       ["Answers", earlier(size.responses, size.taken.answers)],
       ["Matches", count(size.matches)],
       ["Verdicts", size.verdicts ? [earlier(size.verdicts, size.taken.verdicts), ", both side orders"] : "by people"],
-      ["Tokens", `at most ${count(size.tokens_at_most)}`],
+      ["New tokens", size.taken.answers >= size.responses ? "none in answers" : `at most ${count(Math.round(size.tokens_at_most * (1 - size.taken.answers / size.responses)))} in answers`],
       ...expected(size.cost),
       ["Time", size.seconds ? `${duration(size.seconds.low)} to ${duration(size.seconds.high)}, as earlier evaluations took` : "no earlier evaluation tells"],
     ];
@@ -208,7 +242,8 @@ class Form {
   }
 
   clear() {
-    this.contestantError.textContent = "";
+    this.contestantError.textContent = this.gone || "";
+    this.gone = null; // it is read once more, and goes with the next change
     fill(this.general);
     for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, ...Object.values(this.limits.fields)]) showError(one, "");
     this.sampling.clear();
@@ -224,7 +259,10 @@ class Form {
     else if (path.startsWith("sampling.")) return this.sampling.fail(path.slice(9), words);
     else if (path.startsWith("judge")) return this.judge.fail(path.slice(6), words);
     else if (path.startsWith("prompts")) showError(this.source === "texts" ? this.textField : this.datasetField, words);
-    else if (path.startsWith("contestants") || path === "run_id") this.contestantError.textContent = words;
+    else if (path.startsWith("contestants.")) {
+      this.contestantError.textContent = words;
+      this.missing(this.chosen[Number(path.split(".")[1])], words);
+    } else if (path.startsWith("contestants") || path === "run_id") this.contestantError.textContent = words;
     else return false;
     return true;
   }

@@ -34,19 +34,23 @@ async function showForm(page) {
   fill(page, skeleton(5));
   await load(page, materials, ({ checkpoints, models, datasets, judges }) => {
     if (checkpoints.length < 2) return void page.append(tooFew(checkpoints.length));
-    page.append(evaluationForm({ checkpoints, models, datasets, judges, chosen: (param("checkpoints") || "").split(",").filter(Boolean), run: param("run") || "" }));
+    page.append(evaluationForm({ checkpoints, models, datasets, judges, again: async () => writing(await every("/checkpoints")), chosen: (param("checkpoints") || "").split(",").filter(Boolean), run: param("run") || "" }));
     return null;
   });
 }
 
 async function materials() {
-  const models = [];
-  for await (const one of all("/checkpoints", { limit: 100 })) models.push(one);
-  const checkpoints = models.filter((one) => one.kind === "language_model" && one.source !== "outputs");
-  const datasets = [];
-  for await (const one of all("/datasets", { limit: 100 })) datasets.push(one);
-  return { checkpoints, models, datasets, judges: (await get("/judges")).items };
+  const [models, datasets, judges] = await Promise.all([every("/checkpoints"), every("/datasets"), get("/judges")]);
+  return { checkpoints: writing(models), models, datasets, judges: judges.items };
 }
+
+async function every(path) {
+  const found = [];
+  for await (const one of all(path, { limit: 100 })) found.push(one);
+  return found;
+}
+
+const writing = (models) => models.filter((one) => one.kind === "language_model" && one.source !== "outputs");
 
 const tooFew = (number) =>
   empty(

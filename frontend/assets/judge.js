@@ -32,11 +32,11 @@ export async function mount(element) {
   };
   const buttons = SCOPES.map(([value, words]) => h("button", { type: "button", value, "aria-pressed": String(value === asked.scope), onclick: () => choose(value) }, words));
   page.append(h("div.pl-row.between", link("Back to the evaluation", `/evaluation?id=${encodeURIComponent(id)}`), h("div.pl-segments", { role: "group", "aria-label": "What is read" }, buttons)), body);
-  const refresh = () => load(body, () => get(`/evaluations/${encodeURIComponent(id)}/judge`, asked), (card) => draw(body, card));
+  const refresh = () => load(body, () => get(`/evaluations/${encodeURIComponent(id)}/judge`, asked), (card) => draw(body, card, id));
   await refresh();
 }
 
-function draw(body, card) {
+function draw(body, card, id) {
   title(`Judge: ${card.name.replaceAll("_", " ")}`);
   const plots = h("div.pl-stack");
   fill(
@@ -44,7 +44,7 @@ function draw(body, card) {
     h("p.pl-muted", `${plural(card.verdicts, "verdict")} on ${plural(card.matches, "match", "matches")} of ${plural(card.prompts, "prompt")} in ${plural(card.evaluations, "evaluation")}`,
       card.newest_only ? "; there are more, and the newest were read" : "", ". Intervals are of 95 %, and the prompt is their unit."),
     h("div.pl-stack.tight", { role: "list", "aria-label": "What follows" }, card.words.map((one) => h(KINDS[one.kind], { role: "listitem" }, one.text))),
-    card.verdicts ? [habits(card), people(card), calibration(card.calibration), likings(card.dissection), own(card.self_preference)] : plots,
+    card.verdicts ? [habits(card), people(card, id), calibration(card.calibration, id), likings(card.dissection), own(card.self_preference)] : plots,
   );
 }
 
@@ -74,16 +74,19 @@ const shares = (caption, rows) => table(caption, [
 const value = (one) => (one.rate === undefined ? one.value : one.rate);
 const span = ({ low, high }) => `${(100 * low).toFixed(1)}–${percent(high, 1)}`;
 
-function people({ agreement, kappa }) {
-  if (!agreement.n) return section("Agreement with people", h("p.pl-muted", agreement.reason));
+// What leads on from a section that lacks verdicts of people.
+const judge = (id) => h("div", link("Judge its matches", `/compare?evaluation=${encodeURIComponent(id)}`, "pl-button small"));
+
+function people({ agreement, kappa }, id) {
+  if (!agreement.n) return section("Agreement with people", h("p.pl-muted", agreement.reason), judge(id));
   const beyond = kappa.value === null ? kappa.reason : `${number(kappa.value, 2)}${kappa.low === null ? "" : ` (${kappa.low.toFixed(2)} to ${kappa.high.toFixed(2)})`}`;
   return section("Agreement with people",
     shares("Agreement with people", [["Names the winner that people name", agreement, null, "prompts"]]),
     h("p.pl-muted.pl-note", `Beyond chance (Cohen's κ): ${beyond}. People agree with each other in about two of three.`));
 }
 
-function calibration(found) {
-  if (found.reason && !found.bins.length) return section("Calibration", h("p.pl-muted", found.reason));
+function calibration(found, id) {
+  if (found.reason && !found.bins.length) return section("Calibration", h("p.pl-muted", found.reason), judge(id));
   const place = h("div");
   requestAnimationFrame(() => {
     const chart = lineChart(place, { x: "How sure the judge is", y: "How often it is right", range: [0, 1.02], height: 280, legend: true });
@@ -97,7 +100,7 @@ function calibration(found) {
 }
 
 function likings(found) {
-  if (!found.likings.length) return section("What it likes", h("p.pl-muted", found.reason));
+  if (!found.likings.length) return section("What it likes", h("p.pl-muted", found.reason), h("div", link("Evaluate on more prompts", "/evaluate?new", "pl-button small")));
   const place = h("div");
   const share = (odds) => 1 / (1 + Math.exp(-odds));
   const rows = found.likings.map((one) => ({ name: one.name, rate: one.preferred, low: share(one.low), high: share(one.high), n: one.differ }));
@@ -110,7 +113,7 @@ function likings(found) {
 }
 
 function own(found) {
-  if (found.score === null) return section("Its own answers", h("p.pl-muted", found.reason));
+  if (found.score === null) return section("Its own answers", h("p.pl-muted", found.reason), h("div", link("Evaluate its model among others", "/evaluate?new", "pl-button small")));
   const bounds = found.low === null ? found.reason : `${(100 * found.low).toFixed(1)} to ${(100 * found.high).toFixed(1)}`;
   return section("Its own answers",
     h("p", "It lets its own model's answers win ", h("strong", `${found.score > 0 ? "+" : ""}${(100 * found.score).toFixed(1)} points`), ` (${bounds}) beyond what others say.`),

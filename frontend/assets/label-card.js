@@ -171,7 +171,7 @@ class LabelPage {
   // What was answered last, with the way back; only now how long the responses were.
   drawLast(words, card = null) {
     this.last.hidden = !words;
-    if (words) fill(this.last, h("strong", `✓ ${words}`), card && h("span.pl-muted.pl-lengths", lengths(card.responses)), button("Undo", () => this.undo(), { kind: "small quiet" }));
+    if (words) fill(this.last, h("span.pl-muted", "The one before: "), h("strong", `✓ ${words}`), card && h("span.pl-muted.pl-lengths", `(${lengths(card.responses)})`), button("Undo", () => this.undo(), { kind: "small quiet" }));
   }
 
   drawNote() {

@@ -24,7 +24,8 @@ export function measures(report, meters, divergences) {
     found.push({ key: `meter:${name}`, name: words, less: LESS.includes(name), share: SHARES.includes(name), values: Object.fromEntries(values) });
   }
   for (const { reference, items } of divergences) {
-    const values = items.filter((one) => one.k1.value !== null).map((one) => [one.contestant, one.k1]);
+    const exact = items.every((one) => one.exact.n === one.k1.n);
+    const values = items.filter((one) => one.k1.value !== null).map((one) => [one.contestant, exact ? one.exact : one.k1]);
     if (values.length && report.contestants.some((one) => one.id === reference.id)) values.push([reference.id, { value: 0, low: null, high: null }]);
     found.push({ key: `kl:${reference.id}`, name: `KL to ${reference.name} (nats an answer)`, less: true, share: false, values: Object.fromEntries(values) });
   }

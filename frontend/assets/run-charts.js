@@ -2,6 +2,7 @@
 
 import { button, h } from "./dom.js";
 import { colorAt, lineChart, plotly, runColor } from "./charts.js";
+import { ofForgetting } from "./run-forgetting.js";
 
 const EVALUATED = "eval/";
 // title, y, names; the first name of a panel has the run's own color
@@ -78,6 +79,7 @@ export class Charts {
 
   put(series, draw) {
     for (const [name, one] of Object.entries(series)) {
+      if (ofForgetting(name)) continue; // has a card of its own
       if (one.low.length) this.banded.add(name);
       this.lengths.set(name, (this.lengths.get(name) || 0) + one.step.length);
       draw(this.chartOf(name), this.line(name), one);

@@ -8,6 +8,7 @@ import { live, load } from "./live.js";
 import { recipe } from "./recipe.js";
 import { Charts } from "./run-charts.js";
 import { Log, Samples } from "./run-events.js";
+import { ForgettingCard } from "./run-forgetting.js";
 import { products } from "./run-products.js";
 import { regressions } from "./run-regressions.js";
 import { reporter } from "./run-reporter.js";
@@ -39,6 +40,7 @@ class RunPage {
     this.head = h("section.pl-card.pl-stack.tight", { "aria-label": "Status" });
     this.trouble = h("div.pl-when-filled");
     this.charts = new Charts(run);
+    this.forgetting = new ForgettingCard(() => this.run);
     this.samples = new Samples();
     this.log = new Log();
     this.made = products(() => this.run);
@@ -53,7 +55,7 @@ class RunPage {
   }
 
   start() {
-    this.page.append(this.head, this.trouble, this.recipe.element, this.reporter.element, this.regressions.element, this.charts.element,
+    this.page.append(this.head, this.trouble, this.recipe.element, this.reporter.element, this.regressions.element, this.forgetting.element, this.charts.element,
       h("div.pl-run-columns", h("div.pl-stack", this.samples.element, this.log.element), h("div.pl-stack", this.made.element, this.facts)));
     this.drawFacts();
     this.draw();
@@ -105,6 +107,7 @@ class RunPage {
 
   takeMetrics(metrics) {
     if (metrics.cursor === this.cursor && !metrics.whole) return;
+    this.forgetting.take(metrics);
     if (metrics.whole) this.charts.replace(metrics);
     else this.charts.append(metrics);
     // Too many points: the next answer is the whole picture, from a coarser level of the ladder.
@@ -115,6 +118,7 @@ class RunPage {
     this.seen = cursor;
     for (const event of items) {
       if (event.kind === "log") this.messages = [...this.messages, event.payload.message].slice(-4);
+      this.forgetting.hear(event);
       if (event.kind === "sample") this.samples.add(event);
       if (event.kind === "checkpoint") this.made.add(event);
       if (event.payload.removed_checkpoint) this.made.remove(event);

@@ -5,6 +5,7 @@ import { chart, colorAt, escapeMarkup, runColor, variable } from "./charts.js";
 import { badge, empty, field, fill, h, link, table } from "./dom.js";
 import { number, percent } from "./format.js";
 import { actions, param, setParam, title } from "./frame.js";
+import { frontier } from "./frontier.js";
 import { divergence } from "./divergence.js";
 import { load } from "./live.js";
 import { bounds, front, measures, written } from "./measures.js";
@@ -19,10 +20,10 @@ export async function mount(element) {
     page.append(empty("Which evaluation?", "The address names none.", link("All evaluations", "/evaluate", "pl-button primary")));
     return;
   }
-  const ask = () => Promise.all(["report", "meters", "divergences"].map((what) => get(`/evaluations/${encodeURIComponent(id)}/${what}`)));
-  await load(page, ask, ([report, meters, divergences]) => {
+  const ask = () => Promise.all([...["report", "meters", "divergences"].map((what) => get(`/evaluations/${encodeURIComponent(id)}/${what}`)), get("/evaluations")]);
+  await load(page, ask, ([report, meters, divergences, evaluations]) => {
     new TradeOffs(page, report, measures(report, meters, divergences.items)).start();
-    page.append(divergence(report, divergences.items));
+    page.append(frontier(report, evaluations.items), divergence(report, divergences.items));
   });
 }
 
@@ -123,7 +124,7 @@ class TradeOffs {
       data: [
         { type: "scatter", mode: "lines", name: "The front", x: line.map(({ a }) => a.value), y: line.map(({ b }) => b.value), line: { color: variable("--pl-line-strong"), dash: "dot", width: 2 }, hoverinfo: "skip" },
         {
-          type: "scatter", mode: "markers+text", name: "Contestants, a color for each run", x: points.map(({ a }) => a.value), y: points.map(({ b }) => b.value),
+          type: "scatter", mode: innerWidth > 760 ? "markers+text" : "markers", name: "Contestants, a color for each run", x: points.map(({ a }) => a.value), y: points.map(({ b }) => b.value),
           marker: { size: 11, color: colors, symbol: points.map((point) => (point.front ? "circle" : "circle-open")), line: { width: 2, color: colors } },
           text: points.map(({ one }) => escapeMarkup(label(one))), textposition: "top center", textfont: { size: 11, color: variable("--pl-text") }, cliponaxis: false,
           error_x: error("a", variable("--pl-line-strong")), error_y: error("b", variable("--pl-line-strong")),

@@ -10,6 +10,7 @@ PAGE = Page(
         "run",
         "run-charts",
         "run-events",
+        "run-forgetting",
         "run-products",
         "run-regressions",
         "run-state",

@@ -6,7 +6,7 @@ PAGE = Page(
     path="trade-offs",
     title="Trade-offs",
     nav="Evaluate",
-    modules=("trade-offs", "measures", "divergence", "charts", "live"),
+    modules=("trade-offs", "measures", "frontier", "divergence", "charts", "live"),
 )
 
 

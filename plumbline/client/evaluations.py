@@ -9,7 +9,9 @@ from plumbline.client.line import Ref, id_of, optional_id
 from plumbline.client.noun import Noun, Spec
 from plumbline.client.schemas import (
     ArenaOut,
+    DivergencesOut,
     EvaluationOut,
+    FrontierOut,
     JudgedOut,
     JudgeOut,
     MatchCard,
@@ -98,6 +100,28 @@ class Evaluations(Noun):
     def meters(self, evaluation: Ref, *, level: float = 0.95) -> MetersOut:
         """What each contestant's answers are like: length, variety, repetition, also against the baseline's."""
         return self._line.get(f"/evaluations/{id_of(evaluation)}/meters", MetersOut, level=level)
+
+    def divergences(self, evaluation: Ref, *, level: float = 0.95) -> Iterator[DivergencesOut]:
+        """How far contestants have moved from each reference that was asked for."""
+        return self._line.pages(f"/evaluations/{id_of(evaluation)}/divergences", DivergencesOut, level=level)
+
+    def measure_kl(
+        self, evaluation: Ref, reference: Ref | None = None, *, prompts: int = 50
+    ) -> Iterator[DivergencesOut]:
+        """Have a worker read answers against a reference, the baseline unless named; gives `divergences`."""
+        body = {"reference_id": optional_id(reference), "prompts": prompts}
+        self._line.post(f"/evaluations/{id_of(evaluation)}/divergences", dict[str, Any], body, retry="always")
+        return self.divergences(evaluation)
+
+    def frontier(self, evaluation: Ref, **more: Any) -> FrontierOut:
+        """Reward against KL, and every two runs at one KL.
+
+        `reward` is "win" or "score:NAME", `reference` to what KL was measured, `at` a KL in nats, `others` evaluations
+        whose points join.
+        """
+        others = [id_of(one) for one in more.pop("others", ())]
+        more["reference_id"] = optional_id(more.pop("reference", None))
+        return self._line.get(f"/evaluations/{id_of(evaluation)}/frontier", FrontierOut, others=others, **more)
 
     def matches(self, evaluation: Ref) -> Iterator[MatchOut]:
         """Every match with both answers and all verdicts."""

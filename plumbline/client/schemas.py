@@ -1570,6 +1570,96 @@ class JudgedOut(Answer):
     progress: JudgingOut | None
 
 
+class DivergenceOut(Answer):
+    """KL(contestant || reference) on the contestant's own answers, in nats."""
+
+    contestant: UUID
+    exact: MeterOut = Field(description="Mean over answers of the divergence over the whole vocabulary, summed.")
+    k1: MeterOut = Field(description="Mean log-ratio of an answer.")
+    k3: MeterOut = Field(description="Mean over answers of the sum of exp(-u) - 1 + u over tokens.")
+    per_token: MeterOut = Field(description="The log-ratio of all answers by their tokens.")
+    waiting: int = Field(description="Answers that are queued or being read.")
+    failed: int
+
+
+class DivergencesOut(Answer):
+    """Every contestant that was measured against one reference."""
+
+    reference: CheckpointBrief
+    items: list[DivergenceOut]
+    warnings: list[str]
+    level: float
+
+
+class RewardOut(Answer):
+    """What a checkpoint earns, with its interval over prompts."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    prompts: int
+
+
+class FrontierPointOut(Answer):
+    """A checkpoint: how far it has moved, and what it earns."""
+
+    evaluation_id: UUID
+    contestant: CheckpointBrief
+    run_id: UUID | None
+    run: str | None
+    step: int | None
+    kl: MeterOut
+    reward: RewardOut
+    front: bool = Field(description="No other point earns as much at as little KL.")
+
+
+class MatchedOut(Answer):
+    """Two runs at one KL; without a number, `reason` says why."""
+
+    first: UUID
+    second: UUID
+    least: float | None = Field(description="Both were seen between this KL and `most`.")
+    most: float | None
+    at: float | None
+    first_reward: float | None
+    second_reward: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    prompts: int
+    rounds: int
+    level: float
+    seed: int
+    reason: str | None
+
+
+class UnjoinedOut(Answer):
+    """An evaluation whose points cannot stand beside these."""
+
+    evaluation_id: UUID
+    name: str
+    reason: str
+
+
+class FrontierOut(Answer):
+    """Reward against KL."""
+
+    reference: CheckpointBrief | None
+    references: list[CheckpointBrief] = Field(description="Those to which KL was measured.")
+    reward: str
+    rewards: list[str] = Field(description="What can stand against KL.")
+    judge: str
+    estimator: Literal["exact", "k1"]
+    points: list[FrontierPointOut]
+    began: list[UUID] = Field(description="Runs that began with the reference: at no KL, with what it earns.")
+    matched: list[MatchedOut]
+    unjoined: list[UnjoinedOut]
+    warnings: list[str]
+    level: float
+    reason: str | None = Field(description="Why there are no points.")
+
+
 class VerdictUndoneOut(Answer):
     """The match that comes back."""
 

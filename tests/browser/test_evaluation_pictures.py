@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import select
 
+from backend.checkpoints.models import Checkpoint
+from backend.db import transaction
 from tests import contest
 from tests.browser.conftest import SignIn
+from tests.checkpoints import make_llama
 from workers.tasks import contaminations
 
 pytestmark = pytest.mark.browser
@@ -94,3 +98,41 @@ def test_rankings_and_trade_offs(sign_in: SignIn, clean: None) -> None:
 
     page.goto("/ranking")
     expect(page.get_by_text("Which evaluation?")).to_be_visible()
+
+
+def test_reward_against_kl(sign_in: SignIn, clean: None, tmp_path: Path) -> None:
+    """KL is asked for by a button, followed and stopped; where it is known, runs are compared at a KL that a key moves,
+    and what cannot join says why."""
+    made, other = contest.make(), contest.make(seed=1)
+    folder = make_llama(tmp_path / "weights", ["tea"])
+    with transaction() as session:
+        for row in session.scalars(select(Checkpoint).where(Checkpoint.path.like("contest/%"))):
+            place = tmp_path / str(row.id)
+            place.symlink_to(folder)
+            row.path, row.own_template = str(place), True
+    page = sign_in()
+    page.goto(f"/trade-offs?id={other.id}")
+    kl = page.get_by_role("region", name="KL to a reference")
+    expect(page.get_by_text("KL is not measured yet")).to_be_visible()
+    kl.get_by_role("button", name="Measure KL on 50 prompts").click()
+    expect(kl.get_by_text("120 answers are still to be read")).to_be_visible()
+    kl.get_by_role("button", name="Cancel").click()
+    expect(kl.get_by_role("button", name="Measure KL on 50 prompts")).to_be_visible()
+    expect(kl.get_by_text("24", exact=True).first).to_be_visible()
+
+    contest.read_tokens(made)
+    page.goto(f"/trade-offs?id={made.id}")
+    card = page.get_by_role("region", name="Reward against KL")
+    expect(card.locator(".pl-chart .scatterlayer .trace").first).to_be_attached()
+    expect(card.get_by_text("At 2 nats")).to_be_visible()
+    shoot(page, "frontier")
+    card.get_by_label("Compare runs at this KL").focus()
+    page.keyboard.press("End")
+    expect(card.get_by_text("At 4 nats")).to_be_visible()
+    card.get_by_label("Reward", exact=True).select_option("Score: reward")
+    expect(card.get_by_text("At 4 nats")).to_be_visible()
+    card.get_by_label("Add points of another evaluation").select_option(index=1)
+    expect(card.get_by_text("does not join. KL to this reference is not measured there.")).to_be_visible()
+    page.reload()
+    expect(card.get_by_text("At 4 nats")).to_be_visible()
+    expect(card.get_by_role("button", name="Take out")).to_be_visible()

@@ -8,7 +8,7 @@ import structlog
 import torch
 from sqlalchemy.orm import Session
 
-from alignment.generation import AnswerTooLong, Generator
+from alignment.generation import AnswerTooLong, Generator, reading
 from backend import work as queued
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
@@ -95,7 +95,10 @@ def _run(job: Job) -> None:
 
 
 def _read(job: Job) -> dict[str, Any]:
-    """Texts of the tokens with both log-probabilities.  Raises Halt, Refused, AnswerTooLong, PROMPT_ERRORS."""
+    """Texts of the tokens with both log-probabilities and the divergence.
+
+    Raises Halt, Refused, AnswerTooLong, PROMPT_ERRORS.
+    """
     if "content" not in job.answer:
         raise Refused("The answer is not there any more.", "Choose another match.")
     policy, reference = _load(job, job.policy), _load(job, job.reference)
@@ -107,17 +110,21 @@ def _read(job: Job) -> dict[str, Any]:
     context = min((one.context for one in (policy, reference) if one.context is not None), default=None)
     ended = job.answer.get("ended") is not False
     found = policy.read(job.prompt, job.answer["content"], ended=ended, context=context)
-    values = []
+    if not found.response:
+        return {"tokens": [], "policy": [], "reference": [], "kl": []}
+    voices = []
     for generator, checkpoint in ((policy, job.policy), (reference, job.reference)):
         if job.watch():
             raise Halt
         try:
-            values.append(generator.logps(found))
+            voices.append(generator.voice(found))
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise out_of_memory(checkpoint.name) from error
-        if not all(map(math.isfinite, values[-1])):
+    said = reading.said(*voices, found)
+    for values, checkpoint in ((said.policy, job.policy), (said.reference, job.reference), (said.kl, job.reference)):
+        if not all(map(math.isfinite, values or [])):
             raise Refused(f"“{checkpoint.name}” gives no finite probabilities for this answer.", FAMILY)
-    return {"tokens": [storable(text) for text in found.texts], "policy": values[0], "reference": values[1]}
+    return {"tokens": [storable(text) for text in found.texts], **said._asdict()}
 
 
 def _load(job: Job, checkpoint: Checkpoint) -> Generator:

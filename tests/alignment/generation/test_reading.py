@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from alignment.generation import AnswerTooLong, Generator
+from alignment.generation import AnswerTooLong, Generator, reading
 from tests.checkpoints import make_llama
 
 PROMPT = [{"role": "user", "content": "Why is tea green? " * 4}]
@@ -42,7 +42,10 @@ def test_probabilities_are_the_models(generator: Generator, tmp_path: Path) -> N
         first = len(found.prompt)
         expected = [float(likely[place - 1, ids[0, place]]) for place in range(first, ids.shape[1])]
 
-        assert generator.logps(found) == pytest.approx(expected, abs=1e-4)
+        voice = generator.voice(found)
+        said = reading.said(voice, voice, found)
+        assert said.policy == pytest.approx(expected, abs=1e-4)
+        assert (said.reference, said.kl) == (said.policy, [0] * len(expected))
         assert context is None or ids.shape[1] == context
 
 

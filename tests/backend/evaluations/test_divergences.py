@@ -34,6 +34,8 @@ def test_kl_to_the_baseline(researcher: Client, evaluated: Body) -> None:
     ratios = [np.subtract(one["policy"], one["reference"]) for one in read]
     assert len(read) == 12
     assert found["k1"]["value"] == pytest.approx(np.mean([one.sum() for one in ratios]))
+    assert found["exact"]["value"] == pytest.approx(np.mean([sum(one["kl"]) for one in read]))
+    assert 0 <= found["exact"]["low"] < found["exact"]["high"]
     assert found["k1"]["low"] < found["k1"]["value"] < found["k1"]["high"]
     assert found["k3"]["value"] == pytest.approx(np.mean([(np.exp(-one) - 1 + one).sum() for one in ratios]))
     assert found["k3"]["low"] >= 0
@@ -58,6 +60,7 @@ def test_a_copy_has_not_moved_and_work_can_be_stopped(
     by_id = {one["contestant"]: one for one in told["items"]}
     same = by_id[evaluated["contestants"][0]["id"]]
     assert (same["k1"]["value"], same["k3"]["value"], same["k1"]["low"]) == (0, 0, None)
+    assert (same["exact"]["value"], same["exact"]["n"]) == (0, 3)
     assert by_id[evaluated["contestants"][1]["id"]]["k1"]["n"] == 3
 
 
@@ -71,3 +74,19 @@ def test_what_is_refused(anonymous: Client, annotator: Client, researcher: Clien
     for number in (0, 201):
         assert researcher.post(path, json={"prompts": number}).status_code == 422
     assert researcher.get(f"/api/v1/evaluations/{uuid.uuid4()}/divergences").status_code == 404
+
+
+def test_what_was_read_before_divergences_were_is_read_again(researcher: Client, evaluated: Body) -> None:
+    """Rows of an earlier version count for the log-ratios; asked again, they tell the divergence, too."""
+    path = f"/api/v1/evaluations/{evaluated['id']}/divergences"
+    researcher.post(path, json={"prompts": 2})
+    token_scores.work()
+    with transaction() as session:
+        for row in session.query(TokenScores):
+            row.result = {name: value for name, value in (row.result or {}).items() if name != "kl"}
+    (old,) = researcher.get(path).json()["items"][0]["items"]
+    assert (old["k1"]["n"], old["exact"]["n"], old["exact"]["value"]) == (2, 0, None)
+    researcher.post(path, json={"prompts": 2})
+    token_scores.work()
+    (new,) = researcher.get(path).json()["items"][0]["items"]
+    assert (new["k1"], new["exact"]["n"]) == (old["k1"], 2)

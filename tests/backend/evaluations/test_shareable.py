@@ -53,6 +53,7 @@ class Read(HTMLParser):
 def test_everything_on_one_page(researcher: Client, clean: None) -> None:
     """Rates, the curve, the ranking and meters stand there with intervals, as numbers and as pictures."""
     made = contest.make()
+    contest.read_tokens(made)
     answer = researcher.get(f"/api/v1/evaluations/{made.id}/report.html")
 
     assert answer.status_code == 200, answer.text
@@ -69,7 +70,9 @@ def test_everything_on_one_page(researcher: Client, clean: None) -> None:
     assert [one["run"] for one in told["contestants"]][1] == "DPO, beta 0.1"
     for words in ("Base & <b>bold</b>", "By step", "Ranks possible", "Self-BLEU", "24 of 24 prompts", "seed 3"):
         assert words in read.text
-    assert answer.text.count("<svg") == 4
+    for words in ("Reward against KL", "2 (1.65 to 2.35)", "Runs at one KL"):
+        assert words in read.text
+    assert answer.text.count("<svg") == 5
     assert "Tell me about" not in answer.text
 
 
