@@ -70,7 +70,7 @@ def read(session: Session, project: Project, evaluation: Evaluation, wanted: Fro
     )
     base = uuid.UUID(evaluation.contestants[0])
     reference = wanted.reference_id or (base if base in asked else next(iter(asked), None))
-    if reference not in asked:
+    if reference is None or reference not in asked:
         return empty
     rule = Rule(level=wanted.level, seed=evaluation.seed)
     places, unjoined = _places(session, evaluation, reference, wanted.reward, judge, rule), []
@@ -203,13 +203,14 @@ def _points(
     places: Sequence[Place], runs: Mapping[uuid.UUID, Run], *, exact: bool, level: float
 ) -> list[FrontierPointOut]:
     moved = [divergences.of(np.array(_kl(one, exact=exact)), level, 0.0 if exact else -math.inf) for one in places]
+    names = {run_id: run.name for run_id, run in runs.items()}
     best = statistics.front([(kl.value or 0.0, one.told.value) for kl, one in zip(moved, places, strict=True)])
     return [
         FrontierPointOut(
             evaluation_id=one.evaluation.id,
             contestant=CheckpointBrief.model_validate(one.checkpoint),
             run_id=one.checkpoint.run_id,
-            run=runs[one.checkpoint.run_id].name if one.checkpoint.run_id in runs else None,
+            run=names.get(one.checkpoint.run_id) if one.checkpoint.run_id else None,
             step=one.checkpoint.step,
             kl=kl,
             reward=one.told,

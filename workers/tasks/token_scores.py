@@ -120,7 +120,7 @@ def _read(job: Job) -> dict[str, Any]:
             voices.append(generator.voice(found))
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise out_of_memory(checkpoint.name) from error
-    said = reading.said(*voices, found)
+    said = reading.said(voices[0], voices[1], found)
     for values, checkpoint in ((said.policy, job.policy), (said.reference, job.reference), (said.kl, job.reference)):
         if not all(map(math.isfinite, values or [])):
             raise Refused(f"“{checkpoint.name}” gives no finite probabilities for this answer.", FAMILY)

@@ -27,12 +27,14 @@ def model(seed: int, **more: object) -> PreTrainedModel:
         initializer_range=0.8,
         **more,
     )
-    return AutoModelForCausalLM.from_config(config).eval()
+    made: PreTrainedModel = AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
+    return made
 
 
 def answers() -> list[list[int]]:
     """Every answer there can be: up to its end, or cut at the longest length."""
-    found, open_ones = [], [[]]
+    found: list[list[int]] = []
+    open_ones: list[list[int]] = [[]]
     for _ in range(LONGEST):
         grown = [[*one, token] for one in open_ones for token in range(5)]
         found += [one for one in grown if one[-1] == END]
@@ -107,7 +109,7 @@ def test_models_that_bend_their_logits_are_read_by_them(tmp_path: Path) -> None:
         initializer_range=2.0,
         pad_token_id=0,
     )
-    bent = AutoModelForCausalLM.from_config(config).eval()
+    bent: PreTrainedModel = AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
     said = told(model(0), bent, [0, 1, END])
     with torch.no_grad():
         likely = torch.log_softmax(bent(torch.tensor([[*PROMPT, 0, 1, END]])).logits[0], dim=-1)
