@@ -9,8 +9,9 @@ import torch
 
 from alignment import chat
 from alignment.training import layout, structure
+from alignment.training.divergence import compared
 from alignment.training.scorer import Scorer
-from alignment.training.vocabulary import Voice, compared
+from alignment.training.vocabulary import Voice
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

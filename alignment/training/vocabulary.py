@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -144,35 +144,6 @@ def values_of(
     return found
 
 
-class Compared(NamedTuple):
-    """Of each position (P,), float32: the log-probability of its token under the policy and under another model, and
-    KL(policy || other) over the whole vocabulary, None where the two do not have as many logits."""
-
-    policy: Tensor
-    other: Tensor
-    kl: Tensor | None
-
-
-@torch.no_grad()
-def compared(policy: Voice, other: Voice, target: Tensor) -> Compared:
-    """What two models say where `target` (P,) is predicted, of a chunk of positions at a time.
-
-    Summed over the positions of an answer that the policy drew, the divergence is the Rao-Blackwellized estimate of the
-    KL of whole answers (Amini, Vieira and Cotterell 2025, arXiv 2504.10637): the log-ratio of each drawn token in
-    expectation over that token, so it is unbiased as the sum of log-ratios is, never below 0, and varies no more.
-    """
-    found, other_found, kl = [], [], []
-    for rows in _chunks(len(target), target.device, max(policy.size, other.size)):
-        own, theirs = (log_shares(one.logits(rows).float()) for one in (policy, other))
-        places = target[rows, None]
-        found.append(own.gather(1, places)[:, 0])
-        other_found.append(theirs.gather(1, places)[:, 0])
-        if policy.size == other.size:
-            shares = own.exp()
-            kl.append((shares * (own - theirs)).where(shares > 0, 0).sum(dim=1).clamp_min(0))
-    return Compared(torch.cat(found), torch.cat(other_found), torch.cat(kl) if kl else None)
-
-
 def log_shares(logits: Tensor) -> Tensor:
     """Log-probabilities (R, V), rounded as the policy's are: two equal models differ by nothing."""
     shifted = logits - logits.amax(dim=1, keepdim=True)
@@ -225,7 +196,7 @@ class _TokenValues(torch.autograd.Function):
         kind = torch.promote_types(dtype, torch.float32)
         values = {name: torch.empty(len(target), dtype=kind, device=hidden.device) for name in names}
         asked = frozenset(names)
-        for rows in _chunks(len(target), weight.device, len(weight)):
+        for rows in chunks(len(target), weight.device, len(weight)):
             logits = _logits(hidden[rows].to(dtype), wide, bias, scale)
             others = {name: voice.logits(rows) for name, voice in voices.items()}
             for name, value in values_of(logits, target[rows], asked, others).items():
@@ -246,7 +217,7 @@ class _TokenValues(torch.autograd.Function):
         to_hidden = torch.empty_like(hidden) if wants_hidden else None
         to_weight = torch.zeros_like(weight, dtype=kind) if wants_weight else None
         to_bias = torch.zeros_like(bias, dtype=kind) if wants_bias else None
-        for rows in _chunks(len(target), weight.device, len(weight)):
+        for rows in chunks(len(target), weight.device, len(weight)):
             some = hidden[rows].to(ctx.dtype)
             worth = {name: value[rows] for name, value in worths.items()}
             others = {name: ctx.voices[name].logits(rows) for name in models_of(worth)}
@@ -310,7 +281,8 @@ def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: float) -
     return logits if scale == 1.0 else logits.mul_(scale)
 
 
-def _chunks(positions: int, device: torch.device, vocabulary: int) -> Iterator[slice]:
+def chunks(positions: int, device: torch.device, vocabulary: int) -> Iterator[slice]:
+    """The positions, as many at a time as are projected at once."""
     most = chunk_rows(device.type, vocabulary)
     for start in range(0, positions, most):
         yield slice(start, min(start + most, positions))
