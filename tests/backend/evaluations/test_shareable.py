@@ -102,7 +102,7 @@ def test_an_evaluation_without_verdicts(researcher: Client, clean: None) -> None
     """Before anything is decided the page says so, and has no picture."""
     made = contest.make(0)
     page = researcher.get(f"/api/v1/evaluations/{made.id}/report.html").text
-    assert "No match against the baseline has been decided." in page
+    assert "There is no win rate against the baseline." in page
     assert "<svg" not in page
 
 
