@@ -154,11 +154,12 @@ class Adjudication {
   async gold() {
     const [entry] = this.waiting;
     if (!entry || !this.answer || this.goldButton.getAttribute("aria-pressed") === "true") return;
+    const { goldButton, answer } = this; // whoever goes on to the next one at once has others
     try {
       const { items } = await get(`/items/${entry.item_id}/labels`); // these are in the item's own order, as known answers are
-      const settled = items.find((one) => one.id === this.answer.label.id);
+      const settled = items.find((one) => one.id === answer.label.id);
       await put(`/items/${entry.item_id}/gold`, { value: settled.value, note: "Adjudicated." });
-      this.goldButton.setAttribute("aria-pressed", "true");
+      goldButton.setAttribute("aria-pressed", "true");
       toast("It is a gold item now.");
     } catch (error) {
       toastError(error);

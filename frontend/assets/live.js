@@ -51,6 +51,16 @@ export function live(ask, { seconds = 1, slowest = 10, onerror = null } = {}) {
   };
 }
 
+// Answers may come in another order than they were asked for: `const current = newest()` before asking, and once the
+// answer is there `current()` says whether nothing was asked since.
+export function latest() {
+  let last = 0;
+  return () => {
+    const mine = (last += 1);
+    return () => mine === last;
+  };
+}
+
 // Load once into a place: skeleton is there already, then the drawing, or an error card with "Try again".
 export async function load(place, ask, draw) {
   try {

@@ -4,7 +4,7 @@ import { get, newKey, post } from "./api.js";
 import { button, errorCard, fill, h, link, progress, skeleton, stateBadge, table, toastError } from "./dom.js";
 import { ago, count, number, percent, plural } from "./format.js";
 import { intervalLine } from "./interval.js";
-import { live } from "./live.js";
+import { latest, live } from "./live.js";
 
 const MEANING = {
   percent: ["Percent agreement", "How often two people say the same of an item. Chance helps: with few choices it is high for nothing."],
@@ -27,19 +27,21 @@ export class Agreement {
     this.jobs = new Reliabilities(task);
     this.element = h("div.pl-stack", this.place, this.jobs.element);
     this.drawn = "";
+    this.newest = latest();
   }
 
   async refresh(task = this.task) {
     this.task = task;
     this.jobs.start();
+    const current = this.newest();
     try {
       const found = await get(`/tasks/${task.id}/agreement`);
       const state = JSON.stringify(found);
-      if (state === this.drawn) return;
+      if (!current() || state === this.drawn) return;
       this.drawn = state;
       fill(this.place, draw(found, task));
     } catch (error) {
-      if (!this.drawn) fill(this.place, errorCard(error, () => this.refresh()));
+      if (current() && !this.drawn) fill(this.place, errorCard(error, () => this.refresh()));
     }
   }
 

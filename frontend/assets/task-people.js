@@ -5,6 +5,7 @@ import { badge, errorCard, fill, h, skeleton, table } from "./dom.js";
 import { doubts } from "./annotator-doubts.js";
 import { count, number, percent } from "./format.js";
 import { intervalLine } from "./interval.js";
+import { latest } from "./live.js";
 
 export class People {
   constructor(task) {
@@ -12,18 +13,20 @@ export class People {
     this.place = h("div.pl-stack", skeleton(5));
     this.element = this.place;
     this.drawn = "";
+    this.newest = latest();
   }
 
   async refresh(task = this.task) {
     this.task = task;
+    const current = this.newest();
     try {
       const { items, next_cursor: more, too_fast_rule: rule } = await get(`/tasks/${task.id}/annotators`, { limit: 200 });
       const state = JSON.stringify(items);
-      if (state === this.drawn) return;
+      if (!current() || state === this.drawn) return;
       this.drawn = state;
       fill(this.place, items.length ? draw(items, more, rule) : h("p.pl-muted", "Nobody has labelled yet. What each person does, and how well, stands here as soon as somebody has."));
     } catch (error) {
-      if (!this.drawn) fill(this.place, errorCard(error, () => this.refresh()));
+      if (current() && !this.drawn) fill(this.place, errorCard(error, () => this.refresh()));
     }
   }
 }

@@ -5,6 +5,7 @@ import { stackedBars } from "./charts.js";
 import { errorCard, fill, h, skeleton, table } from "./dom.js";
 import { count, number, percent, plural } from "./format.js";
 import { param, setParam } from "./frame.js";
+import { latest } from "./live.js";
 import { day, ended, moment, until, workTime } from "./task-words.js";
 
 const SPANS = [["hour", "By hour"], ["day", "By day"]];
@@ -42,6 +43,7 @@ export class Progress {
       h("section.pl-card.pl-stack.tight", { "aria-label": "Throughput" },
         h("div.pl-row.between", h("h2", "Labels as they come"), h("div.pl-segments", { role: "group", "aria-label": "Bars" }, this.buttons)), this.body));
     this.drawn = "";
+    this.newest = latest();
   }
 
   choose(by) {
@@ -53,16 +55,16 @@ export class Progress {
 
   async refresh(task = this.task) {
     this.task = task;
-    const by = this.by;
+    const current = this.newest();
     try {
-      const found = await get(`/tasks/${this.task.id}/throughput`, { by });
+      const found = await get(`/tasks/${this.task.id}/throughput`, { by: this.by });
       const state = JSON.stringify([found.by, found.stands, found.totals, found.people, task]);
-      if (by !== this.by || state === this.drawn) return;
+      if (!current() || state === this.drawn) return;
       this.drawn = state;
       fill(this.numbers, numbers(found, task));
       this.draw(found);
     } catch (error) {
-      if (!this.drawn) fill(this.body, errorCard(error, () => this.refresh()));
+      if (current() && !this.drawn) fill(this.body, errorCard(error, () => this.refresh()));
     }
   }
 

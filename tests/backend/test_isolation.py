@@ -20,11 +20,10 @@ from starlette.testclient import TestClient
 
 from backend.accounts import service as accounts
 from backend.accounts.models import Role
-from backend.app import API, create_app
+from backend.app import API
 from backend.db import transaction
 from backend.projects import service as projects
 from backend.projects.models import Project
-from backend.settings import Settings
 from tests.backend import test_fuzz
 from tests.backend.test_fuzz import World, well_formed
 from tests.people import add_person
@@ -49,7 +48,7 @@ SENSIBLE = {"value": {"strength": 1}}
 config = SchemathesisConfig()
 config.projects.default.generation.update(modes=[GenerationMode.POSITIVE])
 config.projects.default.phases.coverage.enabled = False
-app = create_app(Settings(allowed_hosts=("testserver",), _env_file=None))
+app = test_fuzz.app
 schema = schemathesis.openapi.from_asgi(f"{API}/openapi.json", app, config=config)
 world = test_fuzz.world  # the fixture
 met: dict[str, set[int]] = defaultdict(set)

@@ -7,12 +7,10 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from backend import paging
-from backend.app import create_app
 from backend.datasets.models import Dataset, Kind
 from backend.db import transaction
 from backend.projects import service as projects
 from backend.projects.models import Project
-from backend.settings import Settings
 from tests.backend import test_fuzz
 from tests.backend.test_fuzz import World
 
@@ -41,7 +39,7 @@ HOSTILE = {
     "too long": "a" * 65,
 }
 world = test_fuzz.world  # the fixture
-app = create_app(Settings(allowed_hosts=("testserver",), _env_file=None))
+app = test_fuzz.app
 
 
 def lists() -> list[str]:

@@ -8,16 +8,17 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
 
-from backend.app import API, create_app
+from backend.app import API
 from backend.errors import PROBLEM
 from backend.reference.describing import JSON, operations
 from backend.reference.words import BODIES
 from backend.settings import Settings
+from tests.conftest import application
 
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
-    return create_app(Settings(_env_file=None))
+    return application(Settings(_env_file=None))
 
 
 @pytest.fixture(scope="module")

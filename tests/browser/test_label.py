@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -263,26 +262,27 @@ def test_choosing_a_dataset(sign_in: SignIn) -> None:
     expect(page.get_by_role("alert")).to_contain_text("There is no such dataset")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 820, 1280])
-def test_fits(sign_in: SignIn, tmp_path: Path, width: int, scheme: str) -> None:
+def test_fits(sign_in: SignIn) -> None:
     """At every width nothing is cut off sideways, both sides are equally wide and the whole scale is in reach."""
     text = "A sentence that is long enough to wrap, `with_code_that_is_one_very_long_word_" + "x" * 120 + "`. "
-    page = sign_in(Role.researcher, viewport={"width": width, "height": 800}, color_scheme=scheme)
-    open_card(page, add_items([("Long question? " * 20, text * 30, text * 20)], "A dataset with a name " * 6))
-    page.screenshot(path=tmp_path / "card.png")
+    dataset = add_items([("Long question? " * 20, text * 30, text * 20)], "A dataset with a name " * 6)
+    page = sign_in(Role.researcher)
+    for width, scheme in ((390, "light"), (820, "dark"), (1280, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        open_card(page, dataset)
 
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    boxes = [side.bounding_box() for side in page.locator(".pl-pair-side").all()]
-    assert boxes[0] is not None
-    assert boxes[1] is not None
-    assert abs(boxes[0]["width"] - boxes[1]["width"]) < 1
-    assert (boxes[0]["y"] == boxes[1]["y"]) == (width > 760)
-    for name in ("A is much better", "Tie", "B is much better"):
-        choice = page.get_by_role("button", name=name).bounding_box()
-        assert choice is not None
-        assert choice["x"] >= 0
-        assert choice["x"] + choice["width"] <= width
-        assert choice["y"] + choice["height"] <= 800
-    if width < 760:
-        assert page.get_by_role("button", name="Show all of both").count() == 2
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        boxes = [side.bounding_box() for side in page.locator(".pl-pair-side").all()]
+        assert boxes[0] is not None
+        assert boxes[1] is not None
+        assert abs(boxes[0]["width"] - boxes[1]["width"]) < 1
+        assert (boxes[0]["y"] == boxes[1]["y"]) == (width > 760)
+        for name in ("A is much better", "Tie", "B is much better"):
+            choice = page.get_by_role("button", name=name).bounding_box()
+            assert choice is not None
+            assert choice["x"] >= 0
+            assert choice["x"] + choice["width"] <= width
+            assert choice["y"] + choice["height"] <= 800
+        if width < 760:
+            assert page.get_by_role("button", name="Show all of both").count() == 2

@@ -13,11 +13,12 @@ import httpx2
 import pytest
 from pydantic import BaseModel
 
-from backend.app import API, create_app
+from backend.app import API
 from backend.settings import Settings
 from plumbline.client import Client, schemas
 from plumbline.client.noun import Noun
 from tests import client_schemas
+from tests.conftest import application
 from tests.samples import FORMATS, sample
 
 ID = FORMATS["uuid"]
@@ -27,7 +28,7 @@ HEAVY = ("torch", "gradio", "celery", "sqlalchemy", "fastapi", "numpy", "backend
 @pytest.fixture(scope="module")
 def api() -> dict[str, Any]:
     """The API's description."""
-    return create_app(Settings(_env_file=None)).openapi()
+    return application(Settings(_env_file=None)).openapi()
 
 
 def test_the_models_are_those_of_the_api(api: dict[str, Any]) -> None:

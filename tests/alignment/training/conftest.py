@@ -1,7 +1,10 @@
 """A tiny checkpoint, snapshots of made-up pairs, and specs that join them."""
 
+import json
+import os
 import random
 import shutil
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,21 +74,50 @@ def make_spec(base: Path, make_snapshot: MakeSnapshot) -> MakeSpec:
     """A small run's spec as plain data, with parts replaced by name."""
 
     def make(**parts: Any) -> dict[str, Any]:
-        spec = {
-            "checkpoint": str(base),
-            "objective": {"name": "dpo", "beta": 0.1},
-            "optimizer": {"learning_rate": 1e-3, "warmup_ratio": 0},
-            "batch": {"examples_per_step": 4},
-            "duration": {"steps": 3},
-            "evaluate": {"every_steps": 100, "samples": 1},
-            "length": {"max_response_tokens": 32},
-            **parts,
-        }
-        if "snapshots" not in spec:
-            spec["snapshots"] = [{"path": str(make_snapshot())}]
-        return spec
+        if "snapshots" not in parts:
+            parts["snapshots"] = [{"path": str(make_snapshot())}]
+        return small(base, **parts)
 
     return make
+
+
+def small(base: Path, /, **parts: Any) -> dict[str, Any]:
+    """The spec of a small run as plain data, whose parts must name snapshots."""
+    return {
+        "checkpoint": str(base),
+        "objective": {"name": "dpo", "beta": 0.1},
+        "optimizer": {"learning_rate": 1e-3, "warmup_ratio": 0},
+        "batch": {"examples_per_step": 4},
+        "duration": {"steps": 3},
+        "evaluate": {"every_steps": 100, "samples": 1},
+        "length": {"max_response_tokens": 32},
+        **parts,
+    }
+
+
+def written(folder: Path, spec: dict[str, Any]) -> Path:
+    """A new folder that holds the spec."""
+    folder.mkdir()
+    (folder / "spec.json").write_text(json.dumps(spec))
+    return folder
+
+
+def fork(run: Callable[[], object]) -> int:
+    """The number of a process of its own that does this; it has torch already, which takes others seconds."""
+    child = os.fork()
+    if child == 0:
+        try:
+            run()
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    return child
+
+
+def ended(child: int) -> int:
+    """How it ended, once it has: as `subprocess` tells it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """Every objective and every loss of the other kinds of run trains, unasked: data and checkpoints are made of what it
 declares to need."""
 
-import gc
 import math
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,15 +109,6 @@ def rows(kind: str) -> list[snapshot.Example]:
         prompt: list[Message] = [{"role": "user", "content": sentence(rng, 2, 5)}]
         found.append(snapshot.Example(f"{kind}-{place}", "train", prompt, given, facts))
     return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def little_garbage() -> Iterator[None]:
-    """A run collects garbage before it measures memory; what the test session holds already need not be gone through
-    some hundred times."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,8 @@ from alignment.training.model import load_tokenizer
 from alignment.training.prepare import build
 from alignment.training.run import run_folder
 from alignment.training.step import Learner
-from tests.alignment.training.conftest import MakeSpec, examples
-from tests.alignment.training.test_resume import curve, last, same, stopping_after, written
+from tests.alignment.training.conftest import MakeSpec, examples, written
+from tests.alignment.training.test_resume import curve, last, same, stopping_after
 from tests.alignment.training.test_run import events_of, of_type
 from tests.alignment.training.test_step import encoded, gradient, nothing, with_tokens
 

@@ -6,7 +6,6 @@ import pickle
 import resource
 import shutil
 import signal
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from alignment.training.run import EVENTS, run_folder
 from alignment.training.state import Held, States
 from alignment.training.step import Learner
 from alignment.training.stop import Stop, signals
-from tests.alignment.training.conftest import MakeSnapshot, MakeSpec, examples
+from tests.alignment.training.conftest import MakeSnapshot, MakeSpec, ended, examples, fork, small, written
 from tests.alignment.training.test_run import events_of, of_type, weights
 
 MEASURED_BY_TIME = ("throughput/tokens_per_second", "throughput/examples_per_second", "memory/peak_gib")
@@ -55,25 +54,6 @@ def last(folder: Path) -> dict[str, torch.Tensor]:
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def written(folder: Path, spec: dict[str, Any]) -> Path:
-    folder.mkdir()
-    (folder / "spec.json").write_text(json.dumps(spec))
-    return folder
-
-
-def forked(run: Callable[[], object]) -> int:
-    """How a process of its own ends that does this: as `subprocess` tells it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            run()
-            os._exit(0)
-        finally:
-            traceback.print_exc()
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def ended_at(folder: Path, place: str, at: int, number: int, stop: Stop | None = None) -> None:
@@ -103,7 +83,7 @@ def ended_at(folder: Path, place: str, at: int, number: int, stop: Stop | None =
 
 def killed(folder: Path, place: str, at: int) -> None:
     """Run the folder in a process that is killed there, with no chance to tidy up."""
-    assert forked(lambda: ended_at(folder, place, at, signal.SIGKILL)) == -signal.SIGKILL
+    assert ended(fork(lambda: ended_at(folder, place, at, signal.SIGKILL))) == -signal.SIGKILL
 
 
 def stopping_after(step: int) -> tuple[Stop, Callable[[dict[str, Any]], None]]:
@@ -186,13 +166,23 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(at: int, make_spec: 
     assert told == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.fixture
-def stopped(make_spec: MakeSpec, tmp_path: Path) -> tuple[dict[str, Any], Path]:
-    """The spec and the folder of a run that was stopped after step 2."""
-    spec = make_spec(duration={"steps": 4}, evaluate={"every_steps": 100, "samples": 0})
+@pytest.fixture(scope="module")
+def stopped_once(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """The spec and the folder of a run that was stopped after step 2, for copies."""
+    folder = tmp_path_factory.mktemp("stopped")
+    made = snapshot.write(folder / "snapshots", examples(12, 4), kind="paired", policy={}, dataset={})
+    source = {"path": str(folder / "snapshots" / made.hash)}
+    spec = small(base, snapshots=[source], duration={"steps": 4}, evaluate={"every_steps": 100, "samples": 0})
     stop, hear = stopping_after(2)
-    train(spec, tmp_path / "run", hear, stop)
-    return spec, tmp_path / "run"
+    train(spec, folder / "run", hear, stop)
+    return spec, folder / "run"
+
+
+@pytest.fixture
+def stopped(stopped_once: tuple[dict[str, Any], Path], tmp_path: Path) -> tuple[dict[str, Any], Path]:
+    """The spec and the folder of a run that was stopped after step 2."""
+    spec, folder = stopped_once
+    return spec, shutil.copytree(folder, tmp_path / "run")
 
 
 def test_a_stop_before_it_goes_on_keeps_what_there_was(stopped: tuple[dict[str, Any], Path]) -> None:
@@ -498,7 +488,7 @@ def test_sigterm_during_the_evaluation_saves_what_it_takes(make_spec: MakeSpec, 
         with signals(stop):
             ended_at(folder, "sample", 1, signal.SIGTERM, stop)
 
-    assert forked(terminated) == 0
+    assert ended(fork(terminated)) == 0
     assert events_of(folder)[-1]["cancelled"]
     assert (folder / "state" / "2").is_dir()
 
@@ -520,7 +510,7 @@ def test_a_full_disk_leaves_the_newest_state_and_checkpoint(stopped: tuple[dict[
         os._exit(main([str(folder)]))
 
     before = contents()
-    assert forked(limited) == 74
+    assert ended(fork(limited)) == 74
     assert events_of(folder)[-1]["code"] == "disk_full"
     assert contents() == before
     assert run_folder(folder).step == 4

@@ -23,8 +23,8 @@ from alignment.training.requirements import require_supported
 from alignment.training.run import run_folder
 from alignment.training.spec import Length, Source
 from alignment.training.step import evaluate, sequence_logps
-from tests.alignment.training.conftest import MakeSpec, examples, sentence
-from tests.alignment.training.test_resume import curve, last, same, stopping_after, written
+from tests.alignment.training.conftest import MakeSpec, examples, sentence, written
+from tests.alignment.training.test_resume import curve, last, same, stopping_after
 from tests.alignment.training.test_run import events_of, of_type
 from tests.alignment.training.test_step import STATE, gradient, nothing, with_tokens
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from alignment.generation import Generator
 from alignment.generation.rows import Room
 from alignment.sampling import Sampling
 from alignment.training import Spec, TrainingError, train
+from alignment.training.__main__ import main
 from alignment.training.errors import DiskFull, FolderInUse, OutOfMemory, TooFewExamples, Unexpected
 from alignment.training.events import Events
 from alignment.training.failures import named, require_room
@@ -29,7 +29,7 @@ from alignment.training.ranks import Ranks
 from alignment.training.run import EVENTS
 from alignment.training.step import Learner
 from alignment.training.stop import CONTROL, Stop
-from tests.alignment.training.conftest import MakeSnapshot, MakeSpec
+from tests.alignment.training.conftest import MakeSnapshot, MakeSpec, ended, fork, written
 
 PROMPT = [{"role": "user", "content": "the cat"}]
 GREEDY = Sampling(temperature=0, max_new_tokens=12)
@@ -291,86 +291,72 @@ def test_a_stop_before_the_first_step_leaves_no_checkpoint(spec: Spec, tmp_path:
     assert summary.checkpoint is None
 
 
-Start = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Start:
-    def begin(spec: dict[str, Any], **options: Any) -> "subprocess.Popen[bytes]":
-        folder = tmp_path / "run"
-        folder.mkdir()
-        (folder / "spec.json").write_text(json.dumps(spec))
-        command = [sys.executable, "-m", "alignment.training", str(folder)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
-        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, **options)
-
-    return begin
-
-
-def wait_for_step(folder: Path, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_step(folder: Path, process: int) -> None:
     deadline = time.monotonic() + 120
     while not ((folder / EVENTS).exists() and '"type": "step"' in (folder / EVENTS).read_text()):
-        assert process.poll() is None
+        assert os.waitpid(process, os.WNOHANG) == (0, 0)
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_exits_with_0(start: Start, make_spec: MakeSpec, tmp_path: Path) -> None:
+def test_sigterm_saves_and_exits_with_0(make_spec: MakeSpec, tmp_path: Path) -> None:
     """A terminated training process leaves its checkpoint and the word done."""
-    process = start(make_spec(duration={"steps": 1_000_000}))
-    wait_for_step(tmp_path / "run", process)
+    folder = written(tmp_path / "run", make_spec(duration={"steps": 1_000_000}))
+    process = fork(lambda: os._exit(main([str(folder)])))
+    wait_for_step(folder, process)
 
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    os.kill(process, signal.SIGTERM)
 
-    assert process.returncode == 0, errors
+    assert ended(process) == 0
     last = events_of(tmp_path / "run")[-1]
     assert last["cancelled"] is True
     assert Path(last["checkpoint"], "model.safetensors").exists()
 
 
 @pytest.mark.slow
-def test_a_training_process_whose_worker_is_gone_saves_and_exits(
-    start: Start, make_spec: MakeSpec, tmp_path: Path
-) -> None:
+def test_a_training_process_whose_worker_is_gone_saves_and_exits(make_spec: MakeSpec, tmp_path: Path) -> None:
     """The end of the control pipe stops the run: no orphan trains on."""
+    folder = written(tmp_path / "run", make_spec(duration={"steps": 1_000_000}))
     reading, writing = os.pipe()
-    process = start(make_spec(duration={"steps": 1_000_000}), env={CONTROL: str(reading)}, pass_fds=[reading])
+
+    def orphaned() -> None:
+        os.close(writing)
+        os.environ[CONTROL] = str(reading)
+        os._exit(main([str(folder)]))
+
+    process = fork(orphaned)
     os.close(reading)
-    wait_for_step(tmp_path / "run", process)
+    wait_for_step(folder, process)
 
     os.close(writing)
-    _, errors = process.communicate(timeout=60)
 
-    assert process.returncode == 0, errors
+    assert ended(process) == 0
     assert events_of(tmp_path / "run")[-1]["cancelled"] is True
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_the_run_with_74_and_nothing_half_written(
-    start: Start, make_spec: MakeSpec, tmp_path: Path
-) -> None:
+def test_a_full_disk_ends_the_run_with_74_and_nothing_half_written(make_spec: MakeSpec, tmp_path: Path) -> None:
     """When a checkpoint cannot be written whole, no part of it stays."""
+    folder = written(tmp_path / "run", make_spec())
 
-    def limit_files() -> None:
+    def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+        os._exit(main([str(folder)]))
 
-    process = start(make_spec(), preexec_fn=limit_files)
-    _, errors = process.communicate(timeout=120)
-
-    assert process.returncode == 74, errors
+    assert ended(fork(limited)) == 74
     assert events_of(tmp_path / "run")[-1]["code"] == "disk_full"
     assert list((tmp_path / "run").rglob("*.safetensors")) == []
     assert list((tmp_path / "run" / "state").iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_spec_with_an_unknown_objective_exits_with_64(start: Start, make_spec: MakeSpec, tmp_path: Path) -> None:
+def test_a_spec_with_an_unknown_objective_exits_with_64(make_spec: MakeSpec, tmp_path: Path) -> None:
     """The event names the field and the nearest objective; the terminal says the same."""
-    process = start(make_spec(objective={"name": "dppo"}))
-    _, errors = process.communicate(timeout=60)
+    folder = written(tmp_path / "run", make_spec(objective={"name": "dppo"}))
+    command = [sys.executable, "-m", "alignment.training", str(folder)]
+    process = subprocess.run(command, capture_output=True, timeout=60, check=False)
 
     assert process.returncode == 64
-    assert b"did you mean 'dpo'" in errors
-    assert events_of(tmp_path / "run")[-1]["field"] == "objective.name"
+    assert b"did you mean 'dpo'" in process.stderr
+    assert events_of(folder)[-1]["field"] == "objective.name"
