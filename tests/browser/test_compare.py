@@ -290,7 +290,7 @@ def test_cards_of_an_evaluation_are_blind(sign_in: SignIn, pair: list[str]) -> N
 def fits_in_both_themes(page: Page, name: str) -> None:
     """Nothing is wider than the window."""
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         page.wait_for_function("(scheme) => document.documentElement.dataset.theme === scheme", arg=scheme)
         shoot(page, f"{name}-{scheme}")
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 1

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Route, expect
@@ -262,12 +262,20 @@ def test_choosing_a_dataset(sign_in: SignIn) -> None:
     expect(page.get_by_role("alert")).to_contain_text("There is no such dataset")
 
 
+LOOKS: tuple[tuple[int, Literal["light", "dark"]], ...] = (
+    (390, "light"),
+    (820, "dark"),
+    (1280, "light"),
+    (390, "dark"),
+)
+
+
 def test_fits(sign_in: SignIn) -> None:
     """At every width nothing is cut off sideways, both sides are equally wide and the whole scale is in reach."""
     text = "A sentence that is long enough to wrap, `with_code_that_is_one_very_long_word_" + "x" * 120 + "`. "
     dataset = add_items([("Long question? " * 20, text * 30, text * 20)], "A dataset with a name " * 6)
     page = sign_in(Role.researcher)
-    for width, scheme in ((390, "light"), (820, "dark"), (1280, "light"), (390, "dark")):
+    for width, scheme in LOOKS:
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=scheme)
         open_card(page, dataset)

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from transformers import AutoModel, AutoTokenizer
 from alignment.formats import Message, snapshot
 from alignment.objectives.facts import WANTED_PROMPT
 from alignment.training import Spec, train
-from alignment.training.errors import BadData, BadSpec, TrainingError
+from alignment.training.errors import BadData, BadSpec
 from alignment.training.events import Events
-from alignment.training.matching import MATCHING, embedded, fitted, name
+from alignment.training.matching import MATCHING, embedded, fitted, matched, name
 from alignment.training.prepare import Prepared, prepare
+from alignment.training.ranks import Ranks
 from alignment.training.state import States
 from alignment.training.stop import Stop
 from tests.alignment.training.conftest import MakeSpec, sentence
@@ -149,9 +151,11 @@ def test_a_matching_that_means_nothing_is_refused(
 
 def test_a_model_that_is_sharded_is_refused(make_spec: MakeSpec, tmp_path: Path) -> None:
     """It gives no hidden states outside of its own pass, and the run says what to choose instead."""
-    spec = spec_of(make_spec, tmp_path, thumbs(), devices=2, parallel="fsdp")
+    spec = spec_of(make_spec, tmp_path, thumbs())
+    whole = prepared(spec, tmp_path)
+    scoring = replace(whole.learner.scoring, ranks=Ranks(torch.device("cpu"), sharded=True))
 
-    with pytest.raises(TrainingError, match="sharded") as refused:
-        train(spec, tmp_path / "out")
+    with Events(tmp_path / "more.jsonl") as events, pytest.raises(BadSpec, match="sharded") as refused:
+        matched(Spec.model_validate(spec), scoring, whole.tokenizer, whole.examples, None, events, lambda: None)
 
     assert refused.value.field == "parallel"
