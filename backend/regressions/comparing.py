@@ -152,7 +152,7 @@ def _listed(parts: Sequence[RegressionPart], *, needed: bool = False) -> str:
         fall = part.difference
         points = f" ({100 * fall:+.1f} points)" if fall is not None and part.mark == "worse" else ""
         would = f", would need about {part.needed:,}" if part.needed else ""
-        n = f" with {part.prompts:,} prompts{would}" if needed else ""
+        n = f" with {part.prompts:,} prompt{'' if part.prompts == 1 else 's'}{would}" if needed else ""
         return f"“{part.name}”{points}{n}"
 
     return "; ".join(one(part) for part in parts)
