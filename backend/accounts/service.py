@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import ApiToken, Role, SignIn, User
@@ -19,6 +19,7 @@ from backend.work import now
 
 TOKEN_PREFIX = "plb_"  # noqa: S105  (not a secret: it makes leaked tokens recognizable)
 SEEN_EVERY = timedelta(minutes=5)
+BY_COOKIE = select(SignIn).where(SignIn.token_hash == bindparam("hash"))
 
 
 class WrongPassword(AppError):
@@ -84,7 +85,7 @@ def sign_out(session: Session, token: str) -> None:
 
 def by_cookie(session: Session, token: str) -> User | None:
     """Whose browser session this is, if it is one and still valid."""
-    found = session.scalars(select(SignIn).where(SignIn.token_hash == digest(token))).first()
+    found = session.scalars(BY_COOKIE, {"hash": digest(token)}).first()
     if found is None or found.expires_at < now() or not found.user.active:
         return None
     if now() - found.last_seen_at > SEEN_EVERY:

@@ -1,6 +1,17 @@
-"""The statements that count labels anew, all of a dataset in one, and that add up what was counted."""
+"""The statements that store what a label changes, that count labels anew, all of a dataset in one, and that add up
+what was counted."""
 
-from sqlalchemy import text
+import uuid
+from collections.abc import Mapping
+
+import orjson
+from sqlalchemy import Boolean, Integer, Uuid, bindparam, text
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
+
+from backend.labels.models import Label
+from backend.tasks import places
+from backend.tasks.models import Place
 
 SETTLE = text("""
 WITH many AS (
@@ -16,6 +27,25 @@ SELECT dataset_id, annotator_id, source, task_id, sum(labels), sum(labelled), su
     sum(done), sum(given), sum(pending), sum(skipped)
 FROM gone GROUP BY dataset_id, annotator_id, source, task_id
 """)
+WRITE = text("""
+WITH counted AS (
+    INSERT INTO tallies (
+        dataset_id, annotator_id, source, task_id, labels, labelled, by_people, by_person, done, given, pending, skipped
+    )
+    SELECT dataset_id, annotator_id, source, task_id, labels, labelled, by_people, by_person, done, given, pending,
+        skipped
+    FROM jsonb_populate_recordset(CAST(NULL AS tallies), CAST(:rows AS jsonb))
+), stood AS (
+    UPDATE places SET taken = :taken, open = :open WHERE task_id = :task AND item_id = :item
+    AND (taken, open) IS DISTINCT FROM (:taken, :open)
+)
+UPDATE items SET judged = :judged WHERE id = :item AND judged <> :judged
+""").bindparams(
+    *(bindparam(name, type_=Uuid) for name in ("task", "item")),
+    *(bindparam(name, type_=Boolean) for name in ("open", "judged")),
+    bindparam("taken", type_=Integer),
+)
+COUNTED = "labels", "labelled", "by_people", "by_person", "done", "given", "pending", "skipped"
 HOLD_PLACES = text("""
 SELECT 1 FROM places JOIN tasks ON tasks.id = places.task_id WHERE tasks.dataset_id = ANY(:datasets)
 ORDER BY places.item_id, places.task_id FOR NO KEY UPDATE OF places
@@ -81,3 +111,33 @@ SELECT dataset_id, annotator_id, 'person', task_id, 0, 0, 0, 0, 0, count(*) FILT
     count(*) FILTER (WHERE kept AND taken < wanted), count(*) FILTER (WHERE skip AND kept AND taken < wanted)
 FROM answers JOIN stood USING (task_id, item_id) WHERE NOT retracted GROUP BY dataset_id, annotator_id, task_id
 """)
+
+
+def store(
+    session: Session,
+    label: Label,
+    changed: Mapping[uuid.UUID, dict[str, int]],
+    *,
+    judged: bool,
+    place: Place | None = None,
+    stands: places.Standing | None = None,
+) -> None:
+    """Store what changes for people, whether people have judged the item, and how it stands in the task."""
+    of = {"dataset_id": label.dataset_id, "source": label.source.value, "task_id": place.task_id if place else None}
+    rows = [{**of, **dict.fromkeys(COUNTED, 0), "annotator_id": person, **counts} for person, counts in changed.items()]
+    named = {
+        "rows": orjson.dumps(rows).decode(),
+        "item": label.item_id,
+        "judged": judged,
+        "task": place.task_id if place else None,
+        "taken": stands.taken if stands else 0,
+        "open": stands.open if stands else False,
+    }
+    session.execute(WRITE, named)
+    if place is None or stands is None:
+        return
+    reopens = stands.open and not place.open
+    set_committed_value(place, "taken", stands.taken)
+    set_committed_value(place, "open", stands.open)
+    if reopens:
+        places.reopened(session, place, label.annotator_id)

@@ -6,21 +6,82 @@ order of the task, from where the person stands, and `Share.low` remembers befor
 
 import hashlib
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, String, cast, func, not_, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Float,
+    Integer,
+    Select,
+    String,
+    Uuid,
+    all_,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    not_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend.datasets.models import Item
-from backend.labels.leases import Held, done, hold, room
+from backend.labels.leases import Held, Stand, Where, done, hold, room
 from backend.labels.models import Lease
-from backend.tasks import places
 from backend.tasks.models import Order, Place, Share, Task
 
 LAST = uuid.UUID(int=2**128 - 1)
 END = (float("inf"), LAST)
-Where = tuple[float, uuid.UUID]
+BEGINNING = (float("-inf"), uuid.UUID(int=0))
+TASK, USER = bindparam("task", type_=Uuid), bindparam("user", type_=Uuid)
+PASSED = all_(bindparam("passed", type_=ARRAY(Uuid)))
+FREE = Place.open & room(bindparam("overlap"), USER)
+WHERE = tuple_(Place.rank, Place.item_id)
+START, LOW = (
+    tuple_(bindparam(f"{name}_rank", type_=Float), bindparam(f"{name}_item", type_=Uuid)) for name in ("start", "low")
+)
+RULES: dict[str, ColumnElement[bool]] = {
+    "free": FREE,
+    "still asked": Place.gold | FREE,
+    "known": Place.gold.is_(True),
+    "not known": not_(Place.gold),
+    "held": Place.item_id == any_(bindparam("held", type_=ARRAY(Uuid))),
+    "from start": WHERE >= START,
+    "before start": WHERE < START,
+    "from low": WHERE >= LOW,
+}
+Rule = Literal["free", "still asked", "known", "not known", "held", "from start", "before start", "from low"]
+"""What places must meet, by a name: the statements of them are written once, as writing one takes longer than asking
+it."""
+SHARE = (
+    select(Share.at_rank, Share.at_item, Share.low_rank, Share.low_item, Share.dealt)
+    .where(Share.task_id == TASK, Share.user_id == USER)
+    .with_for_update(key_share=True)
+)
+HELD = (
+    select(Lease.item_id)
+    .where(Lease.annotator_id == USER, Lease.expires_at > func.now(), Lease.task_id == TASK, Lease.item_id != PASSED)
+    .order_by(Lease.number, Lease.id)
+)
+
+
+class Asking(NamedTuple):
+    """Who asks for items of which task, and the items that they have."""
+
+    task: Task
+    user_id: uuid.UUID
+    passed: set[uuid.UUID]
+
+    def named(self, **more: Any) -> dict[str, Any]:
+        """What stands in the statements."""
+        task = {"task": self.task.id, "user": self.user_id, "overlap": self.task.overlap}
+        return {**task, "passed": list(self.passed), **more}
 
 
 def take(
@@ -37,32 +98,33 @@ def take(
     First what they hold already, so that a reload shows the same cards; then on from their last label (of the place
     `at`, if it is new) and round: what they skipped lies behind it. Known answers come from elsewhere.
     """
-    share = _share(session, task, user_id)
     session.flush()
-    with session.no_autoflush:  # where the person stands is written once
-        return _dealt(session, task, share, n, set(holding), at)
-
-
-def _dealt(session: Session, task: Task, share: Share, n: int, passed: set[uuid.UUID], at: Place | None) -> list[Held]:
-    user_id = share.user_id
+    asking = Asking(task, user_id, set(holding))
+    stand = _share(session, task, user_id)
     if at is not None and not (at.gold and task.gold_share):
-        share.at_rank, share.at_item = at.rank, at.item_id
-    dealt = hold(session, task, user_id, _again(session, task, user_id, n, passed), share)
-    wanted = n - len(dealt)
+        stand.at = at.rank, at.item_id
+    return hold(session, task, user_id, _dealt(session, asking, stand, n), stand)
+
+
+def _dealt(session: Session, asking: Asking, stand: Stand, n: int) -> list[Item]:
+    task, passed = asking.task, asking.passed
+    held = _again(session, asking, n)
+    wanted = n - len(held)
     if wanted <= 0:
-        return dealt
-    passed.update(held.item.id for held in dealt)
-    lots = [_by_lot(task, user_id, share.dealt + place) < task.gold_share for place in range(wanted)]
-    items = _onward(session, task, user_id, lots.count(False), passed, share)
+        return held
+    passed.update(item.id for item in held)
+    dealt = stand.dealt + len(held)
+    lots = [_by_lot(task, asking.user_id, dealt + place) < task.gold_share for place in range(wanted)]
+    items = _onward(session, asking, lots.count(False), stand)
     passed.update(item.id for item in items)
     if len(items) == lots.count(False):
-        golds = _golds(session, task, user_id, lots.count(True), passed, still_open=False)
+        golds = _golds(session, asking, lots.count(True), still_open=False)
         passed.update(item.id for item in golds)
-        items += _onward(session, task, user_id, wanted - len(items) - len(golds), passed, share)
+        items += _onward(session, asking, wanted - len(items) - len(golds), stand)
         items = _mixed(items, golds, lots)
     if len(items) < wanted and task.gold_share:
-        items += _golds(session, task, user_id, wanted - len(items), passed, still_open=True)
-    return dealt + hold(session, task, user_id, items, share)
+        items += _golds(session, asking, wanted - len(items), still_open=True)
+    return held + items
 
 
 def _mixed(items: list[Item], golds: list[Item], lots: Sequence[bool]) -> list[Item]:
@@ -74,15 +136,15 @@ def _mixed(items: list[Item], golds: list[Item], lots: Sequence[bool]) -> list[I
     return mixed
 
 
-def _share(session: Session, task: Task, user_id: uuid.UUID) -> Share:
+def _share(session: Session, task: Task, user_id: uuid.UUID) -> Stand:
     """Where the person stands, locked: their requests come one after the other."""
-    query = select(Share).where(Share.task_id == task.id, Share.user_id == user_id)
-    locked = query.with_for_update(key_share=True)
-    found = session.scalars(locked, execution_options={"populate_existing": True}).first()
+    named = {"task": task.id, "user": user_id}
+    found = session.execute(SHARE, named).first()
     if found is None:
         session.execute(insert(Share).values(task_id=task.id, user_id=user_id).on_conflict_do_nothing())
-        found = session.scalars(locked).one()
-    return found
+        found = session.execute(SHARE, named).one()
+    at_rank, at_item, low_rank, low_item, dealt = found
+    return Stand(_at(at_rank, at_item), _at(low_rank, low_item), dealt)
 
 
 def _by_lot(task: Task, user_id: uuid.UUID, what: object) -> float:
@@ -91,96 +153,83 @@ def _by_lot(task: Task, user_id: uuid.UUID, what: object) -> float:
     return int.from_bytes(drawn) / 2**64
 
 
-def _again(session: Session, task: Task, user_id: uuid.UUID, n: int, passed: Collection[uuid.UUID]) -> list[Item]:
+def _again(session: Session, asking: Asking, n: int) -> list[Item]:
     """What the person holds already, as it was dealt, unless it has all its labels by now."""
-    held = select(Lease.item_id).where(
-        Lease.annotator_id == user_id,
-        Lease.expires_at > func.now(),
-        Lease.task_id == task.id,
-        Lease.item_id.not_in(passed),
-    )
-    ids = session.scalars(held.order_by(Lease.number, Lease.id)).all()
-    wanted = Place.item_id.in_(ids), Place.gold | _free(task, user_id), not_(done(task, user_id))
-    items = {item.id: item for item in _locked(session, task, n, *wanted)} if ids else {}
+    ids = session.scalars(HELD, asking.named()).all()
+    found = _locked(session, asking, n, ("held", "still asked"), {"held": ids}) if ids else []
+    items = {item.id: item for item in found}
     return [items[id] for id in ids if id in items]
 
 
-def _onward(
-    session: Session, task: Task, user_id: uuid.UUID, n: int, passed: Collection[uuid.UUID], share: Share
-) -> list[Item]:
+def _onward(session: Session, asking: Asking, n: int, stand: Stand) -> list[Item]:
     """Places that want labels, in the order of the task: from where the person stands on, then those before."""
     if n <= 0:
         return []
-    among: list[ColumnElement[bool]] = [
-        _free(task, user_id),
-        not_(done(task, user_id)),
-        Place.item_id.not_in(passed),
-    ]
-    if task.gold_share:
-        among.append(~Place.gold)
-    where = tuple_(Place.rank, Place.item_id)
+    among: tuple[Rule, ...] = ("free", "not known") if asking.task.gold_share else ("free",)
+    named: dict[str, Any] = {}
     found: list[Item] = []
-    start = _at(share.at_rank, share.at_item)
-    if task.order is not Order.uncertainty and start is not None:
-        found = _locked(session, task, n, *among, where >= places.at(*start))
-        among.append(where < places.at(*start))
+    if asking.task.order is not Order.uncertainty and stand.at is not None:
+        named["start_rank"], named["start_item"] = stand.at
+        found = _locked(session, asking, n, (*among, "from start"), named)
+        among = (*among, "before start")
     if len(found) < n:
-        low = _low(session, task, user_id, share)
-        found += _locked(session, task, n - len(found), *among, where >= places.at(*low))
+        named["low_rank"], named["low_item"] = _low(session, asking, stand)
+        found += _locked(session, asking, n - len(found), (*among, "from low"), named)
     return found
 
 
-def _low(session: Session, task: Task, user_id: uuid.UUID, share: Share) -> Where:
+def _low(session: Session, asking: Asking, stand: Stand) -> Where:
     """The first place that wants labels and that the person has not done; remembered."""
-    known = _at(share.low_rank, share.low_item) or (float("-inf"), uuid.UUID(int=0))
-    mine = Place.task_id == task.id, Place.open, tuple_(Place.rank, Place.item_id) >= places.at(*known)
-    query = select(Place.rank, Place.item_id).where(*mine, not_(done(task, user_id)))
-    row = session.execute(query.order_by(Place.rank, Place.item_id).limit(1)).first()
-    low: Where = (row[0], row[1]) if row else END
-    share.low_rank, share.low_item = low
-    return low
+    known = stand.low or BEGINNING
+    row = session.execute(_first(asking.task.standing), asking.named(low_rank=known[0], low_item=known[1])).first()
+    stand.low = (row[0], row[1]) if row else END
+    return stand.low
+
+
+@cache
+def _first(standing: bool) -> Select[float, uuid.UUID]:
+    undone = not_(done(TASK, USER, standing=standing))
+    query = select(Place.rank, Place.item_id).where(Place.task_id == TASK, Place.open, RULES["from low"], undone)
+    return query.order_by(Place.rank, Place.item_id).limit(1)
 
 
 def _at(rank: float | None, item_id: uuid.UUID | None) -> Where | None:
     return None if rank is None or item_id is None else (rank, item_id)
 
 
-def _golds(
-    session: Session, task: Task, user_id: uuid.UUID, n: int, passed: Collection[uuid.UUID], *, still_open: bool
-) -> list[Item]:
+def _golds(session: Session, asking: Asking, n: int, *, still_open: bool) -> list[Item]:
     """Items with known answers that the person has not done, by lot; also those that have all their labels."""
     if n <= 0:
         return []
-    among: list[ColumnElement[bool]] = [Place.gold.is_(True), not_(done(task, user_id)), Place.item_id.not_in(passed)]
-    if still_open:
-        among.append(_free(task, user_id))
-    return _locked(session, task, n, *among, order=[func.md5(cast(Place.item_id, String) + str(user_id))])
+    return _locked(session, asking, n, ("known", "free") if still_open else ("known",), {})
 
 
-def _free(task: Task, user_id: uuid.UUID) -> ColumnElement[bool]:
-    return Place.open & room(task, user_id)
-
-
-def _locked(
-    session: Session,
-    task: Task,
-    n: int,
-    *among: ColumnElement[bool],
-    order: Sequence[ColumnElement[str]] = (),
-) -> list[Item]:
+def _locked(session: Session, asking: Asking, n: int, rules: tuple[Rule, ...], named: Mapping[str, Any]) -> list[Item]:
     """Up to `n` items of such places, locked, passing over those that somebody else has locked."""
-    by = [*order, Place.rank, Place.item_id]
+    asking = asking._replace(passed=set(asking.passed))
+    standing = asking.task.standing
     found: list[Item] = []
-    passed: set[uuid.UUID] = set()
     while len(found) < n:
-        free = Place.task_id == task.id, *among, Place.item_id.not_in(passed)
-        query = select(Place.item_id).where(*free).order_by(*by).limit(n - len(found))
-        ids = session.scalars(query.with_for_update(key_share=True, skip_locked=True, of=Place)).all()
+        pick, look = _statements(rules, standing, n - len(found))
+        ids = session.scalars(pick, asking.named(**named)).all()
         if not ids:
             break
         # Another transaction may have leased or labelled one and let its lock go between our snapshot and our lock;
         # now that the rows are ours, a second look is certain.
-        again = select(Item).join(Place, Place.item_id == Item.id).where(Item.id.in_(ids), *free)
-        found += session.scalars(again.where(Item.withdrawn_at.is_(None)).order_by(*by)).all()
-        passed.update(ids)
+        found += session.scalars(look, asking.named(**named, ids=ids)).all()
+        asking.passed.update(ids)
     return found
+
+
+@cache
+def _statements(rules: tuple[Rule, ...], standing: bool, n: int) -> tuple[Select[uuid.UUID], Select[Item]]:
+    """What picks `n` places under these rules, passing over locked ones, and what looks at those again; known answers
+    come in an order by lot.  The number is written out: Postgres keeps a plan for that, not for any number."""
+    undone = not_(done(TASK, USER, standing=standing)), Place.item_id != PASSED
+    among = Place.task_id == TASK, *(RULES[name] for name in rules), *undone
+    lot = [func.md5(cast(Place.item_id, String) + cast(USER, String))] if "known" in rules else []
+    by = [*lot, Place.rank, Place.item_id]
+    pick = select(Place.item_id).where(*among).order_by(*by).limit(literal_column(str(n), Integer))
+    chosen = Item.id == any_(bindparam("ids", type_=ARRAY(Uuid)))
+    look = select(Item).join(Place, Place.item_id == Item.id).where(chosen, *among, Item.withdrawn_at.is_(None))
+    return pick.with_for_update(key_share=True, skip_locked=True, of=Place), look.order_by(*by)

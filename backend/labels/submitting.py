@@ -5,24 +5,41 @@ import json
 import uuid
 from collections.abc import Collection
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend.datasets.models import Item
+from backend.db import Base
 from backend.errors import Conflict, NotFound
-from backend.labels import dealing, editing, leases, tallies, versions
+from backend.labels import dealing, editing, leases, meeting, tallies, versions
 from backend.labels.caller import Caller
 from backend.labels.cards import draw, shown_order
+from backend.labels.meeting import Known, Met
 from backend.labels.models import Label, LabelSource, Lease
 from backend.labels.schemas import Card, LabelIn, Progress, SamePrompt
+from backend.labels.tallies import Seen
 from backend.suggestions import service as suggestions
 from backend.tasks import answers, ending, places, progress
 from backend.tasks import service as tasks
 from backend.tasks.ending import ended
-from backend.tasks.models import Gold, Place, Task
+from backend.tasks.models import Gold, Task
 from backend.tasks.schemas import Assistance, Question
 from backend.work import now
+
+LABELS = Base.metadata.tables[Label.__tablename__]
+STORED = (
+    *("project_id", "item_id", "dataset_id", "task_id", "annotator_id", "source", "kind", "value", "aspects"),
+    *("swapped", "surplus", "seconds", "rationale", "client_id", "aided", "digest", "version"),
+)
+STORE = select(Label).from_statement(
+    insert(LABELS)
+    .values({name: bindparam(f"label_{name}") for name in STORED})
+    .on_conflict_do_nothing(index_elements=["client_id"])
+    .returning(LABELS)
+    .add_cte(update(Lease).where(Lease.id == bindparam("lease")).values(expires_at=func.now()).cte("ended"))
+)
+"""A label, by its columns; the lease by which it was asked for ends."""
 
 
 class ClientIdReused(Conflict):
@@ -62,18 +79,15 @@ def submit(
     """
     if body.edit:
         editing.lock(session, find_item(session, caller, item_id), caller.user.id, body.edit)
-    item = leases.lock(session, item_id, caller.project_id)
-    lease = leases.of_item(session, item, caller.user.id, body.lease)
-    place = places.lock(session, lease.task_id, item.id) or places.fill_one(session, lease.task_id, item)
-    task = session.get_one(Task, lease.task_id)  # under the lock: it may just have been changed
-    label, fresh = _stored(session, caller, item, body), False
+    met = meeting.lock(session, caller, item_id, body.lease)
+    known = meeting.look(session, caller.user.id, met)
+    task, at = known.task, None
+    label = _stored(session, caller, known.seen, body)
     if label is None:
-        label, fresh = _add(session, caller, task, place, item, lease, body), True
-        lease.expires_at = func.now()
-    if ended(task) is not None or not tasks.may_label(session, caller, task):
+        label, at = _add(session, caller, met, known, body), met.place
+    if ended(task) is not None or not known.may_label:
         return label, None, progress.as_seen(session, caller, task)
-    upcoming = dealing.take(session, task, caller.user.id, 1, {*body.holding, item.id}, at=place if fresh else None)
-    session.flush()
+    upcoming = dealing.take(session, task, caller.user.id, 1, {*body.holding, item_id}, at=at)
     if upcoming:
         return label, _card(session, task, upcoming[0]), None
     return label, None, progress.as_seen(session, caller, task)
@@ -108,7 +122,7 @@ def undo(session: Session, caller: Caller, label_id: uuid.UUID) -> tuple[Card | 
     if _take_back(session, label):
         editing.take_back(session, label)
     free = leases.is_free(session, task, caller.user.id, item.id)
-    held = leases.hold(session, task, caller.user.id, [item] if free else [], None)
+    held = leases.hold(session, task, caller.user.id, [item] if free else [])
     return _card(session, task, held[0]) if held else None, progress.as_seen(session, caller, task)
 
 
@@ -158,12 +172,13 @@ def _card(session: Session, task: Task, held: leases.Held) -> Card:
     return draw(Question.model_validate(task.question), held, same, suggested)
 
 
-def _stored(session: Session, caller: Caller, item: Item, body: LabelIn) -> Label | None:
+def _stored(session: Session, caller: Caller, seen: Seen, body: LabelIn) -> Label | None:
     """The label that this request made the first time it came.  Raises ClientIdReused."""
-    label = session.scalars(select(Label).where(Label.client_id == body.client_id)).first()
-    if label is None:
+    known = next((one for one in seen.spoken if one.client_id == body.client_id), None)
+    if known is None:
         return None
-    if label.item_id != item.id or label.annotator_id != caller.user.id or label.digest not in (None, _digest(body)):
+    label = session.get_one(Label, known.id)
+    if label.annotator_id != caller.user.id or label.digest not in (None, _digest(body)):
         raise _reused()
     return label
 
@@ -178,44 +193,45 @@ def _digest(body: LabelIn) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _add(session: Session, caller: Caller, task: Task, place: Place, item: Item, lease: Lease, body: LabelIn) -> Label:
+def _add(session: Session, caller: Caller, met: Met, known: Known, body: LabelIn) -> Label:
+    """Store the label and end its lease."""
+    (item, place, lease), task = met, known.task
     leases.refuse_withdrawn(item)
     question = Question.model_validate(task.question)
-    answer = versions.answer(session, caller.user.id, item.id, task)
-    changes = answer is not None and answer.task_id == task.id and "retracted" not in answer.value
-    if changes or ((since := ended(task)) and lease.created_at > since):
+    own = [one for one in known.seen.spoken if one.annotator_id == caller.user.id]
+    version = max((one.version for one in own), default=0) + 1
+    answer = max((one for one in own if one.answers(task)), key=lambda one: one.version, default=None)
+    changes = answer is not None and "retracted" not in answer.value
+    if (changes and answer and answer.task_id == task.id) or ((since := ended(task)) and lease.created_at > since):
         ending.refuse_ended(task)
     shown, count = body.value.as_shown(), len(item.responses)
     _check(question, body, count)
     order = shown_order(item.dataset_id, item.id, caller.user.id, count)
     elapsed = (now() - lease.created_at).total_seconds()
-    label = session.scalars(
-        insert(Label)
-        .values(
-            project_id=item.project_id,
-            item_id=item.id,
-            dataset_id=item.dataset_id,
-            task_id=task.id,
-            annotator_id=caller.user.id,
-            source=LabelSource.person,
-            kind=question.kind,
-            value=answers.to_item(shown, order),
-            aspects=answers.ratings_to_item(body.aspects, order) if body.aspects else None,
-            swapped=order == [1, 0],
-            surplus=versions.is_surplus(task, place, answer),
-            seconds=min(body.seconds, max(0.0, elapsed)),
-            rationale=body.rationale or None,
-            client_id=body.client_id,
-            aided=lease.suggestion,
-            digest=_digest(body),
-            version=versions.following(session, caller.user.id, item.id),
-        )
-        .on_conflict_do_nothing(index_elements=[Label.client_id])
-        .returning(Label)
-    ).first()
-    if label is None:  # the same id came for another item at the same moment
+    named = {
+        "lease": lease.id,
+        "label_project_id": item.project_id,
+        "label_item_id": item.id,
+        "label_dataset_id": item.dataset_id,
+        "label_task_id": task.id,
+        "label_annotator_id": caller.user.id,
+        "label_source": LabelSource.person,
+        "label_kind": question.kind,
+        "label_value": answers.to_item(shown, order),
+        "label_aspects": answers.ratings_to_item(body.aspects, order) if body.aspects else None,
+        "label_swapped": order == [1, 0],
+        "label_surplus": versions.is_surplus(task, place, answer),
+        "label_seconds": min(body.seconds, max(0.0, elapsed)),
+        "label_rationale": body.rationale or None,
+        "label_client_id": body.client_id,
+        "label_aided": lease.suggestion,
+        "label_digest": _digest(body),
+        "label_version": version,
+    }
+    label: Label | None = session.scalars(STORE, named).first()
+    if label is None:  # the same id came for another item
         raise _reused()
-    tallies.note(session, label, place)
+    tallies.note(session, label, place, known.seen)
     if body.edit:
         editing.add(session, task, item, order[body.edit.response], body.edit.text, label)
     return label

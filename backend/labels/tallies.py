@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, exists, false, func, insert, select, text, update
+from sqlalchemy import ColumnElement, bindparam, exists, false, func, insert, select, text
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import Session
 
 from backend.datasets.models import Dataset, Item
 from backend.labels import telling, voices
-from backend.labels.counting import HOLD_PLACES, RECOUNT, SETTLE
+from backend.labels.counting import HOLD_PLACES, RECOUNT, SETTLE, store
 from backend.labels.models import Label, LabelSource, Tally
+from backend.labels.voices import SPOKEN, Spoken
 from backend.tasks import places
 from backend.tasks.models import Place, Task
 
@@ -23,6 +24,7 @@ MANY = 100  # rows of a dataset that are left lying
 ALMOST = 64  # more than people label at one moment
 COMPLETING = 0x446F6E65  # advisory lock key, "Done"
 LOCK = 0x54616C6C  # advisory lock key, "Tall"
+SPOKEN_OF = select(*SPOKEN).where(Label.item_id == bindparam("item"))
 
 
 class Said(NamedTuple):
@@ -67,44 +69,65 @@ def _judges(said: Said | Label) -> bool:
     return "skip" not in said.value and "retracted" not in said.value
 
 
-def note(session: Session, label: Label, place: Place | None = None) -> None:
+class Seen(NamedTuple):
+    """The labels that an item has, read under its locks, and whether its task has more than `ALMOST` open places."""
+
+    spoken: Sequence[Spoken]
+    many_open: bool
+
+
+def note(session: Session, label: Label, place: Place | None = None, seen: Seen | None = None) -> None:
     """Count a label that was just added, close or reopen its place in its task, and tell webhooks of it.  The caller
-    has locked its item, and its place if it gives that."""
+    has locked its item, and its place if it gives that; and has `seen` what else was said of it since then, if so."""
     session.flush()
     telling.tell(session, label)
     if label.annotator_id is None:
         session.add(_of_nobody(session, label))
         session.flush()
         return
-    columns = (Label.annotator_id, Label.source, Label.version, Label.value, voices.task_of(Label))
-    query = select(Label.id, *columns, Label.task_id, Label.surplus).where(Label.item_id == label.item_id)
-    found = session.execute(query).all()
-    before = standing(Said(*row[1:6]) for row in found if row[0] != label.id)
-    after = standing(Said(*row[1:6]) for row in found)
-    judged, task = bool(after.people), _task_of(session, label)
-    row = Tally(
-        dataset_id=label.dataset_id,
-        annotator_id=label.annotator_id,
-        source=label.source.value,
-        labels=1,
-        labelled=after.labelled - before.labelled,
-        by_people=judged - bool(before.people),
-        by_person=(label.annotator_id in after.people) - (label.annotator_id in before.people),
-    )
-    if judged != bool(before.people):
-        session.execute(update(Item).where(Item.id == label.item_id).values(judged=judged))
-    if task is not None:
-        own = [row for row in found if row[6] == task.id or (task.standing and row[6] is None)]
-        own = [row for row in own if row[1] is not None and row[2] is not LabelSource.adjudication]
-        said = {row[0]: places.Said(row[1], row[3], row[4], row[7]) for row in own}
-        if place is None:
-            place = places.lock(session, task.id, label.item_id)
-            session.refresh(task, ["overlap"])  # under the lock: it may just have been changed
-        if place is not None:  # else it is counted when the item gets its place
-            before_it = [said[id] for id in said if id != label.id]
-            _stand(session, task, place, label, row, before_it, list(said.values()))
-    session.add(row)
-    session.flush()
+    task = _task_of(session, label)
+    if seen is None:
+        found = session.execute(SPOKEN_OF, {"item": label.item_id})
+        seen = Seen([Spoken(*row) for row in found], many_open=False)
+    if task is not None and place is None:
+        place = places.lock(session, task.id, label.item_id)
+        session.refresh(task, ["overlap"])  # under the lock: it may just have been changed
+    others = [one for one in seen.spoken if one.id != label.id]
+    all_of_it = [*others, voices.spoken(label, task)]
+    before, after = (standing(Said(*one.said) for one in spoken) for spoken in (others, all_of_it))
+    own = {
+        "labels": 1,
+        "labelled": after.labelled - before.labelled,
+        "by_people": bool(after.people) - bool(before.people),
+        "by_person": (label.annotator_id in after.people) - (label.annotator_id in before.people),
+    }
+    if task is None or place is None:  # without a place it is counted when the item gets one
+        store(session, label, {label.annotator_id: own}, judged=bool(after.people))
+        return
+    then, stands = (_in_task(session, label, task, place, spoken) for spoken in (others, all_of_it))
+    changed = {label.annotator_id: own | {"done": stands.done - then.done}}
+    for person in {label.annotator_id, *(then.pending ^ stands.pending)}:
+        changed.setdefault(person, {}).update(_changed(person, then, stands))
+    store(session, label, changed, judged=bool(after.people), place=place, stands=stands)
+    if stands.done > then.done and place.wants is None and not seen.many_open and _completed(session, task):
+        telling.tell_completed(session, task)
+
+
+def _in_task(session: Session, label: Label, task: Task, place: Place, spoken: Iterable[Spoken]) -> places.Standing:
+    """How the label's item stands in the task with what was said of it."""
+    answers = [one for one in spoken if one.answers(task)]
+    said = [places.Said(one.annotator_id, one.version, one.value, one.surplus) for one in answers if one.annotator_id]
+    withdrawn = session.get_one(Item, label.item_id).withdrawn_at is not None
+    return places.standing(said, places.wanted(task, place), withdrawn=withdrawn)
+
+
+def _changed(person: uuid.UUID, then: places.Standing, stands: places.Standing) -> dict[str, int]:
+    """What changes for a person of what they have done in a task."""
+    return {
+        "given": (person in stands.given) - (person in then.given),
+        "pending": (person in stands.pending) - (person in then.pending),
+        "skipped": (person in stands.skipped) - (person in then.skipped),
+    }
 
 
 def _of_nobody(session: Session, label: Label) -> Tally:
@@ -126,36 +149,6 @@ def _task_of(session: Session, label: Label) -> Task | None:
     return session.scalars(select(Task).where(Task.dataset_id == label.dataset_id, Task.standing)).first()
 
 
-def _stand(
-    session: Session,
-    task: Task,
-    place: Place,
-    label: Label,
-    row: Tally,
-    before: list[places.Said],
-    after: list[places.Said],
-) -> None:
-    """Count what a label changes in its task; `row` is what it changes for who made it."""
-    withdrawn = session.get_one(Item, label.item_id).withdrawn_at is not None
-    then = places.standing(before, places.wanted(task, place), withdrawn=withdrawn)
-    stands = places.standing(after, places.wanted(task, place), withdrawn=withdrawn)
-    place.taken = stands.taken
-    if place.open != stands.open:
-        place.open = stands.open
-        if stands.open:
-            places.reopened(session, place, label.annotator_id)
-    row.task_id, row.done = task.id, stands.done - then.done
-    for person in {label.annotator_id, *(then.pending ^ stands.pending)} - {None}:
-        own = row if person == label.annotator_id else _tally(label, task.id, person)
-        own.given = (person in stands.given) - (person in then.given)
-        own.pending = (person in stands.pending) - (person in then.pending)
-        own.skipped = (person in stands.skipped) - (person in then.skipped)
-        if own is not row:
-            session.add(own)
-    if row.done > 0 and place.wants is None and _completed(session, task):
-        telling.tell_completed(session, task)
-
-
 def _completed(session: Session, task: Task) -> bool:
     """Whether no item of the task wants more.  The last few labels wait for each other, so that one of them sees it."""
     few = select(Place.item_id).where(Place.task_id == task.id, Place.open).limit(ALMOST)
@@ -163,10 +156,6 @@ def _completed(session: Session, task: Task) -> bool:
         return False
     session.execute(select(func.pg_advisory_xact_lock(COMPLETING, func.hashtext(str(task.id)))))
     return not places.wants(session, task.id)
-
-
-def _tally(label: Label, task_id: uuid.UUID, person: uuid.UUID | None) -> Tally:
-    return Tally(dataset_id=label.dataset_id, annotator_id=person, source=label.source.value, task_id=task_id)
 
 
 def note_withdrawal(session: Session, item: Item, *, withdrawn: bool) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from backend.labels import leases, tallies, voices
 from backend.labels.models import Label
+from backend.labels.voices import Spoken
 from backend.tasks import places
 from backend.tasks.models import Place, Task
 
@@ -24,7 +25,7 @@ def following(session: Session, annotator_id: uuid.UUID | None, item_id: uuid.UU
 
 def answer(session: Session, annotator_id: uuid.UUID, item_id: uuid.UUID, task: Task) -> Label | None:
     """The newest version of the person's answer to the task, also one that says that they took it back."""
-    own = Label.annotator_id == annotator_id, Label.item_id == item_id, leases.in_task(task)
+    own = Label.annotator_id == annotator_id, Label.item_id == item_id, leases.in_task(task.id, standing=task.standing)
     return session.scalars(select(Label).where(*own).order_by(Label.version.desc()).limit(1)).first()
 
 
@@ -35,7 +36,7 @@ def newest(session: Session, label: Label) -> Sequence[Label]:
     return session.scalars(query.order_by(Label.version.desc()).limit(2)).all()
 
 
-def is_surplus(task: Task, place: Place, answer: Label | None) -> bool:
+def is_surplus(task: Task, place: Place, answer: Label | Spoken | None) -> bool:
     """Whether the task has all its labels of the item, without the person's answer so far, which they may change."""
     if answer is not None and not {"skip", "retracted"} & answer.value.keys():
         return answer.surplus

@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import Row, and_, func, select, update
+from sqlalchemy import Row, Select, Uuid, and_, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import ApiToken, Role, User
@@ -54,17 +55,21 @@ def place(session: Session, user: User, token: ApiToken | None, named: str | Non
 
 
 def _find(session: Session, user: User, wanted: uuid.UUID | None, *, lock: bool) -> Place | None:
-    own = and_(Membership.project_id == Project.id, Membership.user_id == user.id)
-    query = select(Project, Membership.role).join(Membership, own, isouter=user.admin)
+    query = _query(anybody=user.admin, named=wanted is not None, lock=lock and not user.admin)
+    row = session.execute(query, {"user": user.id, "wanted": wanted}).first()
+    return Place(row[0], Role.admin if user.admin else row[1]) if row else None
+
+
+@cache  # every request asks it: it is written once
+def _query(*, anybody: bool, named: bool, lock: bool) -> Select[Project, Role]:
+    own = and_(Membership.project_id == Project.id, Membership.user_id == bindparam("user", type_=Uuid))
+    query = select(Project, Membership.role).join(Membership, own, isouter=anybody)
     query = query.where(Project.deleted_at.is_(None)).limit(1)
-    if wanted is not None:
-        query = query.where(Project.id == wanted)
+    if named:
+        query = query.where(Project.id == bindparam("wanted", type_=Uuid))
     else:
         query = query.order_by(*FIRST)
-    if lock and not user.admin:
-        query = query.with_for_update(read=True, of=Membership)
-    row = session.execute(query).first()
-    return Place(row[0], Role.admin if user.admin else row[1]) if row else None
+    return query.with_for_update(read=True, of=Membership) if lock else query
 
 
 def places(session: Session, user: User, token: ApiToken | None) -> list[Place]:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from sqlalchemy import ColumnElement, delete, exists, func, not_, or_, select
+from sqlalchemy import BindParameter, ColumnElement, delete, exists, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, object_session
 
@@ -188,7 +188,7 @@ def page(
     if dataset_id is not None:
         query = query.where(Task.dataset_id == dataset_id)
     if not caller.researches:
-        query = query.where(_is_open(), _labelled_by(caller.user.id))
+        query = query.where(_is_open(), labelled_by(caller.user.id))
     if state is not None:
         query = query.where(_is_open() if state == "open" else not_(_is_open()))
     return paging.page(session, query, Task.id, cursor, limit)
@@ -198,14 +198,15 @@ def _is_open() -> ColumnElement[bool]:
     return Task.closed_at.is_(None) & or_(Task.deadline.is_(None), Task.deadline > func.now())
 
 
-def _labelled_by(user_id: uuid.UUID) -> ColumnElement[bool]:
+def labelled_by(user_id: uuid.UUID | BindParameter[uuid.UUID]) -> ColumnElement[bool]:
+    """The person, who is in the project, may label in the task."""
     named = exists().where(TaskPerson.task_id == Task.id)
     return or_(not_(named), exists().where(TaskPerson.task_id == Task.id, TaskPerson.user_id == user_id))
 
 
 def may_label(session: Session, caller: Caller, task: Task) -> bool:
     """Whether the person, who is in the project, may label in the task."""
-    return bool(session.scalar(select(Task.id).where(Task.id == task.id, _labelled_by(caller.user.id))))
+    return bool(session.scalar(select(Task.id).where(Task.id == task.id, labelled_by(caller.user.id))))
 
 
 def refuse_stranger(session: Session, caller: Caller, task: Task) -> None:
@@ -217,7 +218,7 @@ def refuse_stranger(session: Session, caller: Caller, task: Task) -> None:
 def of_dataset(session: Session, caller: Caller, dataset: Dataset) -> Task:
     """The task that a person labels in who names a dataset only: the newest open one that they may label in, and the
     standing one where nobody made any.  Raises NothingToLabel."""
-    mine = Task.dataset_id == dataset.id, _is_open(), _labelled_by(caller.user.id)
+    mine = Task.dataset_id == dataset.id, _is_open(), labelled_by(caller.user.id)
     found = session.scalars(select(Task).where(*mine).order_by(Task.standing, Task.id.desc()).limit(1)).first()
     if found is not None:
         return found

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Text, any_, cast, insert, literal, select
+from sqlalchemy import Text, Uuid, any_, bindparam, cast, insert, select
 from sqlalchemy.orm import Session
 
 from backend import trace
+from backend.db import Base
 from backend.queue import ring
 from backend.webhooks.models import Delivery, Webhook
 
@@ -28,6 +29,19 @@ EVENTS: Final[Mapping[str, str]] = {
 }
 """What webhooks can be told of."""
 TEST: Final = "webhook.test"
+PROJECT, EVENT = bindparam("project", type_=Uuid), cast(bindparam("event"), Text)
+TELL = (
+    insert(Base.metadata.tables[Delivery.__tablename__])
+    .from_select(
+        ["project_id", "webhook_id", "event", "body", "request_id"],
+        select(PROJECT, Webhook.id, EVENT, bindparam("body", type_=Text), bindparam("request", type_=Text)).where(
+            Webhook.project_id == PROJECT, any_(Webhook.events) == EVENT, Webhook.stopped_at.is_(None)
+        ),
+        include_defaults=False,
+    )
+    .returning(Delivery.id)
+)
+"""A delivery for each webhook that listens; written once, since every label asks it."""
 
 
 def tell(session: Session, project_id: uuid.UUID, event: str, data: Mapping[str, Any]) -> None:
@@ -35,20 +49,8 @@ def tell(session: Session, project_id: uuid.UUID, event: str, data: Mapping[str,
 
     `data` holds ids, numbers and values, none of what people wrote.
     """
-    listening = select(
-        literal(project_id),
-        Webhook.id,
-        literal(event),
-        literal(written(event, data), Text),
-        literal(trace.request_id(), Text),
-    ).where(
-        Webhook.project_id == project_id,
-        cast(literal(event), Text) == any_(Webhook.events),
-        Webhook.stopped_at.is_(None),
-    )
-    columns = ["project_id", "webhook_id", "event", "body", "request_id"]
-    made = insert(Delivery).from_select(columns, listening, include_defaults=False).returning(Delivery.id)
-    if session.scalars(made).all():  # without a listener, no label may wait for the broker
+    named = {"project": project_id, "event": event, "body": written(event, data), "request": trace.request_id()}
+    if session.scalars(TELL, named).all():  # without a listener, no label may wait for the broker
         ring(session, "webhooks")
 
 
