@@ -101,7 +101,7 @@ function forest(place, rows, margin) {
   const edge = (x, dash) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: variable("--pl-line-strong"), dash, width: 1 } });
   const wide = Math.min(1, 1.15 * Math.max(margin, 0.05, ...rows.map((row) => Math.max(-row.low, row.high))));
   return chart(place, "Changes against the base", () => ({
-    x: "", y: "", rows: rows.map((row) => ({ name: `${row.name}: ${MARKS[row.mark][0]}`, n: row.prompts })), share: false, height: 70 + 46 * rows.length, shapes: [edge(0, "solid"), edge(-margin, "dot")],
+    x: "", y: "", rows: rows.map((row) => ({ name: `${row.name}: ${MARKS[row.mark][0]}`, n: row.prompts })), share: false, height: 130 + 64 * rows.length, shapes: [edge(0, "solid"), edge(-margin, "dot")],
     data: rows.map((row, index) => ({
       type: "scatter", mode: "markers", x: [row.difference], y: [index], name: escapeMarkup(row.name), marker: { color: color(row), size: 10, symbol: row.mark === "worse" ? "x" : row.mark === "no_worse" ? "circle" : "diamond-open" },
       error_x: { type: "data", symmetric: false, array: [row.high - row.difference], arrayminus: [row.difference - row.low], color: color(row), thickness: 2.5, width: 6 },
