@@ -46,6 +46,7 @@ class Data(Fact):
     weight: float | None = None
     counts: dict[str, int] = {}
     sources: dict[str, int] = {}
+    policy: str = Field("", max_length=1000)
 
 
 class Training(Fact):
@@ -208,15 +209,17 @@ def _cited(paper: Paper) -> str:
 
 
 def _data(found: list[Data]) -> str:
-    rows = []
+    rows, said = [], []
     for one in found:
         pairs = ", ".join(f"{one.counts[split]:,} {split}" for split in SPLITS if one.counts.get(split))
         sources = ", ".join(f"{count:,} from {plain(source)}" for source, count in sorted(one.sources.items()))
         name = plain(one.dataset) + (f" ({plain(one.hub_id)})" if one.hub_id else "")
         weight = "" if one.weight is None else f", weight {one.weight:g}"
         rows.append((name + weight, f"`{one.hash}`" if one.hash else "-", pairs or "-", sources or "-"))
+        if one.policy:
+            said.append(f"\n\nHow labels became examples of {name}: {plain(one.policy)}")
     note = "\n\nThe split is decided by a hash of the prompt: a test prompt never enters training."
-    return table(("dataset", "snapshot", "pairs", "labels"), rows) + note
+    return table(("dataset", "snapshot", "pairs", "labels"), rows) + "".join(said) + note
 
 
 def flat(spec: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

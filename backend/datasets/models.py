@@ -10,6 +10,8 @@ from sqlalchemy import BigInteger, Enum, ForeignKey, Index, String, UniqueConstr
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from alignment.formats.policy_words import in_words
+from alignment.formats.preference import Policy
 from backend.accounts.models import User
 from backend.db import Base, ProjectRow
 from backend.projects import models as _projects  # noqa: F401  (a worker loads these tables only, and keys name projects)
@@ -129,6 +131,11 @@ class Snapshot(ProjectRow, Base):
     counts: Mapped[dict[str, Any]]
     path: Mapped[str]
     bytes: Mapped[int | None] = mapped_column(BigInteger)
+
+    @property
+    def policy_words(self) -> str:
+        """The policy as a sentence."""
+        return in_words(Policy(**self.policy), self.kind)
 
 
 class SnapshotLabel(Base):

@@ -351,6 +351,7 @@ class SnapshotOut(Out):
     hash: str
     kind: Kind
     policy: dict[str, Any]
+    policy_words: str = Field("", description="The policy as a sentence.")
     counts: dict[str, Any]
 
 

@@ -92,6 +92,7 @@ def _data(session: Session, snapshot_id: uuid.UUID) -> Data:
         hash=snapshot.hash,
         counts=counts,
         sources={source.value: count for source, count in sources},
+        policy=snapshot.policy_words,
     )
 
 

@@ -101,7 +101,7 @@ const SNAPSHOT_COLUMNS = [
   { title: "Validation", cell: (row) => count(row.counts.validation || 0), kind: "number" },
   { title: "Test", cell: (row) => count(row.counts.test || 0), kind: "number", hint: "Kept apart, never trained on" },
   { title: "Left out", cell: leftOut },
-  { title: "Whose labels", cell: (row) => String(row.policy.sources || "").replaceAll("_", " ") },
+  { title: "Policy", cell: (row) => h("span.pl-policy-words", row.policy_words) },
   { title: "Made", cell: (row) => ago(row.created_at) },
 ];
 

@@ -189,7 +189,7 @@ class Chooser {
     else {
       choose("checkpoint", "Model that judges", options, { help: this.task.question.kind === "pair" ? "It is asked twice about each pair that wants labels." : "Each two responses of an item are compared twice; items of more than 8 responses are left out." });
       const box = h("input", { type: "checkbox", checked: true });
-      this.parts.explain = h("div.pl-field", h("label.pl-check", box, h("span", "Let it explain first")), h("small.pl-help", "Slower, dearer and better."));
+      this.parts.explain = h("div.pl-field", h("label.pl-check", box, h("span", "Let it explain first")), h("small.pl-help", "Slower, dearer and better."), h("small.pl-field-error"));
       for (const one of [this.parts.checkpoint, this.parts.explain]) one.addEventListener("change", () => { this.key = newKey(); this.size(); });
     }
     fill(this.place, Object.values(this.parts));

@@ -324,6 +324,7 @@ class SnapshotOut(Answer):
     hash: str
     kind: Kind
     policy: dict[str, Any]
+    policy_words: str = Field("", description="The policy as a sentence.")
     counts: dict[str, Any]
 
 
