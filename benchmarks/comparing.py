@@ -1,4 +1,4 @@
-"""The grid and its filters: what requests take over a hundred thousand matches of ten thousand prompts."""
+"""The report, the judge's card, the grid and its filters: over a hundred thousand matches of ten thousand prompts."""
 
 import logging
 import os
@@ -44,6 +44,8 @@ FILL = (
     " SELECT :project, id, 'person', false, 1, '{\"strength\": 2}' FROM matches WHERE position % 50 = 0",
 )
 ASKED = {
+    "the report": "/report",
+    "the judge's report card": "/judge",
     "grid, first rows": "/grid/rows?limit=50",
     "grid, rows 9,000 on": "/grid/rows?limit=50&cursor=8999",
     "grid's outline": "/grid",

@@ -57,7 +57,7 @@ def next_cards(
         .order_by(*sooner, judged.scalar_subquery(), lot)
         .limit(n)
     )
-    return [card(match, person_id) for match in session.scalars(query)]
+    return [card(match, person_id, guided=match.id in ranks) for match in session.scalars(query)]
 
 
 def judgeable(evaluation_id: uuid.UUID) -> tuple[ColumnElement[bool], ...]:
@@ -88,11 +88,16 @@ def _judged_by(person_id: uuid.UUID) -> ColumnElement[bool]:
     return exists().where(Verdict.match_id == Match.id, *mine)
 
 
-def card(match: Match, person_id: uuid.UUID) -> MatchCard:
+def card(match: Match, person_id: uuid.UUID, *, guided: bool = False) -> MatchCard:
     """The match as this person judges it."""
     left, right = show_sides(match, person_id)
     assert left is not None  # noqa: S101  (judgeable matches have both answers)
     assert right is not None  # noqa: S101
     return MatchCard(
-        match_id=match.id, position=match.position, prompt=show_prompt(match.prompt), left=left, right=right
+        match_id=match.id,
+        position=match.position,
+        prompt=show_prompt(match.prompt),
+        left=left,
+        right=right,
+        guided=guided,
     )

@@ -53,8 +53,7 @@ def _lengths(wanted: MatchFilter) -> list[ColumnElement[bool]]:
         long, short = (by(*(func.char_length(text) for text in _texts())) for by in (func.greatest, func.least))
         found.append(cast(long, Float) >= wanted.min_ratio * func.greatest(short, 1))  # an empty answer counts as one
     if wanted.min_words is not None:
-        words = [func.regexp_count(text, r"\S+") for text in _texts()]
-        found.append(func.abs(words[0] - words[1]) >= wanted.min_words)
+        found.append(Match.words_apart >= wanted.min_words)
     return found
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from backend.accounts.schemas import In
 from backend.datasets.schemas import Name
+from backend.evaluations.schemas import CheckpointBrief
 
 
 class ResultsFileIn(In):
@@ -20,6 +21,17 @@ class ResultsIn(ResultsFileIn):
     baseline: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
         None, description="The contestant that the others are measured against; null: who met most."
     )
+    gamed_upload_id: uuid.UUID | None = Field(
+        None, description="AlpacaEval 2's df_gamed.csv, for its own length-controlled rate of annotations."
+    )
+
+
+class OutputsOut(BaseModel):
+    """Contestants whose outputs a file holds: they can take part in evaluations of prompts that they answered."""
+
+    contestants: list[CheckpointBrief]
+    prompts: int
+    answers: int
 
 
 class ResultsRowOut(BaseModel):
@@ -38,6 +50,7 @@ class ResultsOut(BaseModel):
     prompts: int
     contestants: list[str] = Field(description="The baseline first.")
     judges: list[str]
+    answers: int = Field(description="Texts of contestants, kept for evaluations to come.")
     texts: bool = Field(description="Whether it holds the answers.")
     shown: list[ResultsRowOut]
     left_out: int

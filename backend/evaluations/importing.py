@@ -12,11 +12,13 @@ from backend.checkpoints.models import Checkpoint
 from backend.checkpoints.models import Source as Origin
 from backend.datasets import uploads
 from backend.datasets.schemas import Name
-from backend.evaluations import outside
-from backend.evaluations.import_schemas import ResultsIn, ResultsOut, ResultsRowOut
+from backend.evaluations import alpaca, outputs, outside
+from backend.evaluations.import_schemas import OutputsOut, ResultsIn, ResultsOut, ResultsRowOut
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
-from backend.evaluations.outside import Meeting, Results, ResultsRefused
-from backend.evaluations.schemas import MOST_AGAINST
+from backend.evaluations.outside import Meeting, Results
+from backend.evaluations.outside_rows import ResultsRefused
+from backend.evaluations.prompts import of_messages
+from backend.evaluations.schemas import MOST_AGAINST, CheckpointBrief
 from backend.projects.models import Project
 from backend.work import State, now
 
@@ -34,7 +36,14 @@ def preview(session: Session, project: Project, upload_id: uuid.UUID) -> Results
 def run(session: Session, project: Project, user: User, body: ResultsIn) -> Evaluation:
     """The evaluation that the file's results make, ended as if it had been run here.  Raises what `preview` does."""
     results = _read(session, project, body.upload_id)
+    if not results.meetings:
+        raise ResultsRefused(
+            "No prompt was answered by two generators, so there is nothing to compare.",
+            field="upload_id",
+            remedy="Keep the outputs as a contestant, and let it meet checkpoints on these prompts.",
+        )
     names = _contestants(results, body.baseline)
+    facts = _facts(session, project, results, body)
     known = {name: _contestant(session, project, user, name) for name in names}
     judge = _judges(results).most_common(1)
     evaluation = Evaluation(
@@ -45,6 +54,7 @@ def run(session: Session, project: Project, user: User, body: ResultsIn) -> Eval
         judge={"name": judge[0][0] if judge else "people"},
         sampling={},
         seed=0,
+        published={str(known[name].id): told for name, told in alpaca.rates(results, names[0], facts).items()} or None,
         state=State.succeeded,
         started_at=now(),
         finished_at=now(),
@@ -56,12 +66,46 @@ def run(session: Session, project: Project, user: User, body: ResultsIn) -> Eval
     for start in range(0, len(meetings), AT_ONCE):
         _store(session, evaluation, known, meetings[start : start + AT_ONCE])
     evaluation.done = evaluation.total = len(results.meetings)
+    _keep(session, project, known, results)
     return evaluation
+
+
+def _facts(session: Session, project: Project, results: Results, body: ResultsIn) -> alpaca.Facts | None:
+    if body.gamed_upload_id is None:
+        return None
+    if results.kind != outside.ANNOTATIONS:
+        raise ResultsRefused(
+            f"Difficulties of prompts are of use for {outside.ANNOTATIONS} alone.",
+            field=alpaca.FIELD,
+            remedy="Leave that file out.",
+        )
+    return alpaca.facts(uploads.file_of(uploads.find(session, project, body.gamed_upload_id)))
+
+
+def keep(session: Session, project: Project, user: User, upload_id: uuid.UUID) -> OutputsOut:
+    """The contestants whose outputs a file holds.  Raises what `preview` does, ResultsRefused without a text."""
+    results = _read(session, project, upload_id)
+    if not results.answers:
+        raise ResultsRefused(
+            "The file holds no text of an answer.", field="upload_id", remedy="Import it as an evaluation."
+        )
+    known = {one.name: _contestant(session, project, user, one.name) for one in results.answers}
+    _keep(session, project, known, results)
+    return OutputsOut(
+        contestants=[CheckpointBrief.model_validate(one) for one in known.values()],
+        prompts=len({hash_of(one.prompt) for one in results.answers}),
+        answers=len(results.answers),
+    )
+
+
+def _keep(session: Session, project: Project, known: dict[str, Checkpoint], results: Results) -> None:
+    told = (outputs.Kept(known[one.name].id, of_messages(one.prompt), _answer(one.text)) for one in results.answers)
+    outputs.keep(session, project.id, told)
 
 
 def _read(session: Session, project: Project, upload_id: uuid.UUID) -> Results:
     results = outside.read(uploads.file_of(uploads.find(session, project, upload_id)))
-    if not results.meetings:
+    if not results.meetings and not results.answers:
         number, sentence = next(iter(results.errors.items()))
         raise ResultsRefused(
             f"No row can be used; row {number}: {sentence}", field="upload_id", remedy="Choose another file."
@@ -85,6 +129,7 @@ def called(judge: str) -> str:
 def _contestants(results: Results, baseline: str | None) -> list[str]:
     """The names, the baseline first: the one that was chosen, else the one that met most."""
     met = Counter(name for one in results.meetings for name in (one.a, one.b))
+    met.update(dict.fromkeys((one.name for one in results.answers), 0))
     if baseline is not None and baseline not in met:
         raise ResultsRefused(f"“{baseline}” is not in the file.", field="baseline", remedy="Choose one of its models.")
     first = baseline or met.most_common(1)[0][0]
@@ -152,6 +197,10 @@ def _answer(text: str | None) -> dict[str, object]:
     return dict(NO_TEXT) if text is None else {"content": text, "tokens": len(text.split()), "ended": True}
 
 
+def _prompts(results: Results) -> list[list[dict[str, object]]]:
+    return [*(one.prompt for one in results.meetings), *(one.prompt for one in results.answers)]
+
+
 def _told(results: Results) -> ResultsOut:
     shown = [
         ResultsRowOut(
@@ -167,10 +216,11 @@ def _told(results: Results) -> ResultsOut:
         kind=results.kind,
         rows=results.rows,
         matches=len(results.meetings),
-        prompts=len({hash_of(one.prompt) for one in results.meetings}),
+        prompts=len({hash_of(one) for one in _prompts(results)}),
         contestants=_contestants(results, None),
         judges=list(_judges(results)),
-        texts=any(one.answer_a is not None for one in results.meetings),
+        answers=len({(one.name, hash_of(one.prompt)) for one in results.answers}),
+        texts=bool(results.answers),
         shown=shown,
         left_out=len(results.errors),
         errors=errors,

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import Enum, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import Computed, Enum, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db import NULLABLE_JSON, Base, ProjectRow
 from backend.work import ENDED, State, Work
 
 REMOVED = "removed"  # the error of an answer that a retention rule deleted
+WORDS_APART = r"abs(regexp_count(response_a ->> 'content', '\S+') - regexp_count(response_b ->> 'content', '\S+'))"
+"""How many words one answer has more than the other, counted by the database when an answer is stored."""
 
 
 class Source(StrEnum):
@@ -29,6 +31,7 @@ class Evaluation(Work, ProjectRow, Base):
     from earlier evaluations; `taken` counts the answers and verdicts that were. `limits` caps what it may cost, and
     `spent` is what it has cost. `harness` is what lm-evaluation-harness is asked besides (`HarnessIn`), and `measured`
     what it found, by contestant and task (`HarnessFound`).
+    `published` is AlpacaEval 2's own rate of imported annotations, by contestant.
     """
 
     __tablename__ = "evaluations"
@@ -47,6 +50,7 @@ class Evaluation(Work, ProjectRow, Base):
     spent: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     harness: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     measured: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    published: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
     TOLD: ClassVar[Mapping[State, str]] = dict.fromkeys(ENDED, "evaluation.finished")
@@ -84,6 +88,7 @@ class Match(Work, ProjectRow, Base):
     response_b: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     key_a: Mapped[str | None] = mapped_column(String(64))
     key_b: Mapped[str | None] = mapped_column(String(64))
+    words_apart: Mapped[int | None] = mapped_column(Computed(WORDS_APART, persisted=True))
     sampling: Mapped[dict[str, Any]]
     seed: Mapped[int]
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
@@ -94,7 +99,8 @@ class Verdict(ProjectRow, Base):
 
     `probability` is that of `response_a` winning, null with a `reason`. `swapped` tells that `response_b` was shown
     first. `value` is a person's vote in item order, as in a label. `scores` are a judge's facts about the two
-    responses, in item order. `key` is the digest of what a model was asked to compare (`known.verdict_key`).
+    responses, in item order. `guided` tells that a person was handed the match because it tells much, not by lot; null
+    where nobody wrote it down. `key` is the digest of what a model was asked to compare (`known.verdict_key`).
     """
 
     __tablename__ = "verdicts"
@@ -128,6 +134,7 @@ class Verdict(ProjectRow, Base):
     text: Mapped[str | None]
     seconds: Mapped[float | None]
     key: Mapped[str | None] = mapped_column(String(64))
+    guided: Mapped[bool | None]
     client_id: Mapped[uuid.UUID | None] = mapped_column(unique=True)
 
 
@@ -171,6 +178,17 @@ class SeenPrompt(Base):
     )
     exact: Mapped[bool]
     share: Mapped[float]
+
+
+class Output(Base):
+    """What a contestant that is known by imported outputs alone answered to a prompt, as `matches` hold answers."""
+
+    __tablename__ = "outputs"
+    checkpoint_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"), primary_key=True)
+    prompt_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    prompt: Mapped[list[dict[str, Any]]]
+    answer: Mapped[dict[str, Any]]
 
 
 class MatchItem(Base):

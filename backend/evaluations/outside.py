@@ -1,15 +1,13 @@
 """Results of other tools, read: AlpacaEval outputs and annotations, FastChat battles, Arena-Hard judgments."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from backend.errors import Invalid
+from backend.evaluations.outside_rows import MOST_ROWS, Row, read_rows, refused
 
-MOST_BYTES = 64 << 20
-MOST_ROWS = 20_000
+MOST_ID = 200
 MOST_TEXT = 200_000
 MOST_NAME = 120
 MOST_ERRORS = 50
@@ -17,11 +15,14 @@ VOTES = "imported votes"
 ROLES: Final = ("system", "user", "assistant")
 TIES: Final = {"tie", "tie (bothbad)", "both_bad", "bothbad"}
 SCORES: Final = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B=A": 0.5, "B>A": 0.0, "B>>A": 0.0}
-Row = Mapping[str, Any]
-
-
-class ResultsRefused(Invalid):
-    title = "Results cannot be read"
+ANNOTATIONS: Final = "AlpacaEval annotations"
+OUTPUTS: Final = "AlpacaEval outputs"
+READ: Final = frozenset(
+    ("instruction", "output", "generator", "output_1", "output_2", "generator_1", "generator_2", "preference", "index",
+     "annotator", "model_a", "model_b", "winner", "conversation_a", "conversation_b", "question_id", "model",
+     "baseline", "judge", "games")
+)  # fmt: skip
+"""What is kept of a row while a file is read."""
 
 
 class Said(NamedTuple):
@@ -34,7 +35,10 @@ class Said(NamedTuple):
 
 
 class Meeting(NamedTuple):
-    """Two named contestants on one prompt; an answer is None where the file holds no text."""
+    """Two named contestants on one prompt; an answer is None where the file holds no text.
+
+    `place` is the prompt's in its benchmark, where the file tells it.
+    """
 
     prompt: list[dict[str, Any]]
     a: str
@@ -42,6 +46,15 @@ class Meeting(NamedTuple):
     answer_a: str | None
     answer_b: str | None
     said: tuple[Said, ...]
+    place: int | None = None
+
+
+class Answered(NamedTuple):
+    """What one named contestant answers to one prompt."""
+
+    prompt: list[dict[str, Any]]
+    name: str
+    text: str
 
 
 class RowRefused(ValueError):
@@ -50,29 +63,27 @@ class RowRefused(ValueError):
 
 @dataclass
 class Results:
-    """What a file holds: its kind, the meetings, and why rows were left out (`{row number: sentence}`)."""
+    """What a file holds: its kind, the meetings, and why rows were left out (`{row number: sentence}`).
+
+    `answers` are all texts of contestants, also where nobody met them.
+    """
 
     kind: str
     meetings: list[Meeting] = field(default_factory=list)
+    answers: list[Answered] = field(default_factory=list)
     errors: dict[int, str] = field(default_factory=dict)
     rows: int = 0
 
 
 def read(path: Path) -> Results:
     """What a file of another tool holds.  Raises ResultsRefused."""
-    if path.stat().st_size > MOST_BYTES:
-        raise _refused(f"The file is larger than {MOST_BYTES >> 20} MiB.", "Split it into several evaluations.")
-    rows = list(_rows(path.read_bytes()))
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise _refused("The file holds no list of results.", "Choose a JSON list or JSON lines of objects.")
-    if len(rows) > MOST_ROWS:
-        raise _refused(f"The file holds {len(rows):,} rows, more than {MOST_ROWS:,}.", "Split it.")
+    rows = read_rows(path, READ)
     if all(known in rows[0] for known in ("instruction", "output", "generator")) and "output_1" not in rows[0]:
         return _outputs(rows)
     for kind, fields, reader in KINDS:
         if all(name in rows[0] for name in fields):
             return _each(kind, rows, reader)
-    raise _refused(
+    raise refused(
         "These are neither AlpacaEval outputs or annotations, FastChat battles, nor Arena-Hard judgments.",
         "An annotation has instruction, output_1, output_2 and preference; a battle model_a, model_b and winner;"
         " a judgment question_id, model and games.",
@@ -86,18 +97,10 @@ def _each(kind: str, rows: list[Row], reader: Callable[[Row], Meeting]) -> Resul
             found.meetings.append(reader(row))
         except RowRefused as error:
             found.errors[number] = str(error)
+    for one in found.meetings:
+        sides = ((one.a, one.answer_a), (one.b, one.answer_b))
+        found.answers += [Answered(one.prompt, name, text) for name, text in sides if text is not None]
     return found
-
-
-def _rows(raw: bytes) -> Iterator[Any]:
-    try:
-        text = raw.decode("utf-8-sig")
-        if text.lstrip()[:1] == "[":
-            yield from json.loads(text)
-        else:
-            yield from (json.loads(line) for line in text.splitlines() if line.strip())
-    except (ValueError, RecursionError) as error:
-        raise _refused("The file is no JSON.", "Choose a JSON list or JSON lines in UTF-8.") from error
 
 
 def _annotation(row: Row) -> Meeting:
@@ -117,7 +120,9 @@ def _annotation(row: Row) -> Meeting:
     else:
         raise RowRefused("preference is not from 1 to 2.")
     answers = _text(row.get("output_1"), "output_1"), _text(row.get("output_2"), "output_2")
-    return Meeting(_question(_text(row.get("instruction"), "instruction")), a, b, *answers, (said,))
+    index = row.get("index")
+    place = index if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < MOST_ROWS else None
+    return Meeting(_question(_text(row.get("instruction"), "instruction")), a, b, *answers, (said,), place)
 
 
 def _battle(row: Row) -> Meeting:
@@ -153,7 +158,7 @@ def _judgment(row: Row) -> Meeting:
 
 
 KINDS: Final[tuple[tuple[str, tuple[str, ...], Callable[[Row], Meeting]], ...]] = (
-    ("AlpacaEval annotations", ("instruction", "output_1", "output_2", "preference"), _annotation),
+    (ANNOTATIONS, ("instruction", "output_1", "output_2", "preference"), _annotation),
     ("FastChat battles", ("model_a", "model_b", "winner"), _battle),
     ("Arena-Hard judgments", ("question_id", "model", "games"), _judgment),
 )
@@ -161,7 +166,7 @@ KINDS: Final[tuple[tuple[str, tuple[str, ...], Callable[[Row], Meeting]], ...]] 
 
 def _outputs(rows: list[Row]) -> Results:
     """Every two generators meet on the prompts that both answered; nobody has judged yet."""
-    found = Results("AlpacaEval outputs", rows=len(rows))
+    found = Results(OUTPUTS, rows=len(rows))
     by_prompt: dict[str, dict[str, str]] = {}
     for number, row in enumerate(rows, start=1):
         try:
@@ -170,18 +175,13 @@ def _outputs(rows: list[Row]) -> Results:
         except RowRefused as error:
             found.errors[number] = str(error)
     if sum(len(answers) * (len(answers) - 1) // 2 for answers in by_prompt.values()) > MOST_ROWS:
-        raise _refused(f"The generators make more than {MOST_ROWS:,} matches.", "Take fewer generators.")
+        raise refused(f"The generators make more than {MOST_ROWS:,} matches.", "Take fewer generators.")
     for prompt, answers in by_prompt.items():
         names = list(answers)
+        found.answers += [Answered(_question(prompt), name, text) for name, text in answers.items()]
         for place, a in enumerate(names):
             for b in names[place + 1 :]:
                 found.meetings.append(Meeting(_question(prompt), a, b, answers[a], answers[b], ()))
-    if not found.meetings:
-        raise _refused(
-            "No prompt was answered by two generators.",
-            "Put the outputs of two generators into one file, one after"
-            " the other: only what answered the same prompts can be compared.",
-        )
     return found
 
 
@@ -204,7 +204,9 @@ def _untold(row: Row) -> list[dict[str, Any]]:
     known = row.get("question_id")
     if not isinstance(known, str | int) or isinstance(known, bool) or not str(known).strip():
         raise RowRefused("Neither a conversation nor a question_id tells which prompt it was.")
-    return _question(f"Question {_storable(str(known)[:200])} (the imported file holds no text)")
+    if len(str(known)) > MOST_ID:
+        raise RowRefused(f"question_id is longer than {MOST_ID} characters.")
+    return _question(f"Question {_storable(str(known))} (the imported file holds no text)")
 
 
 def _question(text: str) -> list[dict[str, Any]]:
@@ -234,7 +236,3 @@ def _differ(a: str, b: str) -> None:
 
 def _storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
-
-
-def _refused(reason: str, remedy: str) -> ResultsRefused:
-    return ResultsRefused(reason, field="upload_id", remedy=remedy)

@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, case, column, exists, func, or_, select, true, update, values
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy import Boolean, Integer, String, case, cast, column, exists, func, or_, select, true, update, values
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.orm import Session
 
 from alignment.formats.canonical import hash_of
@@ -20,6 +20,7 @@ from backend.suggestions.models import SuggestionJob
 from backend.work import ACTIVE, State, beat, claim, ours
 
 Place = tuple[uuid.UUID, bool]
+ANSWERS_AT_ONCE = 500
 
 
 class Question(NamedTuple):
@@ -136,15 +137,19 @@ def _put_answers(
     """How many prompts got an answer that they lacked. Those answered twice keep their first answer."""
     here = Match.evaluation_id == evaluation.id
     stored: set[int] = set()
-    for position, answer in answers.items():
-        for checkpoint, response in (
-            (Match.checkpoint_a, Match.response_a),
-            (Match.checkpoint_b, Match.response_b),
-        ):
-            lacking = update(Match).where(
-                here, Match.position == position, checkpoint == checkpoint_id, response.is_(None)
-            )
-            stored |= set(session.scalars(lacking.values({response: answer}).returning(Match.position)))
+    every = list(answers.items())
+    for start in range(0, len(every), ANSWERS_AT_ONCE):
+        batch = {str(position): answer for position, answer in every[start : start + ANSWERS_AT_ONCE]}
+        given = func.jsonb_each(cast(batch, JSONB))
+        told = given.table_valued(column("key", String), column("value", JSONB)).render_derived(name="told")
+        lacks_a = (Match.checkpoint_a == checkpoint_id) & Match.response_a.is_(None)
+        lacks_b = (Match.checkpoint_b == checkpoint_id) & Match.response_b.is_(None)
+        filled = {
+            Match.response_a: case((lacks_a, told.c.value), else_=Match.response_a),
+            Match.response_b: case((lacks_b, told.c.value), else_=Match.response_b),
+        }
+        lacking = update(Match).where(here, Match.position == cast(told.c.key, Integer), or_(lacks_a, lacks_b))
+        stored |= set(session.scalars(lacking.values(filled).returning(Match.position)))
     both = Match.response_a.is_not(None) & Match.response_b.is_not(None)
     ready = update(Match).where(here, Match.position.in_(stored), Match.state != State.succeeded, both)
     session.execute(ready.values(state=State.succeeded))

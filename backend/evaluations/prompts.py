@@ -9,9 +9,11 @@ from sqlalchemy.dialects.postgresql import JSONPATH, distinct_on
 from sqlalchemy.orm import Session
 
 from alignment.formats.canonical import hash_of
+from backend.checkpoints.models import Checkpoint
 from backend.datasets import service as datasets
 from backend.datasets.models import Item, Kind
-from backend.errors import Invalid
+from backend.errors import Invalid, NotFound
+from backend.evaluations.models import Output
 from backend.evaluations.schemas import PromptsIn
 from backend.projects.models import Project
 from backend.prompt_checks import service as prompt_checks
@@ -50,6 +52,8 @@ def draw(session: Session, project: Project, wanted: PromptsIn, seed: int, *, em
         return Drawn(list(asked.values()), len(asked), {"texts": len(asked)})
     if wanted.checks is not None:
         return _of_checks(session, project, wanted.checks, empty=empty)
+    if wanted.outputs_of is not None:
+        return _of_outputs(session, project, wanted.outputs_of, wanted, seed)
     assert wanted.dataset_id is not None  # noqa: S101  (the schema wants one of them)
     return _of_dataset(session, project, wanted.dataset_id, wanted, seed)
 
@@ -77,6 +81,25 @@ def _of_checks(session: Session, project: Project, wanted: list[str], *, empty: 
         )
     prompts = [Prompt(one.prompt, one.prompt_hash, one.category, one.expects) for one in found]
     return Drawn(prompts, len(prompts), {"checks": wanted})
+
+
+def _of_outputs(session: Session, project: Project, checkpoint_id: uuid.UUID, wanted: PromptsIn, seed: int) -> Drawn:
+    """The prompts that a contestant known by imported outputs has answered."""
+    one = session.get(Checkpoint, checkpoint_id)
+    if one is None or one.project_id != project.id:
+        raise NotFound("There is no such contestant.", field="prompts.outputs_of", remedy="Choose one from the list.")
+    available = session.scalar(select(func.count()).where(Output.checkpoint_id == one.id)) or 0
+    if not available:
+        raise NoPrompts(
+            f"No outputs of “{one.name}” were imported with their texts.",
+            field="prompts.outputs_of",
+            remedy="Choose another contestant, or a dataset.",
+        )
+    lot = func.md5(func.concat(Output.prompt_hash, str(seed)))
+    query = select(Output.prompt, Output.prompt_hash).where(Output.checkpoint_id == one.id)
+    found = session.execute(query.order_by(lot).limit(wanted.limit))
+    source = {"outputs_of": str(one.id), "outputs": one.name, "limit": wanted.limit}
+    return Drawn([Prompt(*row) for row in found], available, source)
 
 
 def _of_dataset(session: Session, project: Project, dataset_id: uuid.UUID, wanted: PromptsIn, seed: int) -> Drawn:

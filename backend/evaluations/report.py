@@ -14,7 +14,15 @@ from backend.checkpoints.models import Checkpoint
 from backend.evaluations import contamination, contestants, findings, further, judging, service, sizing, statements
 from backend.evaluations.contamination_schemas import ContaminationOut
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
-from backend.evaluations.report_schemas import AgreementOut, ContestantOut, MeanOut, ReportOut, StepRateOut, TableOut
+from backend.evaluations.report_schemas import (
+    AgreementOut,
+    ContestantOut,
+    MeanOut,
+    PublishedOut,
+    ReportOut,
+    StepRateOut,
+    TableOut,
+)
 from backend.evaluations.said import PEOPLE, Rule, Said, plain, query, scores, table
 from backend.evaluations.schemas import CheckpointBrief
 
@@ -48,9 +56,11 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
     runs = contestants.runs(session, known.values())
     answers = _answers(session, evaluation)
     styles = further.styles(session, evaluation) if len(ids) >= findings.FEWEST_RANKED else {}
-    told = _tables(by_judge, ids, answers, styles, contamination.seen(session, evaluation), rule)
+    seen = contamination.seen(session, evaluation)
+    told = _tables(by_judge, ids, answers, styles, seen, rule)
+    guided = _guided(by_judge.get(PEOPLE, []), told)
     met, names = statements.met(session, evaluation), {id: one.name for id, one in known.items()}
-    shown_so = (one.model_copy(update=_shown(one, evaluation, known)) for one in told)
+    shown_so = (one.model_copy(update=_shown(one, evaluation, known)) for one in (_by_lot(told) if guided else told))
     tables = [statements.told(one, names, met) for one in shown_so]
     return ReportOut(
         evaluation=shown,
@@ -60,7 +70,7 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
         contestants=[_contestant(known[one], runs, answers.get(one, {}), rule) for one in ids],
         agreement=_agreement(by_judge),
         contamination=(trained := contamination.read(session, evaluation)),
-        warnings=_warnings(evaluation, shown.judge_model, tables, list(known.values()), trained),
+        warnings=_warnings(evaluation, shown.judge_model, tables, list(known.values()), trained, guided=guided),
     )
 
 
@@ -89,13 +99,11 @@ def _tables(
             "clean": contamination.rates(matches, seen, ids, rule),
         }
         tables.append(table(judge, verdicts, ids, rule).model_copy(update=told))
-    return _by_lot(tables)
+    return tables
 
 
 def _by_lot(tables: list[TableOut]) -> list[TableOut]:
-    """Without a word on stopping in people's table where they did not judge matches by lot."""
-    if not _guided(tables):
-        return tables
+    """Without a word on stopping in people's table, because they did not judge matches by lot."""
     return [
         one
         if one.source == Source.judge
@@ -104,9 +112,14 @@ def _by_lot(tables: list[TableOut]) -> list[TableOut]:
     ]
 
 
-def _guided(tables: Sequence[TableOut]) -> bool:
-    """Whether people judged more of some verdicts of a judge than of others."""
-    return any(row.corrected is not None and row.corrected.uneven for one in tables for row in one.against)
+def _guided(votes: Sequence[Said], tables: Sequence[TableOut]) -> bool:
+    """Whether people were handed matches by what they tell; of votes from before that was written down, whether they
+    judged more of some verdicts of a judge than of others."""
+    if any(vote.guided for vote in votes):
+        return True
+    return any(vote.guided is None for vote in votes) and any(
+        row.corrected is not None and row.corrected.uneven for one in tables for row in one.against
+    )
 
 
 def _shown(one: TableOut, evaluation: Evaluation, known: Mapping[uuid.UUID, Checkpoint]) -> dict[str, Any]:
@@ -124,7 +137,14 @@ def _shown(one: TableOut, evaluation: Evaluation, known: Mapping[uuid.UUID, Chec
         for pair in against
         if (checkpoint := known[pair.first]).run_id is not None and checkpoint.step is not None
     ]
-    return {"pairs": pairs, "by_step": sorted(steps, key=lambda step: (step.run_id, step.step))}
+    published = (evaluation.published or {}) if one.judge == evaluation.judge["name"] else {}
+    rows = [
+        row.model_copy(update={"published": PublishedOut(**published[str(row.contestant)])})
+        if str(row.contestant) in published
+        else row
+        for row in one.against
+    ]
+    return {"against": rows, "pairs": pairs, "by_step": sorted(steps, key=lambda step: (step.run_id, step.step))}
 
 
 def _answers(session: Session, evaluation: Evaluation) -> dict[uuid.UUID, dict[int, Answer]]:
@@ -209,6 +229,8 @@ def _warnings(
     tables: Sequence[TableOut],
     found: Sequence[Checkpoint],
     trained: ContaminationOut,
+    *,
+    guided: bool,
 ) -> list[str]:
     source = evaluation.prompts
     warnings = []
@@ -223,7 +245,7 @@ def _warnings(
         warnings.append(sizing.TOY)
     if {str(one) for one in judging.asked(evaluation.judge).values()} & set(evaluation.contestants):
         warnings.append(sizing.OWN_JUDGE)
-    if _guided(tables):
+    if guided:
         warnings.append(GUIDED)
     for one in tables:
         missing = sum(sum(pair.undecided.values()) for pair in one.pairs)

@@ -183,6 +183,15 @@ class CorrectedOut(BaseModel):
     next: NextOut | None = Field(description="What more verdicts of people would do.")
 
 
+class PublishedOut(BaseModel):
+    """AlpacaEval 2's own length-controlled win rate; its error knows nothing of the doubt in the fit, as published."""
+
+    rate: float | None
+    standard_error: float | None
+    length: float | None = Field(description="The coefficient of length: below 0 the judge likes longer answers.")
+    reason: str | None
+
+
 class AgainstOut(BaseModel):
     """A contestant against the baseline, which is the first one."""
 
@@ -196,6 +205,7 @@ class AgainstOut(BaseModel):
     detectable: float | None = Field(description="The difference from a half found four times in five; or null.")
     stopping: StoppingOut | None = Field(description="Null where people were handed matches by what they tell.")
     corrected: CorrectedOut | None = Field(description="Null for people's own verdicts.")
+    published: PublishedOut | None = Field(None, description="Of imported AlpacaEval annotations.")
 
 
 class CleanOut(BaseModel):

@@ -31,6 +31,7 @@ class Said(NamedTuple):
     probability: float | None
     reason: str | None
     value: dict[str, Any] | None
+    guided: bool | None = None
 
     @property
     def outcome(self) -> float | None:
@@ -61,6 +62,7 @@ def of(match: Match, verdict: Verdict) -> Said:
         verdict.probability,
         verdict.reason,
         verdict.value,
+        verdict.guided,
     )
 
 
@@ -74,6 +76,7 @@ def query() -> Select[Any]:
         Verdict.probability,
         Verdict.reason,
         Verdict.value,
+        Verdict.guided,
     )
     return select(*columns, *verdict).select_from(Match).join(Verdict).order_by(Verdict.id)
 

@@ -50,7 +50,7 @@ class SamplingIn(In):
 
 
 class PromptsIn(In):
-    """Where prompts come from: a dataset's split, texts, or the project's prompt checks; exactly one of them."""
+    """Where prompts come from: a dataset's split, texts, prompt checks, or imported outputs; exactly one of them."""
 
     dataset_id: uuid.UUID | None = None
     split: Split | None = Field(None, description="Null: every split. Test prompts never enter training.")
@@ -59,11 +59,12 @@ class PromptsIn(In):
     checks: list[Category] | None = Field(
         None, max_length=100, description="Prompt checks of these categories; of all, for an empty list."
     )
+    outputs_of: uuid.UUID | None = Field(None, description="The prompts that an imported contestant has answered.")
 
     @model_validator(mode="after")
     def _one(self) -> "PromptsIn":
-        if sum(given is not None for given in (self.dataset_id, self.texts, self.checks)) != 1:
-            raise ValueError("give exactly one of dataset_id, texts and checks")
+        if [self.dataset_id, self.texts, self.checks, self.outputs_of].count(None) != 3:
+            raise ValueError("give exactly one of dataset_id, texts, checks and outputs_of")
         return self
 
 
@@ -298,6 +299,7 @@ class MatchCard(BaseModel):
     prompt: list[ShownMessage]
     left: ShownMessage
     right: ShownMessage
+    guided: bool = Field(False, description="Handed out because it tells much, not by lot; sent back with the verdict.")
 
 
 class JudgingOut(BaseModel):
@@ -321,6 +323,7 @@ class VerdictIn(In):
     value: ValueIn
     seconds: float = Field(ge=0, le=86_400, allow_inf_nan=False)
     rationale: Rationale | None = None
+    guided: bool = Field(False, description="What the card of an evaluation's match said.")
 
 
 class OwnVerdictOut(BaseModel):

@@ -14,11 +14,10 @@ from backend import paging
 from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, Invalid, NotFound
-from backend.evaluations import arena, contamination, contestants, harness, judging, known, prompts, sizing
+from backend.evaluations import arena, contamination, contestants, harness, judging, known, outputs, prompts, sizing
 from backend.evaluations.asked import models as models_of
 from backend.evaluations.asked import settled
 from backend.evaluations.models import REMOVED, Evaluation, Match
-from backend.evaluations.prompts import Drawn
 from backend.evaluations.schemas import CheckpointBrief, EvaluationIn, EvaluationOut, LimitsIn, SizeOut
 from backend.evaluations.sizing import Checked
 from backend.projects.models import Project
@@ -64,13 +63,14 @@ def launch(session: Session, project: Project, user: User, body: EvaluationIn) -
         reuse=body.reuse,
         limits=body.limits.model_dump() if body.limits else None,
         harness=body.harness.model_dump() if body.harness else None,
+        done=len(checked.given),
         total=checked.responses + checked.verdicts + harness.units(body.harness, checked.found),
         created_by=user.id,
     )
     session.add(evaluation)
     session.flush()
     if checked.drawn.prompts:
-        session.execute(insert(Match), _matches(evaluation, checked.found, checked.drawn))
+        session.execute(insert(Match), _matches(evaluation, checked))
         contamination.begin(session, evaluation)
     ring(session, "evaluate")
     return evaluation
@@ -78,14 +78,14 @@ def launch(session: Session, project: Project, user: User, body: EvaluationIn) -
 
 def _checked(session: Session, project: Project, body: EvaluationIn) -> Checked:
     ids, pairing = contestants.wanted(session, project, body)
-    found = contestants.find_ready(session, project.id, ids, "contestants")
+    found = outputs.taking_part(session, project.id, ids)
     judge = settled(session, project, judging.resolve(body.judge))
     models = models_of(session, project, judge)
     drawn = prompts.draw(session, project, body.prompts, body.seed, empty=body.harness is not None)
     _refuse_without_checks(judge, body)
     if body.harness is not None:
         harness.require(body.harness, found)
-    checked = Checked(found, judge, models, drawn, pairing)
+    checked = Checked(found, judge, models, drawn, pairing, outputs.given(session, found, drawn.prompts))
     if checked.matches > MOST_MATCHES:
         raise TooManyMatches(
             f"{len(found)} contestants on {len(drawn.prompts)} prompts make {checked.matches} matches, more than"
@@ -107,9 +107,10 @@ def _refuse_without_checks(judge: Judge, body: EvaluationIn) -> None:
         )
 
 
-def _matches(evaluation: Evaluation, found: Sequence[Checkpoint], drawn: Drawn) -> list[dict[str, Any]]:
+def _matches(evaluation: Evaluation, checked: Checked) -> list[dict[str, Any]]:
     """A row for every pair of contestants that meet, on every prompt; the earlier contestant is side a."""
-    keys = _keys(found, drawn, Sampling(**evaluation.sampling, seed=evaluation.seed))
+    given, drawn = checked.given, checked.drawn
+    keys = _keys(checked, Sampling(**evaluation.sampling, seed=evaluation.seed))
     return [
         {
             "project_id": evaluation.project_id,
@@ -121,21 +122,28 @@ def _matches(evaluation: Evaluation, found: Sequence[Checkpoint], drawn: Drawn) 
             "expects": prompt.expects,
             "checkpoint_a": first.id,
             "checkpoint_b": second.id,
-            "key_a": keys[first.id, prompt.hash],
-            "key_b": keys[second.id, prompt.hash],
+            "response_a": given.get((first.id, prompt.hash)),
+            "response_b": given.get((second.id, prompt.hash)),
+            "key_a": keys.get((first.id, prompt.hash)),
+            "key_b": keys.get((second.id, prompt.hash)),
             "sampling": evaluation.sampling,
             "seed": evaluation.seed,
-            "state": State.running,
+            "state": State.succeeded
+            if {(one.id, prompt.hash) for one in (first, second)} <= given.keys()
+            else State.running,
         }
         for position, prompt in enumerate(drawn.prompts)
-        for first, second in sizing.meetings(found, evaluation.pairing)
+        for first, second in sizing.meetings(checked.found, evaluation.pairing)
     ]
 
 
-def _keys(found: Sequence[Checkpoint], drawn: Drawn, sampling: Sampling) -> dict[tuple[uuid.UUID, str], str]:
-    """The key of each contestant's answer to each prompt."""
+def _keys(checked: Checked, sampling: Sampling) -> dict[tuple[uuid.UUID, str], str]:
+    """The key of each answer that is asked for."""
     return {
-        (one.id, prompt.hash): known.answer_key(one, prompt.hash, sampling) for one in found for prompt in drawn.prompts
+        (one.id, prompt.hash): known.answer_key(one, prompt.hash, sampling)
+        for one in checked.found
+        for prompt in checked.drawn.prompts
+        if (one.id, prompt.hash) not in checked.given
     }
 
 

@@ -109,6 +109,7 @@ def _judge(one: TableOut, known: dict[uuid.UUID, ContestantOut], report: ReportO
         forest(_bars(one, pairs, known), "Win rates against the baseline", share=True),
         el("p", "Blue as judged, red at equal length, green as people would say. ", note, class_="muted"),
         _rates(one, pairs, known),
+        *_published(one, known),
         *_steps(pairs, known),
         *_ranking(one, known),
     ]
@@ -149,6 +150,20 @@ def _rates(one: TableOut, pairs: list[PairOut], known: dict[uuid.UUID, Contestan
             ]
         )
     return table(heads, rows, "Against the baseline")
+
+
+def _published(one: TableOut, known: dict[uuid.UUID, ContestantOut]) -> list[Child]:
+    """AlpacaEval 2's own figures of imported annotations, or why there are none."""
+    told = [(known[row.contestant].name, row.published) for row in one.against if row.published is not None]
+    reasons = dict.fromkeys(found.reason for _, found in told if found.reason)
+    rows: list[list[Child]] = [
+        [name(model), f"{100 * found.rate:.2f}", f"{100 * found.standard_error:.2f}"]
+        for model, found in told
+        if found.rate is not None and found.standard_error is not None
+    ]
+    heads = ["Model", "Length-controlled win rate", "Standard error"]
+    tables = [table(heads, rows, "AlpacaEval 2's own length-controlled win rate, in per cent")] if rows else []
+    return [*tables, *(el("p", reason, class_="muted") for reason in reasons)]
 
 
 def _steps(pairs: list[PairOut], known: dict[uuid.UUID, ContestantOut]) -> list[Child]:

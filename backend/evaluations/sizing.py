@@ -16,8 +16,9 @@ from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
 from backend.checkpoints.schemas import EndpointFacts
 from backend.errors import Invalid
-from backend.evaluations import known
+from backend.evaluations import known, outputs
 from backend.evaluations.models import Evaluation, Match
+from backend.evaluations.outputs import Given
 from backend.evaluations.prompts import Drawn
 from backend.evaluations.said import ORDERS
 from backend.evaluations.schemas import CostOut, EvaluationIn, ExpectedOut, LimitsIn, SizeOut, TakenOut
@@ -48,6 +49,7 @@ class Checked(NamedTuple):
     models: Mapping[str, Checkpoint]
     drawn: Drawn
     pairing: str | None
+    given: Given
 
     @property
     def responses(self) -> int:
@@ -115,10 +117,15 @@ def measure(session: Session, project: Project, body: EvaluationIn, checked: Che
         responses=checked.responses,
         matches=checked.matches,
         verdicts=verdicts,
-        tokens_at_most=checked.responses * body.sampling.max_new_tokens,
+        tokens_at_most=(checked.responses - len(checked.given)) * body.sampling.max_new_tokens,
         taken=TakenOut(answers=len(there.answers), verdicts=there.verdicts),
         cost=cost,
-        seconds=_seconds(session, project, checked, checked.responses + verdicts - len(there.answers) - there.verdicts),
+        seconds=_seconds(
+            session,
+            project,
+            checked,
+            checked.responses + verdicts - len(checked.given) - len(there.answers) - there.verdicts,
+        ),
         warnings=_warnings(checked, body, cost),
     )
 
@@ -167,7 +174,7 @@ def _warnings(checked: Checked, body: EvaluationIn, cost: CostOut | None) -> lis
         (OWN_JUDGE, any(one in checked.found for one in checked.models.values())),
         ("It may reach its limit before its end. It can go on from there with a higher one.", over),
     )
-    return [sentence for sentence, holds in doubts if holds]
+    return [*(sentence for sentence, holds in doubts if holds), *outputs.lacking(checked.found, checked.given)]
 
 
 def _known(session: Session, project: Project, body: EvaluationIn, checked: Checked) -> _Known:
@@ -176,6 +183,7 @@ def _known(session: Session, project: Project, body: EvaluationIn, checked: Chec
         (one.id, prompt.hash): known.answer_key(one, prompt.hash, sampling)
         for one in checked.found
         for prompt in checked.drawn.prompts
+        if (one.id, prompt.hash) not in checked.given
     }
     found = known.answers(session, project.id, keys.values())
     answers = {place: found[key]["content"] for place, key in keys.items() if key in found}

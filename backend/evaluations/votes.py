@@ -83,6 +83,7 @@ def judge(session: Session, project: Project, user: User, match_id: uuid.UUID, b
             value=value,
             text=body.rationale or None,
             seconds=body.seconds,
+            guided=body.guided,
             client_id=body.client_id,
         )
         .on_conflict_do_nothing(index_elements=[Verdict.client_id])

@@ -35,11 +35,11 @@ class Form {
 
   listed() {
     this.rows = this.checkpoints.map((one) => {
-      const box = h("input", { type: "checkbox", checked: this.chosen.includes(one.id), disabled: one.available === false || one.chat_template === "missing" });
+      const box = h("input", { type: "checkbox", checked: this.chosen.includes(one.id), disabled: one.source !== "outputs" && (one.available === false || one.chat_template === "missing") });
       box.addEventListener("change", () => this.tick(one.id, box));
       const place = h("span.pl-eval-place");
       return { id: one.id, place, element: h("label.pl-check.pl-eval-contestant", box, h("span.pl-grow.pl-cut", { title: one.name }, one.name), place,
-        one.toy ? badge("toy", "warn") : null, one.available === false ? badge("files missing", "bad") : one.chat_template === "missing" ? badge("needs a chat template", "warn") : null, h("span.pl-muted", one.endpoint ? "endpoint" : millions(one.parameters))) };
+        one.toy ? badge("toy", "warn") : null, one.source === "outputs" ? null : one.available === false ? badge("files missing", "bad") : one.chat_template === "missing" ? badge("needs a chat template", "warn") : null, h("span.pl-muted", one.source === "outputs" ? "imported outputs" : one.endpoint ? "endpoint" : millions(one.parameters))) };
     });
     fill(this.list, this.rows.map((row) => row.element));
   }
@@ -130,13 +130,21 @@ class Form {
     this.splitField = field("Split", this.split);
     this.limitField = field("At most", this.limit, { help: "Prompts, drawn by the seed." });
     this.textField = field("Prompts", this.texts, { help: "One a line; doubled lines are asked once." });
-    const fromDataset = h("div.pl-form", this.datasetField, this.splitField, this.limitField);
+    const fromDataset = h("div.pl-form", this.datasetField, this.splitField);
+    const imported = this.checkpoints.filter((one) => one.source === "outputs");
+    this.outputs = h("select", imported.map((one) => h("option", { value: one.id, selected: this.chosen.includes(one.id) }, one.name)));
+    this.outputsField = field("Prompts that it has answered", this.outputs, { help: "Outputs of other tools that were imported: the others answer the same prompts." });
+    this.outputs.addEventListener("input", () => this.changed());
+    if (imported.some((one) => this.chosen.includes(one.id))) this.source = "outputs";
     const show = () => {
+      this.limitField.hidden = this.source === "texts";
+      this.outputsField.hidden = this.source !== "outputs";
       fromDataset.hidden = this.source !== "dataset";
       this.textField.hidden = this.source !== "texts";
       for (const one of buttons) one.setAttribute("aria-pressed", String(one.value === this.source));
     };
-    const buttons = [["dataset", "From a dataset"], ["texts", "Typed here"]].map(([value, words]) =>
+    const sources = [["dataset", "From a dataset", this.datasets.length], ["outputs", "Of imported outputs", imported.length], ["texts", "Typed here", true]].filter(([, , any]) => any);
+    const buttons = sources.map(([value, words]) =>
       h("button", { type: "button", value, onclick: () => { this.source = value; show(); this.changed(); } }, words));
     // Prompts without answers are never trained on: all of them may be asked.
     const wholeOrTest = () => { this.split.value = this.datasets.find((one) => one.id === this.dataset.value)?.kind === "prompts" ? "" : "test"; };
@@ -144,7 +152,7 @@ class Form {
     for (const input of [this.dataset, this.split, this.limit, this.texts]) input.addEventListener("input", () => this.changed());
     wholeOrTest();
     show();
-    return h("section.pl-card.pl-stack.tight", h("h2", "Prompts"), this.datasets.length > 0 && h("div.pl-segments", { role: "group", "aria-label": "Where prompts come from" }, buttons), fromDataset, this.textField);
+    return h("section.pl-card.pl-stack.tight", h("h2", "Prompts"), sources.length > 1 && h("div.pl-segments", { role: "group", "aria-label": "Where prompts come from" }, buttons), fromDataset, this.outputsField, this.limitField, this.textField);
   }
 
   answers() {
@@ -168,7 +176,8 @@ class Form {
 
   body() {
     const texts = this.texts.value.split("\n").map((line) => line.trim()).filter(Boolean);
-    const prompts = this.source === "texts" ? { texts } : { dataset_id: this.dataset.value, split: this.split.value || null, limit: Number(this.limit.value) };
+    const limit = Number(this.limit.value);
+    const prompts = this.source === "texts" ? { texts } : this.source === "outputs" ? { outputs_of: this.outputs.value, limit } : { dataset_id: this.dataset.value, split: this.split.value || null, limit };
     return {
       name: this.name.value,
       contestants: this.chosen,
@@ -236,7 +245,7 @@ class Form {
 
   // Said when the split, not the limit, makes the prompts few.
   short({ available }) {
-    const whole = this.source !== "texts" && this.split.value ? this.datasets.find((one) => one.id === this.dataset.value) : null;
+    const whole = this.source === "dataset" && this.split.value ? this.datasets.find((one) => one.id === this.dataset.value) : null;
     if (!whole || available >= Math.min(Number(this.limit.value), whole.items)) return null;
     return h("p.pl-muted", `The ${this.split.value} split holds ${count(available)} of the ${count(whole.items)} in “${whole.name}”.`);
   }
@@ -245,7 +254,7 @@ class Form {
     this.contestantError.textContent = this.gone || "";
     this.gone = null; // it is read once more, and goes with the next change
     fill(this.general);
-    for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, ...Object.values(this.limits.fields)]) showError(one, "");
+    for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, this.outputsField, ...Object.values(this.limits.fields)]) showError(one, "");
     this.sampling.clear();
     this.judge.clear();
   }
@@ -254,7 +263,7 @@ class Form {
   fail(error) {
     const path = error.field || "";
     const words = [error.detail, error.remedy].filter(Boolean).join(" ");
-    const places = { name: this.nameField, seed: this.seedField, "prompts.split": this.splitField, "prompts.dataset_id": this.datasetField, "prompts.limit": this.limitField, "limits.money": this.limits.fields.money, "limits.tokens": this.limits.fields.tokens };
+    const places = { name: this.nameField, seed: this.seedField, "prompts.split": this.splitField, "prompts.dataset_id": this.datasetField, "prompts.limit": this.limitField, "prompts.outputs_of": this.outputsField, "limits.money": this.limits.fields.money, "limits.tokens": this.limits.fields.tokens };
     if (places[path]) showError(places[path], words);
     else if (path.startsWith("sampling.")) return this.sampling.fail(path.slice(9), words);
     else if (path.startsWith("judge")) return this.judge.fail(path.slice(6), words);

@@ -32,6 +32,7 @@ class Importer {
   }
 
   show(found, name) {
+    if (!found.matches) return void this.keep(found);
     this.name = h("input", { type: "text", maxlength: 120, value: name });
     this.baseline = h("select", found.contestants.map((one) => h("option", { value: one }, one)));
     const facts = [["Kind", found.kind], ["Matches", `${count(found.matches)} on ${plural(found.prompts, "prompt")}`], ["Judged by", found.judges.join(", ") || "nobody yet"], ["Texts", found.texts ? "in the file" : "not in the file: the verdicts count, there is nothing to read"]];
@@ -42,13 +43,38 @@ class Importer {
     fill(this.place, h("form.pl-stack", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.take(key, start); } },
       h("dl.pl-facts", facts.map(([title, value]) => [h("dt", title), h("dd", value)])), h("ul", found.shown.map(row)),
       found.left_out ? h("details.pl-card.warn", h("summary", `${plural(found.left_out, "row")} left out`), h("ul", found.errors.map((one) => h("li", one)))) : null,
-      field("Name", this.name), field("Baseline", this.baseline, { help: "The others are measured against it." }), this.trouble, h("div.pl-row.end", start)));
+      this.gamed(found), field("Name", this.name), field("Baseline", this.baseline, { help: "The others are measured against it." }), this.trouble, h("div.pl-row.end", start)));
+  }
+
+  // AlpacaEval's own length-controlled rate needs a second file.
+  gamed(found) {
+    this.difficulties = h("input", { type: "file", accept: ".csv,.jsonl" });
+    const help = "AlpacaEval 2's df_gamed.csv, with the difficulty of its prompts: the report then tells AlpacaEval's own length-controlled rate. Leave it out for other prompts.";
+    return found.kind === "AlpacaEval annotations" ? field("Difficulties", this.difficulties, { help }) : null;
+  }
+
+  // Outputs of one model meet nobody in the file: they are kept to meet checkpoints on the same prompts.
+  keep(found) {
+    const key = newKey();
+    this.trouble = h("div");
+    const start = button(`Keep ${plural(found.answers, "output")} as a contestant`, async () => {
+      try {
+        const made = await post("/evaluations/imports/outputs", { upload_id: this.upload.id }, { key });
+        location.assign(`/evaluate?new=1&checkpoints=${made.contestants.map((one) => one.id).join(",")}`);
+      } catch (error) {
+        fill(this.trouble, errorCard(error));
+      }
+    }, { kind: "primary" });
+    fill(this.place, h("p", `Outputs of ${found.contestants.join(", ")} on ${plural(found.prompts, "prompt")}. They can meet checkpoints on the same prompts in a new evaluation.`),
+      found.left_out ? h("details.pl-card.warn", h("summary", `${plural(found.left_out, "row")} left out`), h("ul", found.errors.map((one) => h("li", one)))) : null, this.trouble, h("div.pl-row.end", start));
   }
 
   async take(key, start) {
     start.setAttribute("aria-busy", "true");
     try {
-      const made = await post("/evaluations/imports", { upload_id: this.upload.id, name: this.name.value, baseline: this.baseline.value }, { key });
+      const [gamed] = this.difficulties.files;
+      const more = gamed ? { gamed_upload_id: (await send(gamed, () => {}).promise).id } : {};
+      const made = await post("/evaluations/imports", { upload_id: this.upload.id, name: this.name.value, baseline: this.baseline.value, ...more }, { key });
       location.assign(`/evaluation?id=${made.id}`);
     } catch (error) {
       fill(this.trouble, errorCard(error));

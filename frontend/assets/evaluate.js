@@ -50,7 +50,7 @@ async function every(path) {
   return found;
 }
 
-const writing = (models) => models.filter((one) => one.kind === "language_model" && one.source !== "outputs");
+const writing = (models) => models.filter((one) => one.kind === "language_model");
 
 const tooFew = (number) =>
   empty(

@@ -15,10 +15,12 @@ export function against(one, names) {
     { title: "Length", kind: "number", hint: "Its answers' mean length against the baseline's", cell: ({ controlled: { length_ratio: ratio } }) => (ratio === null ? "–" : `${ratio.toFixed(2)}×`) },
     corrected && { title: "As people would say", kind: "number", hint: "The judge's rate corrected by people's verdicts on some of these prompts (prediction-powered inference)", cell: (row) => [interval(row.corrected), worth(row.corrected), outlook(row.corrected)] },
     { title: several ? "By chance (Holm)" : "By chance", kind: "number", hint: `How often a difference this large would come by chance: paired permutation test over prompts${several ? ", adjusted for testing several contestants" : ""}`, cell: (row) => chance(row, one) },
+    one.against.some((row) => row.published) && { title: "AlpacaEval 2 (LC)", kind: "number", hint: "AlpacaEval 2's own length-controlled win rate, with its standard error", cell: ({ published: found }) => (!found || found.rate === null ? h("span.pl-muted", { title: found?.reason }, "–") : h("span", h("strong", `${(100 * found.rate).toFixed(2)} %`), h("span.pl-muted", ` ± ${(100 * found.standard_error).toFixed(2)}`))) },
     one.against.some((row) => row.stopping) && { title: "Enough?", hint: "Whether more prompts could change the answer: bounds that hold however often one looks, for all contestants together", cell: enough },
     { title: "These prompts can show", kind: "number", hint: "The smallest difference from 50 % that so many prompts find four times in five", cell: (row) => (row.detectable === null ? h("span.pl-muted", "too few to show one") : `± ${(100 * row.detectable).toFixed(1)} points`) },
   ].filter(Boolean);
-  return table("Against the baseline", columns, one.against);
+  const reasons = [...new Set(one.against.map((row) => row.published?.reason).filter(Boolean))];
+  return h("div.pl-stack.tight", table("Against the baseline", columns, one.against), reasons.map((words) => h("p.pl-muted.pl-note", words)));
 }
 
 function interval({ rate, low, high, reason }) {

@@ -145,7 +145,8 @@ const model = ({ judge, judge_model: one }) => [
   h("details", h("summary.pl-muted", "What it is asked"), h("p.pl-muted.pl-eval-words", judge.template)),
 ];
 
-const source = ({ dataset, dataset_id: id, split, count: number, texts, imported }) =>
+const source = ({ dataset, dataset_id: id, split, count: number, texts, imported, outputs, outputs_of: contestant }) =>
+  outputs ? [`${count(number)} that `, link(outputs, `/checkpoint?id=${contestant}`), " has answered"] :
   imported ? `${count(number)}, imported` :
   texts ? `${count(number)}, typed` : [`${count(number)} from `, link(dataset, `/dataset?id=${id}`), split ? `, ${split} split` : ", every split"];
 

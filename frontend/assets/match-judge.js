@@ -108,7 +108,7 @@ export class MatchJudge {
     if (!card) return;
     const { words } = describe(value);
     const seconds = Math.min(LONGEST_SECONDS, (performance.now() - this.since) / 1000);
-    this.waiting.push({ card, body: { client_id: uuid(), value, seconds } });
+    this.waiting.push({ card, body: { client_id: uuid(), value, seconds, guided: card.guided } });
     this.cards.shift();
     this.counts = { ...this.counts, by_you: this.counts.by_you + 1 };
     fill(this.last, h("strong", `✓ ${words}`), button("Undo", () => this.undo(), { kind: "small quiet" }));

@@ -1327,6 +1327,15 @@ class CorrectedOut(Answer):
     next: NextOut | None = Field(description="What more verdicts of people would do.")
 
 
+class PublishedOut(Answer):
+    """AlpacaEval 2's own length-controlled win rate; its error knows nothing of the doubt in the fit, as published."""
+
+    rate: float | None
+    standard_error: float | None
+    length: float | None = Field(description="The coefficient of length: below 0 the judge likes longer answers.")
+    reason: str | None
+
+
 class AgainstOut(Answer):
     """A contestant against the baseline, which is the first one."""
 
@@ -1340,6 +1349,7 @@ class AgainstOut(Answer):
     detectable: float | None = Field(description="The difference from a half found four times in five; or null.")
     stopping: StoppingOut | None = Field(description="Null where people were handed matches by what they tell.")
     corrected: CorrectedOut | None = Field(description="Null for people's own verdicts.")
+    published: PublishedOut | None = Field(None, description="Of imported AlpacaEval annotations.")
 
 
 class CleanOut(Answer):
@@ -1531,6 +1541,7 @@ class MatchCard(Answer):
     prompt: list[ShownMessage]
     left: ShownMessage
     right: ShownMessage
+    guided: bool = Field(False, description="Handed out because it tells much, not by lot; sent back with the verdict.")
 
 
 class JudgingOut(Answer):

@@ -10,6 +10,7 @@ from tests.browser.conftest import SignIn
 from tests.browser.test_judge import shoot
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=45_000)
 HOSTILE = "<img src=x onerror=window.pwned=1>"
 
 
@@ -42,4 +43,19 @@ def test_results_become_an_evaluation(sign_in: SignIn, tmp_path: Path) -> None:
     expect(page.get_by_text("imported, AlpacaEval annotations")).to_be_visible()
     expect(page.get_by_role("heading", name="Judged by judge-x (imported)")).to_be_visible()
     assert page.evaluate("window.pwned") is None
+    expect(page.get_by_text("needs its df_gamed.csv")).to_be_visible()
     shoot(page, "imported")
+
+    alone = [{"instruction": row["instruction"], "output": "Perhaps.", "generator": f"alone {HOSTILE}"} for row in rows]
+    file.write_text(json.dumps(alone))
+    page.goto("/evaluate")
+    page.get_by_role("button", name="Import results").click()
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Keep 12 outputs as a contestant").click()
+    page.wait_for_url("**/evaluate?new=1&checkpoints=*")
+    expect(page.get_by_role("checkbox", name=f"alone {HOSTILE}")).to_be_checked()
+    expect(page.get_by_role("button", name="Of imported outputs")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("checkbox", name="kind").check()
+    expect(page.get_by_text("lack 1 of the 12 prompts")).to_be_visible()
+    assert page.evaluate("window.pwned") is None
+    shoot(page, "outputs")

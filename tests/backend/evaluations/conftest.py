@@ -97,7 +97,7 @@ def ask(pair: list[str]) -> Callable[..., Body]:
     return asking
 
 
-def vote(client: Client, match_id: str, value: Body, client_id: str | None = None) -> Any:
+def vote(client: Client, match_id: str, value: Body, client_id: str | None = None, **more: Any) -> Any:
     """Send a verdict."""
-    sent = {"client_id": client_id or str(uuid.uuid4()), "value": value, "seconds": 2.5}
+    sent = {"client_id": client_id or str(uuid.uuid4()), "value": value, "seconds": 2.5} | more
     return client.post(f"/api/v1/matches/{match_id}/verdicts", json=sent)

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from backend.evaluations import outside_rows
+from backend.evaluations.alpaca import NO_FACTS
 from tests.conftest import Client
+from workers.tasks import evaluate
 
 Body = dict[str, Any]
 ANNOTATION = {"instruction": "Say hello.", "output_1": "No.", "output_2": "Hello!", "generator_1": "base",
@@ -40,8 +43,11 @@ def imported(researcher: Client) -> Callable[..., Body]:
     return run
 
 
-def test_alpaca_eval_2_gives_its_published_rates(imported: Callable[..., Body], shared_data: Path) -> None:
-    """Real annotations, imported through the API: the published win rate, the discrete one, and the mean length."""
+def test_alpaca_eval_2_gives_its_published_rates(
+    researcher: Client, imported: Callable[..., Body], shared_data: Path
+) -> None:
+    """Real annotations, imported through the API: the published win rate, the discrete one, the length-controlled one
+    from its file of difficulties, and the mean length."""
     answers = _lines(shared_data / "nc_alpacaeval2_text_alpaca-7b.jsonl")
     base = {row["index"]: row["output"] for row in _lines(
         shared_data / "nc_alpacaeval2_text_BASELINE_gpt4_1106_preview.jsonl")}  # fmt: skip
@@ -58,7 +64,8 @@ def test_alpaca_eval_2_gives_its_published_rates(imported: Callable[..., Body], 
         }
         for row in answers
     ]
-    report = imported(rows, baseline="gpt4_1106_preview")
+    gamed = upload(researcher, (shared_data / "nc_alpacaeval2_df_gamed.jsonl").read_bytes())
+    report = imported(rows, baseline="gpt4_1106_preview", gamed_upload_id=gamed)
     (table,) = report["tables"]
     (pair,) = table["pairs"]
     assert 100 * pair["mean_probability"] == pytest.approx(told["win_rate"], abs=1e-6)
@@ -66,6 +73,98 @@ def test_alpaca_eval_2_gives_its_published_rates(imported: Callable[..., Body], 
     assert (pair["win_rate"]["wins"], pair["win_rate"]["losses"]) == (told["n_wins"], told["n_wins_base"])
     assert round(report["contestants"][1]["length"]["mean"]) == told["avg_length"]
     assert table["against"][0]["controlled"]["raw"] is not None
+    own = table["against"][0]["published"]
+    assert 100 * own["rate"] == pytest.approx(told["length_controlled_winrate"], abs=0.05)
+    assert own["length"] == pytest.approx(told["glm_w_tanh_std_delta_len"], abs=1e-3)
+    assert own["standard_error"] > 0
+    page = researcher.get(f"/api/v1/evaluations/{report['evaluation']['id']}/report.html").text
+    assert f"{100 * own['rate']:.2f}" in page
+    assert "AlpacaEval 2's own length-controlled win rate" in page
+
+
+def test_why_alpaca_eval_has_no_rate_of_its_own(
+    researcher: Client, imported: Callable[..., Body], shared_data: Path
+) -> None:
+    """Without the difficulties, and on other prompts, a sentence says why; a file that is something else is refused."""
+    rows = [ANNOTATION | {"instruction": f"Say {n}.", "preference": 1 + n % 2} for n in range(12)]
+    assert _published(imported(rows)) == {"rate": None, "standard_error": None, "length": None, "reason": NO_FACTS}
+    gamed = (shared_data / "nc_alpacaeval2_df_gamed.jsonl").read_bytes()
+    assert "this model has 12" in _published(imported(rows, gamed_upload_id=upload(researcher, gamed)))["reason"]
+    lines = gamed.splitlines()
+    hostile = (b"{", b"a,b\n1,2", b"\xff", lines[0], b'{"index": 1e400}', b"\n".join(lines[5:800]),
+               gamed.replace(b'"index": 0,', b'"index": 0.5,'), gamed.replace(b'"index": 0,', b'"index": NaN,'),
+    )  # fmt: skip
+    for raw in hostile:
+        sent = {"upload_id": upload(researcher, rows), "name": "A", "gamed_upload_id": upload(researcher, raw)}
+        refused = researcher.post("/api/v1/evaluations/imports", json=sent)
+        assert (refused.status_code, refused.json()["field"]) == (422, "gamed_upload_id"), raw[:60]
+    sent = {"upload_id": upload(researcher, [BATTLE]), "name": "A", "gamed_upload_id": upload(researcher, gamed)}
+    assert researcher.post("/api/v1/evaluations/imports", json=sent).json()["field"] == "gamed_upload_id"
+
+
+def _published(report: Body) -> Body:
+    (table,) = report["tables"]
+    found: Body = table["against"][0]["published"]
+    return found
+
+
+def test_outputs_of_one_model_meet_a_checkpoint(researcher: Client, pair: list[str]) -> None:
+    """A file of one generator is no evaluation; its outputs are kept, and meet a checkpoint on the same prompts."""
+    rows = [{"instruction": f"Say {n}.", "output": f"<b>{n}</b> it is.", "generator": "alone"} for n in range(3)]
+    sent = {"upload_id": upload(researcher, rows)}
+    told = researcher.post("/api/v1/evaluations/imports/preview", json=sent).json()
+    assert (told["matches"], told["answers"], told["contestants"]) == (0, 3, ["alone"])
+    refused = researcher.post("/api/v1/evaluations/imports", json=sent | {"name": "A"})
+    assert refused.json()["remedy"].startswith("Keep the outputs as a contestant")
+    made = researcher.post("/api/v1/evaluations/imports/outputs", json=sent).json()
+    again = researcher.post("/api/v1/evaluations/imports/outputs", json=sent).json()
+    (contestant,) = made["contestants"]
+    assert (made, made["answers"], contestant["name"]) == (again, 3, "alone")
+
+    body = {
+        "name": "Met",
+        "contestants": [contestant["id"], pair[0]],
+        "prompts": {"outputs_of": contestant["id"]},
+        "judge": {"name": "rules", "max_words": 3},
+        "sampling": {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 4},
+    }
+    size = researcher.post("/api/v1/evaluations/preflight", json=body).json()
+    assert (size["prompts"], size["responses"], size["tokens_at_most"]) == (3, 6, 12)
+    launched = researcher.post("/api/v1/evaluations", json=body).json()
+    assert (launched["done"], launched["prompts"]["outputs"]) == (3, "alone")
+    evaluate.work()
+    ended = researcher.get(f"/api/v1/evaluations/{launched['id']}").json()
+    assert (ended["state"], ended["done"], ended["total"]) == ("succeeded", 12, 12), ended["reason"]
+    matches = researcher.get(f"/api/v1/evaluations/{launched['id']}/matches").json()["items"]
+    assert {match["a"]["message"]["text"] for match in matches} == {row["output"] for row in rows}
+    assert all(match["score"] is not None for match in matches)
+
+    texts = {"texts": ["Say 1.", "Say 7."]}
+    size = researcher.post("/api/v1/evaluations/preflight", json=body | {"prompts": texts}).json()
+    assert any("lack 1 of the 2 prompts" in words for words in size["warnings"])
+    for prompts, field in (
+        ({"texts": ["Say 7."]}, "contestants.0"),
+        ({"outputs_of": pair[0]}, "prompts.outputs_of"),
+        ({"outputs_of": str(uuid.uuid4())}, "prompts.outputs_of"),
+    ):
+        refused = researcher.post("/api/v1/evaluations", json=body | {"prompts": prompts})
+        assert refused.json()["field"] == field
+
+
+def test_long_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list is held whole up to a size, lines one by one up to a length each; fields that nobody reads are dropped."""
+    monkeypatch.setattr(outside_rows, "MOST_LIST", 100)
+    monkeypatch.setattr(outside_rows, "MOST_LINE", 100)
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text('{"a": 1, "b": 2}\n\n' * 40)
+    assert outside_rows.read_rows(lines, {"a"}) == [{"a": 1}] * 40
+    for name, text, said in (
+        ("list", json.dumps([{"a": 1}] * 40), "JSON list"),
+        ("line", '{"a": "' + "x" * 200, "line"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(outside_rows.ResultsRefused, match=said):
+            outside_rows.read_rows(tmp_path / name, {"a"})
 
 
 def _lines(path: Path) -> list[Body]:
@@ -135,7 +234,8 @@ def test_preview_tells_bad_rows(researcher: Client) -> None:
      json.dumps([BATTLE | {"winner": "me"}]).encode(), json.dumps([BATTLE | {"winner": ["model_a"]}]).encode(),
      json.dumps([BATTLE | {f"conversation_{side}": [TALK[0], TALK[1] | {"role": []}] for side in "ab"}]).encode(),
      json.dumps([{"instruction": "a", "output": "b", "generator": f"{one}"} for one in range(20_000)]).encode(),
-     json.dumps([{"instruction": "a", "output": "b", "generator": "alone"}]).encode()],
+     json.dumps([BATTLE | {"question_id": "q" * 201}]).encode(), json.dumps([BATTLE])[:-1].encode(),
+     json.dumps([BATTLE]).encode() + b"[]", b"[" + json.dumps(BATTLE).encode() * 2 + b"]", b"[]", b"\n \n"],
 )  # fmt: skip
 def test_files_that_are_something_else(researcher: Client, raw: bytes) -> None:
     """A file that is no results is refused in a sentence, at its field."""
@@ -144,7 +244,7 @@ def test_files_that_are_something_else(researcher: Client, raw: bytes) -> None:
 
 
 def test_imported_contestants_answer_nothing(researcher: Client, imported: Callable[..., Body], body: Body) -> None:
-    """They are no checkpoints: a launch that names one is refused; the same name is the same contestant."""
+    """What the file does not answer they do not: a launch on other prompts is refused; a name is one contestant."""
     first, second = imported([ANNOTATION | {"output_2": "\x00<img src=x>"}]), imported([ANNOTATION])
     ids = [[one["id"] for one in report["evaluation"]["contestants"]] for report in (first, second)]
     assert ids[0] == ids[1]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from backend.evaluations.report import GUIDED
 from tests.backend.evaluations.conftest import vote
 from tests.conftest import Client
 from tests.judged import Case, judged
@@ -40,13 +41,32 @@ def test_the_most_telling_come_first(researcher: Client, annotator: Client) -> N
         for one in cards(annotator, evaluation, 8):
             assert one["match_id"] not in done
             done.add(one["match_id"])
-            assert vote(annotator, one["match_id"], {"strength": 1 if len(done) % 2 else -1}).status_code == 201
+            assert one["guided"]
+            assert (
+                vote(annotator, one["match_id"], {"strength": 1 if len(done) % 2 else -1}, guided=True).status_code
+                == 201
+            )
     report = researcher.get(f"/api/v1/evaluations/{evaluation}/report").json()
     (rules,) = (one for one in report["tables"] if one["source"] == "judge")
     corrected = rules["against"][0]["corrected"]
     assert corrected["people"] == 32
     assert corrected["low"] < corrected["rate"] < corrected["high"]
-    assert corrected["next"]["guided"] <= corrected["next"]["by_lot"] < corrected["next"]["now"]
+    assert corrected["next"]["guided"] < corrected["next"]["by_lot"] + 0.001 < corrected["next"]["now"]
+    assert GUIDED in report["warnings"]
+
+
+def test_what_was_written_down_counts(researcher: Client, annotator: Client) -> None:
+    """One vote on a match that was handed out for what it tells is enough to say so, however even the votes look; votes
+    by lot say nothing of the kind."""
+    evaluation = judged(doubtful, prompts=12)
+    by_lot = cards(annotator, evaluation, 3, order="lot")
+    assert not any(one["guided"] for one in by_lot)
+    assert vote(annotator, by_lot[0]["match_id"], {"strength": 1}).status_code == 201
+    path = f"/api/v1/evaluations/{evaluation}/report"
+    assert GUIDED not in researcher.get(path).json()["warnings"]
+    (told,) = cards(annotator, evaluation, 1)
+    assert vote(annotator, told["match_id"], {"strength": 1}, guided=told["guided"]).status_code == 201
+    assert GUIDED in researcher.get(path).json()["warnings"]
 
 
 def test_people_alone_and_an_unknown_order(researcher: Client, annotator: Client) -> None:
