@@ -22,7 +22,8 @@ WANTED = (
     "CheckpointOut", "LineageOut", "HubModelOut", "FetchOut", "EndpointTestOut",
     "RunOut", "RunRow", "RunDetail", "PreflightOut", "MetricsOut", "EventsOut",
     "JudgeOut", "SizeOut", "EvaluationOut", "ReportOut", "MetersOut", "MatchOut", "MatchCardsOut", "JudgedOut",
-    "DivergencesOut", "FrontierOut", "VerdictUndoneOut", "MatchExportOut", "ArenaOut", "TallyOut",
+    "DivergencesOut", "FrontierOut", "VerdictUndoneOut", "MatchExportOut", "BattleOut",
+    "OfferedPromptOut", "TallyOut",
     "RegressionOut", "PromptCheckOut",
     "ExportOut", "PushOut",
 )  # fmt: skip

@@ -43,12 +43,15 @@ class Shelf:
     def __init__(self) -> None:
         self._loaded: OrderedDict[uuid.UUID, Generator] = OrderedDict()
 
-    def get(self, checkpoint: Checkpoint, watch: "Watch") -> Answering:
-        """The loaded checkpoint; while it loads, `watch` keeps telling that the worker lives.  Raises Refused."""
+    def get(self, checkpoint: Checkpoint, watch: "Watch", *, together: int = KEPT) -> Answering:
+        """The loaded checkpoint; while it loads, `watch` keeps telling that the worker lives.  Raises Refused.
+
+        As many as answer `together` stay loaded, and two at least.
+        """
         if checkpoint.endpoint is not None:
             return reach(checkpoint)
         if checkpoint.id not in self._loaded:
-            while len(self._loaded) >= KEPT:  # make room before, not after
+            while len(self._loaded) >= max(KEPT, together):  # make room before, not after
                 self._loaded.popitem(last=False)
             with watch.meanwhile():
                 self._loaded[checkpoint.id] = load(checkpoint, Generator)

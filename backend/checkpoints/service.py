@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import ColumnElement, Text, cast, exists, or_, select
+from sqlalchemy import ColumnElement, Text, cast, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, object_session
 
@@ -17,7 +17,7 @@ from backend.checkpoints.folder import Facts
 from backend.checkpoints.models import Checkpoint, CheckpointKind, Fetch, Source
 from backend.checkpoints.schemas import CheckpointOut, TemplateState
 from backend.errors import Invalid, NotFound
-from backend.evaluations.models import Evaluation, Match
+from backend.evaluations.models import Battle, Evaluation, Match
 from backend.exports.models import Export, Push
 from backend.projects.models import Project
 from backend.runs.models import Run, RunThird
@@ -265,6 +265,7 @@ def referred_to(checkpoint_id: uuid.UUID | InstrumentedAttribute[uuid.UUID]) -> 
         exists().where(or_(Run.checkpoint_id == checkpoint_id, Run.reference_id == checkpoint_id)),
         exists().where(RunThird.checkpoint_id == checkpoint_id),
         exists().where(or_(Match.checkpoint_a == checkpoint_id, Match.checkpoint_b == checkpoint_id)),
+        exists().where(Battle.contestants.contains(func.to_jsonb(cast(checkpoint_id, Text)))),
         exists().where(Export.checkpoint_id == checkpoint_id),
         exists().where(Push.checkpoint_id == checkpoint_id),
         takes(checkpoint_id),

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.accounts.models import ApiToken, Identity, SignIn, User
 from backend.audit.models import AuditEvent
-from backend.evaluations.models import Match, Verdict
+from backend.evaluations.models import Battle, Verdict
 from backend.labels.cards import as_shown, turned
 from backend.labels.models import Label
 from backend.projects.models import Membership, Project
@@ -39,8 +39,8 @@ def _parts(session: Session, user: User) -> dict[str, Iterable[dict[str, Any]]]:
         "labels": (_label(row) for row in _all(session, Label, Label.annotator_id == user.id)),
         "verdicts": (_verdict(row) for row in _all(session, Verdict, Verdict.annotator_id == user.id)),
         "arena_prompts": (
-            {"id": row.id, "created_at": row.created_at, "prompt": row.prompt}
-            for row in _all(session, Match, (Match.created_by == user.id) & Match.evaluation_id.is_(None))
+            {"id": row.id, "created_at": row.created_at, "prompt": row.message}
+            for row in _all(session, Battle, Battle.created_by == user.id)
         ),
         "tokens": _rows(session, user, ApiToken, ("id", "name", "prefix", "created_at", "last_used_at", "revoked_at")),
         "sessions": _rows(session, user, SignIn, ("created_at", "last_seen_at", "expires_at")),

@@ -14,7 +14,7 @@ class HeldOut(Out):
     labels: int = Field(description="Every version of every label, and votes that became labels.")
     rationales: int
     verdicts: int
-    arena_matches: int = Field(description="Matches of the arena whose prompt the person wrote.")
+    battles: int = Field(description="Battles of the arena whose prompt the person wrote.")
     frozen_labels: int = Field(description="Labels that went into snapshots, which never change.")
     sessions: int
     tokens: int
@@ -32,7 +32,7 @@ class EraseIn(In):
         description="Keep labels and verdicts under “removed person N”, or delete them."
     )
     free_text: Literal["keep", "delete"] = Field(
-        description="Keep or delete what the person wrote: reasons of labels, and arena matches with their prompts."
+        description="Keep or delete what the person wrote: reasons of labels, and battles with their prompts."
     )
 
 

@@ -13,7 +13,7 @@ from backend.audit.models import AuditEvent
 from backend.datasets.models import SnapshotLabel
 from backend.erasure.schemas import ErasedOut, EraseIn, HeldOut
 from backend.errors import Conflict, Invalid
-from backend.evaluations.models import Match, Verdict
+from backend.evaluations.models import Battle, Verdict
 from backend.labels import tallies
 from backend.labels.models import Label, Lease
 from backend.projects.models import Invitation, Membership
@@ -24,7 +24,7 @@ STAYS = (
     "Snapshots that are frozen: they hold which response won, and no names of people here; ids and reasons only where"
     " they were frozen with each label by itself (unit), or with reasons as rationales.",
     "Checkpoints that were trained on such snapshots.",
-    "Items that arena matches have become in a dataset, with their prompts.",
+    "Items that battles of the arena have become in a dataset, with their prompts.",
     "Names of annotators and reasons that came in imported files: they belong to no account.",
     "Names that people gave to datasets, runs and evaluations, if they contain somebody's name.",
     "Files that were exported or downloaded, backups made before now, and copies of rows that upgrades made.",
@@ -55,7 +55,7 @@ def held(session: Session, user: User) -> HeldOut:
         labels=count(Label.annotator_id == user.id),
         rationales=count(Label.annotator_id == user.id, Label.rationale.is_not(None)),
         verdicts=count(Verdict.annotator_id == user.id),
-        arena_matches=count(*_arena(user)),
+        battles=count(Battle.created_by == user.id),
         frozen_labels=count(SnapshotLabel.label_id.in_(select(Label.id).where(Label.annotator_id == user.id))),
         sessions=count(SignIn.user_id == user.id),
         tokens=count(ApiToken.user_id == user.id),
@@ -89,7 +89,7 @@ def erase(session: Session, admin: User, user: User, body: EraseIn) -> ErasedOut
     if body.free_text == "delete":
         mine = Label.annotator_id == user.id, Label.rationale.is_not(None)
         removed["rationales"] = _done(session, update(Label).where(*mine).values(rationale=None))
-        removed["arena_matches"] = _done(session, delete(Match).where(*_arena(user)))
+        removed["battles"] = _done(session, delete(Battle).where(Battle.created_by == user.id))
     alias = f"removed person {_number(session)}"
     _forget_name(session, user, alias)
     user.name, user.erased_at = alias, now()
@@ -107,10 +107,6 @@ def _check(admin: User, user: User, body: EraseIn) -> None:
         raise Yourself("Nobody removes the own data.", remedy="Ask another admin.")
     if body.confirm.strip().lower() != user.name:
         raise NotConfirmed("That is not the person's name.", field="confirm", remedy=f"Type {user.name} to confirm.")
-
-
-def _arena(user: User) -> tuple[ColumnElement[bool], ...]:
-    return Match.created_by == user.id, Match.evaluation_id.is_(None)
 
 
 def _ways_in(user: User) -> dict[str, Delete]:

@@ -1,193 +1,254 @@
-"""The arena: a person's prompt, two checkpoints answering it blind, live text, the vote, and the tally."""
+"""The arena: a person's conversation with two to four checkpoints at once, a battle for each of its turns."""
 
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend import paging
 from backend.accounts.models import User
-from backend.checkpoints.models import Checkpoint
-from backend.errors import NotFound, TooMany
-from backend.evaluations import cards, contestants, tokens, votes
-from backend.evaluations.arena_schemas import ArenaIn, ArenaOut, TallyOut, TokensOut
-from backend.evaluations.models import Match, Source, Verdict
+from backend.errors import Conflict, NotFound, TooMany
+from backend.evaluations import arena_lots
+from backend.evaluations.arena_schemas import BattleIn
+from backend.evaluations.models import Battle
 from backend.evaluations.prompts import of_messages
-from backend.evaluations.said import Rule, Said, pairs, query
 from backend.projects.models import Project
 from backend.queue import ring
-from backend.work import ACTIVE, ENDED, State, beat, claim, finish, request_stop, silent
+from backend.work import ACTIVE, ENDED, State, beat, claim, finish, now, request_stop, silent
 
 MOST_WAITING = 4
-IN_ARENA = Match.evaluation_id.is_(None)
+MOST_AN_HOUR = 240
+MOST_TURNS = 10
+Message = dict[str, Any]
 
 
 class TooManyWaiting(TooMany):
-    title = "Too many matches at once"
+    title = "Too many battles at once"
 
 
-def ask(session: Session, project: Project, user: User, body: ArenaIn) -> Match:
-    """A queued match; a worker is told after the commit.
+class TooFast(TooMany):
+    title = "Too many battles in an hour"
 
-    Raises UnknownCheckpoint, WeightsGone, TooFewCheckpoints, TooManyWaiting.
+
+class NamesKnown(Conflict):
+    title = "Names are known"
+
+
+class NotReady(Conflict):
+    title = "Not ready"
+
+
+class AlreadyGoneOn(Conflict):
+    title = "Already gone on"
+
+
+class TooManyTurns(Conflict):
+    title = "Too many turns"
+
+
+def ask(session: Session, project: Project, user: User, body: BattleIn) -> Battle:
+    """A queued battle, the first of a conversation; a worker is told after the commit.
+
+    The person's conversations that have a vote are over with it: their names are known, and the tally counts them.
+    Raises UnknownCheckpoint, WeightsGone, TooFewCheckpoints, TooManyWaiting, TooFast.
     """
-    session.execute(select(User.id).where(User.id == user.id).with_for_update())  # two clicks count one by one
-    going = select(func.count()).where(IN_ARENA, Match.created_by == user.id, Match.state.in_([State.queued, *ACTIVE]))
-    if (session.scalar(going) or 0) >= MOST_WAITING:
-        raise TooManyWaiting(
-            f"{MOST_WAITING} of your matches are still being answered.", remedy="Wait for one to end, or cancel it."
-        )
-    if body.checkpoints is None:
-        pair = contestants.random_pair(session, project)
-    else:
-        pair = contestants.find_ready(session, project.id, body.checkpoints, "checkpoints")
+    _take_turn(session, user)
+    _end_voted(session, project, user)
+    found = arena_lots.contestants(session, project, user, body.checkpoints, body.contestants)
     prompt = of_messages(body.messages())
-    match = Match(
+    battle = Battle(
         project_id=project.id,
-        prompt=list(prompt.messages),
+        contestants=[str(one.id) for one in found],
+        message=list(prompt.messages),
         prompt_hash=prompt.hash,
-        checkpoint_a=pair[0].id,
-        checkpoint_b=pair[1].id,
         sampling=body.sampling.model_dump(),
         seed=secrets.randbelow(2**31),
         created_by=user.id,
     )
-    session.add(match)
+    return _begun(session, battle)
+
+
+def go_on(session: Session, user: User, battle: Battle, text: str) -> Battle:
+    """A queued battle, the next turn of the conversation after `battle`: every contestant reads its own answers.
+
+    One that ended without answers is replaced.
+    Raises NamesKnown, NotReady, TooManyTurns, AlreadyGoneOn, TooManyWaiting, TooFast.
+    """
+    _take_turn(session, user)
+    require_blind(battle)
+    if battle.state is not State.succeeded or battle.answers is None:
+        raise NotReady("There are no answers to go on from.", remedy="Wait until all are there, or try again.")
+    if battle.turn >= MOST_TURNS:
+        raise TooManyTurns(f"A conversation has at most {MOST_TURNS} turns.", remedy="Begin a new one.")
+    following = [one for one in conversation(session, battle) if one.turn > battle.turn]
+    if any(one.state not in (State.failed, State.cancelled, State.lost) for one in following):
+        raise AlreadyGoneOn("This conversation has gone on already.", remedy="Go on from its last turn.")
+    for one in following:
+        session.delete(one)
+    session.flush()
+    battle = Battle(
+        project_id=battle.project_id,
+        first_id=battle.first_id or battle.id,
+        turn=battle.turn + 1,
+        contestants=battle.contestants,
+        message=[{"role": "user", "content": text}],
+        prompt_hash=battle.prompt_hash,
+        sampling=battle.sampling,
+        seed=secrets.randbelow(2**31),
+        created_by=user.id,
+    )
+    return _begun(session, battle)
+
+
+def retry(session: Session, user: User, battle: Battle) -> Battle:
+    """The battle that ended without all answers, queued once more with the same contestants, still blind.
+
+    Raises NamesKnown, NotReady, TooManyWaiting, TooFast.
+    """
+    _take_turn(session, user)
+    require_blind(battle)
+    if battle.state not in (State.failed, State.cancelled, State.lost):
+        raise NotReady(f"This battle is {battle.state}.", remedy="Only one that failed or was stopped is tried again.")
+    battle.state, battle.stop_requested, battle.answers = State.queued, False, None
+    battle.reason = battle.remedy = battle.finished_at = None
+    return _begun(session, battle)
+
+
+def _begun(session: Session, battle: Battle) -> Battle:
+    session.add(battle)
     session.flush()
     ring(session, "arena")
-    return match
+    return battle
 
 
-def find(session: Session, project: Project, user: User, match_id: uuid.UUID, *, lock: bool = False) -> Match:
-    """The person's own arena match.  Raises NotFound."""
-    match = session.get(Match, match_id, with_for_update=lock or None)
-    if match is None or match.project_id != project.id or match.evaluation_id is not None:
-        raise NotFound.of("match")
-    if match.created_by != user.id:
-        raise NotFound.of("match")
-    return match
+def _take_turn(session: Session, user: User) -> None:
+    """Two clicks count one by one; what is too much at once, or in an hour, is refused."""
+    session.execute(select(User.id).where(User.id == user.id).with_for_update())
+    waiting = Battle.created_by == user.id, Battle.state.in_([State.queued, *ACTIVE])
+    if (session.scalar(select(func.count()).where(*waiting)) or 0) >= MOST_WAITING:
+        raise TooManyWaiting(
+            f"{MOST_WAITING} of your battles are still being answered.", remedy="Wait for one to end, or stop it."
+        )
+    lately = Battle.created_by == user.id, Battle.created_at > now() - timedelta(hours=1)
+    if (session.scalar(select(func.count()).where(*lately)) or 0) >= MOST_AN_HOUR:
+        raise TooFast(f"You have begun {MOST_AN_HOUR} battles in the last hour.", remedy="Go on in a while.")
+
+
+def _end_voted(session: Session, project: Project, user: User) -> None:
+    own = Battle.created_by == user.id, Battle.project_id == project.id, Battle.revealed_at.is_(None)
+    first = func.coalesce(Battle.first_id, Battle.id)
+    voted = select(first).where(*own, Battle.value.is_not(None))
+    ended = update(Battle).where(*own, first.in_(voted)).values(revealed_at=now())
+    session.execute(ended.execution_options(synchronize_session="fetch"))
+
+
+def require_blind(battle: Battle) -> None:
+    """Raises NamesKnown for a conversation whose names have been told."""
+    if battle.revealed_at is not None:
+        raise NamesKnown("The names of this conversation are known now.", remedy="Begin a new one.")
+
+
+def find(session: Session, project: Project, user: User, battle_id: uuid.UUID, *, lock: bool = False) -> Battle:
+    """The person's own battle.  Raises NotFound."""
+    battle = session.get(Battle, battle_id, with_for_update=lock or None)
+    if battle is None or battle.project_id != project.id or battle.created_by != user.id:
+        raise NotFound.of("battle")
+    return battle
 
 
 def page(
     session: Session, project: Project, user: User, cursor: str | None, limit: int
-) -> tuple[Sequence[Match], str | None]:
-    """The person's own arena matches, newest first, and the cursor of the next page."""
-    own = IN_ARENA, Match.created_by == user.id, Match.project_id == project.id
-    return paging.page(session, select(Match).where(*own), Match.id, cursor, limit)
+) -> tuple[Sequence[Battle], str | None]:
+    """The person's own battles, newest first, and the cursor of the next page."""
+    own = Battle.created_by == user.id, Battle.project_id == project.id
+    return paging.page(session, select(Battle).where(*own), Battle.id, cursor, limit)
 
 
-def out(session: Session, user: User, match: Match) -> ArenaOut:
-    """The match as its asker may see it: names only beside their own verdict."""
-    return out_all(session, user, [match])[0]
+def conversation(session: Session, *battles: Battle) -> Sequence[Battle]:
+    """All turns of the conversations that the battles are of, by turn."""
+    firsts = {battle.first_id or battle.id for battle in battles}
+    of = or_(Battle.id.in_(firsts), Battle.first_id.in_(firsts))
+    return session.scalars(select(Battle).where(of).order_by(Battle.turn, Battle.id)).all()
 
 
-def out_all(session: Session, user: User, matches: Sequence[Match]) -> list[ArenaOut]:
-    """The same of several, in two queries."""
-    own = (Verdict.source == Source.person, Verdict.annotator_id == user.id)
-    said = session.scalars(select(Verdict).where(Verdict.match_id.in_([match.id for match in matches]), *own))
-    verdicts = {verdict.match_id: verdict for verdict in said}
-    judged = [match for match in matches if match.id in verdicts]
-    ids = {one for match in judged for one in (match.checkpoint_a, match.checkpoint_b)}
-    known = contestants.named(session, ids) if ids else {}
-    return [_out(user, match, verdicts.get(match.id), known) for match in matches]
+def histories(turns: Sequence[Battle], battle: Battle) -> list[list[Message]]:
+    """What each contestant is to answer in `battle`, among whose conversation's `turns` it is: all that was said to it
+    and by it, the person's last message at the end."""
+    said: list[list[Message]] = [[] for _ in battle.contestants]
+    for turn in turns:
+        if turn.turn > battle.turn:
+            break
+        for place, own in enumerate(said):
+            own.extend(turn.message)
+            if turn.turn < battle.turn:
+                own.append({"role": "assistant", "content": content(turn, place)})
+    return said
 
 
-def _out(user: User, match: Match, verdict: Verdict | None, known: Mapping[uuid.UUID, Checkpoint]) -> ArenaOut:
-    left, right = cards.show_sides(match, user.id)
-    return ArenaOut(
-        id=match.id,
-        created_at=match.created_at,
-        state=match.state,
-        reason=match.reason,
-        remedy=match.remedy,
-        prompt=cards.show_prompt(match.prompt),
-        left=left,
-        right=right,
-        judged=votes.revealed(match, verdict, known) if verdict else None,
-    )
+def content(battle: Battle, place: int) -> str:
+    """The text of a contestant's answer, as far as it came."""
+    return str(battle.answers[place].get("content", "")) if battle.answers else ""
 
 
-def read_tokens(user: User, match: Match, after: str) -> TokensOut:
-    """New text of both sides in the order this person sees; the whole answers once the match has ended."""
-    turned = cards.swapped(match.id, user.id)
-    if match.state in ENDED:
-        pieces = [tokens.Piece("a", _content(match.response_a)), tokens.Piece("b", _content(match.response_b))]
-        cursor = after
-    else:
-        pieces, cursor = tokens.read(match.id, after)
-    sides = {side: "".join(piece.text for piece in pieces if piece.side == side) for side in ("a", "b")}
-    left, right = (sides["b"], sides["a"]) if turned else (sides["a"], sides["b"])
-    return TokensOut(left=left, right=right, cursor=cursor, done=match.state in ENDED, state=match.state)
-
-
-def _content(response: dict[str, Any] | None) -> str:
-    return str((response or {}).get("content", ""))
-
-
-def cancel(match: Match) -> Match:
+def cancel(battle: Battle) -> Battle:
     """Ask the worker to stop.  Raises AlreadyEnded."""
-    request_stop(match)
-    return match
-
-
-def tally(session: Session, project: Project, user: User, *, mine: bool, since: datetime | None) -> TallyOut:
-    """Votes of the arena by pair: the person's own, or everybody's."""
-    votes_cast = query().where(IN_ARENA, Match.project_id == project.id, Verdict.source == Source.person)
-    if mine:
-        votes_cast = votes_cast.where(Verdict.annotator_id == user.id)
-    if since is not None:
-        votes_cast = votes_cast.where(Verdict.created_at >= since)
-    said = [Said(*row) for row in session.execute(votes_cast)]
-    met = sorted({one for verdict in said for one in (verdict.a, verdict.b)})
-    known = contestants.named(session, met)
-    rows = [row for row in pairs(said, met, Rule()) if row.verdicts]
-    return TallyOut(votes=len(said), names={one: known[one].name for one in met}, pairs=rows)
+    request_stop(battle)
+    return battle
 
 
 # ---- what a worker does --------------------------------------------------------------------------------------------
 
 
-def take(session: Session) -> Match | None:
-    """The next queued arena match, now this process's."""
-    return claim(session, Match, IN_ARENA)
+def take(session: Session) -> Battle | None:
+    """The next queued battle, now this process's."""
+    return claim(session, Battle)
 
 
-def alive(session: Session, match_id: uuid.UUID) -> bool:
+def alive(session: Session, battle_id: uuid.UUID) -> bool:
     """Record that the worker lives; whether it should go on."""
-    match = beat(session, Match, match_id)
-    return match.state in ACTIVE and not match.stop_requested
+    battle = beat(session, Battle, battle_id)
+    return battle.state in ACTIVE and not battle.stop_requested
 
 
-def close(session: Session, match_id: uuid.UUID, answers: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    """Keep both answers and end the match: cancelled when that was asked, else succeeded."""
-    match = session.get_one(Match, match_id, with_for_update=True)
-    match.response_a, match.response_b = answers
-    if match.stop_requested:
-        finish(match, State.cancelled, "Cancelled.")
+def close(session: Session, battle_id: uuid.UUID, answers: Sequence[dict[str, Any]]) -> None:
+    """Keep the answers and end the battle: cancelled when that was asked, else succeeded."""
+    battle = session.get_one(Battle, battle_id, with_for_update=True)
+    battle.answers = list(answers)
+    if battle.stop_requested:
+        finish(battle, State.cancelled, "Stopped.")
     else:
-        finish(match, State.succeeded)
+        finish(battle, State.succeeded)
 
 
-def put_back(session: Session, match_id: uuid.UUID) -> None:
-    """Queue the match again, unless it has ended: its worker was told to stop."""
-    match = session.get_one(Match, match_id, with_for_update=True)
-    if match.state not in ENDED:
-        match.state = State.queued
+def put_back(session: Session, battle_id: uuid.UUID) -> None:
+    """Queue the battle again, unless it has ended: its worker was told to stop."""
+    battle = session.get_one(Battle, battle_id, with_for_update=True)
+    if battle.state not in ENDED:
+        battle.state = State.queued
 
 
-def fail(session: Session, match_id: uuid.UUID, reason: str, remedy: str) -> None:
-    """End the match as failed; a cause for people, and what to do."""
-    finish(session.get_one(Match, match_id, with_for_update=True), State.failed, reason, remedy)
+def fail(session: Session, battle_id: uuid.UUID, reason: str, remedy: str, *, names: bool) -> None:
+    """End the battle as failed; a cause for people, and what to do. One that names a contestant ends the blindness."""
+    battle = session.get_one(Battle, battle_id, with_for_update=True)
+    finish(battle, State.failed, reason, remedy)
+    if names:
+        reveal(session, battle)
+
+
+def reveal(session: Session, battle: Battle) -> None:
+    """Afterwards nobody votes in the conversation any more, nor does it go on: its names are known."""
+    for one in conversation(session, battle):
+        one.revealed_at = one.revealed_at or now()
 
 
 def sweep(session: Session) -> int:
-    """End arena matches whose worker died, and tell how many those were."""
-    rows = silent(session, Match, IN_ARENA)
-    for match in rows:
-        state = State.cancelled if match.stop_requested else State.failed
-        finish(match, state, "The worker stopped before both answers were there.", "Ask again.")
+    """End battles whose worker died, and tell how many those were."""
+    rows = silent(session, Battle)
+    for battle in rows:
+        state = State.cancelled if battle.stop_requested else State.failed
+        finish(battle, state, "The worker stopped before all answers were there.", "Try again.")
     return len(rows)

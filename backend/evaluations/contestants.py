@@ -1,10 +1,9 @@
-"""The checkpoints of evaluations and arena matches: found within the project, named, drawn at random."""
+"""The checkpoints of evaluations and battles: found within the project, and named."""
 
 import uuid
 from collections.abc import Iterable, Sequence
-from itertools import islice
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.checkpoints import service as checkpoints
@@ -82,18 +81,6 @@ def named(session: Session, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Checkpo
     """The checkpoints that there are among `ids`."""
     rows = session.scalars(select(Checkpoint).where(Checkpoint.id.in_(set(ids))))
     return {row.id: row for row in rows}
-
-
-def random_pair(session: Session, project: Project) -> list[Checkpoint]:
-    """Two different checkpoints of the project whose weights are there.  Raises TooFewCheckpoints."""
-    query = select(Checkpoint).where(Checkpoint.project_id == project.id).order_by(func.random())
-    found = list(islice(filter(checkpoints.ready, session.scalars(query)), 2))
-    if len(found) < 2:
-        raise TooFewCheckpoints(
-            "A comparison needs two checkpoints, and there are fewer.",
-            remedy="Train a run, or register a checkpoint folder.",
-        )
-    return found
 
 
 def runs(session: Session, checkpoints: Iterable[Checkpoint]) -> dict[uuid.UUID, str]:

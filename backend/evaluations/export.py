@@ -29,6 +29,7 @@ from backend.projects.models import Project
 
 IDENTICAL = "both answers are the same"
 UNANSWERED = "an answer is missing"
+PARTED = "the two conversations had parted before this turn"
 
 
 class NothingToExport(Invalid):
@@ -114,6 +115,8 @@ def _usable(found: Sequence[Pair]) -> tuple[list[Pair], Counter[str]]:
         responses = pair.match.response_a or {}, pair.match.response_b or {}
         if any("content" not in response for response in responses):
             left_out[UNANSWERED] += 1
+        elif any("before" in response for response in responses):
+            left_out[PARTED] += 1
         elif responses[0]["content"] == responses[1]["content"]:
             left_out[IDENTICAL] += 1
         else:

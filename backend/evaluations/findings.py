@@ -58,11 +58,12 @@ def first_votes(said: Sequence[Said]) -> list[Decided]:
 
 
 def ranking(
-    matches: Sequence[Decided], contestants: Sequence[uuid.UUID], styles: further.Styles, rule: Rule
+    matches: Sequence[Decided], contestants: Sequence[uuid.UUID], styles: further.Styles | None, rule: Rule
 ) -> RankingOut | None:
     """The order of three contestants or more; where several people judged a match, their majority counts.
 
-    None for two, whose win rate says it all, and without a match.
+    Strengths are against the first contestant; where no styles are given, which is the arena's way, there is no
+    baseline and 0 is the mean. None for two, whose win rate says it all, and without a match.
     """
     if len(contestants) < FEWEST_RANKED or not matches:
         return None
@@ -75,7 +76,8 @@ def ranking(
         np.array([place[match.b] for match in matches]),
         np.array([0.5 + 0.5 * float(np.sign(match.score - 0.5)) for match in matches]),
     )
-    found = rank(met, len(contestants), anchor=0, level=rule.level, seed=rule.seed)
+    anchor = 0 if styles is not None else None
+    found = rank(met, len(contestants), anchor=anchor, level=rule.level, seed=rule.seed)
     return RankingOut(
         standings=[
             StandingOut(
@@ -94,7 +96,7 @@ def ranking(
         rounds=found.rounds,
         reason=found.reason,
         cycles=further.circles(met, found, contestants, rule),
-        styled=further.at_equal_style(met, hashes, contestants, styles, rule),
+        styled=further.at_equal_style(met, hashes, contestants, styles, rule) if styles is not None else None,
     )
 
 

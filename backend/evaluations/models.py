@@ -1,7 +1,8 @@
-"""Tables of evaluations, matches (theirs or the arena's), verdicts, scores of tokens, seen prompts, matches' items."""
+"""Tables of evaluations, battles, the matches of both, verdicts, scores of tokens, seen prompts, matches' items."""
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -59,13 +60,48 @@ class Evaluation(Work, ProjectRow, Base):
         return {"name": self.name, "contestants": self.contestants, "matches": self.done}
 
 
+class Battle(Work, ProjectRow, Base):
+    """Two to four checkpoints answering one turn of a person's conversation in the arena, blind till it is revealed.
+
+    `first_id` is the conversation's first battle, null in that one. `contestants` are ids of checkpoints in the order
+    shown, drawn by lot; `answers` has a response for each, and is null until the battle has ended and where a retention
+    rule deleted them. `message` is what the person said in this turn, `prompt_hash` that of the first one. `value` is
+    the vote in the order shown; `revealed_at` is set in the whole conversation when its names are told.
+    """
+
+    __tablename__ = "battles"
+    __table_args__ = (
+        UniqueConstraint("first_id", "turn"),
+        Index("ix_battles_created_by_id", "created_by", "id"),
+        Index(
+            "ix_battles_contestants",
+            "contestants",
+            postgresql_using="gin",
+            postgresql_ops={"contestants": "jsonb_path_ops"},
+        ),
+    )
+    first_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("battles.id", ondelete="CASCADE"))
+    turn: Mapped[int] = mapped_column(default=1)
+    contestants: Mapped[list[str]]
+    message: Mapped[list[dict[str, Any]]]
+    prompt_hash: Mapped[str] = mapped_column(String(64))
+    answers: Mapped[list[dict[str, Any]] | None] = mapped_column(NULLABLE_JSON)
+    sampling: Mapped[dict[str, Any]]
+    seed: Mapped[int]
+    value: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    client_id: Mapped[uuid.UUID | None]
+    revealed_at: Mapped[datetime | None]
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
 class Match(Work, ProjectRow, Base):
-    """Two checkpoints answering one prompt. `evaluation_id` is null in the arena, where the match is work of its own.
+    """Two checkpoints answering one prompt, in an evaluation, or in a battle of the arena that has its vote.
 
     `category` is the prompt's, where the dataset that it was drawn from tells one. `expects` is what a good answer must
     keep, where the prompt is one of the project's prompt checks.
-    A response is `{content, tokens, ended}`, or `{error, detail}` when the checkpoint could not answer. `key_a` and
-    `key_b` are the digests of what an evaluation asked, and of whom (`known.answer_key`).
+    A response is `{content, tokens, ended}`, or `{error, detail}` when the checkpoint could not answer; `before` has
+    what stands between the prompt and it, where the two conversations of a battle had parted. `key_a` and `key_b` are
+    digests of what an evaluation asked, and of whom (`known.answer_key`).
     """
 
     __tablename__ = "matches"
@@ -73,10 +109,12 @@ class Match(Work, ProjectRow, Base):
         UniqueConstraint("evaluation_id", "position", "checkpoint_a", "checkpoint_b"),
         Index("ix_matches_created_by_id", "created_by", "id"),
         Index("ix_matches_evaluation_id_id", "evaluation_id", "id"),
+        Index("ix_matches_battle_id", "battle_id", postgresql_where=text("battle_id IS NOT NULL")),
         Index("ix_matches_key_a", "key_a", postgresql_where=text("key_a IS NOT NULL")),
         Index("ix_matches_key_b", "key_b", postgresql_where=text("key_b IS NOT NULL")),
     )
     evaluation_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"))
+    battle_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("battles.id", ondelete="CASCADE"))
     position: Mapped[int] = mapped_column(default=0)
     prompt: Mapped[list[dict[str, Any]]]
     prompt_hash: Mapped[str] = mapped_column(String(64))

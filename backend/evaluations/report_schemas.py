@@ -54,7 +54,7 @@ class PairOut(BaseModel):
 
 
 class StandingOut(BaseModel):
-    """A contestant's place: its strength in nats against the baseline, and which ranks the verdicts allow."""
+    """A contestant's place: its strength in nats against the baseline (the arena's: the mean), and ranks possible."""
 
     contestant: uuid.UUID
     strength: float
@@ -144,7 +144,7 @@ class RankingOut(BaseModel):
     rounds: int
     reason: str | None
     cycles: CyclesOut | None = Field(description="Null where no three have all met each other.")
-    styled: StyledOut
+    styled: StyledOut | None = Field(description="Null in the arena.")
 
 
 class ControlledOut(BaseModel):

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 
 from alignment.judges.llm import UNREADABLE
 from alignment.judges.panel import MEMBER
@@ -66,9 +66,9 @@ def of(match: Match, verdict: Verdict) -> Said:
     )
 
 
-def query() -> Select[Any]:
-    """Verdicts as `Said` rows, oldest first; add conditions on Match and Verdict."""
-    columns = (Match.id, Match.prompt_hash, Match.checkpoint_a, Match.checkpoint_b)
+def query(cluster: ColumnElement[Any] | None = None) -> Select[Any]:
+    """Verdicts as `Said` rows, oldest first; add conditions on Match and Verdict. `cluster` stands for the prompt."""
+    columns = (Match.id, Match.prompt_hash if cluster is None else cluster, Match.checkpoint_a, Match.checkpoint_b)
     verdict = (
         Verdict.source,
         Verdict.judge,

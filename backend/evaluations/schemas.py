@@ -335,17 +335,11 @@ class OwnVerdictOut(BaseModel):
     created_at: datetime
 
 
-class RevealOut(BaseModel):
-    left: CheckpointBrief
-    right: CheckpointBrief
-
-
 class JudgedOut(BaseModel):
-    """`reveal` is null for an evaluation's matches: whoever judges more of them stays blind."""
+    """One's own verdict, and how far people are; no names, for whoever judges more of them stays blind."""
 
     verdict: OwnVerdictOut
-    reveal: RevealOut | None
-    progress: JudgingOut | None
+    progress: JudgingOut
 
 
 class VerdictUndoneOut(BaseModel):

@@ -223,7 +223,7 @@ def cancel(evaluation: Evaluation) -> Evaluation:
 def sweep(session: Session) -> int:
     """Put right the work of dead workers, and tell how many rows that were.
 
-    An evaluation is queued again, up to three times, and goes on where it stopped; an arena match ends failed.
+    An evaluation is queued again, up to three times, and goes on where it stopped; a battle of the arena ends failed.
     """
     rows = silent(session, Evaluation)
     for evaluation in rows:

@@ -1,17 +1,16 @@
-"""Tokens of arena answers on their way from a worker to a browser: one Redis stream a match, gone after an hour."""
+"""Tokens of arena answers on their way from a worker to a browser: one Redis stream a battle, gone after an hour."""
 
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import redis
 
 from backend.errors import Unavailable
 from backend.settings import get_settings
 
-Side = Literal["a", "b"]
 SECONDS_KEPT = 3600
 MOST_ENTRIES = 20_000
 START = "0-0"
@@ -22,9 +21,9 @@ class StreamAway(Unavailable):
 
 
 class Piece(NamedTuple):
-    """Text that one side's answer grew by."""
+    """Text that one answer grew by; `side` is its place as shown."""
 
-    side: Side
+    side: int
     text: str
 
 
@@ -45,29 +44,34 @@ def _connected() -> Iterator["redis.Redis"]:
         raise StreamAway("The live text cannot be read now.", remedy=remedy) from error
 
 
-def _name(match_id: uuid.UUID) -> str:
-    return f"plumbline:arena:{match_id}"
+def _name(battle_id: uuid.UUID) -> str:
+    return f"plumbline:arena:{battle_id}"
 
 
-def write(match_id: uuid.UUID, pieces: list[Piece]) -> None:
-    """Append text to the match's stream.  Raises StreamAway."""
+def begin(battle_id: uuid.UUID) -> None:
+    """Forget what an earlier worker wrote; whoever has read it is told that it is void.  Raises StreamAway."""
     with _connected() as client:
-        pipe = client.pipeline(transaction=False)
-        for piece in pieces:
-            pipe.xadd(_name(match_id), {"side": piece.side, "text": piece.text}, maxlen=MOST_ENTRIES)
-        pipe.expire(_name(match_id), SECONDS_KEPT)
+        pipe = client.pipeline(transaction=True)
+        pipe.delete(_name(battle_id))
+        pipe.xadd(_name(battle_id), {"begins": "1"})
+        pipe.expire(_name(battle_id), SECONDS_KEPT)
         pipe.execute()
 
 
-def read(match_id: uuid.UUID, after: str) -> tuple[list[Piece], str]:
-    """What came after the cursor, and the next cursor.  Raises StreamAway."""
+def write(battle_id: uuid.UUID, pieces: list[Piece]) -> None:
+    """Append text to the battle's stream.  Raises StreamAway."""
     with _connected() as client:
-        entries = cast(list[tuple[str, dict[str, Any]]], client.xrange(_name(match_id), min=f"({after}", max="+"))
-    pieces = [Piece(fields["side"], fields["text"]) for _, fields in entries]
-    return pieces, entries[-1][0] if entries else after
+        pipe = client.pipeline(transaction=False)
+        for piece in pieces:
+            pipe.xadd(_name(battle_id), {"side": piece.side, "text": piece.text}, maxlen=MOST_ENTRIES)
+        pipe.expire(_name(battle_id), SECONDS_KEPT)
+        pipe.execute()
 
 
-def drop(match_id: uuid.UUID) -> None:
-    """Forget the match's stream.  Raises StreamAway."""
+def read(battle_id: uuid.UUID, after: str) -> tuple[list[Piece], bool, str]:
+    """What came after the cursor, whether the text begins anew with it, and the next cursor.  Raises StreamAway."""
     with _connected() as client:
-        client.delete(_name(match_id))
+        entries = cast(list[tuple[str, dict[str, Any]]], client.xrange(_name(battle_id), min=f"({after}", max="+"))
+    fresh = any("begins" in fields for _, fields in entries)
+    pieces = [Piece(int(fields["side"]), fields["text"]) for _, fields in entries if "text" in fields]
+    return pieces, fresh, entries[-1][0] if entries else after

@@ -1,7 +1,6 @@
-"""A person's verdict on a match: stored once, in match order, and only afterwards the names."""
+"""A person's verdict on an evaluation's match: stored once, in match order."""
 
 import uuid
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -9,11 +8,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import User
-from backend.checkpoints.models import Checkpoint
 from backend.errors import Conflict, NotFound
-from backend.evaluations import cards, contestants
+from backend.evaluations import cards
 from backend.evaluations.models import Match, MatchItem, Source, Verdict
-from backend.evaluations.schemas import CheckpointBrief, JudgedOut, OwnVerdictOut, RevealOut, VerdictIn
+from backend.evaluations.schemas import JudgedOut, OwnVerdictOut, VerdictIn
 from backend.labels import service as labels
 from backend.labels.cards import turned
 from backend.projects.models import Project
@@ -28,10 +26,6 @@ class NotReady(Conflict):
 
 class AlreadyJudged(Conflict):
     title = "Already judged"
-
-
-class NamesKnown(Conflict):
-    title = "Names are known"
 
 
 class ClientIdReused(Conflict):
@@ -58,7 +52,7 @@ def judge(session: Session, project: Project, user: User, match_id: uuid.UUID, b
 
     Raises NotFound for a match that is not the caller's to judge, NotReady, AlreadyJudged, ClientIdReused.
     """
-    match = _judgeable(session, project, user, match_id)
+    match = _judgeable(session, project, match_id)
     own = (Verdict.match_id == match.id, Verdict.annotator_id == user.id, Verdict.source == Source.person)
     swap = cards.swapped(match.id, user.id)
     value = turned(body.value.as_shown(), swap)
@@ -98,14 +92,14 @@ def undo(session: Session, project: Project, user: User, verdict_id: uuid.UUID) 
     """Take back one's own verdict on an evaluation's match, and give the match to judge again. A label that an export
     made of it is taken back too.
 
-    Raises NotFound, NamesKnown: in the arena the vote has shown the names.
+    Raises NotFound, for the arena's too: a vote there is taken back whole.
     """
     verdict = session.get(Verdict, verdict_id, with_for_update=True)
     if verdict is None or verdict.annotator_id != user.id or verdict.project_id != project.id:
         raise NotFound.of("verdict")
     match = session.get_one(Match, verdict.match_id)
     if match.evaluation_id is None:
-        raise NamesKnown("The names are known now, so the vote stands.", remedy="Ask the same prompt again.")
+        raise NotFound.of("verdict")
     exported = session.scalars(select(MatchItem.dataset_id).where(MatchItem.match_id == match.id))
     labels.retract_votes(session, [label_id(verdict, dataset_id) for dataset_id in exported])
     session.delete(verdict)
@@ -118,12 +112,10 @@ def label_id(verdict: Verdict, dataset_id: uuid.UUID) -> uuid.UUID:
     return uuid.uuid5(verdict.id, str(dataset_id))
 
 
-def _judgeable(session: Session, project: Project, user: User, match_id: uuid.UUID) -> Match:
-    """The match, locked; an arena match is only its asker's."""
+def _judgeable(session: Session, project: Project, match_id: uuid.UUID) -> Match:
+    """The match of an evaluation, locked."""
     match = session.get(Match, match_id, with_for_update=True)
-    if match is None or match.project_id != project.id:
-        raise NotFound.of("match")
-    if match.evaluation_id is None and match.created_by != user.id:
+    if match is None or match.project_id != project.id or match.evaluation_id is None:
         raise NotFound.of("match")
     answered = all("content" in (response or {}) for response in (match.response_a, match.response_b))
     if match.state is not State.succeeded or not answered:
@@ -132,20 +124,11 @@ def _judgeable(session: Session, project: Project, user: User, match_id: uuid.UU
 
 
 def judged(session: Session, verdict: Verdict) -> JudgedOut:
-    """The verdict in the order shown; names for the arena, progress for an evaluation."""
+    """The verdict in the order shown, with the progress of its evaluation."""
     match = session.get_one(Match, verdict.match_id)
-    if match.evaluation_id is None:
-        return revealed(match, verdict, contestants.named(session, [match.checkpoint_a, match.checkpoint_b]))
+    assert match.evaluation_id is not None  # noqa: S101  (only such matches are judged)
     assert verdict.annotator_id is not None  # noqa: S101  (a person's)
-    progress = cards.judging(session, match.evaluation_id, verdict.annotator_id)
-    return JudgedOut(verdict=_own(verdict), reveal=None, progress=progress)
-
-
-def revealed(match: Match, verdict: Verdict, known: Mapping[uuid.UUID, Checkpoint]) -> JudgedOut:
-    """The verdict on an arena match in the order shown, with the names of both sides, which are among `known`."""
-    sides = [CheckpointBrief.model_validate(known[id]) for id in (match.checkpoint_a, match.checkpoint_b)]
-    left, right = reversed(sides) if verdict.swapped else sides
-    return JudgedOut(verdict=_own(verdict), reveal=RevealOut(left=left, right=right), progress=None)
+    return JudgedOut(verdict=_own(verdict), progress=cards.judging(session, match.evaluation_id, verdict.annotator_id))
 
 
 def _own(verdict: Verdict) -> OwnVerdictOut:

@@ -10,7 +10,7 @@ import redis
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import QueuePool, and_, func, select, text, true
+from sqlalchemy import QueuePool, func, select, text, true
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from backend.accuracy.models import Accuracy
 from backend.checkpoints.models import Fetch
 from backend.datasets.models import Import
 from backend.db import get_engine, transaction
-from backend.evaluations.models import Contamination, Evaluation, Match, TokenScores
+from backend.evaluations.models import Battle, Contamination, Evaluation, TokenScores
 from backend.exports.models import Export, Push
 from backend.quality.models import Reliability
 from backend.queue import QUEUES
@@ -38,12 +38,12 @@ NOUNS: Mapping[str, type[Work]] = {
     "suggestion_job": SuggestionJob,
     "accuracy": Accuracy,
     "evaluation": Evaluation,
-    "arena_match": Match,
+    "battle": Battle,
     "token_scores": TokenScores,
     "contamination": Contamination,
 }
-# Answers in the arena grow without end, and counting all of them takes longer with each.
-UNFINISHED_ONLY = {"arena_match"}
+# Battles of the arena grow without end, and counting all of them takes longer with each.
+UNFINISHED_ONLY = {"battle"}
 THROUGHPUT = {"tokens": "throughput/tokens_per_second", "examples": "throughput/examples_per_second"}
 PATIENCE = "SET LOCAL statement_timeout = '5s'"
 Families = Iterator[GaugeMetricFamily]
@@ -121,11 +121,10 @@ def _work(session: Session) -> Families:
 def _counts(session: Session, noun: str, table: type[Work]) -> tuple[dict[State, int], float, float]:
     """Rows by state, the longest silence of active ones, and the longest wait of queued ones in seconds."""
     created = table.__table__.c.created_at  # type: ignore[attr-defined]
-    # What an evaluation asks for is counted with it, and a run that is trained elsewhere waits for no worker.
-    counted = Match.evaluation_id.is_(None) if table is Match else true()
+    # A run that is trained elsewhere waits for no worker.
     awaited = Run.place == Place.worker if table is Run else true()
-    unfinished = and_(table.state.in_((State.queued, *ACTIVE)), counted)
-    wanted = unfinished if noun in UNFINISHED_ONLY else counted
+    unfinished = table.state.in_((State.queued, *ACTIVE))
+    wanted = unfinished if noun in UNFINISHED_ONLY else true()
     counting = select(table.state, func.count().label("n")).where(wanted).group_by(table.state)
     counts = {row.state: row.n for row in session.execute(counting)}
     now = func.clock_timestamp()

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.accounts.models import ApiToken, Role, User
 from backend.errors import Conflict, NotAllowed, NotFound
-from backend.evaluations.models import Match
+from backend.evaluations.models import Battle
 from backend.labels.models import Lease
 from backend.projects.models import Membership, Project
 from backend.work import ENDED, request_stop
@@ -168,9 +168,9 @@ def remove(session: Session, project: Project, user_id: uuid.UUID) -> None:
     session.flush()
     held = Lease.project_id == project.id, Lease.annotator_id == user_id, Lease.expires_at > func.now()
     session.execute(update(Lease).where(*held).values(expires_at=func.now()))
-    asked = Match.project_id == project.id, Match.created_by == user_id, Match.evaluation_id.is_(None)
-    for match in session.scalars(select(Match).where(*asked, Match.state.not_in(ENDED)).with_for_update()):
-        request_stop(match)
+    asked = Battle.project_id == project.id, Battle.created_by == user_id, Battle.state.not_in(ENDED)
+    for battle in session.scalars(select(Battle).where(*asked).with_for_update()):
+        request_stop(battle)
     own = ApiToken.user_id == user_id, ApiToken.project_id == project.id, ApiToken.revoked_at.is_(None)
     session.execute(update(ApiToken).where(*own).values(revoked_at=func.now()))
 

@@ -13,7 +13,7 @@ from alignment.training.kinds import best_of
 from backend import storage
 from backend.checkpoints.models import Checkpoint, Source
 from backend.checkpoints.service import referred_to
-from backend.evaluations.models import Evaluation, Match, MatchItem
+from backend.evaluations.models import Battle, Evaluation, Match, MatchItem
 from backend.exports.models import Export, Push
 from backend.runs.models import Run, RunEvent
 from backend.work import ACTIVE, ENDED, State, now
@@ -125,6 +125,12 @@ def old_answers(project_id: uuid.UUID, days: int) -> list[ColumnElement[bool]]:
         or_(Match.response_a.has_key("content"), Match.response_b.has_key("content")),
         ~select(MatchItem.match_id).where(MatchItem.match_id == Match.id).exists(),
     ]
+
+
+def old_battles(project_id: uuid.UUID, days: int) -> list[ColumnElement[bool]]:
+    """Conditions on battles of the arena whose answers are so old: what they became as matches is told apart."""
+    ended = Battle.state.in_(ENDED), Battle.finished_at < before(days)
+    return [Battle.project_id == project_id, *ended, Battle.answers.is_not(None)]
 
 
 def unfinished(project_id: uuid.UUID, days: int) -> Select[uuid.UUID]:

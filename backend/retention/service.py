@@ -7,14 +7,14 @@ from functools import partial
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import ARRAY, Uuid, any_, delete, func, literal, select, update
+from sqlalchemy import ARRAY, Text, Uuid, any_, cast, delete, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from backend import storage
 from backend.accounts.models import User
 from backend.audit import service as audit
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations.models import REMOVED, Match, TokenScores
+from backend.evaluations.models import REMOVED, Battle, Match, TokenScores
 from backend.exports import service as exports
 from backend.exports.models import Export
 from backend.projects.models import Project
@@ -93,6 +93,10 @@ def preview(session: Session, project_id: uuid.UUID, rules: RulesIn) -> Retentio
             *choosing.old_answers(project_id, rules.answers_days)
         )
         count, *bytes_of = session.execute(found).one()
+        texts = func.coalesce(func.sum(func.octet_length(cast(Battle.answers, Text))), 0)
+        battles = select(func.count(), texts).where(*choosing.old_battles(project_id, rules.answers_days))
+        more, bytes_of_battles = session.execute(battles).one()
+        count, bytes_of = count + more, [*bytes_of, bytes_of_battles]
         goes.append(GoesOut(rule="answers_days", count=count, bytes=sum(bytes_of), unmeasured=0, names=[]))
     return RetentionPreviewOut(count=sum(one.count for one in goes), bytes=sum(one.bytes for one in goes), goes=goes)
 
@@ -208,8 +212,8 @@ def remove_export(session: Session, export_id: uuid.UUID, rule: str) -> bool:
 
 
 def remove_answers(session: Session, project_id: uuid.UUID, days: int, rule: str) -> int:
-    """Afterwards matches are without the answers that are so old; returns how many. Prompts and verdicts stay;
-    what was read of their tokens goes too.
+    """Afterwards matches and battles are without the answers that are so old; returns how many. Prompts, verdicts and
+    votes stay; what was read of their tokens goes too.
 
     Evaluations that are just being resumed keep theirs, and the others cannot be resumed until it is done.
     """
@@ -217,7 +221,9 @@ def remove_answers(session: Session, project_id: uuid.UUID, days: int, rule: str
     old = update(Match).where(*choosing.old_answers(project_id, days)).values(response_a=GONE, response_b=GONE)
     gone = session.scalars(old.returning(Match.id)).all()
     session.execute(delete(TokenScores).where(TokenScores.match_id == any_(literal(list(gone), ARRAY(Uuid)))))
-    count = len(gone)
-    if count:
-        audit.record(session, None, project_id, "delete", "answers", None, {"matches": count, "rule": rule})
-    return count
+    fought = update(Battle).where(*choosing.old_battles(project_id, days)).values(answers=None)
+    battles = len(session.scalars(fought.returning(Battle.id)).all())
+    if gone or battles:
+        told = {"matches": len(gone), "battles": battles, "rule": rule}
+        audit.record(session, None, project_id, "delete", "answers", None, told)
+    return len(gone) + battles

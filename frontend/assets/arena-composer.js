@@ -1,35 +1,49 @@
 // Where a prompt for the arena is written: who answers, how, and the prompts of before.
 
-import { all, get } from "./api.js";
+import { get } from "./api.js";
+import { Pool } from "./arena-pool.js";
 import { button, fill, h, toast, toastError } from "./dom.js";
-import { param } from "./frame.js";
 import { samplingForm } from "./sampling.js";
 
 const REMEMBERED = 10;
-const LONGEST = 50_000;
+export const LONGEST = 50_000;
+const HOLD = "pl-arena-hold";
+
+// A text that Enter sends and Shift+Enter breaks, as high as what it holds.
+export function speaks(text, send) {
+  const grow = () => {
+    text.style.height = "auto";
+    text.style.height = `${Math.min(text.scrollHeight + 2, innerHeight * 0.3)}px`;
+  };
+  text.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    send();
+  });
+  text.addEventListener("input", grow);
+  return grow;
+}
 
 export class Composer {
   constructor(onask) {
     this.onask = onask;
     this.past = [];
-    this.text = h("textarea.pl-input.pl-composer-text", { rows: 2, maxlength: LONGEST, placeholder: "Type a prompt for two checkpoints…", "aria-label": "Prompt" });
+    this.text = h("textarea.pl-input.pl-composer-text", { rows: 2, maxlength: LONGEST, placeholder: "Type a prompt…", "aria-label": "Prompt" });
     this.error = h("small.pl-field-error", { role: "alert" });
-    this.send = button("Ask both", () => this.ask(), { kind: "primary", key: "Enter" });
-    this.who = h("span.pl-row.pl-composer-who");
+    this.send = button("", () => this.ask(), { kind: "primary" });
+    this.pool = new Pool(() => fill(this.send, `Ask ${this.pool.words}`, h("kbd", "Enter")));
+    this.who = this.pool.place(h("span.pl-row.pl-composer-who"));
     this.history = h("select.pl-input.pl-composer-past", { "aria-label": "Earlier prompts" });
-    this.suggest = button("Suggest one", () => this.suggestion(), { kind: "quiet small", title: "A prompt from your datasets" });
+    this.dataset = h("select.pl-input", { "aria-label": "Prompts of", hidden: true });
+    this.suggest = button("Suggest one", () => this.suggestion(), { kind: "quiet small", title: "A prompt of a prompt set or a test split that you have not asked" });
     this.sampling = samplingForm();
-    this.selects = null;
+    this.hold = h("input", { type: "checkbox", checked: held() });
+    this.hold.addEventListener("change", () => hold(this.hold.checked));
+    this.grow = speaks(this.text, () => this.ask());
     this.element = this.draw();
   }
 
   draw() {
-    this.text.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.ask();
-    });
-    this.text.addEventListener("input", () => this.grow());
     this.history.addEventListener("change", () => {
       const index = Number(this.history.value);
       this.history.value = "";
@@ -42,33 +56,19 @@ export class Composer {
       { "aria-label": "New comparison" },
       this.text,
       this.error,
-      h("div.pl-row.between", h("div.pl-row", this.who, this.history, this.suggest), this.send),
-      h("details.pl-composer-more", h("summary", "Sampling"), this.sampling.element),
+      h("div.pl-row.between", h("div.pl-row", this.who, this.history, this.dataset, this.suggest), this.send),
+      this.pool.details,
+      h("details.pl-composer-more.pl-arena-how", h("summary", "Sampling"), this.sampling.element,
+        h("label.pl-check", this.hold, h("span", "Show the answers only when all are done, so that their pace tells nothing"))),
     );
   }
 
-  // The checkpoints to choose from; null when the person may not list them: then chance chooses.
-  offer(checkpoints) {
-    if (!checkpoints) return void fill(this.who, h("span.pl-muted", "Two checkpoints are drawn by lot."));
-    const options = () => [h("option", { value: "" }, "Surprise me"), checkpoints.map((one) => h("option", { value: one.id }, one.name))];
-    this.selects = ["First checkpoint", "Second checkpoint"].map((label) => h("select.pl-input", { "aria-label": label }, options()));
-    for (const select of this.selects) select.addEventListener("change", () => this.pairUp(select));
-    // "Compare" on a run's or checkpoint's page names both.
-    const named = (param("checkpoints") || "").split(",");
-    if (named.length === 2 && named.every((id) => checkpoints.some((one) => one.id === id))) this.selects.forEach((select, at) => { select.value = named[at]; });
-    fill(this.who, this.selects[0], h("span.pl-muted", "against"), this.selects[1]);
-    this.suggest.hidden = false;
-    return null;
-  }
-
-  // Both or neither: chance cannot draw one alone.
-  pairUp(changed) {
-    const other = this.selects.find((select) => select !== changed);
-    if (changed.value === "") other.value = "";
-    else if (other.value === "" || other.value === changed.value) {
-      const free = [...other.options].find((option) => option.value && option.value !== changed.value);
-      other.value = free ? free.value : "";
-    }
+  // The checkpoints and datasets to choose from; null when the person may not list them.
+  offer(checkpoints, datasets) {
+    this.pool.offer(checkpoints);
+    if (!datasets) return;
+    fill(this.dataset, h("option", { value: "" }, "Any dataset"), datasets.map((one) => h("option", { value: one.id }, one.name)));
+    this.dataset.hidden = this.suggest.hidden = !datasets.length;
   }
 
   ask() {
@@ -79,10 +79,14 @@ export class Composer {
       this.complain("Type a prompt first.");
       return this.focus();
     }
-    const chosen = this.selects ? this.selects.map((select) => select.value).filter(Boolean) : [];
+    const who = this.pool.value();
+    if (who.wrong) {
+      this.pool.details.open = true;
+      return this.complain(who.wrong);
+    }
     this.sampling.clear();
-    this.element.querySelector("details").open = false;
-    return this.onask({ prompt, checkpoints: chosen.length === 2 ? chosen : null, sampling: this.sampling.value() });
+    for (const details of this.element.querySelectorAll("details")) details.open = false;
+    return this.onask({ prompt, ...who, sampling: this.sampling.value() });
   }
 
   busy(waiting) {
@@ -96,10 +100,10 @@ export class Composer {
   fail(error) {
     const field = error.field || "";
     if (field.startsWith("sampling.")) {
-      this.element.querySelector("details").open = true;
+      this.element.querySelector(".pl-arena-how").open = true;
       return this.sampling.fail(field.slice("sampling.".length), error.detail);
     }
-    if (!["prompt", "checkpoints"].includes(field.split(".")[0])) return false;
+    if (!["prompt", "checkpoints", "contestants"].includes(field.split(".")[0])) return false;
     this.complain([error.detail, error.remedy].filter(Boolean).join(" "));
     return true;
   }
@@ -124,11 +128,6 @@ export class Composer {
     this.text.blur(); // so that the next key votes; done when asking, for whoever writes on meanwhile must not vote by it
   }
 
-  grow() {
-    this.text.style.height = "auto";
-    this.text.style.height = `${Math.min(this.text.scrollHeight + 2, innerHeight * 0.3)}px`;
-  }
-
   remember(prompts) {
     this.past = [...new Set([...prompts, ...this.past])].slice(0, REMEMBERED);
     this.history.hidden = !this.past.length;
@@ -136,26 +135,31 @@ export class Composer {
     fill(this.history, h("option", { value: "" }, "Earlier prompts"), this.past.map((text, index) => h("option", { value: index }, short(text))));
   }
 
-  // A prompt from the datasets, a different one each time.
+  // A prompt that the person has not asked here.
   async suggestion() {
     try {
-      this.pool ||= await prompts();
-      if (!this.pool.length) return void toast("There are no datasets to take prompts from.");
-      this.take(this.pool.splice(Math.floor(Math.random() * this.pool.length), 1)[0]);
-      if (!this.pool.length) this.pool = null;
+      const { text } = await get("/arena/prompt", { dataset_id: this.dataset.value || null });
+      this.complain("");
+      this.take(text);
     } catch (error) {
-      toastError(error);
+      if (error.status === 422) this.complain([error.detail, error.remedy].filter(Boolean).join(" "));
+      else toastError(error);
     }
-    return null;
   }
 }
 
-async function prompts() {
-  const found = [];
-  for await (const dataset of all("/datasets")) {
-    const { items } = await get(`/datasets/${dataset.id}/items`, { limit: 40, split: "test" });
-    found.push(...items.filter((item) => item.prompt.length === 1).map((item) => item.prompt[0].content));
-    if (found.length > 100) break;
+function held() {
+  try {
+    return localStorage.getItem(HOLD) === "1";
+  } catch {
+    return false; // storage is off
   }
-  return [...new Set(found.filter((text) => typeof text === "string"))];
+}
+
+function hold(whether) {
+  try {
+    localStorage.setItem(HOLD, whether ? "1" : "0");
+  } catch {
+    // Storage is off: it holds until the page is left.
+  }
 }

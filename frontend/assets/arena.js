@@ -1,16 +1,19 @@
-// The arena: a prompt, two checkpoints answering it blind and side by side, a vote, and then their names.
+// The arena: a prompt, two to four checkpoints answering it blind and side by side, a vote, further turns, their names.
 
 import { get, newKey, post } from "./api.js";
-import { badge, button, empty, errorCard, fill, h, prose, skeleton, toast, toastError } from "./dom.js";
+import { Choice } from "./arena-choice.js";
 import { Composer } from "./arena-composer.js";
+import { Reply } from "./arena-reply.js";
 import { Tally } from "./arena-tally.js";
+import { BattleView } from "./arena-view.js";
+import { button, empty, errorCard, fill, h, skeleton, toast, toastError } from "./dom.js";
 import { actions, mayResearch } from "./frame.js";
 import { bind } from "./keys.js";
-import { live } from "./live.js";
+import { askReason } from "./label-dialogs.js";
 import { describe } from "./label-words.js";
-import { SidesView } from "./sides.js";
+import { live } from "./live.js";
+import { letter } from "./sides.js";
 import { exportVotes } from "./votes-export.js";
-import { voteScale } from "./vote-scale.js";
 
 const ENDED = ["succeeded", "failed", "cancelled", "lost"];
 const LONG_WAIT = 6; // seconds after which a waiting person is told what may be wrong
@@ -20,32 +23,34 @@ export class Arena {
   constructor(page) {
     this.page = page;
     this.composer = new Composer((wish) => this.ask(wish));
-    this.view = new SidesView();
-    this.view.element.classList.add("pl-arena-pair");
+    this.view = new BattleView();
     this.stage = h("section.pl-arena-stage", { "aria-label": "Answers" });
     this.status = h("div.pl-arena-status", { role: "status", "aria-live": "polite" });
-    this.scale = voteScale((value) => this.vote(value), [
-      { action: "marks", key: "d", text: "Mark the words that differ", name: "Differences", run: () => this.marks() },
-    ], { scrolls: true });
+    this.choice = new Choice({
+      vote: (value) => this.vote(value), skip: () => this.skip(), marks: () => this.marks(),
+      placed: (words) => this.view.places(words), say: (words) => toast(words),
+    });
+    this.reply = new Reply((text) => this.goOn(text));
     this.tally = new Tally();
-    this.match = null;
-    this.polling = null;
+    this.battle = this.polling = null;
+    this.bound = [];
   }
 
   async start() {
     this.page.append(skeleton(5));
-    const checkpoints = mayResearch ? (await get("/checkpoints", { limit: 100 })).items.filter((one) => one.kind === "language_model") : null;
-    if (checkpoints && checkpoints.length < 2) return this.tooFew(checkpoints.length);
-    if (mayResearch) actions(button("Add votes to a dataset", () => this.export(), { kind: "" }));
-    this.composer.offer(checkpoints);
+    const lists = mayResearch ? ["/checkpoints", "/datasets"].map((path) => get(path, { limit: 100 })) : [];
+    const [checkpoints, datasets] = (await Promise.all(lists)).map((one) => one.items);
+    const able = checkpoints && checkpoints.filter((one) => one.kind === "language_model");
+    if (able && able.length < 2) return this.tooFew(able.length);
+    if (mayResearch) actions(button("Add votes to a dataset", () => exportVotes({ arena: true }, "Arena votes"), { kind: "" }));
+    this.composer.offer(able || null, datasets || null);
     bind("arena-next", "n", "Write the next prompt", () => this.composer.focus(), "Arena");
-    fill(this.page, this.composer.element, this.stage, this.status, this.scale.element, this.tally.element);
+    fill(this.page, this.composer.element, this.stage, this.status, this.choice.element, this.reply.element, this.tally.element);
     this.tally.refresh();
-    const { items } = await get("/arena/matches", { limit: 12 });
-    this.composer.remember(items.map((one) => one.prompt[one.prompt.length - 1].text));
-    const [newest] = items;
-    // A match from before a reload goes on where it was.
-    if (newest && !newest.judged && newest.state !== "failed" && newest.state !== "cancelled") this.follow(newest);
+    const { items } = await get("/arena/battles", { limit: 12 });
+    this.composer.remember(items.filter((one) => one.turn === 1).map(said));
+    // A battle from before a reload goes on where it was.
+    if (items.length && !items[0].names) this.follow(items[0]);
     else this.invite();
     return null;
   }
@@ -61,56 +66,61 @@ export class Arena {
 
   invite() {
     this.composer.focus();
-    fill(this.stage, empty("Ask anything", "Two checkpoints answer side by side. You vote without knowing which is which; then their names are shown."));
+    fill(this.stage, empty("Ask anything", "Two to four checkpoints answer side by side. You vote without knowing which is which, and may talk on with all of them; their names are shown when you want to know."));
   }
 
-  async ask({ prompt, checkpoints, sampling }) {
-    this.halt();
-    this.scale.show(false);
+  async ask(wish) {
     this.composer.busy(true);
     try {
-      const match = await post("/arena/matches", { prompt, checkpoints, sampling }, { key: newKey() });
-      this.composer.remember([prompt]);
+      const battle = await post("/arena/battles", wish, { key: newKey() });
+      this.composer.remember([wish.prompt]);
+      this.tally.refresh();
       this.composer.blur();
-      this.follow(match);
+      this.follow(battle);
     } catch (error) {
       this.composer.busy(false);
-      if (!this.composer.fail(error)) fill(this.stage, errorCard(error));
+      if (this.composer.fail(error)) return;
+      if (this.battle) toastError(error);
+      else fill(this.stage, errorCard(error));
     }
   }
 
-  // Show the match as it stands and its text as it grows.
-  follow(match) {
-    this.match = match;
-    this.scale.show(false);
-    for (const side of this.view.sides) side.element.querySelector(".pl-reveal")?.remove();
-    if (ENDED.includes(match.state)) return this.ended(match);
+  async goOn(text) {
     this.composer.busy(true);
-    const nothing = { role: "assistant", html: "", text: "" };
+    try {
+      const battle = await post(`/arena/battles/${this.battle.id}/turns`, { text }, { key: newKey() });
+      this.reply.sent();
+      this.follow(battle);
+    } catch (error) {
+      this.composer.busy(false);
+      this.reply.failed();
+      toastError(error);
+    }
+  }
+
+  // Show the battle as it stands and its text as it grows.
+  follow(battle) {
+    this.quiet();
+    this.battle = battle;
+    if (ENDED.includes(battle.state)) return this.ended(battle);
+    this.composer.busy(true);
     fill(this.stage, this.view.element);
-    this.view.marking = false;
-    this.view.show({ prompt: match.prompt, responses: [nothing, nothing] });
-    const grown = this.view.sides.map(({ body }) => {
-      const text = prose("");
-      fill(body, text);
-      body.classList.add("writing");
-      return text;
-    });
+    this.view.begin(battle);
     this.waitingSince = performance.now();
-    this.say(match.state, true);
+    this.say(battle.state, true);
     let cursor = null;
     this.polling = live(
       async (signal) => {
-        const found = await get(`/arena/matches/${match.id}/tokens`, { after: cursor }, { signal });
+        const found = await get(`/arena/battles/${battle.id}/tokens`, { after: cursor }, { signal });
         if (found.done) {
-          this.ended(await get(`/arena/matches/${match.id}`));
+          this.view.keep(found.texts);
+          this.ended(await get(`/arena/battles/${battle.id}`));
           return "done";
         }
         cursor = found.cursor;
-        grown[0].append(found.left);
-        grown[1].append(found.right);
-        this.say(found.state, !grown[0].textContent && !grown[1].textContent);
-        return Boolean(found.left || found.right);
+        this.view.grow(found, this.composer.hold.checked);
+        this.say(found.state, !this.view.begun);
+        return found.texts.some(Boolean);
       },
       { seconds: 0.15, slowest: 1, onerror: (error) => error.status !== 503 && toastError(error) },
     );
@@ -121,7 +131,7 @@ export class Arena {
     const seconds = (performance.now() - this.waitingSince) / 1000;
     const words =
       state === "stopping" ? "Stopping…"
-      : !silent ? "Answering…"
+      : !silent ? (this.composer.hold.checked ? "Answering… the answers are shown when all are done." : "Answering…")
       : state === "queued" && seconds > LONG_WAIT ? "Still waiting for a worker. If this lasts, check that the light worker runs."
       : state === "queued" ? "Waiting for a worker…" : "Loading the checkpoints…";
     if (this.said === words) return;
@@ -129,59 +139,95 @@ export class Arena {
     fill(this.status, words, button("Stop", () => this.cancel(), { kind: "small" }));
   }
 
-  ended(match) {
-    this.halt();
-    this.match = match;
+  ended(battle) {
+    this.quiet();
+    this.battle = battle;
     this.composer.busy(false);
-    if (match.state !== "succeeded") return this.unanswered(match);
-    if (this.view.element.parentNode !== this.stage) fill(this.stage, this.view.element);
-    this.view.show({ prompt: match.prompt, responses: [match.left, match.right] });
+    if (battle.state !== "succeeded") return this.unanswered(battle);
+    fill(this.stage, this.view.element);
+    this.view.show(battle);
     this.since = performance.now();
-    if (match.judged) this.reveal(match.judged);
+    if (battle.names) this.told(battle);
+    else if (battle.vote) this.voted(battle);
     else {
-      this.status.textContent = "Which answer is better?";
-      this.scale.show(true);
+      this.status.textContent = battle.answers.includes(null) ? "These answers were deleted by a retention rule." : battle.contestants === 2 ? "Which answer is better?" : "Which answers are better? Give each its place, or only the best.";
+      if (!battle.answers.includes(null)) this.choice.show(battle.contestants);
     }
+    this.reply.offer(battle);
     return null;
   }
 
-  unanswered(match) {
+  unanswered(battle) {
     this.status.textContent = "";
-    const cancelled = match.state === "cancelled";
-    const title = cancelled ? "Stopped" : "No answers";
-    fill(this.stage, h("div", { class: cancelled ? "pl-card" : "pl-error", role: "alert" }, h("strong", title),
-      h("p", match.reason || "The match has ended."), match.remedy && h("p.pl-muted", match.remedy),
-      h("div.pl-row", button("Ask again", () => this.composer.take(match.prompt[match.prompt.length - 1].text)))));
-    this.composer.focus();
+    const stopped = battle.state === "cancelled";
+    const again = battle.names ? [] : [button("Try again", () => this.retry(), { kind: "primary", key: "R" })];
+    if (!battle.names) this.bound.push(bind("arena-retry", "r", "Have the same checkpoints try again", () => this.retry(), "Arena"));
+    const card = h("div", { class: stopped ? "pl-card" : "pl-error", role: "alert" }, h("strong", stopped ? "Stopped" : "No answers"),
+      h("p", battle.reason || "The battle has ended."), battle.remedy && h("p.pl-muted", battle.remedy),
+      h("div.pl-row", again,
+        battle.turn > 1 && !battle.names && button("Say something else", () => this.back(battle)),
+        battle.turn === 1 && button("Edit the prompt", () => this.composer.take(said(battle)))));
+    fill(this.stage, card, this.view.partial(battle) && this.view.element);
   }
 
-  halt() {
-    if (this.polling) this.polling.stop();
+  // To the turn before, whose answers are there, with the text that found none.
+  async back(battle) {
+    try {
+      this.ended(await get(`/arena/battles/${battle.before.at(-1).battle_id}`));
+      this.reply.take(said(battle));
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
+  async retry() {
+    this.quiet();
+    try {
+      this.follow(await post(`/arena/battles/${this.battle.id}/retry`, {}));
+    } catch (error) {
+      this.ended(this.battle);
+      toastError(error);
+    }
+  }
+
+  // No polling, no keys of before.
+  quiet() {
+    this.polling?.stop();
     this.polling = null;
     this.said = null;
-    for (const { body } of this.view.sides) body.classList.remove("writing");
+    this.bound.forEach((remove) => remove());
+    this.bound = [];
+    this.choice.show(0);
+    this.reply.hide();
+    this.view.still();
   }
 
   async cancel() {
     try {
-      const match = await post(`/arena/matches/${this.match.id}/cancel`, {});
-      if (ENDED.includes(match.state)) this.ended(match);
+      const battle = await post(`/arena/battles/${this.battle.id}/cancel`, {});
+      if (ENDED.includes(battle.state)) this.ended(battle);
     } catch (error) {
       if (error.status !== 409) toastError(error);
     }
   }
 
+  async skip() {
+    const { battle } = this;
+    const reason = await askReason();
+    if (reason !== null && this.battle === battle) this.vote({ skip: reason });
+  }
+
   async vote(value) {
-    const match = this.match;
-    this.scale.show(false);
-    this.view.choose(describe(value).side);
+    const { battle } = this;
+    this.choice.show(0);
+    this.reply.hide();
+    this.view.choose(describe(value, 7, battle.contestants).side);
     this.status.textContent = "Saving your vote…";
     const body = { client_id: uuid(), value, seconds: Math.min(3600, (performance.now() - this.since) / 1000) };
     for (let attempt = 0; ; attempt += 1) {
       try {
-        const judged = await post(`/matches/${match.id}/verdicts`, body);
-        if (this.match === match) this.reveal(judged);
-        this.tally.refresh();
+        const found = await post(`/arena/battles/${battle.id}/vote`, body);
+        if (this.battle === battle) this.ended(found);
         return;
       } catch (error) {
         // The same client_id makes a repeated vote harmless.
@@ -190,35 +236,63 @@ export class Arena {
           continue;
         }
         toastError(error);
-        this.scale.show(this.match === match);
-        this.view.choose(null);
+        if (this.battle !== battle) return;
+        this.ended(battle);
         this.status.textContent = "Your vote is not saved. Vote again.";
         return;
       }
     }
   }
 
-  reveal({ verdict, reveal }) {
-    const { words, side } = describe(verdict.value);
-    this.view.choose(side);
-    [reveal.left, reveal.right].forEach((checkpoint, index) => {
-      const head = this.view.sides[index].element.querySelector(".pl-pair-head");
-      head.querySelector(".pl-reveal")?.remove();
-      const name = mayResearch ? h("a", { href: `/checkpoint?id=${checkpoint.id}` }, checkpoint.name) : h("span", checkpoint.name);
-      head.querySelector(".pl-pair-name").after(h("span.pl-reveal", name, checkpoint.toy && badge("toy", "warn")));
-    });
-    fill(this.status, h("span", h("strong", `✓ ${words}. `), `A is ${reveal.left.name}, B is ${reveal.right.name}.`),
-      button("Next prompt", () => this.composer.focus(), { kind: "primary small", key: "N" }));
+  // The vote is stored and the names are not known: it can be taken back, the conversation can go on.
+  voted(battle) {
+    const { words } = this.mark(battle);
+    this.bound.push(
+      bind("arena-names", "Enter", "Show the names", () => this.reveal(), "Arena"),
+      bind("label-undo", "u", "Take the vote back", () => this.undo(), "Vote"),
+    );
+    fill(this.status, h("strong", `✓ ${words}. `),
+      button("Show names", () => this.reveal(), { kind: "primary small", key: "Enter" }),
+      button("Undo", () => this.undo(), { kind: "small", key: "U" }),
+      button("Next prompt", () => this.composer.focus(), { kind: "small", key: "N" }));
+  }
+
+  mark({ vote, contestants }) {
+    const found = describe(vote, 7, contestants);
+    this.view.chosen(vote, found.side);
+    return found;
+  }
+
+  async undo() {
+    try {
+      this.ended(await post(`/arena/battles/${this.battle.id}/undo`, {}));
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
+  async reveal() {
+    try {
+      this.ended(await post(`/arena/battles/${this.battle.id}/reveal`, {}));
+      this.tally.refresh();
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
+  told(battle) {
+    const words = battle.vote ? `✓ ${this.mark(battle).words}. ` : "";
+    this.view.name(battle.names);
+    const who = battle.names.map((one, place) => `${letter(place)} is ${one.name}`).join(", ");
+    fill(this.status, h("span", words && h("strong", words), `${who}.`), button("Next prompt", () => this.composer.focus(), { kind: "primary small", key: "N" }));
   }
 
   marks() {
     if (!this.view.mark(!this.view.marking)) toast("These answers are too long to mark word by word.");
   }
-
-  export() {
-    return exportVotes({ arena: true }, "Arena votes");
-  }
 }
+
+const said = (battle) => battle.message[battle.message.length - 1].text;
 
 function uuid() {
   const key = newKey();

@@ -5,9 +5,10 @@ import { letter } from "./sides.js";
 
 const DEGREES = ["", "slightly better", "better", "much better"];
 
-// Of a value in shown order: {words, side}; `steps` is 3 where only a preference is asked for.
-export function describe(value, steps = 7) {
-  if (value.both_bad) return { words: "Both bad", side: "both" };
+// Of a value in shown order: {words, side}; `steps` is 3 where only a preference is asked for, `n` how many there were.
+export function describe(value, steps = 7, n = 2) {
+  if (value.both_bad) return { words: n > 2 ? "All bad" : "Both bad", side: "both" };
+  if ("best" in value) return { words: `${letter(value.best)} is the best`, side: letter(value.best) };
   if ("skip" in value) return { words: value.skip ? `Skipped: ${value.skip}` : "Skipped", side: null };
   if ("thumb" in value) return value.thumb ? { words: "Good", side: "good" } : { words: "Not good", side: "bad" };
   if ("ranking" in value) return { words: order(value.ranking), side: null };

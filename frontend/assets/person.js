@@ -36,7 +36,7 @@ export function removeData(user, refresh) {
 function form(user, held, close, refresh) {
   const choice = (label, options) => field(label, h("select", Object.entries(options).map(([key, text]) => h("option", { value: key }, text))));
   const judgements = choice(`${plural(held.labels, "label")} and ${plural(held.verdicts, "verdict")}`, { keep: "keep, without a name", delete: "delete" });
-  const text = choice(`${plural(held.rationales, "written reason")} and ${plural(held.arena_matches, "arena prompt")}`, { delete: "delete", keep: "keep" });
+  const text = choice(`${plural(held.rationales, "written reason")} and ${plural(held.battles, "arena prompt")}`, { delete: "delete", keep: "keep" });
   const name = field(`Type ${user.name} to confirm`, h("input", { autocomplete: "off", autocapitalize: "none", spellcheck: false }));
   const value = (one) => one.querySelector("input, select").value;
   const send = async (event) => {

@@ -8,7 +8,7 @@ from plumbline.client.labels import judgement
 from plumbline.client.line import Ref, id_of, optional_id
 from plumbline.client.noun import Noun, Spec
 from plumbline.client.schemas import (
-    ArenaOut,
+    BattleOut,
     DivergencesOut,
     EvaluationOut,
     FrontierOut,
@@ -19,6 +19,7 @@ from plumbline.client.schemas import (
     MatchExportOut,
     MatchOut,
     MetersOut,
+    OfferedPromptOut,
     PromptCheckOut,
     ReportOut,
     SizeOut,
@@ -133,9 +134,23 @@ class Evaluations(Noun):
         path = f"/evaluations/{id_of(evaluation)}/cards"
         return self._line.post(path, MatchCardsOut, body, retry="always").cards
 
-    def judge(self, card: MatchCard, **said: Any) -> JudgedOut:
-        """One's verdict on a match; arguments as in `client.arena.judge`."""
-        return Arena(self._line).judge(card.match_id, **said)
+    def judge(
+        self,
+        card: MatchCard,
+        *,
+        strength: int | None = None,
+        both_bad: bool = False,
+        skip: str | None = None,
+        seconds: float = 0.0,
+        rationale: str | None = None,
+        client_id: uuid.UUID | None = None,
+    ) -> JudgedOut:
+        """One's verdict on a match, once however often it is sent.
+
+        `strength` is from -3 to 3 and positive when the left response is better; `skip` is the reason.
+        """
+        body = _vote(judgement(strength, both_bad, skip), seconds, rationale, client_id)
+        return self._line.post(f"/matches/{card.match_id}/verdicts", JudgedOut, body, retry="always")
 
     def undo(self, verdict: Ref) -> VerdictUndoneOut:
         """Take back one's own verdict; its match comes back."""
@@ -155,62 +170,83 @@ class Arena(Noun):
     def ask(
         self,
         prompt: str | Sequence[Spec],
-        checkpoints: tuple[Ref, Ref] | None = None,
+        checkpoints: Sequence[Ref] | None = None,
         *,
+        n: int = 2,
         sampling: Spec | None = None,
-    ) -> ArenaOut:
-        """Have two checkpoints, at random unless named, answer a text or chat messages."""
+    ) -> BattleOut:
+        """Have `n` contestants, two to four, drawn by lot of those named or of all, answer a text or chat messages."""
         body = {
             "prompt": prompt if isinstance(prompt, str) else [dict(message) for message in prompt],
+            "contestants": n,
             "checkpoints": [id_of(one) for one in checkpoints] if checkpoints else None,
             "sampling": sampling,
         }
-        return self._line.create("/arena/matches", ArenaOut, body)
+        return self._line.create("/arena/battles", BattleOut, body)
 
-    def get(self, match: Ref) -> ArenaOut:
-        """One's own match, blind until it is judged."""
-        return self._line.get(f"/arena/matches/{id_of(match)}", ArenaOut)
+    def go_on(self, battle: Ref, text: str) -> BattleOut:
+        """The next turn of the conversation: every contestant has its own answers in mind."""
+        return self._line.create(f"/arena/battles/{id_of(battle)}/turns", BattleOut, {"text": text})
 
-    def list(self) -> Iterator[ArenaOut]:
-        """One's own matches, newest first."""
-        return self._line.pages("/arena/matches", ArenaOut)
+    def get(self, battle: Ref) -> BattleOut:
+        """One's own battle, blind until it is revealed."""
+        return self._line.get(f"/arena/battles/{id_of(battle)}", BattleOut)
+
+    def list(self) -> Iterator[BattleOut]:
+        """One's own battles, newest first."""
+        return self._line.pages("/arena/battles", BattleOut)
 
     def wait(
-        self, match: Ref, tell: Callable[[ArenaOut], None] | None = None, *, seconds: float | None = None
-    ) -> ArenaOut:
-        """The match once both answers are there.  Raises NotSucceeded, TookTooLong."""
-        return self._until_ended(lambda: self.get(match), tell, seconds)
+        self, battle: Ref, tell: Callable[[BattleOut], None] | None = None, *, seconds: float | None = None
+    ) -> BattleOut:
+        """The battle once all answers are there.  Raises NotSucceeded, TookTooLong."""
+        return self._until_ended(lambda: self.get(battle), tell, seconds)
 
-    def cancel(self, match: Ref) -> ArenaOut:
+    def cancel(self, battle: Ref) -> BattleOut:
         """Stop the answers."""
-        return self._line.post(f"/arena/matches/{id_of(match)}/cancel", ArenaOut)
+        return self._line.post(f"/arena/battles/{id_of(battle)}/cancel", BattleOut)
 
-    def judge(
+    def retry(self, battle: Ref) -> BattleOut:
+        """Have the same contestants answer once more, where they were stopped or could not."""
+        return self._line.post(f"/arena/battles/{id_of(battle)}/retry", BattleOut)
+
+    def vote(
         self,
-        match: Ref,
+        battle: Ref,
         *,
         strength: int | None = None,
+        ranking: Sequence[Sequence[int]] | None = None,
+        best: int | None = None,
         both_bad: bool = False,
         skip: str | None = None,
         seconds: float = 0.0,
         rationale: str | None = None,
         client_id: uuid.UUID | None = None,
-    ) -> JudgedOut:
-        """Vote, once however often it is sent; in the arena the answer says who was who.
+    ) -> BattleOut:
+        """Vote on the conversation so far, once however often it is sent.
 
-        `strength` is from -3 to 3 and positive when the left response is better; `skip` is the reason.
+        Of two answers `strength` is from -3 to 3 and positive when the first is better. Of more, `ranking` holds groups
+        of their places, best first, ties in one group, or `best` is the place of the best. `skip` is the reason.
         """
-        body = {
-            "client_id": str(client_id or uuid.uuid4()),
-            "value": judgement(strength, both_bad, skip),
-            "seconds": seconds,
-            "rationale": rationale,
-        }
-        return self._line.post(f"/matches/{id_of(match)}/verdicts", JudgedOut, body, retry="always")
+        said = judgement(strength, both_bad, skip, ranking) | ({} if best is None else {"best": best})
+        body = _vote(said, seconds, rationale, client_id)
+        return self._line.post(f"/arena/battles/{id_of(battle)}/vote", BattleOut, body, retry="always")
 
-    def tally(self, *, mine: bool = True) -> TallyOut:
-        """Votes by pair: one's own, or everybody's."""
-        return self._line.get("/arena/tally", TallyOut, mine=mine)
+    def undo(self, battle: Ref) -> BattleOut:
+        """Take the vote back, as long as the names are not known."""
+        return self._line.post(f"/arena/battles/{id_of(battle)}/undo", BattleOut)
+
+    def reveal(self, battle: Ref) -> BattleOut:
+        """Who was who, after a vote; the conversation takes no vote and no turn from then on."""
+        return self._line.post(f"/arena/battles/{id_of(battle)}/reveal", BattleOut, retry="always")
+
+    def prompt(self, dataset: Ref | None = None) -> str:
+        """A prompt that one has not asked in the arena, by lot: of a test split, or of a prompt set."""
+        return self._line.get("/arena/prompt", OfferedPromptOut, dataset_id=optional_id(dataset)).text
+
+    def tally(self, *, mine: bool = True, cluster: str = "prompt") -> TallyOut:
+        """Votes by pair and a ranking: one's own, or everybody's, with intervals over prompts or people."""
+        return self._line.get("/arena/tally", TallyOut, mine=mine, cluster=cluster)
 
     def to_dataset(
         self, *, name: str | None = None, dataset: Ref | None = None, judges: bool = False
@@ -218,3 +254,8 @@ class Arena(Noun):
         """Turn the arena's votes into labelled pairs of a new dataset or another; twice adds nothing twice."""
         body = {"arena": True, "name": name, "dataset_id": optional_id(dataset), "judges": judges}
         return self._line.create("/matches/export", MatchExportOut, body)
+
+
+def _vote(value: dict[str, Any], seconds: float, rationale: str | None, client_id: uuid.UUID | None) -> dict[str, Any]:
+    said = {"value": value, "seconds": seconds, "rationale": rationale}
+    return {"client_id": str(client_id or uuid.uuid4()), **said}

@@ -1198,7 +1198,7 @@ class PairOut(Answer):
 
 
 class StandingOut(Answer):
-    """A contestant's place: its strength in nats against the baseline, and which ranks the verdicts allow."""
+    """A contestant's place: its strength in nats against the baseline (the arena's: the mean), and ranks possible."""
 
     contestant: UUID
     strength: float
@@ -1264,7 +1264,7 @@ class RankingOut(Answer):
     rounds: int
     reason: str | None
     cycles: CyclesOut | None = Field(description="Null where no three have all met each other.")
-    styled: StyledOut
+    styled: StyledOut | None = Field(description="Null in the arena.")
 
 
 class ControlledOut(Answer):
@@ -1569,17 +1569,11 @@ class OwnVerdictOut(Answer):
     created_at: datetime
 
 
-class RevealOut(Answer):
-    left: CheckpointBrief
-    right: CheckpointBrief
-
-
 class JudgedOut(Answer):
-    """`reveal` is null for an evaluation's matches: whoever judges more of them stays blind."""
+    """One's own verdict, and how far people are; no names, for whoever judges more of them stays blind."""
 
     verdict: OwnVerdictOut
-    reveal: RevealOut | None
-    progress: JudgingOut | None
+    progress: JudgingOut
 
 
 class DivergenceOut(Answer):
@@ -1690,26 +1684,47 @@ class MatchExportOut(Answer):
     left_out: dict[str, int]
 
 
-class ArenaOut(Answer):
-    """One's own match, blind until one has voted: then `judged` holds the vote and the names."""
+class TurnOut(Answer):
+    """An earlier turn of the conversation, and the vote on it."""
+
+    battle_id: UUID
+    message: list[ShownMessage]
+    answers: list[ShownMessage | None]
+    vote: dict[str, Any] | None
+
+
+class BattleOut(Answer):
+    """One's own battle, blind until one has voted and asked for the names; all lists are in the order shown."""
 
     id: UUID
+    conversation_id: UUID
+    turn: int
     created_at: datetime
     state: State
     reason: str | None
     remedy: str | None
-    prompt: list[ShownMessage]
-    left: ShownMessage | None
-    right: ShownMessage | None
-    judged: JudgedOut | None
+    contestants: int
+    before: list[TurnOut] = Field(description="The earlier turns, oldest first.")
+    message: list[ShownMessage] = Field(description="What the person said in this turn.")
+    answers: list[ShownMessage | None] = Field(description="Null until there, or when a retention rule deleted it.")
+    vote: dict[str, Any] | None
+    names: list[CheckpointBrief] | None
+
+
+class OfferedPromptOut(Answer):
+    """A prompt that the person has not asked in the arena."""
+
+    text: str
 
 
 class TallyOut(Answer):
-    """Votes of the arena by pair, the caller's own or everybody's."""
+    """Votes of the arena by pair, the caller's own or everybody's; a ranking where three or more have met."""
 
-    votes: int
+    votes: int = Field(description="Battles with a vote, but for those still blind to the caller.")
+    cluster: Literal["prompt", "person"] = Field(description="What is drawn anew for intervals.")
     names: dict[Any, str]
     pairs: list[PairOut]
+    ranking: RankingOut | None
 
 
 class RegressionPart(Answer):

@@ -25,9 +25,9 @@ from backend.app import API
 from backend.checkpoints.models import Checkpoint, Fetch
 from backend.datasets.models import Dataset, Import, Item, Upload
 from backend.db import ProjectRow, transaction
-from backend.evaluations import arena, votes
+from backend.evaluations import arena, arena_votes, votes
 from backend.evaluations import service as evaluations
-from backend.evaluations.arena_schemas import ArenaIn
+from backend.evaluations.arena_schemas import BattleIn, VoteIn
 from backend.evaluations.models import Evaluation, Match, TokenScores
 from backend.evaluations.schemas import EvaluationIn, VerdictIn
 from backend.exports.models import Dtype, Export, ExportKind, Push
@@ -218,7 +218,7 @@ def _spare_project(session: Session, user: User) -> Ids:
 
 
 def _matches(session: Session, project: Project, user: User, checkpoints: list[Checkpoint]) -> Ids:
-    """An evaluation that people judge, with answers and a verdict, and an arena match that waits for its vote."""
+    """An evaluation that people judge, with answers and a verdict, and a battle of the arena with a vote."""
     ids = [str(one.id) for one in checkpoints]
     texts = [f"Question {number}?" for number in range(3)]
     wanted = {"name": "A", "contestants": ids, "prompts": {"texts": texts}, "judge": {"name": "people"}}
@@ -231,8 +231,10 @@ def _matches(session: Session, project: Project, user: User, checkpoints: list[C
     judged = session.scalars(select(Match).where(Match.evaluation_id == evaluation.id).limit(1)).one()
     said = VerdictIn.model_validate({"client_id": str(uuid.uuid4()), "value": {"strength": 2}, "seconds": 1})
     verdict = votes.judge(session, project, user, judged.id, said)
-    asked = arena.ask(session, project, user, ArenaIn.model_validate({"prompt": "Hello", "checkpoints": ids}))
-    arena.close(session, asked.id, (ANSWER, ANSWER | {"content": "No."}))
+    asked = arena.ask(session, project, user, BattleIn.model_validate({"prompt": "Hello", "checkpoints": ids}))
+    arena.close(session, asked.id, [ANSWER, ANSWER | {"content": "No."}])
+    voted = VoteIn.model_validate({"client_id": str(uuid.uuid4()), "value": {"strength": 1}, "seconds": 1})
+    arena_votes.vote(session, user, asked, voted)
     reading = TokenScores(project_id=project.id, match_id=judged.id, side="a", reference_id=checkpoints[1].id)
     reading.state = State.succeeded
     check = PromptCheck(
@@ -247,7 +249,8 @@ def _matches(session: Session, project: Project, user: User, checkpoints: list[C
         "evaluation_match_id": str(judged.id),
         "token_scores_id": str(reading.id),
         "verdict_id": str(verdict.id),
-        "match_id": str(asked.id),
+        "match_id": str(judged.id),
+        "battle_id": str(asked.id),
     }
 
 

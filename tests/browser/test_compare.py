@@ -1,9 +1,10 @@
 """Evaluating and comparing in a real browser: the arena by keyboard, blind matches, the report, votes made data."""
 
 import os
+import re
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from backend.accounts.models import Role
 from backend.checkpoints.models import Checkpoint, Source
 from backend.datasets.models import Dataset
 from backend.db import transaction
-from backend.evaluations.models import Evaluation, Match, Verdict
+from backend.evaluations import arena as arena_service
+from backend.evaluations import tokens
+from backend.evaluations.models import Battle, Evaluation, Match, Verdict
+from backend.evaluations.tokens import Piece
 from backend.labels.models import Label
 from backend.projects import service as projects
 from tests.browser.conftest import SignIn
@@ -25,10 +29,10 @@ from workers.tasks import arena, evaluate
 
 pytestmark = pytest.mark.browser
 NAMES = ("Base <b>bold</b>", "Tuned & true")
+THIRD = "Third “of three”"
 PROMPTS = [f"Please tell me something about number {index}." for index in range(12)]
 expect.set_options(timeout=45_000)
 SHOTS = os.environ.get("PLUMBLINE_SHOTS")
-Register = Callable[..., list[str]]
 
 
 def shoot(page: Page, name: str) -> None:
@@ -42,15 +46,27 @@ def shoot(page: Page, name: str) -> None:
 def contestant_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("contestants")
-    return [make_llama(root / f"c{seed}", PROMPTS, context=256, seed=seed) for seed in range(2)]
+    return [make_llama(root / f"c{seed}", PROMPTS, context=256, seed=seed) for seed in range(3)]
 
 
 @pytest.fixture
 def pair(clean: None, contestant_folders: list[Path]) -> Iterator[list[str]]:
     """Ids of two registered checkpoints, whose names are not harmless."""
+    yield register(NAMES, contestant_folders)
+    SHELF.clear()
+
+
+@pytest.fixture
+def three(pair: list[str], contestant_folders: list[Path]) -> list[str]:
+    """The same and a third one."""
+    return [*pair, *register([THIRD], contestant_folders[2:])]
+
+
+def register(names: Sequence[str], folders: list[Path]) -> list[str]:
+    """Ids of checkpoints of these folders."""
     ids = []
     with transaction() as session:
-        for name, folder in zip(NAMES, contestant_folders, strict=True):
+        for name, folder in zip(names, folders, strict=False):
             row = Checkpoint(
                 project_id=projects.default(session).id,
                 name=name,
@@ -63,8 +79,7 @@ def pair(clean: None, contestant_folders: list[Path]) -> Iterator[list[str]]:
             session.add(row)
             session.flush()
             ids.append(str(row.id))
-    yield ids
-    SHELF.clear()
+    return ids
 
 
 def answer_in_background() -> threading.Thread:
@@ -78,9 +93,14 @@ def ask(page: Page, prompt: str) -> None:
     """Type a prompt, send it with Enter, and wait until both answers are there."""
     page.get_by_role("textbox", name="Prompt", exact=True).fill(prompt)
     page.keyboard.press("Enter")
+    answered(page)
+
+
+def answered(page: Page) -> None:
+    """The worker comes, and one is asked to vote."""
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
     answer_in_background().join()
-    expect(page.get_by_text("Which answer is better?")).to_be_visible()
+    expect(page.get_by_text(re.compile("Which answers? (is|are) better"))).to_be_visible()
 
 
 def shorten(page: Page, tokens: int = 24) -> None:
@@ -99,9 +119,14 @@ def test_the_arena_by_keyboard(sign_in: SignIn, pair: list[str]) -> None:
     assert not any(name in blind for name in NAMES)
     shoot(page, "arena-vote")
 
+    page.keyboard.press("6")
+    expect(page.get_by_text("✓ B better")).to_be_visible()
+    expect(page.locator(".pl-reveal")).to_have_count(0)
+    page.keyboard.press("u")
+    expect(page.get_by_text("Which answer is better?")).to_be_visible()
     page.keyboard.press("2")
-
-    expect(page.get_by_text("A better")).to_be_hidden()
+    expect(page.get_by_role("button", name="Show names")).to_be_visible()
+    page.keyboard.press("Enter")
     for name in NAMES:
         expect(page.locator(".pl-reveal", has_text=name)).to_be_visible()
     expect(page.locator(".pl-arena-tally")).to_contain_text("n = 1")
@@ -110,7 +135,7 @@ def test_the_arena_by_keyboard(sign_in: SignIn, pair: list[str]) -> None:
     expect(page.get_by_role("textbox", name="Prompt", exact=True)).to_be_focused()
     ask(page, "Another question")
     page.keyboard.press("b")
-    expect(page.locator(".pl-reveal").first).to_be_visible()
+    expect(page.get_by_text("✓ Both bad")).to_be_visible()
 
     page.get_by_role("button", name="Add votes to a dataset").click()
     page.get_by_label("Name").fill("My votes")
@@ -124,6 +149,61 @@ def test_the_arena_by_keyboard(sign_in: SignIn, pair: list[str]) -> None:
     assert page.evaluate("window.pwned") is None
 
 
+def focus_in(page: Page, label: str, keys: str) -> None:
+    """Type into a field without the pointer."""
+    page.get_by_label(label, exact=True).focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type(keys)
+
+
+def test_three_contestants_and_two_turns_by_keys_alone(sign_in: SignIn, three: list[str]) -> None:
+    """Three answers get their places by keys, the conversation goes on blind with all of them, the best of the second
+    turn is named by one key, and then the names; no pointer is needed."""
+    page = sign_in()
+    page.goto("/compare")
+    expect(page.get_by_text("Ask anything")).to_be_visible()
+    page.get_by_label("How many answers").focus()
+    page.keyboard.press("ArrowDown")
+    page.locator("summary", has_text="Sampling").focus()
+    page.keyboard.press("Enter")
+    focus_in(page, "Longest answer", "16")
+    focus_in(page, "Prompt", "Tell me about tea.")
+    page.keyboard.press("Enter")
+    answered(page)
+    expect(page.locator(".pl-pair-side")).to_have_count(3)
+    for key in "2t1":
+        page.keyboard.press(key)
+    expect(page.locator(".pl-pair-place", has_text="1st, tied")).to_have_count(2)
+    shoot(page, "arena-three")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("✓ A = B before C")).to_be_visible()
+    shoot(page, "arena-three-voted")
+
+    expect(page.locator(".pl-arena-tally")).to_contain_text("No votes yet")  # names there would end the blindness
+    page.keyboard.press("c")
+    expect(page.get_by_role("textbox", name="Next turn")).to_be_focused()
+    page.keyboard.type("And about coffee?")
+    page.keyboard.press("Enter")
+    answered(page)
+    expect(page.locator(".pl-arena-before")).to_have_count(3)
+    expect(page.locator(".pl-pair-prompt")).to_contain_text("And about coffee?")
+    assert not any(name in page.locator("#pl-main .pl-arena-stage").inner_text() for name in (*NAMES, THIRD))
+    page.keyboard.press("3")
+    expect(page.locator(".pl-pair-place", has_text="1st")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("✓ C is the best")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator(".pl-reveal")).to_have_count(3)
+    tally = page.locator(".pl-arena-tally")
+    expect(tally).to_contain_text("2 votes in the arena")
+    expect(tally).to_contain_text("Bradley-Terry strengths from 5 comparisons on 1 first prompt")
+    shoot(page, "arena-three-names")
+    with transaction() as session:
+        values = [battle.value for battle in session.query(Battle).order_by(Battle.turn)]
+        assert values == [{"ranking": [[0, 1], [2]]}, {"best": 2}]
+        assert session.query(Verdict).count() == 3 + 2
+
+
 def test_a_reload_keeps_the_match(sign_in: SignIn, pair: list[str]) -> None:
     """Whoever closes the page while the answers grow finds them waiting for the vote."""
     page = sign_in()
@@ -132,13 +212,26 @@ def test_a_reload_keeps_the_match(sign_in: SignIn, pair: list[str]) -> None:
     page.get_by_role("textbox", name="Prompt", exact=True).fill("Tell me about tea.")
     page.get_by_role("button", name="Ask both").click()
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    with transaction() as session:
+        battle = arena_service.take(session)
+        assert battle is not None
+        ongoing = battle.id
+    tokens.begin(ongoing)
+    tokens.write(ongoing, [Piece(0, "written so far"), Piece(1, "and <b>here</b>")])
+    expect(page.locator(".pl-pair-body").first).to_contain_text("written so far")
+    page.reload()
+    expect(page.locator(".pl-pair-body").first).to_contain_text("written so far")
+    expect(page.locator(".pl-pair-body").last).to_contain_text("and <b>here</b>")
     page.goto("about:blank")
+    with transaction() as session:
+        arena_service.put_back(session, ongoing)
     answer_in_background().join()
 
     page.goto("/compare")
 
     expect(page.get_by_text("Which answer is better?")).to_be_visible()
     expect(page.locator(".pl-pair-prompt")).to_contain_text("Tell me about tea.")
+    expect(page.locator(".pl-pair-body").first).not_to_contain_text("written so far")
 
 
 def test_a_prompt_that_is_too_long_is_told(sign_in: SignIn, pair: list[str]) -> None:
@@ -153,7 +246,7 @@ def test_a_prompt_that_is_too_long_is_told(sign_in: SignIn, pair: list[str]) -> 
 
     expect(page.get_by_role("alert").filter(has_text="tokens")).to_contain_text("Shorten the prompt")
     shoot(page, "arena-too-long")
-    page.get_by_role("button", name="Ask again").click()
+    page.get_by_role("button", name="Edit the prompt").click()
     expect(page.get_by_role("textbox", name="Prompt", exact=True)).not_to_be_empty()
 
 
@@ -165,7 +258,10 @@ def test_a_match_can_be_stopped(sign_in: SignIn, pair: list[str]) -> None:
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Stop").click()
 
-    expect(page.get_by_text("Stopped")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="Stopped")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Try again").click()
+    answered(page)
 
 
 def test_too_few_checkpoints_say_what_to_do(sign_in: SignIn) -> None:
@@ -190,6 +286,7 @@ def test_an_annotator_votes_on_a_drawn_pair(sign_in: SignIn, pair: list[str]) ->
     shorten(page)
     ask(page, "Tell me about tea.")
     page.get_by_role("button", name="A is much better").click()
+    page.get_by_role("button", name="Show names").click()
 
     expect(page.locator(".pl-reveal").first).to_be_visible()
 
@@ -296,15 +393,20 @@ def fits_in_both_themes(page: Page, name: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 1
 
 
-def test_a_phone_shows_everything(sign_in: SignIn, pair: list[str]) -> None:
+def test_a_phone_shows_everything(sign_in: SignIn, three: list[str]) -> None:
     """At phone width nothing is wider than the window, in both themes."""
     page = sign_in(viewport={"width": 390, "height": 844})
     page.goto("/compare")
+    page.get_by_label("How many answers").select_option("3")
     shorten(page)
     ask(page, "Tell me about tea.")
+    expect(page.locator(".pl-pair-side")).to_have_count(3)
     fits_in_both_themes(page, "phone-arena")
-    page.get_by_role("button", name="B is slightly better").click()
-    expect(page.locator(".pl-reveal").first).to_be_visible()
+    page.get_by_role("button", name="B, not placed").click()
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_role("button", name="Show names").click()
+    expect(page.locator(".pl-reveal")).to_have_count(3)
+    fits_in_both_themes(page, "phone-arena-names")
     launch(page)
     evaluate.work()
     expect(page.locator(".pl-badge.state")).to_have_text("succeeded", timeout=20_000)

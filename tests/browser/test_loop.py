@@ -159,6 +159,8 @@ def ask_and_vote(page: Page, prompt: str, key: str) -> None:
     expect(page.get_by_text("Which answer is better?")).to_be_visible(timeout=2 * MINUTES)
     shoot(page, "compare")
     page.keyboard.press(key)
+    expect(page.get_by_role("button", name="Show names")).to_be_visible()
+    page.keyboard.press("Enter")
     expect(page.locator(".pl-reveal")).to_have_count(2)
 
 

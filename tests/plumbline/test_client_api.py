@@ -121,7 +121,8 @@ VALUES: dict[str, Any] = {
     "more": {"texts": ["Hello"], "seed": 1}, "settings": {"again": True}, "search": "a", "limit": 3,
     "follow": False, "said": {"strength": 1}, "read_only": True, "mine": True,
     "question": {"kind": "thumb"}, "changes": {"overlap": 2, "deadline": None}, "state": "open",
-    "aspects": {"helpful": [1, 5]}, "wants": {"overlap": 3},
+    "aspects": {"helpful": [1, 5]}, "wants": {"overlap": 3}, "text": "And then?", "ranking": [[1], [0, 2]], "best": 1,
+    "cluster": "prompt",
 }  # fmt: skip
 
 

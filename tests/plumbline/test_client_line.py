@@ -120,7 +120,7 @@ def test_a_judgement_is_sent_again_with_the_same_id() -> None:
     """The server stores it once, by the id that the client made."""
     server = Server(httpx2.ReadError("gone"), problem(422, field="value"))
     with pytest.raises(errors.Invalid):
-        connected(server).arena.judge(ID, strength=1)
+        connected(server).arena.vote(ID, strength=1)
     assert server.seen[0].content == server.seen[1].content
 
 

@@ -222,11 +222,11 @@ def test_an_evaluation_whose_endpoint_fails(researcher: Client, habits: Habits, 
 def test_in_the_arena(researcher: Client, habits: Habits, pair: list[str]) -> None:
     """Both answer side by side, and the endpoint's text streams like any other."""
     body = {"prompt": "Hello", "checkpoints": pair, "sampling": {"max_new_tokens": 8}}
-    made = researcher.post("/api/v1/arena/matches", json=body)
+    made = researcher.post("/api/v1/arena/battles", json=body)
     assert made.status_code == 202, made.text
     arena.work()
 
-    shown = researcher.get(f"/api/v1/arena/matches/{made.json()['id']}/tokens", params={"after": "0-0"}).json()
+    shown = researcher.get(f"/api/v1/arena/battles/{made.json()['id']}/tokens", params={"after": "0-0"}).json()
     assert (shown["state"], shown["done"]) == ("succeeded", True)
-    assert habits.answer in (shown["left"], shown["right"])
+    assert habits.answer in shown["texts"]
     assert habits.asked[0]["stream"] is True

@@ -1,85 +1,104 @@
-"""Answers arena matches: both checkpoints turn by turn, their text sent to the browser as it grows."""
+"""Answers battles of the arena: all contestants token by token, their text sent to the browser as it grows."""
 
 import time
 import uuid
+from collections.abc import Callable
 from collections.abc import Generator as PyGenerator
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import structlog
+from sqlalchemy.orm import Session
 
 from alignment.generation import Response
 from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.evaluations import arena, contestants, tokens
-from backend.evaluations.tokens import Piece, Side, StreamAway
+from backend.evaluations.models import Battle
+from backend.evaluations.tokens import Piece, StreamAway
 from workers import shutdown
 from workers.answering import PROMPT_ERRORS, SHELF, Refused, Watch, as_answer, as_error
 
 SEND_SECONDS = 0.08
-SHORTEN = "Shorten the prompt or the longest answer, or choose checkpoints with a longer context."
+SHORTEN = "Shorten the prompt or the longest answer, begin a new conversation, or choose other checkpoints."
 UNEXPECTED = "Something went wrong while answering."
 log = structlog.get_logger()
 
 
+class Side(NamedTuple):
+    """A contestant, and what it has been told."""
+
+    checkpoint: Checkpoint
+    prompt: list[arena.Message]
+    sampling: Sampling  # drawn apart: checkpoints that are nearly alike do not say the same
+
+
 class Job(NamedTuple):
-    """A match to answer."""
+    """A battle to answer, its sides in the order shown."""
 
     id: uuid.UUID
-    prompt: list[dict[str, Any]]
-    samplings: dict[Side, Sampling]  # drawn apart: two checkpoints that are nearly alike do not say the same
-    sides: dict[Side, Checkpoint]
+    sides: list[Side]
 
 
 def work() -> None:
-    """Afterwards no arena match is queued, unless the worker was told to stop."""
+    """Afterwards no battle is queued, unless the worker was told to stop."""
     while not shutdown.asked():
         with transaction() as session:
-            match = arena.take(session)
-            if match is None:
+            battle = arena.take(session)
+            if battle is None:
                 return
-            found = contestants.named(session, [match.checkpoint_a, match.checkpoint_b])
-            sides: dict[Side, Checkpoint] = {"a": found[match.checkpoint_a], "b": found[match.checkpoint_b]}
-            samplings: dict[Side, Sampling] = {
-                side: Sampling(**match.sampling, seed=2 * match.seed + number) for number, side in enumerate(sides)
-            }
-            job = Job(match.id, match.prompt, samplings, sides)
+            job = _job(session, battle)
         _answer(job)
+
+
+def _job(session: Session, battle: Battle) -> Job:
+    ids = [uuid.UUID(one) for one in battle.contestants]
+    found = contestants.named(session, ids)
+    prompts = arena.histories(arena.conversation(session, battle), battle)
+    seeds = (len(ids) * battle.seed + place for place in range(len(ids)))
+    samplings = [Sampling(**battle.sampling, seed=seed) for seed in seeds]
+    return Job(battle.id, list(map(Side, [found[one] for one in ids], prompts, samplings)))
 
 
 def _answer(job: Job) -> None:
     try:
         answers = _stream(job)
     except Refused as error:
-        _fail(job, error.reason, error.remedy)
+        _fail(job, error.reason, error.remedy, names=True)
     except PROMPT_ERRORS as error:
         _fail(job, as_error(error)["detail"], SHORTEN)
     except Exception:
-        log.exception("arena match failed")
-        _fail(job, UNEXPECTED, "Ask again; the worker's log holds the cause.")
+        log.exception("battle failed")
+        _fail(job, UNEXPECTED, "Try again; the worker's log holds the cause.")
         raise
     else:
         with transaction() as session:
-            if shutdown.asked() and any(answer.finish == "stopped" for answer in answers.values()):
+            if shutdown.asked() and any(answer.finish == "stopped" for answer in answers):
                 arena.put_back(session, job.id)
             else:
-                arena.close(session, job.id, (as_answer(answers["a"]), as_answer(answers["b"])))
+                arena.close(session, job.id, [as_answer(answer) for answer in answers])
 
 
-def _fail(job: Job, reason: str, remedy: str) -> None:
+def _fail(job: Job, reason: str, remedy: str, *, names: bool = False) -> None:
     with transaction() as session:
-        arena.fail(session, job.id, reason, remedy)
+        arena.fail(session, job.id, reason, remedy, names=names)
 
 
-def _stream(job: Job) -> dict[Side, Response]:
-    """Both whole answers; their pieces are on their way to the browser before."""
+def _stream(job: Job) -> list[Response]:
+    """The whole answers; their pieces are on their way to the browser before.
+
+    Each contestant on this machine writes a token when it is its turn, so that their pace tells little.
+    """
     watch = Watch(lambda: _alive(job.id))
     watch()
-    going: dict[Side, PyGenerator[str, None, Response]] = {
-        side: SHELF.get(checkpoint, watch).stream(job.prompt, job.samplings[side], stop=watch, cut=False)
-        for side, checkpoint in job.sides.items()
+    _send(partial(tokens.begin, job.id))
+    loaded = [SHELF.get(side.checkpoint, watch, together=len(job.sides)) for side in job.sides]
+    going: dict[int, PyGenerator[str, None, Response]] = {
+        place: one.stream(side.prompt, side.sampling, stop=watch, cut=False)
+        for place, (one, side) in enumerate(zip(loaded, job.sides, strict=True))
     }
-    answers: dict[Side, Response] = {}
+    answers: dict[int, Response] = {}
     pieces: list[Piece] = []
     sent = time.monotonic()
     while going:
@@ -92,18 +111,18 @@ def _stream(job: Job) -> dict[Side, Response]:
                 answers[side] = end.value
                 del going[side]
         if pieces and (not going or time.monotonic() - sent > SEND_SECONDS):
-            _send(job.id, pieces)
+            _send(partial(tokens.write, job.id, pieces))
             pieces, sent = [], time.monotonic()
-    return answers
+    return [answers[place] for place in range(len(job.sides))]
 
 
-def _send(match_id: uuid.UUID, pieces: list[Piece]) -> None:
+def _send(write: Callable[[], None]) -> None:
     try:
-        tokens.write(match_id, pieces)
+        write()
     except StreamAway:  # the whole answers go to the database in any case
-        log.warning("arena text not sent", match=str(match_id))
+        log.warning("arena text not sent")
 
 
-def _alive(match_id: uuid.UUID) -> bool:
+def _alive(battle_id: uuid.UUID) -> bool:
     with transaction() as session:
-        return arena.alive(session, match_id)
+        return arena.alive(session, battle_id)

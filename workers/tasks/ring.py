@@ -20,7 +20,7 @@ TABLES: dict[Bell, tuple[str, str]] = {
     "imports": ("backend.datasets.models", "Import"),
     "train": ("backend.runs.models", "Run"),
     "evaluate": ("backend.evaluations.models", "Evaluation"),
-    "arena": ("backend.evaluations.models", "Match"),
+    "arena": ("backend.evaluations.models", "Battle"),
     "token_scores": ("backend.evaluations.models", "TokenScores"),
     "contaminations": ("backend.evaluations.models", "Contamination"),
     "fetch": ("backend.checkpoints.models", "Fetch"),
@@ -49,8 +49,6 @@ def waits(session: Session, table: type) -> bool:
     """Whether `table` has a queued row that is not brand new."""
     columns = table.__table__.c  # type: ignore[attr-defined]
     old = (columns.state == State.queued) & (columns.created_at < func.now() - PATIENCE)
-    if table.__name__ == "Match":  # those of an evaluation are answered with it
-        old &= columns.evaluation_id.is_(None)
     if table.__name__ == "Run":  # one that is trained elsewhere waits for its reporter
         old &= columns.place == "worker"
     return bool(session.scalar(select(exists().where(old))))

@@ -103,7 +103,7 @@ def test_nothing_runs_without(researcher: Client, bare: Path, make_folder: Maker
     """Until it is given, the checkpoint is refused as contestant and as base, with what to do."""
     made, other = register(researcher, bare), register(researcher, make_folder())
     body = {"prompt": "Hello", "checkpoints": [made["id"], other["id"]]}
-    refused = researcher.post("/api/v1/arena/matches", json=body).json()
+    refused = researcher.post("/api/v1/arena/battles", json=body).json()
 
     assert (refused["field"], refused["remedy"]) == ("checkpoints.0", "Give it one on its page.")
     found = researcher.post("/api/v1/runs/preflight", json={"checkpoint_id": made["id"], "name": "x"}).json()

@@ -125,7 +125,7 @@ def test_preview(mira: Client, admin: Client) -> None:
         "labels": 3,
         "rationales": 3,
         "verdicts": 0,
-        "arena_matches": 0,
+        "battles": 0,
         "frozen_labels": 1,
         "sessions": 1,
         "tokens": 1,
@@ -151,7 +151,7 @@ def test_made_nameless(mira: Client, admin: Client) -> None:
         "leases": 0,
         "kept_answers": 0,
         "rationales": 3,
-        "arena_matches": 0,
+        "battles": 0,
     }
     left = everything()
     for trace in ("mira@example.org", "192.0.2.77", WORDS):

@@ -61,6 +61,12 @@ def pair(register: Callable[..., uuid.UUID], folders: list[Path]) -> list[str]:
 
 
 @pytest.fixture
+def three(pair: list[str], register: Callable[..., uuid.UUID], folders: list[Path]) -> list[str]:
+    """Ids of three checkpoints."""
+    return [*pair, str(register("Hidden name of the third", folders[2]))]
+
+
+@pytest.fixture
 def body(pair: list[str]) -> Body:
     """A good POST /evaluations."""
     return {
@@ -88,16 +94,24 @@ def ask(pair: list[str]) -> Callable[..., Body]:
     """Asks the arena as a client and lets the worker answer."""
 
     def asking(client: Client, prompt: Any = "Tell me about tea.", **more: Any) -> Body:
-        answer = client.post("/api/v1/arena/matches", json={"prompt": prompt, "sampling": SAMPLING, **more})
+        answer = client.post("/api/v1/arena/battles", json={"prompt": prompt, "sampling": SAMPLING, **more})
         assert answer.status_code == 202, answer.text
         arena.work()
-        found: Body = client.get(f"/api/v1/arena/matches/{answer.json()['id']}").json()
+        found: Body = client.get(f"/api/v1/arena/battles/{answer.json()['id']}").json()
         return found
 
     return asking
 
 
 def vote(client: Client, match_id: str, value: Body, client_id: str | None = None, **more: Any) -> Any:
-    """Send a verdict."""
-    sent = {"client_id": client_id or str(uuid.uuid4()), "value": value, "seconds": 2.5} | more
-    return client.post(f"/api/v1/matches/{match_id}/verdicts", json=sent)
+    """Send a verdict on an evaluation's match."""
+    return client.post(f"/api/v1/matches/{match_id}/verdicts", json=_said(value, client_id) | more)
+
+
+def ballot(client: Client, battle_id: str, value: Body, client_id: str | None = None) -> Any:
+    """Send a vote on a battle of the arena."""
+    return client.post(f"/api/v1/arena/battles/{battle_id}/vote", json=_said(value, client_id))
+
+
+def _said(value: Body, client_id: str | None) -> Body:
+    return {"client_id": client_id or str(uuid.uuid4()), "value": value, "seconds": 2.5}

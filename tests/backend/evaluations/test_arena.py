@@ -1,34 +1,45 @@
-"""The arena: blind until the vote, streamed, cancellable, safe against hostile prompts."""
+"""The arena: two to four contestants, blind until the vote, streamed, stopped, gone on, safe from hostile prompts."""
 
 import json
+import random
 import shutil
-import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
+from alignment.formats import Item as ReadItem
+from alignment.formats.canonical import Message
+from backend.accounts.models import Role
+from backend.datasets import service as datasets
+from backend.datasets.models import Kind
 from backend.db import transaction
 from backend.evaluations import arena as service
-from backend.evaluations import tokens
-from backend.evaluations.models import Match, Verdict
+from backend.evaluations import arena_lots, tokens
+from backend.evaluations.models import Battle, Match
 from backend.evaluations.tokens import Piece
-from backend.work import State
-from tests.backend.evaluations.conftest import NAMES, SAMPLING, Body, vote
+from backend.projects import service as projects
+from tests.backend.evaluations.conftest import NAMES, SAMPLING, Body, ballot
 from tests.conftest import Client
 from tests.queries import counted
 from workers.tasks import arena
 
 Ask = Callable[..., Body]
+URL = "/api/v1/arena/battles"
 SOMEWHERE = uuid.UUID(int=1)
+ONE = f"/arena/battles/{SOMEWHERE}"
 ROUTES = [
-    ("POST", "/arena/matches"),
-    ("GET", "/arena/matches"),
-    ("GET", f"/arena/matches/{SOMEWHERE}"),
-    ("GET", f"/arena/matches/{SOMEWHERE}/tokens"),
-    ("POST", f"/arena/matches/{SOMEWHERE}/cancel"),
+    ("POST", "/arena/battles"),
+    ("GET", "/arena/battles"),
+    ("GET", ONE),
+    ("GET", f"{ONE}/tokens"),
+    *(("POST", f"{ONE}/{verb}") for verb in ("turns", "retry", "cancel", "vote", "undo", "reveal")),
     ("GET", "/arena/tally"),
+    ("GET", "/arena/prompt"),
 ]
 
 
@@ -38,95 +49,67 @@ def test_signed_out(anonymous: Client, method: str, path: str) -> None:
     assert anonymous.request(method, f"/api/v1{path}", json={}).status_code == 401
 
 
-def test_a_match_is_its_askers_alone(researcher: Client, admin: Client, ask: Ask) -> None:
-    """Nobody else, not even an admin, sees, votes on or stops a person's match."""
-    match = ask(researcher)
-    address = f"/api/v1/arena/matches/{match['id']}"
+def test_a_battle_is_its_askers_alone(researcher: Client, admin: Client, ask: Ask) -> None:
+    """Nobody else, not even an admin, sees, votes on, goes on with, reveals or stops a person's battle."""
+    battle = ask(researcher)
+    address = f"{URL}/{battle['id']}"
 
     assert admin.get(address).status_code == 404
     assert admin.get(f"{address}/tokens").status_code == 404
-    assert admin.post(f"{address}/cancel").status_code == 404
-    assert vote(admin, match["id"], {"strength": 1}).status_code == 404
-    assert admin.get("/api/v1/arena/matches").json()["items"] == []
+    for verb in ("cancel", "retry", "undo", "reveal"):
+        assert admin.post(f"{address}/{verb}").status_code == 404
+    assert admin.post(f"{address}/turns", json={"text": "More"}).status_code == 404
+    assert ballot(admin, battle["id"], {"strength": 1}).status_code == 404
+    assert admin.get(URL).json()["items"] == []
+    with transaction() as session:  # nor does a vote open its matches to the routes of evaluations
+        assert session.query(Match).count() == 0
 
 
 @pytest.mark.parametrize("chosen", [True, False])
 def test_nothing_names_a_checkpoint_before_the_vote(
-    annotator: Client, ask: Ask, pair: list[str], folders: list[Path], chosen: bool
+    annotator: Client, ask: Ask, three: list[str], folders: list[Path], chosen: bool
 ) -> None:
-    """No answer of the API holds a name, an id or a folder of a checkpoint until the vote; then both names."""
-    asked = ask(annotator, **({"checkpoints": pair} if chosen else {}))
-    address = f"/api/v1/arena/matches/{asked['id']}"
+    """No answer of the API holds a name, an id or a folder of a checkpoint until one voted and asked who it was."""
+    asked = ask(annotator, contestants=3, **({"checkpoints": three} if chosen else {}))
+    address = f"{URL}/{asked['id']}"
+    assert annotator.post(f"{address}/reveal").status_code == 409
     before = [
         asked,
         annotator.get(address).json(),
         annotator.get(f"{address}/tokens").json(),
-        annotator.get("/api/v1/arena/matches").json(),
+        annotator.get(URL).json(),
+        ballot(annotator, asked["id"], {"best": 2}).json(),
         annotator.get("/api/v1/arena/tally").json(),
     ]
 
-    answer = vote(annotator, asked["id"], {"strength": 2})
+    shown = annotator.post(f"{address}/reveal").json()
 
     told = json.dumps(before)
-    for secret in (*NAMES, *pair, *(str(folder) for folder in folders)):
+    for secret in (*NAMES, "third", *three, *(str(folder) for folder in folders)):
         assert secret not in told
-    reveal = answer.json()["reveal"]
-    assert {reveal["left"]["name"], reveal["right"]["name"]} == set(NAMES)
-    assert annotator.get(address).json()["judged"]["reveal"] == reveal
+    assert len(shown["answers"]) == 3
+    assert {one["name"] for one in shown["names"]} == {*NAMES, "Hidden name of the third"}
+    assert annotator.get(address).json() == shown
 
 
-def test_the_reveal_names_the_right_sides(researcher: Client, ask: Ask) -> None:
-    """Over many matches both orders occur, and each name stands over the text that its checkpoint wrote."""
-    lefts = set()
-    for number in range(8):
-        asked = ask(researcher, f"Prompt {number}")
-        reveal = vote(researcher, asked["id"], {"strength": -1}).json()["reveal"]
-        lefts.add(reveal["left"]["name"])
+def test_names_stand_over_what_their_checkpoints_wrote(researcher: Client, ask: Ask, three: list[str]) -> None:
+    """The order is drawn and kept: over several battles all orders of two occur, and each name fits its text."""
+    orders = set()
+    for number in range(6):
+        asked = ask(researcher, f"Prompt {number}", contestants=3, checkpoints=three)
+        ballot(researcher, asked["id"], {"ranking": [[2], [0], [1]]})
+        shown = researcher.post(f"{URL}/{asked['id']}/reveal").json()
+        orders.add(tuple(one["id"] for one in shown["names"]))
         with transaction() as session:
-            match = session.get_one(Match, uuid.UUID(asked["id"]))
-            by_id = {str(match.checkpoint_a): match.response_a, str(match.checkpoint_b): match.response_b}
-            verdict = session.query(Verdict).where(Verdict.match_id == match.id).one()
-            winner = match.checkpoint_b if verdict.probability == 0 else match.checkpoint_a
-        for side in ("left", "right"):
-            response = by_id[reveal[side]["id"]]
-            assert response is not None
-            assert asked[side]["text"] == response["content"]
-        assert str(winner) == reveal["right"]["id"]  # strength -1: the right one is better
-    assert lefts == set(NAMES)
-
-
-def test_a_vote_sent_twice_is_stored_once(researcher: Client, ask: Ask) -> None:
-    """The same client_id gives the same verdict; another id, or another value under it, is refused."""
-    match = ask(researcher)["id"]
-    client_id = str(uuid.uuid4())
-
-    first, again = (vote(researcher, match, {"strength": 3}, client_id) for _ in range(2))
-
-    assert first.json() == again.json()
-    assert vote(researcher, match, {"strength": -3}, client_id).status_code == 409
-    assert vote(researcher, match, {"strength": 3}).status_code == 409
-    other = ask(researcher, "Another prompt")["id"]
-    assert vote(researcher, other, {"strength": 3}, client_id).status_code == 409
-    with transaction() as session:
-        assert session.query(Verdict).count() == 1
-
-
-@pytest.mark.parametrize("value", [{"strength": 4}, {"strength": 1.5}, {}, {"strength": 1, "both_bad": True}, {"x": 1}])
-def test_a_senseless_vote_is_refused(researcher: Client, ask: Ask, value: Body) -> None:
-    """A value is one of strength, both bad and skip, within its bounds."""
-    match = ask(researcher)["id"]
-
-    assert vote(researcher, match, value).status_code == 422
-
-
-def test_no_vote_before_both_answers(researcher: Client, pair: list[str]) -> None:
-    """Who has not seen both answers cannot vote, and is told no names."""
-    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello", "sampling": SAMPLING}).json()
-
-    answer = vote(researcher, asked["id"], {"strength": 1})
-
-    assert answer.status_code == 409
-    assert not any(name in answer.text for name in NAMES)
+            matches = session.query(Match).filter(Match.battle_id == uuid.UUID(asked["id"])).all()
+            texts = {}
+            for match in matches:
+                texts[str(match.checkpoint_a)] = (match.response_a or {})["content"]
+                texts[str(match.checkpoint_b)] = (match.response_b or {})["content"]
+        assert len(matches) == 3
+        for checkpoint, answer in zip(shown["names"], asked["answers"], strict=True):
+            assert texts[checkpoint["id"]] == answer["text"]
+    assert len(orders) > 1
 
 
 @pytest.mark.parametrize(
@@ -142,6 +125,8 @@ def test_no_vote_before_both_answers(researcher: Client, pair: list[str]) -> Non
         ({"prompt": "x", "sampling": {"temperature": -1}}, "sampling.temperature"),
         ({"prompt": "x", "sampling": {"top_p": 0}}, "sampling.top_p"),
         ({"prompt": "x", "sampling": {"max_new_tokens": 5000}}, "sampling.max_new_tokens"),
+        ({"prompt": "x", "contestants": 5}, "contestants"),
+        ({"prompt": "x", "contestants": 1}, "contestants"),
         ({"prompt": "x", "checkpoints": [str(SOMEWHERE), str(SOMEWHERE)]}, "checkpoints"),
         ({"prompt": "x", "checkpoints": [str(SOMEWHERE), str(uuid.uuid4())]}, "checkpoints.0"),
         ({"prompt": "x", "checkpoints": [str(SOMEWHERE)]}, "checkpoints"),
@@ -149,27 +134,24 @@ def test_no_vote_before_both_answers(researcher: Client, pair: list[str]) -> Non
 )
 def test_wrong_requests_name_the_field(researcher: Client, pair: list[str], body: Body, field: str) -> None:
     """What cannot be asked is refused with the field at fault."""
-    answer = researcher.post("/api/v1/arena/matches", json=body)
+    answer = researcher.post(URL, json=body)
 
     assert answer.status_code == 422
     assert answer.json()["field"].startswith(field)
 
 
-def test_one_checkpoint_is_too_few(researcher: Client, register: Callable[..., uuid.UUID], tmp_path: Path) -> None:
-    """Without two checkpoints the arena says what to do."""
-    register("Alone", tmp_path)
+def test_too_few_checkpoints(researcher: Client, pair: list[str]) -> None:
+    """With two checkpoints three cannot meet, which is told with what to do."""
+    answer = researcher.post(URL, json={"prompt": "Hello", "contestants": 3})
 
-    answer = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello"})
-
-    assert answer.status_code == 409
-    assert answer.json()["remedy"]
+    assert (answer.status_code, answer.json()["remedy"]) == (409, "Let fewer meet.")
 
 
-def test_markup_in_a_prompt_stays_text(researcher: Client, ask: Ask) -> None:
+def test_markup_stays_text(researcher: Client, ask: Ask) -> None:
     """A prompt with script comes back escaped in the HTML and letter by letter in the text."""
     hostile = "<img src=x onerror=alert(1)><script>alert(2)</script> [x](javascript:alert(3))"
 
-    shown = ask(researcher, hostile)["prompt"][0]
+    shown = ask(researcher, hostile)["message"][0]
 
     assert shown["text"] == hostile
     assert "<script" not in shown["html"]
@@ -178,12 +160,12 @@ def test_markup_in_a_prompt_stays_text(researcher: Client, ask: Ask) -> None:
 
 
 def test_a_prompt_over_the_context_is_told(researcher: Client, ask: Ask) -> None:
-    """Nothing is cut silently: the match fails, says how long the prompt may be, and what to do."""
-    match = ask(researcher, "word " * 400)
+    """Nothing is cut silently: the battle fails, says how long the prompt may be, and what to do."""
+    battle = ask(researcher, "word " * 400)
 
-    assert match["state"] == "failed"
-    assert "tokens" in match["reason"]
-    assert "Shorten" in match["remedy"]
+    assert battle["state"] == "failed"
+    assert "tokens" in battle["reason"]
+    assert "Shorten" in battle["remedy"]
 
 
 def test_missing_weights_are_refused_beforehand(
@@ -192,196 +174,257 @@ def test_missing_weights_are_refused_beforehand(
     """A checkpoint whose folder is gone is refused by name at its field, and never drawn at random."""
     gone = str(register("Vanished", tmp_path / "gone"))
 
-    answer = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello", "checkpoints": [pair[0], gone]})
-    drawn = [researcher.post("/api/v1/arena/matches", json={"prompt": "Hello"}).status_code for _ in range(4)]
+    answer = researcher.post(URL, json={"prompt": "Hello", "checkpoints": [pair[0], gone]})
+    drawn = [researcher.post(URL, json={"prompt": "Hello"}).status_code for _ in range(4)]
 
     assert (answer.status_code, answer.json()["field"]) == (422, "checkpoints.1")
     assert "Vanished" in answer.json()["detail"]
     assert drawn == [202] * 4
     with transaction() as session:
-        assert uuid.UUID(gone) not in {one for match in session.query(Match) for one in contestants_of(match)}
+        assert gone not in {one for battle in session.query(Battle) for one in battle.contestants}
 
 
-def contestants_of(match: Match) -> set[uuid.UUID]:
-    return {match.checkpoint_a, match.checkpoint_b}
-
-
-def test_weights_that_vanish_while_it_waits_are_told(
+def test_weights_that_vanish_while_it_waits_end_the_blindness(
     researcher: Client, pair: list[str], register: Callable[..., uuid.UUID], folders: list[Path], tmp_path: Path
 ) -> None:
-    """A checkpoint whose folder goes before the worker comes ends the match failed, with the cause."""
+    """A checkpoint whose folder goes before the worker comes ends the battle failed, with the cause; as that names it,
+    the conversation is not tried again."""
     folder = shutil.copytree(folders[2], tmp_path / "going")
     going = str(register("Vanished", folder))
-    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello", "checkpoints": [pair[0], going]}).json()
+    asked = researcher.post(URL, json={"prompt": "Hello", "checkpoints": [pair[0], going]}).json()
     shutil.rmtree(folder)
     arena.work()
 
-    match = researcher.get(f"/api/v1/arena/matches/{asked['id']}").json()
-    assert match["state"] == "failed"
-    assert "Vanished" in match["reason"]
+    battle = researcher.get(f"{URL}/{asked['id']}").json()
+    assert battle["state"] == "failed"
+    assert "Vanished" in battle["reason"]
+    assert {one["name"] for one in battle["names"]} == {NAMES[0], "Vanished"}
+    assert researcher.post(f"{URL}/{asked['id']}/retry").json()["title"] == "Names are known"
 
 
-def test_a_match_that_was_swept_is_not_queued_again(researcher: Client, pair: list[str]) -> None:
-    """A worker that lives on after the sweep ended its match hands nothing back: what has ended stays so."""
-    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello"}).json()
+def die(battle_id: str) -> None:
+    """A worker takes the battle, writes a little, and is killed; the sweep comes by."""
     with transaction() as session:
-        taken = service.take(session)
-        assert taken is not None
-        taken.pid = 2**22 + 1
+        battle = service.take(session)
+        assert battle is not None
+        battle.pid = 2**22 + 1
+    tokens.begin(uuid.UUID(battle_id))
+    tokens.write(uuid.UUID(battle_id), [Piece(0, "half of an ans")])
     with transaction() as session:
         assert service.sweep(session) == 1
+
+
+def test_a_dead_worker_ends_the_battle_which_is_tried_again(researcher: Client, pair: list[str]) -> None:
+    """After kill -9 the sweep ends it failed, with what to do; what had come can still be read. Tried again, whoever
+    has read that is told that it is void, and the same contestants answer; a worker that lives on changes nothing."""
+    asked = researcher.post(URL, json={"prompt": "Hello", "sampling": SAMPLING}).json()
+    address = f"{URL}/{asked['id']}"
+    die(asked["id"])
     with transaction() as session:
         service.put_back(session, uuid.UUID(asked["id"]))
 
-    assert researcher.get(f"/api/v1/arena/matches/{asked['id']}").json()["state"] == "failed"
+    found = researcher.get(address).json()
+    assert (found["state"], found["remedy"]) == ("failed", "Try again.")
+    read = researcher.get(f"{address}/tokens").json()
+    assert (read["texts"], read["done"]) == (["half of an ans", ""], True)
+    with transaction() as session:
+        before = session.get_one(Battle, uuid.UUID(asked["id"])).contestants
+
+    assert researcher.post(f"{address}/retry").json()["state"] == "queued"
+    assert researcher.post(f"{address}/retry").status_code == 409
+    tokens.begin(uuid.UUID(asked["id"]))
+    anew = researcher.get(f"{address}/tokens", params={"after": read["cursor"]}).json()
+    assert (anew["fresh"], anew["texts"], anew["done"]) == (True, ["", ""], False)
+    arena.work()
+    assert researcher.get(address).json()["state"] == "succeeded"
+    with transaction() as session:
+        assert session.get_one(Battle, uuid.UUID(asked["id"])).contestants == before
 
 
-def test_tokens_arrive_in_the_shown_order(researcher: Client, pair: list[str]) -> None:
-    """While the answers grow, each side gets its own pieces by cursor; in the end the whole answers are told."""
-    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello", "sampling": SAMPLING}).json()
-    address = f"/api/v1/arena/matches/{asked['id']}/tokens"
-    match_id = uuid.UUID(asked["id"])
-    tokens.write(match_id, [Piece("a", "from a"), Piece("b", "from b")])
+def test_tokens_arrive_in_the_shown_order(researcher: Client, three: list[str]) -> None:
+    """While the answers grow, each gets its own pieces by cursor; from the beginning, all again; in the end, whole."""
+    body = {"prompt": "Hello", "sampling": SAMPLING, "contestants": 3}
+    asked = researcher.post(URL, json=body).json()
+    address, battle_id = f"{URL}/{asked['id']}/tokens", uuid.UUID(asked["id"])
+    tokens.begin(battle_id)
+    tokens.write(battle_id, [Piece(0, "from a"), Piece(2, "from c")])
     first = researcher.get(address).json()
-    tokens.write(match_id, [Piece("a", " more")])
+    tokens.write(battle_id, [Piece(0, " more")])
     second = researcher.get(address, params={"after": first["cursor"]}).json()
+    reloaded = researcher.get(address).json()
     arena.work()
     last = researcher.get(address, params={"after": second["cursor"]}).json()
 
-    assert not first["done"]
-    assert {first["left"], first["right"]} == {"from a", "from b"}
-    side = "left" if first["left"] == "from a" else "right"
-    assert second[side] == " more"
-    whole = researcher.get(f"/api/v1/arena/matches/{asked['id']}").json()
-    assert (last["done"], last["left"], last["right"]) == (True, whole["left"]["text"], whole["right"]["text"])
+    assert (first["texts"], first["fresh"], first["done"]) == (["from a", "", "from c"], True, False)
+    assert (second["texts"], second["fresh"]) == ([" more", "", ""], False)
+    assert reloaded["texts"] == ["from a more", "", "from c"]
+    whole = researcher.get(f"{URL}/{asked['id']}").json()
+    assert (last["done"], last["texts"]) == (True, [one["text"] for one in whole["answers"]])
     assert researcher.get(address, params={"after": "x"}).status_code == 422
 
 
 def test_cancel_stops_the_answers(researcher: Client, pair: list[str]) -> None:
-    """A running match stops within seconds of being asked and cannot be voted on."""
-    long = {"temperature": 1.0, "max_new_tokens": 2000}
-    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello", "sampling": long}).json()
-    address = f"/api/v1/arena/matches/{asked['id']}"
+    """A running battle stops when asked, keeps what came, and cannot be voted on."""
+    asked = researcher.post(URL, json={"prompt": "Hello", "sampling": {"max_new_tokens": 2000}}).json()
+    address = f"{URL}/{asked['id']}"
     with transaction() as session:
         assert service.take(session) is not None
     researcher.post(f"{address}/cancel")
     with transaction() as session:
         assert not service.alive(session, uuid.UUID(asked["id"]))
-        service.close(session, uuid.UUID(asked["id"]), ({"content": "a"}, {"content": "b"}))
+        service.close(session, uuid.UUID(asked["id"]), [{"content": "so far"}, {"content": "b"}])
 
-    assert researcher.get(address).json()["state"] == "cancelled"
-    assert vote(researcher, asked["id"], {"strength": 1}).status_code == 409
+    found = researcher.get(address).json()
+    assert (found["state"], found["answers"][0]["text"]) == ("cancelled", "so far")
+    assert ballot(researcher, asked["id"], {"strength": 1}).status_code == 409
 
 
-def test_a_queued_match_is_cancelled_at_once(researcher: Client, pair: list[str]) -> None:
-    """Nobody waits for a worker to forget a match."""
-    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello"}).json()
+def test_a_queued_battle_is_cancelled_at_once(researcher: Client, pair: list[str]) -> None:
+    """Nobody waits for a worker to forget a battle."""
+    asked = researcher.post(URL, json={"prompt": "Hello"}).json()
 
-    assert researcher.post(f"/api/v1/arena/matches/{asked['id']}/cancel").json()["state"] == "cancelled"
+    assert researcher.post(f"{URL}/{asked['id']}/cancel").json()["state"] == "cancelled"
     with transaction() as session:
         assert service.take(session) is None
 
 
-def test_a_person_cannot_flood_the_worker(researcher: Client, pair: list[str]) -> None:
-    """A fifth match at once is refused with what to do."""
-    answers = [researcher.post("/api/v1/arena/matches", json={"prompt": str(number)}) for number in range(5)]
-
+def test_a_person_cannot_flood_the_worker(researcher: Client, pair: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth battle at once is refused with what to do, and so are too many in an hour."""
+    answers = [researcher.post(URL, json={"prompt": str(number)}) for number in range(5)]
     assert [answer.status_code for answer in answers] == [202] * 4 + [429]
 
-
-def test_a_dead_worker_ends_the_match(researcher: Client, pair: list[str]) -> None:
-    """After kill -9 the sweep ends the match failed; an evaluation's matches are none of its business."""
-    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello"}).json()
+    researcher.post(f"{URL}/{answers[0].json()['id']}/cancel")
+    monkeypatch.setattr(service, "MOST_AN_HOUR", 4)
+    refused = researcher.post(URL, json={"prompt": "one more"})
+    assert (refused.status_code, refused.json()["title"]) == (429, "Too many battles in an hour")
     with transaction() as session:
-        match = service.take(session)
-        assert match is not None
-        match.pid = 2**22 + 1
-    with transaction() as session:
-        assert service.sweep(session) == 1
-
-    found = researcher.get(f"/api/v1/arena/matches/{asked['id']}").json()
-    assert (found["state"], bool(found["remedy"])) == ("failed", True)
+        for battle in session.query(Battle):
+            battle.created_at -= timedelta(hours=2)
+    assert researcher.post(URL, json={"prompt": "one more"}).status_code == 202
 
 
 def test_the_arena_leaves_evaluations_alone(researcher: Client, body: Body) -> None:
-    """A match of an evaluation is never taken as an arena match."""
+    """A match of an evaluation is never taken as a battle."""
     researcher.post("/api/v1/evaluations", json=body)
 
     with transaction() as session:
         assert service.take(session) is None
         assert service.sweep(session) == 0
-        assert session.query(Match).where(Match.state == State.queued).count() == 0
 
 
-def test_the_tally_counts_ones_own_votes(researcher: Client, annotator: Client, ask: Ask) -> None:
-    """The session's tally holds the person's votes only; all votes together can be asked for; rates have intervals."""
-    for client in (researcher, annotator):
-        for prompt in ("one", "two"):
-            vote(client, ask(client, prompt)["id"], {"both_bad": True})
-
-    mine = researcher.get("/api/v1/arena/tally").json()
-    everybody = researcher.get("/api/v1/arena/tally", params={"mine": "false"}).json()
-    later = researcher.get("/api/v1/arena/tally", params={"since": "2999-01-01T00:00:00Z"}).json()
-
-    assert (mine["votes"], everybody["votes"], later["votes"]) == (2, 4, 0)
-    (row,) = everybody["pairs"]
-    rate = row["win_rate"]
-    assert (row["both_bad"], rate["rate"], rate["n"], rate["prompts"], rate["ties"]) == (4, 0.5, 4, 2, 4)
-    assert rate["low"] < 0.5 < rate["high"]
-    assert set(mine["names"].values()) == set(NAMES)
-
-
-def test_the_answer_survives_a_closed_page(researcher: Client, pair: list[str]) -> None:
-    """A match asked for is answered while nobody looks, and waits for its vote."""
-    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello", "sampling": SAMPLING}).json()
-    answering = threading.Thread(target=arena.work)
-    answering.start()
-    answering.join(60)
-
-    (found,) = researcher.get("/api/v1/arena/matches").json()["items"]
-    assert (found["id"], found["state"], found["judged"]) == (asked["id"], "succeeded", None)
-
-
-def test_live_text_is_away_without_redis(
-    researcher: Client, pair: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Without Redis, live text is refused in plain words, and the answers still reach the database."""
-    asked = researcher.post("/api/v1/arena/matches", json={"prompt": "Hello", "sampling": SAMPLING}).json()
-    from backend.settings import Settings
-
-    away = Settings(redis_url=f"unix://{tmp_path}/none.sock")
-    monkeypatch.setattr(tokens, "get_settings", lambda: away)
-    answer = researcher.get(f"/api/v1/arena/matches/{asked['id']}/tokens")
+def go_on(client: Client, battle: Body, text: str) -> Body:
+    """The next turn, answered."""
+    answer = client.post(f"{URL}/{battle['id']}/turns", json={"text": text})
+    assert answer.status_code == 202, answer.text
     arena.work()
+    found: Body = client.get(f"{URL}/{answer.json()['id']}").json()
+    assert found["state"] == "succeeded", found["reason"]
+    return found
 
-    assert answer.status_code == 503
-    assert answer.json()["remedy"]
-    assert researcher.get(f"/api/v1/arena/matches/{asked['id']}").json()["state"] == "succeeded"
+
+def test_every_contestant_keeps_its_own_history(researcher: Client, ask: Ask, three: list[str]) -> None:
+    """The second turn is answered after the contestant's own first answer, under the same names, and the earlier turn
+    stands before it; a vote between does not end the conversation, the names do."""
+    first = ask(researcher, "Tell me about tea.", contestants=3)
+    ballot(researcher, first["id"], {"best": 0})
+    second = go_on(researcher, first, "And about coffee?")
+
+    (turn,) = second["before"]
+    assert (turn["battle_id"], turn["answers"], turn["vote"]) == (first["id"], first["answers"], {"best": 0})
+    assert (second["turn"], second["conversation_id"]) == (2, first["id"])
+    with transaction() as session:
+        battle = session.get_one(Battle, uuid.UUID(second["id"]))
+        told = service.histories(service.conversation(session, battle), battle)
+    for own, answer in zip(told, first["answers"], strict=True):
+        assert [one["role"] for one in own] == ["user", "assistant", "user"]
+        assert own[1]["content"] == answer["text"]
+    again = researcher.post(f"{URL}/{first['id']}/turns", json={"text": "Once more"})
+    assert again.json()["title"] == "Already gone on"
+    ballot(researcher, second["id"], {"both_bad": True})
+    researcher.post(f"{URL}/{second['id']}/reveal")
+    after = researcher.post(f"{URL}/{second['id']}/turns", json={"text": "Who are you?"})
+    assert after.json()["title"] == "Names are known"
+    assert len(researcher.get(f"{URL}/{first['id']}").json()["names"]) == 3
 
 
-def test_the_list_takes_as_many_queries_however_long(researcher: Client, ask: Ask) -> None:
-    """Matches, own verdicts and names are each fetched at once for the page."""
+def test_a_turn_that_was_stopped_is_replaced(researcher: Client, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Going on again from the turn before takes the place of one without answers; turns are limited."""
+    first = ask(researcher)
+    stopped = researcher.post(f"{URL}/{first['id']}/turns", json={"text": "A slip"}).json()
+    assert researcher.post(f"{URL}/{first['id']}/turns", json={"text": "Other"}).status_code == 409
+    researcher.post(f"{URL}/{stopped['id']}/cancel")
+
+    second = go_on(researcher, first, "What I meant")
+    assert researcher.get(f"{URL}/{stopped['id']}").status_code == 404
+    monkeypatch.setattr(service, "MOST_TURNS", 2)
+    refused = researcher.post(f"{URL}/{second['id']}/turns", json={"text": "And more"})
+    assert refused.json()["title"] == "Too many turns"
+    assert researcher.post(f"{URL}/{second['id']}/turns", json={"text": " "}).status_code == 422
+
+
+def test_the_list_takes_few_queries(researcher: Client, ask: Ask) -> None:
+    """A page of battles costs as many statements as one of three."""
     counts = []
     for _ in range(2):
-        for strength in (1, -1):
-            vote(researcher, ask(researcher)["id"], {"strength": strength})
+        battle = ask(researcher)
+        ballot(researcher, battle["id"], {"strength": 1})
+        researcher.post(f"{URL}/{battle['id']}/reveal")
         ask(researcher)
         with counted() as statements:
-            items = researcher.get("/api/v1/arena/matches").json()["items"]
+            items = researcher.get(URL).json()["items"]
         counts.append(len(statements))
 
     assert counts[0] == counts[1]
-    assert len(items) == 6
     for item in items:
-        assert item == researcher.get(f"/api/v1/arena/matches/{item['id']}").json()
-    assert sum(item["judged"] is not None for item in items) == 4
+        assert item == researcher.get(f"{URL}/{item['id']}").json()
+    assert sum(item["names"] is not None for item in items) == 2
 
 
-def test_everybodys_votes_are_a_result(annotator: Client, researcher: Client, ask: Ask) -> None:
-    """An annotator's tally holds their own votes and never everybody's; a researcher may see both."""
-    asked = ask(researcher)
-    vote(researcher, asked["id"], {"strength": 1})
+# ---- lots ----------------------------------------------------------------------------------------------------------
 
-    assert annotator.get("/api/v1/arena/tally", params={"mine": False}).status_code == 403
-    assert annotator.get("/api/v1/arena/tally").json()["votes"] == 0
-    assert researcher.get("/api/v1/arena/tally", params={"mine": False}).json()["votes"] == 1
+
+def test_lots_avoid_what_was_just_seen_and_seek_what_was_seldom_compared() -> None:
+    """Of four, the pairs that the person saw last are not drawn again; of the rest, seldom compared ones come oftener;
+    every order occurs; with more groups than are weighed, still `n` different ones."""
+    pool = [uuid.UUID(int=number) for number in range(4)]
+    seen = {frozenset(pair): 1 for pair in combinations(pool[:3], 2)}
+    met = {frozenset((pool[3], pool[0])): 99, frozenset((pool[3], pool[1])): 99}
+    lots = random.Random(4)
+    drawn = Counter(tuple(arena_lots.lot(pool, 2, seen, met, lots)) for _ in range(400))
+
+    assert all(pool[3] in pair for pair in drawn)
+    both = drawn[pool[3], pool[2]], drawn[pool[2], pool[3]]
+    assert min(both) > 100
+    assert sum(both) > 350
+    many = [uuid.UUID(int=number) for number in range(40)]
+    assert len(set(arena_lots.lot(many, 4, {}, {}, lots))) == 4
+
+
+def test_battles_follow_the_lots(researcher: Client, ask: Ask, three: list[str]) -> None:
+    """Somebody who asks again and again meets other pairs before the same one."""
+    for number in range(3):
+        ask(researcher, f"Prompt {number}")
+
+    with transaction() as session:
+        pairs = {frozenset(battle.contestants) for battle in session.query(Battle)}
+    assert len(pairs) == 3
+
+
+def test_prompts_are_offered_once(researcher: Client, make_client: Callable[..., Client], ask: Ask) -> None:
+    """A prompt of a prompt set is offered until the person has asked it; then there is none, which is told. An
+    annotator is offered nothing: prompts of datasets are not theirs to read."""
+    prompts: list[list[Message]] = [[{"role": "user", "content": f"Question {number}?"}] for number in range(2)]
+    with transaction() as session:
+        project = projects.default(session)
+        dataset = datasets.create(session, project, "Prompts", Kind.prompts)
+        datasets.append(session, dataset, [ReadItem(prompt, []) for prompt in prompts])
+    offered = set()
+    for _ in range(2):
+        text = researcher.get("/api/v1/arena/prompt").json()["text"]
+        ask(researcher, text)
+        offered.add(text)
+
+    none = researcher.get("/api/v1/arena/prompt")
+    assert offered == {"Question 0?", "Question 1?"}
+    assert (none.status_code, bool(none.json()["remedy"])) == (422, True)
+    assert make_client(Role.annotator).get("/api/v1/arena/prompt").status_code == 403

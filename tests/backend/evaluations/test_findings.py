@@ -155,6 +155,7 @@ def test_circles_and_style_stand_beside_the_ranking() -> None:
     (one,) = found.cycles.circles
     assert set(one.contestants) == {BASE, GOOD, WEAK}
     assert one.p < 0.01
+    assert found.styled is not None
     assert found.styled.reason == UNKNOWN
 
     generator = np.random.default_rng(0)
@@ -174,6 +175,7 @@ def test_circles_and_style_stand_beside_the_ranking() -> None:
     assert by_length.standings[0].contestant == GOOD
     assert by_length.standings[0].low is not None
     assert by_length.standings[0].low > 0
+    assert by_length.styled is not None
     good = next(one for one in by_length.styled.standings if one.contestant == GOOD)
     assert good.strength < 0.7 * by_length.standings[0].strength
     assert (good.best, good.worst) != (1, 1)

@@ -189,5 +189,5 @@ def test_a_removed_member_loses_arena_and_tokens(
     assert anonymous.get("/api/v1/runs", headers=headers).status_code == 200
 
     assert owner.delete(f"{MEMBERS}/{member.user.id}").status_code == 204
-    assert member.get("/api/v1/arena/matches").status_code == 403
+    assert member.get("/api/v1/arena/battles").status_code == 403
     assert anonymous.get("/api/v1/runs", headers=headers).status_code == 401
