@@ -66,9 +66,16 @@ class Evaluations(Noun):
         return self._line.pages("/prompt-checks", PromptCheckOut, category=category)
 
     def add_prompt_check(
-        self, prompt: str | Sequence[Spec], category: str = "General", **expects: Any
+        self,
+        prompt: str | Sequence[Spec],
+        category: str = "General",
+        *,
+        rules: Spec | None = None,
+        checks: Sequence[str] = (),
+        refuse: bool = False,
     ) -> PromptCheckOut:
-        """Keep a prompt and what is expected of its answer: `rules`, installed `checks`, and whether to `refuse`."""
+        """Keep a prompt and what is expected of its answer: rules, installed checks, and whether to refuse."""
+        expects = {"rules": rules, "checks": list(checks), "refuse": refuse}
         body = {"prompt": prompt, "category": category, "expects": expects}
         return self._line.create("/prompt-checks", PromptCheckOut, body)
 
@@ -114,15 +121,31 @@ class Evaluations(Noun):
         self._line.post(f"/evaluations/{id_of(evaluation)}/divergences", dict[str, Any], body, retry="always")
         return self.divergences(evaluation)
 
-    def frontier(self, evaluation: Ref, **more: Any) -> FrontierOut:
+    def frontier(
+        self,
+        evaluation: Ref,
+        *,
+        reward: str | None = None,
+        reference: Ref | None = None,
+        judge_key: str | None = None,
+        at: float | None = None,
+        level: float | None = None,
+        others: Sequence[Ref] = (),
+    ) -> FrontierOut:
         """Reward against KL, and every two runs at one KL.
 
-        `reward` is "win" or "score:NAME", `reference` to what KL was measured, `at` a KL in nats, `others` evaluations
-        whose points join.
+        `reward` is "win" or "score:NAME", `judge_key` whose win rate, `reference` to what KL was measured, `at` a KL in
+        nats, `others` evaluations whose points join.
         """
-        others = [id_of(one) for one in more.pop("others", ())]
-        more["reference_id"] = optional_id(more.pop("reference", None))
-        return self._line.get(f"/evaluations/{id_of(evaluation)}/frontier", FrontierOut, others=others, **more)
+        wanted = {
+            "reward": reward,
+            "judge": judge_key,
+            "reference_id": optional_id(reference),
+            "at": at,
+            "level": level,
+        }
+        joined = [id_of(one) for one in others]
+        return self._line.get(f"/evaluations/{id_of(evaluation)}/frontier", FrontierOut, others=joined, **wanted)
 
     def matches(self, evaluation: Ref) -> Iterator[MatchOut]:
         """Every match with both answers and all verdicts."""

@@ -102,12 +102,34 @@ class Runs(Noun):
         """
         return self._line.post(f"/runs/{id_of(run)}/resume", RunOut, {"tokens_per_pack": tokens_per_pack})
 
-    def check(self, run: Ref, **how: Any) -> RegressionOut:
+    def check(
+        self,
+        run: Ref,
+        *,
+        checkpoint: Ref | None = None,
+        base: Ref | None = None,
+        categories: Sequence[str] = (),
+        harness: Spec | None = None,
+        margin: float | None = None,
+        level: float | None = None,
+        sampling: Spec | None = None,
+        seed: int | None = None,
+    ) -> RegressionOut:
         """Compare a run's last checkpoint with its base on prompt checks and refusals: did it break anything?
 
-        `how` are fields of the API's body: `categories`, `margin`, `harness`, `checkpoint_id`, `base_id` and others.
+        Without `categories` on all prompt checks; `harness` names tasks of lm-evaluation-harness besides.
         """
-        return self._line.create(f"/runs/{id_of(run)}/regressions", RegressionOut, how)
+        body = {
+            "checkpoint_id": optional_id(checkpoint),
+            "base_id": optional_id(base),
+            "categories": list(categories),
+            "harness": harness,
+            "margin": margin,
+            "level": level,
+            "sampling": sampling,
+            "seed": seed,
+        }
+        return self._line.create(f"/runs/{id_of(run)}/regressions", RegressionOut, body)
 
     def checks(self, run: Ref) -> Iterator[RegressionOut]:
         """The checks of a run for regressions, newest first."""

@@ -122,7 +122,7 @@ VALUES: dict[str, Any] = {
     "follow": False, "said": {"strength": 1}, "read_only": True, "mine": True,
     "question": {"kind": "thumb"}, "changes": {"overlap": 2, "deadline": None}, "state": "open",
     "aspects": {"helpful": [1, 5]}, "wants": {"overlap": 3}, "text": "And then?", "ranking": [[1], [0, 2]], "best": 1,
-    "cluster": "prompt",
+    "cluster": "prompt", "margin": 0.03, "harness": {"tasks": ["arc_easy"]}, "categories": ["Facts"],
 }  # fmt: skip
 
 
