@@ -52,7 +52,7 @@ WRONG = {
 LEASED_TWICE = """
     SELECT coalesce(sum(held), 0) AS held, count(*) FILTER (WHERE taken + held > :overlap) AS twice FROM (
         SELECT places.taken, count(*) AS held FROM places JOIN leases USING (task_id, item_id)
-        WHERE task_id = :task AND expires_at > now() GROUP BY places.item_id, places.taken
+        WHERE task_id = :task AND expires_at > statement_timestamp() GROUP BY places.item_id, places.taken
     ) AS each"""
 LOOKS_EVERY_SECONDS = 1.0
 

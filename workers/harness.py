@@ -61,9 +61,14 @@ def measure(order: Order) -> None:
 
 
 def told(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The first metric of a task, or of a group, with its error, and each sample's score where it is a number."""
-    own = found["results"].get(name) or next(iter(found["results"].values()))
-    key = next(key for key, value in own.items() if "," in key and "_stderr" not in key and _number(value) is not None)
+    """The first metric of a task, or of a group, of which more is better, else the first, with its error, and each
+    sample's score where it is a number.  Raises ValueError where there is no number."""
+    own = found["results"].get(name, {})
+    keys = [key for key, value in own.items() if "," in key and "_stderr" not in key and _number(value) is not None]
+    if not keys:
+        raise ValueError(f"“{name}” has no number of its own: name the tasks in it one by one")
+    rising = {metric for one in found["higher_is_better"].values() for metric, up in one.items() if up}
+    key = next((key for key in keys if key.partition(",")[0] in rising), keys[0])
     metric, _, how = key.partition(",")
     better = next((one[metric] for one in found["higher_is_better"].values() if metric in one), True)
     samples = {

@@ -142,6 +142,8 @@ def _fallen(bounds: Bounds, n: int, difference: float, margin: float) -> float:
     def above(reach: float) -> float:
         return bounds(reach, n)[1] + margin
 
+    if above(0.0) >= 0:  # the fall is the margin itself, but for rounding
+        return 1.0
     return 2 * float(norm.sf(brentq(above, 0.0, FURTHEST))) if above(FURTHEST) > 0 else 0.0
 
 

@@ -81,6 +81,8 @@ def erase(session: Session, admin: User, user: User, body: EraseIn) -> ErasedOut
         removed[name] = _done(session, statement)
     if body.judgements == "delete":
         removed["verdicts"] = _done(session, delete(Verdict).where(Verdict.annotator_id == user.id))
+        votes = update(Battle).where(Battle.created_by == user.id, Battle.value.is_not(None))
+        _done(session, votes.values(value=None, client_id=None))
         datasets = tallies.hold(session, user.id)
         removed["labels"] = _done(session, delete(Label).where(Label.annotator_id == user.id))
         tallies.recount(session, datasets)

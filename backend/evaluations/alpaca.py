@@ -30,6 +30,9 @@ NO_FACTS: Final = (
 )
 OTHER: Final = "AlpacaEval 2's own length-controlled rate is one of its 805 prompts alone; this model has {count:,}."
 TWICE: Final = "The annotations name the same prompt twice, so AlpacaEval 2's own length-controlled rate is not theirs."
+PLACES: Final = "An index of the annotations is past the benchmark's 805 prompts: AlpacaEval 2's own rate is not told."
+MOST_SILENT: Final = 0.05  # share of prompts without a verdict; the fit would speak for them unheard
+SILENT: Final = "{count:,} of the 805 prompts have no verdict, too many for AlpacaEval 2's own length-controlled rate."
 BASE: Final = "AlpacaEval 2's own length-controlled rate measures output_2 against output_1, which is another baseline."
 MANY: Final = "More than {most} models are in the file. Import fewer at once for AlpacaEval 2's own rate."
 UNFIT: Final = "AlpacaEval 2's fit does not come out: the annotations hold no wins and losses to fit."
@@ -92,6 +95,8 @@ def _rate(own: list[Meeting], baseline: str, known: Facts) -> dict[str, Any]:
     if len(own) != PROMPTS:
         return _none(OTHER.format(count=len(own)))
     places = [order if one.place is None else one.place for order, one in enumerate(own)]
+    if max(places) >= PROMPTS:
+        return _none(PLACES)
     if len(set(places)) != PROMPTS:
         return _none(TWICE)
     annotated = Annotated(
@@ -100,6 +105,8 @@ def _rate(own: list[Meeting], baseline: str, known: Facts) -> dict[str, Any]:
         np.array([float(len(one.answer_a or "")) for one in own]),
         known.difficulty[places],
     )
+    if (silent := int(np.isnan(annotated.score).sum())) > MOST_SILENT * PROMPTS:
+        return _none(SILENT.format(count=silent))
     try:
         found = published(annotated, known.gamed)
     except ValueError:

@@ -18,7 +18,7 @@ from backend.evaluations.models import Battle
 from backend.evaluations.prompts import of_messages
 from backend.projects.models import Project
 from backend.queue import ring
-from backend.work import ACTIVE, ENDED, State, beat, claim, finish, now, request_stop, silent
+from backend.work import ACTIVE, State, beat, claim, finish, now, ours, request_stop, silent
 
 MOST_WAITING = 4
 MOST_AN_HOUR = 240
@@ -99,6 +99,7 @@ def go_on(session: Session, user: User, battle: Battle, text: str) -> Battle:
         prompt_hash=battle.prompt_hash,
         sampling=battle.sampling,
         seed=secrets.randbelow(2**31),
+        total=sum(one.total + 1 for one in following),
         created_by=user.id,
     )
     return _begun(session, battle)
@@ -115,6 +116,7 @@ def retry(session: Session, user: User, battle: Battle) -> Battle:
         raise NotReady(f"This battle is {battle.state}.", remedy="Only one that failed or was stopped is tried again.")
     battle.state, battle.stop_requested, battle.answers = State.queued, False, None
     battle.reason = battle.remedy = battle.finished_at = None
+    battle.total += 1
     return _begun(session, battle)
 
 
@@ -126,16 +128,24 @@ def _begun(session: Session, battle: Battle) -> Battle:
 
 
 def _take_turn(session: Session, user: User) -> None:
-    """Two clicks count one by one; what is too much at once, or in an hour, is refused."""
-    session.execute(select(User.id).where(User.id == user.id).with_for_update())
+    """Two clicks count one by one; what is too much at once, or in an hour, is refused.
+
+    `total` says how often a battle has been begun again.
+    """
+    _hold(session, user)
     waiting = Battle.created_by == user.id, Battle.state.in_([State.queued, *ACTIVE])
     if (session.scalar(select(func.count()).where(*waiting)) or 0) >= MOST_WAITING:
         raise TooManyWaiting(
             f"{MOST_WAITING} of your battles are still being answered.", remedy="Wait for one to end, or stop it."
         )
     lately = Battle.created_by == user.id, Battle.created_at > now() - timedelta(hours=1)
-    if (session.scalar(select(func.count()).where(*lately)) or 0) >= MOST_AN_HOUR:
+    if (session.scalar(select(func.sum(Battle.total + 1)).where(*lately)) or 0) >= MOST_AN_HOUR:
         raise TooFast(f"You have begun {MOST_AN_HOUR} battles in the last hour.", remedy="Go on in a while.")
+
+
+def _hold(session: Session, user: User) -> None:
+    """A person's deeds in the arena take turns; held before any battle, so that none waits for another."""
+    session.execute(select(User.id).where(User.id == user.id).with_for_update(key_share=True))
 
 
 def _end_voted(session: Session, project: Project, user: User) -> None:
@@ -154,6 +164,8 @@ def require_blind(battle: Battle) -> None:
 
 def find(session: Session, project: Project, user: User, battle_id: uuid.UUID, *, lock: bool = False) -> Battle:
     """The person's own battle.  Raises NotFound."""
+    if lock:
+        _hold(session, user)
     battle = session.get(Battle, battle_id, with_for_update=lock or None)
     if battle is None or battle.project_id != project.id or battle.created_by != user.id:
         raise NotFound.of("battle")
@@ -211,12 +223,17 @@ def take(session: Session) -> Battle | None:
 def alive(session: Session, battle_id: uuid.UUID) -> bool:
     """Record that the worker lives; whether it should go on."""
     battle = beat(session, Battle, battle_id)
-    return battle.state in ACTIVE and not battle.stop_requested
+    return ours(battle) and not battle.stop_requested
 
 
 def close(session: Session, battle_id: uuid.UUID, answers: Sequence[dict[str, Any]]) -> None:
-    """Keep the answers and end the battle: cancelled when that was asked, else succeeded."""
+    """Keep the answers and end the battle: cancelled when that was asked, else succeeded.
+
+    Nothing changes where the battle was swept while its worker was silent: it has ended, or is another's by now.
+    """
     battle = session.get_one(Battle, battle_id, with_for_update=True)
+    if not ours(battle):
+        return
     battle.answers = list(answers)
     if battle.stop_requested:
         finish(battle, State.cancelled, "Stopped.")
@@ -225,15 +242,17 @@ def close(session: Session, battle_id: uuid.UUID, answers: Sequence[dict[str, An
 
 
 def put_back(session: Session, battle_id: uuid.UUID) -> None:
-    """Queue the battle again, unless it has ended: its worker was told to stop."""
+    """Queue the battle again, if it still is this worker's, which was told to stop."""
     battle = session.get_one(Battle, battle_id, with_for_update=True)
-    if battle.state not in ENDED:
+    if ours(battle):
         battle.state = State.queued
 
 
 def fail(session: Session, battle_id: uuid.UUID, reason: str, remedy: str, *, names: bool) -> None:
     """End the battle as failed; a cause for people, and what to do. One that names a contestant ends the blindness."""
     battle = session.get_one(Battle, battle_id, with_for_update=True)
+    if not ours(battle):
+        return
     finish(battle, State.failed, reason, remedy)
     if names:
         reveal(session, battle)

@@ -4,7 +4,7 @@ import uuid
 from itertools import combinations
 from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import User
@@ -12,10 +12,9 @@ from backend.errors import Conflict, Invalid
 from backend.evaluations import arena
 from backend.evaluations.arena import NotReady, require_blind
 from backend.evaluations.arena_schemas import VoteIn
-from backend.evaluations.models import Battle, Match, MatchItem, Source, Verdict
+from backend.evaluations.models import Battle, Match, Source, Verdict
 from backend.evaluations.prompts import of_messages
-from backend.evaluations.votes import AlreadyJudged, ClientIdReused, label_id, outcome
-from backend.labels import service as labels
+from backend.evaluations.votes import AlreadyJudged, ClientIdReused, outcome
 from backend.work import State, now
 
 Value = dict[str, Any]
@@ -124,17 +123,13 @@ def _match(battle: Battle, histories: list[list[arena.Message]], one: int, other
 
 
 def undo(session: Session, battle: Battle) -> Battle:
-    """The battle without its vote; labels that an export made of it are taken back too.  Raises NamesKnown, NoVote."""
+    """The battle without its vote, of which no export has made a label: its names are not known.
+
+    Raises NamesKnown, NoVote.
+    """
     require_blind(battle)
     if battle.value is None:
         raise NoVote("There is no vote to take back.", remedy="Vote first.")
-    exported = (
-        select(Verdict, MatchItem.dataset_id)
-        .join(Match, Match.id == Verdict.match_id)
-        .join(MatchItem, MatchItem.match_id == Match.id)
-        .where(Match.battle_id == battle.id)
-    )
-    labels.retract_votes(session, [label_id(verdict, dataset) for verdict, dataset in session.execute(exported)])
     session.execute(delete(Match).where(Match.battle_id == battle.id))
     battle.value = battle.client_id = None
     return battle

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -18,7 +18,7 @@ from backend.datasets.models import Dataset, Item, Kind
 from backend.errors import Invalid
 from backend.evaluations import contestants, service
 from backend.evaluations.filters import within
-from backend.evaluations.models import Match, MatchItem, Source, Verdict
+from backend.evaluations.models import Battle, Match, MatchItem, Source, Verdict
 from backend.evaluations.said import of, scores
 from backend.evaluations.schemas import MatchExportIn, MatchExportOut, MatchFilter
 from backend.evaluations.votes import label_id
@@ -76,6 +76,12 @@ def _nothing(body: MatchExportIn, left_out: Counter[str]) -> NothingToExport:
             remedy="Choose other matches.",
             left_out=dict(left_out),
         )
+    if body.arena:
+        return NothingToExport(
+            "No conversation has a vote that can become a label.",
+            remedy="Vote on some first, and show their names: a vote can be taken back until then.",
+            left_out=dict(left_out),
+        )
     return NothingToExport(
         "No match has a verdict that can become a label.",
         remedy="Vote on some matches first, or include the automatic judge's verdicts.",
@@ -102,7 +108,9 @@ def _pairs(session: Session, project: Project, body: MatchExportIn) -> list[Pair
 
 def _where(session: Session, project: Project, body: MatchExportIn) -> list[ColumnElement[bool]]:
     if body.evaluation_id is None:
-        return [Match.project_id == project.id, Match.evaluation_id.is_(None)]
+        blind = select(Battle.id).where(Battle.project_id == project.id, Battle.revealed_at.is_(None))
+        known = or_(Match.battle_id.is_(None), Match.battle_id.not_in(blind))  # names go with the items
+        return [Match.project_id == project.id, Match.evaluation_id.is_(None), known]
     evaluation = service.find(session, project, body.evaluation_id)
     return within(evaluation.id, body.filter or MatchFilter())
 

@@ -34,7 +34,10 @@ EVEN = 0.5
 NO_KL = "KL is not measured yet: let it be read under “KL to a reference”."
 NO_REWARD = "No contestant has both a KL and this reward."
 MANY_RUNS = "Of {count} runs the first {most} are compared at one KL."
-MIXED = "Of some answers only the log-ratio is known, so KL is the mean log-ratio (k1). Measure it again for the exact."
+MIXED = (
+    "Of some answers only the log-ratio is known, so KL is the mean log-ratio (k1). Answers read long ago can be"
+    " measured again for the exact; of models with different numbers of logits there is none."
+)
 
 
 class Place(NamedTuple):
@@ -196,7 +199,7 @@ def _prompts(session: Session, evaluation: Evaluation) -> set[str]:
 
 def _runs(session: Session, places: Sequence[Place]) -> dict[uuid.UUID, Run]:
     ids = {one.checkpoint.run_id for one in places}
-    return {row.id: row for row in session.scalars(select(Run).where(Run.id.in_(ids)))}
+    return {row.id: row for row in session.scalars(select(Run).where(Run.id.in_(ids)).order_by(Run.id))}
 
 
 def _points(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from backend.checkpoints.models import Checkpoint
+from backend.checkpoints.models import Checkpoint, Source
 from backend.errors import Invalid
 from backend.evaluations.schemas import HarnessIn, HarnessOut
 from backend.settings import get_settings
@@ -38,9 +38,10 @@ def require(asked: HarnessIn, found: Sequence[Checkpoint]) -> None:
     if len(set(asked.tasks)) < len(asked.tasks):
         raise NoHarness("A task is named twice.", field="harness.tasks", remedy="Name each task once.")
     for place, one in enumerate(found):
-        if one.endpoint is not None:
+        if one.endpoint is not None or one.source is Source.outputs:
+            what = "known by its outputs alone" if one.endpoint is None else "an endpoint"
             raise NoHarness(
-                f"“{one.name}” is an endpoint, and the harness measures checkpoints with weights.",
+                f"“{one.name}” is {what}, and the harness measures checkpoints with weights.",
                 field=f"contestants.{place}",
                 remedy="Leave its tasks out, or choose a checkpoint with weights.",
             )

@@ -37,7 +37,8 @@ class Said(NamedTuple):
 class Meeting(NamedTuple):
     """Two named contestants on one prompt; an answer is None where the file holds no text.
 
-    `place` is the prompt's in its benchmark, where the file tells it.
+    `place` is the prompt's in its benchmark, where the file tells it.  `prompt_b` is what `b` answered where their
+    conversations had parted.
     """
 
     prompt: list[dict[str, Any]]
@@ -47,6 +48,7 @@ class Meeting(NamedTuple):
     answer_b: str | None
     said: tuple[Said, ...]
     place: int | None = None
+    prompt_b: list[dict[str, Any]] | None = None
 
 
 class Answered(NamedTuple):
@@ -98,8 +100,8 @@ def _each(kind: str, rows: list[Row], reader: Callable[[Row], Meeting]) -> Resul
         except RowRefused as error:
             found.errors[number] = str(error)
     for one in found.meetings:
-        sides = ((one.a, one.answer_a), (one.b, one.answer_b))
-        found.answers += [Answered(one.prompt, name, text) for name, text in sides if text is not None]
+        sides = ((one.prompt, one.a, one.answer_a), (one.prompt_b or one.prompt, one.b, one.answer_b))
+        found.answers += [Answered(prompt, name, text) for prompt, name, text in sides if text is not None]
     return found
 
 
@@ -136,7 +138,7 @@ def _battle(row: Row) -> Meeting:
     one, other = (_talk(row.get(f"conversation_{side}"), side) for side in "ab")
     if one is None or other is None:
         return Meeting(_untold(row), a, b, None, None, verdict)
-    return Meeting(one[0], a, b, one[1], other[1], verdict)
+    return Meeting(one[0], a, b, one[1], other[1], verdict, prompt_b=other[0])
 
 
 def _judgment(row: Row) -> Meeting:

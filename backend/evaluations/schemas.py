@@ -323,7 +323,7 @@ class VerdictIn(In):
     value: ValueIn
     seconds: float = Field(ge=0, le=86_400, allow_inf_nan=False)
     rationale: Rationale | None = None
-    guided: bool = Field(False, description="What the card of an evaluation's match said.")
+    guided: bool | None = Field(None, description="What an evaluation's card said; null: not written down.")
 
 
 class OwnVerdictOut(BaseModel):

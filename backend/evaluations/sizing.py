@@ -187,12 +187,13 @@ def _known(session: Session, project: Project, body: EvaluationIn, checked: Chec
     }
     found = known.answers(session, project.id, keys.values())
     answers = {place: found[key]["content"] for place, key in keys.items() if key in found}
+    there = answers | {place: answer["content"] for place, answer in checked.given.items() if "content" in answer}
     shown = [
         (prompt.hash, *order)
         for prompt in checked.drawn.prompts
         for pair in meetings(checked.found, checked.pairing)
-        if all((one.id, prompt.hash) in answers for one in pair)
-        for texts in [[answers[one.id, prompt.hash] for one in pair]]
+        if all((one.id, prompt.hash) in there for one in pair)
+        for texts in [[there[one.id, prompt.hash] for one in pair]]
         for order in (texts, texts[::-1])
     ]
     return _Known(answers, {one.name: decided(session, project, one.judge, shown) for one in checked.voices})
@@ -218,7 +219,8 @@ def _cost(session: Session, body: EvaluationIn, checked: Checked, there: _Known)
     tokens, money, requests = NONE, NONE, 0
     lengths: dict[uuid.UUID, Tokens] = {}
     for one in checked.found:
-        lengths[one.id] = _length(session, one, most)
+        given = [len(answer.get("content", "")) for (whose, _), answer in checked.given.items() if whose == one.id]
+        lengths[one.id] = characters(sum(given) / len(given)) if given else _length(session, one, most)
         left = [hashed for hashed in asked if (one.id, hashed) not in there.answers] if one.endpoint else []
         questions = _sum(asked[hashed] for hashed in left)
         more, price = priced(one, questions, lengths[one.id].times(len(left)))

@@ -34,9 +34,9 @@ LOCK = (
     .execution_options(populate_existing=True)
 )
 ONE, MOST = (literal_column(str(number), Integer) for number in (1, ALMOST))
-MANY_OPEN = select(true()).where(Place.task_id == Task.id, Place.open).limit(ONE).offset(MOST)
+MANY_OPEN = select(true()).where(Place.task_id == TASK, Place.open).limit(ONE).offset(MOST)
 LOOK = (
-    select(Task, labelled_by(USER), MANY_OPEN.correlate(Task).scalar_subquery(), *SPOKEN)
+    select(Task, labelled_by(USER), MANY_OPEN.scalar_subquery(), *SPOKEN)
     .outerjoin(Label, Label.item_id == ITEM)
     .where(Task.id == TASK)
     .execution_options(populate_existing=True)

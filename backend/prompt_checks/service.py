@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from sqlalchemy import delete, func, select
@@ -128,13 +128,14 @@ def read_file(session: Session, project: Project, user: User, lines: str) -> Che
     for number, line in enumerate(lines.split("\n"), start=1):
         if not line.strip():
             continue
+        if len(rows) > MOST_CHECKS or len(errors) > MOST_CHECKS:
+            _refuse()
         try:
             columns = _columns(_line(line))
         except (ValidationError, ValueError, RecursionError, Invalid) as error:
             errors.append(BadCheckLine(line=number, reason=_why(error)))
         else:
             rows[columns["category"], columns["prompt_hash"]] = columns
-    _require_room(session, project, len(rows))
     before = _count(session, project)
     whole = [{"project_id": project.id, "created_by": user.id, **columns} for columns in rows.values()]
     if whole:
@@ -143,6 +144,7 @@ def read_file(session: Session, project: Project, user: User, lines: str) -> Che
             index_elements=["project_id", "category", "prompt_hash"], set_={"expects": adding.excluded.expects}
         )
         session.execute(replacing, whole)
+    _require_room(session, project, 0)  # what was replaced takes no more room
     added = _count(session, project) - before
     return ChecksImportOut(added=added, changed=len(rows) - added, bad=len(errors), errors=errors[:MOST_ERRORS])
 
@@ -194,9 +196,13 @@ def _require_installed(expected: Expected) -> None:
 
 def _require_room(session: Session, project: Project, more: int) -> None:
     if _count(session, project) + more > MOST_CHECKS:
-        raise TooManyChecks(
-            f"A project keeps at most {MOST_CHECKS:,} prompt checks.", remedy="Remove some that no longer tell much."
-        )
+        _refuse()
+
+
+def _refuse() -> NoReturn:
+    raise TooManyChecks(
+        f"A project keeps at most {MOST_CHECKS:,} prompt checks.", remedy="Remove some that no longer tell much."
+    )
 
 
 def _require_new(session: Session, row: PromptCheck) -> None:

@@ -59,7 +59,7 @@ def found(
     parts.append(_scored("refuses", REFUSES, [one for one in checked if one.refuse], REFUSED, rule))
     there = [part for part in parts if part is not None] + _tasks(measured, rule)
     told = iter(marks([part.change for part in there if part.marked]))
-    each = [next(told) if part.marked else None for part in there]
+    each = [_held(next(told), part, margin) if part.marked else None for part in there]
     adjusted = iter(comparisons.holm([part.change.p for part in there if part.marked]))
     rows = [_row(part, mark, next(adjusted) if part.marked else None) for part, mark in zip(there, each, strict=True)]
     whole = together([mark for mark in each if mark is not None])
@@ -68,6 +68,12 @@ def found(
         mark=whole, summary=_summary(whole, rows), statements=_statements(checked, reasons), parts=rows,
         reasons=dict(reasons), margin=margin, level=level, seed=seed,
     )  # fmt: skip
+
+
+def _held(mark: Mark, part: _Part, margin: float) -> Mark:
+    """Not "no worse" where more was left out than the margin forgives: all of it might have got worse."""
+    asked = part.change.prompts + part.left_out
+    return "unclear" if mark == "no_worse" and part.left_out > margin * asked else mark
 
 
 def _scored(kind: Kind, name: str, asked: Sequence[Checked], key: str, rule: Rule) -> _Part | None:
@@ -142,7 +148,7 @@ def _summary(mark: Mark, parts: Sequence[RegressionPart]) -> str:
     if mark == "worse":
         return f"Got worse on {_listed([part for part in parts if part.mark == 'worse'])}."
     if mark == "no_worse":
-        return f"No worse on {_listed(parts)}."
+        return f"No worse on {_listed([part for part in parts if part.mark == 'no_worse'])}."
     open_ones = [part for part in parts if part.mark == "unclear"]
     return f"Cannot tell on {_listed(open_ones, needed=True)}." if open_ones else NOTHING
 

@@ -39,9 +39,8 @@ def measure(session: Session, project: Project, task: Task, body: SuggestionJobI
     more = items / len(rows) if rows else 1.0
     verdicts = round(len(whole) * more)
     taken = len(whole) - len(left)
-    return SuggestionSizeOut(
-        items=items, verdicts=verdicts, taken=taken, cost=_cost(found, left, verdicts - taken) if left else None
-    )
+    cost = _cost(found, left or whole, verdicts - taken) if verdicts > taken else None
+    return SuggestionSizeOut(items=items, verdicts=verdicts, taken=taken, cost=cost)
 
 
 def _cost(found: suggesters.Suggester, left: list[Shown], requests: int) -> CostOut | None:

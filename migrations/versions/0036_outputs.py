@@ -34,6 +34,7 @@ def upgrade() -> None:
         " sides.answer FROM checkpoints AS one JOIN ("
         " SELECT id, evaluation_id, prompt_hash, prompt, checkpoint_a AS side, response_a AS answer FROM matches"
         " UNION ALL SELECT id, evaluation_id, prompt_hash, prompt, checkpoint_b, response_b FROM matches"
+        " WHERE jsonb_array_length(prompt) = 1"  # in later turns side b had answers of its own before it
         ") AS sides ON sides.side = one.id WHERE one.source = 'outputs' AND sides.evaluation_id IS NOT NULL"
         " AND jsonb_exists(sides.answer, 'content') ORDER BY one.id, sides.prompt_hash, sides.id DESC"
     )

@@ -137,15 +137,16 @@ class Evaluations(Noun):
         `reward` is "win" or "score:NAME", `judge_key` whose win rate, `reference` to what KL was measured, `at` a KL in
         nats, `others` evaluations whose points join.
         """
-        wanted = {
-            "reward": reward,
-            "judge": judge_key,
-            "reference_id": optional_id(reference),
-            "at": at,
-            "level": level,
-        }
-        joined = [id_of(one) for one in others]
-        return self._line.get(f"/evaluations/{id_of(evaluation)}/frontier", FrontierOut, others=joined, **wanted)
+        return self._line.get(
+            f"/evaluations/{id_of(evaluation)}/frontier",
+            FrontierOut,
+            reward=reward,
+            judge=judge_key,
+            reference_id=optional_id(reference),
+            at=at,
+            level=level,
+            others=[id_of(one) for one in others],
+        )
 
     def matches(self, evaluation: Ref) -> Iterator[MatchOut]:
         """Every match with both answers and all verdicts."""
@@ -172,7 +173,7 @@ class Evaluations(Noun):
 
         `strength` is from -3 to 3 and positive when the left response is better; `skip` is the reason.
         """
-        body = _vote(judgement(strength, both_bad, skip), seconds, rationale, client_id)
+        body = _vote(judgement(strength, both_bad, skip), seconds, rationale, client_id) | {"guided": card.guided}
         return self._line.post(f"/matches/{card.match_id}/verdicts", JudgedOut, body, retry="always")
 
     def undo(self, verdict: Ref) -> VerdictUndoneOut:

@@ -232,6 +232,7 @@ def _matches(session: Session, project: Project, user: User, checkpoints: list[C
     said = VerdictIn.model_validate({"client_id": str(uuid.uuid4()), "value": {"strength": 2}, "seconds": 1})
     verdict = votes.judge(session, project, user, judged.id, said)
     asked = arena.ask(session, project, user, BattleIn.model_validate({"prompt": "Hello", "checkpoints": ids}))
+    assert arena.take(session) is asked
     arena.close(session, asked.id, [ANSWER, ANSWER | {"content": "No."}])
     voted = VoteIn.model_validate({"client_id": str(uuid.uuid4()), "value": {"strength": 1}, "seconds": 1})
     arena_votes.vote(session, user, asked, voted)

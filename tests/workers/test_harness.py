@@ -43,7 +43,7 @@ metadata:
 
 
 def test_results_are_read_as_the_library_writes_them() -> None:
-    """The first metric with its error, of a group too, and every sample's score by task and document."""
+    """The first metric of which more is better with its error, of a group too, and every sample's score."""
     rows = [{"doc_id": place, "filter": "none", "acc": float(place > 0), "acc_norm": 1.0} for place in range(4)]
     found: Any = {
         "results": {"sums": {"alias": "sums", "acc,none": 0.75, "acc_stderr,none": 0.25, "acc_norm,none": 1.0}},
@@ -55,6 +55,12 @@ def test_results_are_read_as_the_library_writes_them() -> None:
     assert read["samples"] == {f"sums/{place}": float(place > 0) for place in range(4)}
     found["results"]["sums"]["acc_stderr,none"] = "N/A"
     assert told("sums", found)["stderr"] is None
+    found["results"]["sums"] = {"alias": "sums", "word_perplexity,none": 9.0, "acc,none": 0.75}
+    found["higher_is_better"]["sums"]["word_perplexity"] = False
+    assert told("sums", found)["metric"] == "acc"
+    found["results"] = {"sums": {"alias": "sums"}, "one": {"acc,none": 1.0}}
+    with pytest.raises(ValueError, match="one by one"):
+        told("sums", found)
 
 
 def test_without_the_library_the_form_says_how_to_get_it(researcher: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from alignment.generation import Response
 from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
+from backend.checkpoints.openai import PromptRefused
 from backend.db import transaction
 from backend.evaluations import arena, contestants, tokens
 from backend.evaluations.models import Battle
@@ -67,7 +68,8 @@ def _answer(job: Job) -> None:
     except Refused as error:
         _fail(job, error.reason, error.remedy, names=True)
     except PROMPT_ERRORS as error:
-        _fail(job, as_error(error)["detail"], SHORTEN)
+        # a server's refusal says in its own words why, and often which model it is
+        _fail(job, as_error(error)["detail"], SHORTEN, names=isinstance(error, PromptRefused))
     except Exception:
         log.exception("battle failed")
         _fail(job, UNEXPECTED, "Try again; the worker's log holds the cause.")

@@ -67,6 +67,14 @@ def test_a_fall_is_called_worse_and_its_absence_no_worse() -> None:
     assert together(["no_worse", "unclear"]) == together([]) == "unclear"
 
 
+@pytest.mark.parametrize(("prompts", "up", "down"), [(50, 2, 3), (100, 1, 3), (150, 0, 3), (250, 1, 6)])
+def test_a_fall_by_the_margin_itself_is_none(prompts: int, up: int, down: int) -> None:
+    """Whatever its floating-point difference rounds to."""
+    base = [0.0] * up + [1.0] * (prompts - up)
+    now = [1.0] * up + [0.0] * down + [1.0] * (prompts - up - down)
+    assert paired([str(one) for one in range(prompts)], base, now, margin=0.02).p == 1
+
+
 def test_too_few_prompts_tell_nothing_and_how_many_would() -> None:
     """Twenty equal prompts cannot exclude a fall by two points; as many as it says do."""
     few = paired([str(one) for one in range(20)], [1.0] * 20, [1.0] * 20)

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import shutil
+import signal
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -115,9 +117,16 @@ def fork(run: Callable[[], object]) -> int:
     return child
 
 
-def ended(child: int) -> int:
-    """How it ended, once it has: as `subprocess` tells it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def ended(child: int, seconds: float = 300.0) -> int:
+    """How it ended, once it has: as `subprocess` tells it.  Raises AssertionError when it does not."""
+    deadline = time.monotonic() + seconds
+    while (found := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise AssertionError("the process did not end")
+        time.sleep(0.02)
+    return os.waitstatus_to_exitcode(found[1])
 
 
 @pytest.fixture

@@ -77,17 +77,17 @@ def test_no_vote_before_all_answers(researcher: Client, pair: list[str]) -> None
 
 
 def test_a_vote_is_taken_back_until_the_names_are_known(researcher: Client, ask: Ask) -> None:
-    """Undone, it counts nowhere, the label that an export made of it is retracted, and one votes anew; with the names
-    known it stands."""
+    """Undone, it counts nowhere, and one votes anew; with the names known it stands, and only then it becomes data,
+    which tells the names."""
     battle = ask(researcher)["id"]
     ballot(researcher, battle, {"strength": 3})
-    made = researcher.post("/api/v1/matches/export", json={"arena": True, "name": "Votes"}).json()
+    blind = researcher.post("/api/v1/matches/export", json={"arena": True, "name": "Votes"})
+    assert (blind.status_code, "show their names" in blind.json()["remedy"]) == (422, True)
 
     undone = researcher.post(f"{URL}/{battle}/undo").json()
 
     assert undone["vote"] is None
     assert researcher.post(f"{URL}/{battle}/undo").json()["title"] == "No vote yet"
-    assert researcher.get(f"/api/v1/datasets/{made['dataset_id']}/labels").json()["items"] == []
     assert ballot(researcher, battle, {"strength": -1}).status_code == 201
     researcher.post(f"{URL}/{battle}/reveal")
     assert researcher.post(f"{URL}/{battle}/undo").json()["title"] == "Names are known"
@@ -101,6 +101,7 @@ def test_a_ranking_becomes_labelled_pairs(researcher: Client, ask: Ask, three: l
     texts = [one["text"] for one in asked["answers"]]
     assert len(set(texts)) == 3
     ballot(researcher, asked["id"], {"ranking": [[1], [0, 2]]})
+    researcher.post(f"{URL}/{asked['id']}/reveal")
 
     body = {"arena": True, "name": "Votes"}
     made = researcher.post("/api/v1/matches/export", json=body).json()

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from backend.db import transaction
 from backend.evaluations import outside_rows
 from backend.evaluations.alpaca import NO_FACTS
+from backend.evaluations.models import Output
 from tests.conftest import Client
 from workers.tasks import evaluate
 
@@ -90,6 +92,14 @@ def test_why_alpaca_eval_has_no_rate_of_its_own(
     assert _published(imported(rows)) == {"rate": None, "standard_error": None, "length": None, "reason": NO_FACTS}
     gamed = (shared_data / "nc_alpacaeval2_df_gamed.jsonl").read_bytes()
     assert "this model has 12" in _published(imported(rows, gamed_upload_id=upload(researcher, gamed)))["reason"]
+    for first, silent, reason in ((1, 0, "past the benchmark"), (0, 100, "100 of the 805 prompts have no verdict")):
+        rows = [
+            ANNOTATION
+            | {"instruction": f"Say {n}.", "index": n + first, "preference": None if n < silent else 1 + n % 2}
+            for n in range(805)
+        ]
+        assert reason in _published(imported(rows, gamed_upload_id=upload(researcher, gamed)))["reason"]
+    rows = rows[:12]
     lines = gamed.splitlines()
     hostile = (b"{", b"a,b\n1,2", b"\xff", lines[0], b'{"index": 1e400}', b"\n".join(lines[5:800]),
                gamed.replace(b'"index": 0,', b'"index": 0.5,'), gamed.replace(b'"index": 0,', b'"index": NaN,'),
@@ -194,6 +204,20 @@ def test_battles_with_and_without_texts(imported: Callable[..., Body]) -> None:
     assert table["judge"] == "imported votes"
     assert len(table["ranking"]["standings"]) == 3
     assert sum(one["responses"] for one in report["contestants"]) == 2
+
+
+def test_each_side_of_a_long_battle_answered_its_own_conversation(imported: Callable[..., Body]) -> None:
+    """What is kept of a contestant to meet others is its answer with what it had been told itself."""
+    ask, go_on = ({"role": "user", "content": text} for text in ("Hello", "Go on."))
+    talks = {
+        f"conversation_{side}": [ask, {"role": "assistant", "content": f"{side} 1"}, go_on,
+                                 {"role": "assistant", "content": f"{side} 2"}]
+        for side in "ab"
+    }  # fmt: skip
+    imported([BATTLE | {"model_a": "one", "model_b": "two", "winner": "model_a"} | talks])
+    with transaction() as session:
+        kept = {output.answer["content"]: output.prompt for output in session.query(Output)}
+    assert {answer: prompt[1]["content"] for answer, prompt in kept.items()} == {"a 2": "a 1", "b 2": "b 1"}
 
 
 def test_arena_hard_plays_both_sides(imported: Callable[..., Body]) -> None:

@@ -243,6 +243,22 @@ def test_refusals_are_counted_on_both_kinds_of_prompts() -> None:
     assert found.mark == "worse"
 
 
+def test_what_was_left_out_may_have_got_worse() -> None:
+    """Prompts that only one side could answer keep a check from being called no worse; a number that nothing is said of
+    is not in the sentence either."""
+    fine = [
+        Checked(str(one), "General", True, False, ({"passed": 1.0, "refused": 0.0},) * 2, None) for one in range(600)
+    ]
+    lost = [Checked(f"lost {one}", "General", True, False, None, "no answer: too long") for one in range(60)]
+    words = {"metric": "word_perplexity", "higher_is_better": False, "stderr": None, "n": 9, "samples": {}}
+    measured = [{"text": words | {"value": value}} for value in (10.0, 9000.0)]
+
+    whole, partly = (comparing.found(some, measured, margin=0.02, level=0.95, seed=0) for some in (fine, fine + lost))
+
+    assert (whole.mark, partly.mark) == ("no_worse", "unclear")
+    assert "text" not in whole.summary
+
+
 def test_tasks_are_compared_by_sample_or_by_their_errors() -> None:
     """Paired where each sample is told; else from both errors; a metric that is no share has no mark."""
 
