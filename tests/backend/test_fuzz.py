@@ -239,7 +239,7 @@ def _matches(session: Session, project: Project, user: User, checkpoints: list[C
     reading = TokenScores(project_id=project.id, match_id=judged.id, side="a", reference_id=checkpoints[1].id)
     reading.state = State.succeeded
     check = PromptCheck(
-        project_id=project.id, category="A", prompt=judged.prompt, prompt_hash=judged.prompt_hash,
+        project_id=project.id, category=f"Of {evaluation.id}", prompt=judged.prompt, prompt_hash=judged.prompt_hash,
         expects={"rules": None, "checks": [], "refuse": True},
     )  # fmt: skip
     session.add_all([reading, check])
