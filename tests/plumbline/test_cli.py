@@ -23,6 +23,7 @@ from plumbline.cli import app
 from plumbline.embedded import Embedded, holder
 from plumbline.processes import living_in
 
+PATIENCE = 240  # seconds for three processes to start again beside other tests; each needs ten of a processor
 ROOT = Path(__file__).parents[2]
 OURS = ("DATABASE_URL", "REDIS_URL")
 
@@ -217,7 +218,7 @@ def test_the_program_from_first_start_to_ordered_stop(program: Program) -> None:
     assert httpx2.post(f"{origin}/api/v1/session", json=who, headers={"Origin": origin}).status_code == 200
 
     light = ("worker", "light", "--beat")
-    program.until(lambda: program.has(*light) and len(program.part(*light).children()) == 4, 60)
+    program.until(lambda: program.has(*light) and len(program.part(*light).children()) == 4, PATIENCE)
     beat_and_pool = program.part(*light).children()
     victims = [program.part("web"), program.part(*light), program.part("worker", "train")]
     servers = [
@@ -228,13 +229,13 @@ def test_the_program_from_first_start_to_ordered_stop(program: Program) -> None:
     assert len(victims) == 5
     for victim in victims:
         victim.kill()
-    program.until(lambda: not alive([*victims, *beat_and_pool]), 20)
-    program.until(lambda: program.has("web") and program.has(*light) and program.has("worker", "train"), 60)
-    program.until(lambda: program.get("/health/live") == 200, 60)
+    program.until(lambda: not alive([*victims, *beat_and_pool]), 60)
+    program.until(lambda: program.has("web") and program.has(*light) and program.has("worker", "train"), PATIENCE)
+    program.until(lambda: program.get("/health/live") == 200, PATIENCE)
     assert sum("died and will be started again" in line for line in program.lines) == 3
 
     settings = environment(program.folder, PLUMBLINE_PORT=str(program.port), PLUMBLINE_OFFLINE="1")
-    program.until(lambda: plumbline("check", env=settings).returncode == 0, 120)
+    program.until(lambda: plumbline("check", env=settings).returncode == 0, PATIENCE)
     found = json.loads(plumbline("check", "--json", env=settings).stdout)["findings"]
     said = {one["check"]: one["found"] for one in found}
     assert "every queue is served (generate, light, train), and one carries the beat" in said["workers"]
