@@ -53,7 +53,7 @@ def serving() -> Iterator[str]:
 @contextmanager
 def working() -> Iterator[None]:
     """Workers for everything that the page asks for."""
-    from workers.tasks import evaluate, export, imports, suggest, train
+    from workers.tasks import arena, evaluate, export, imports, suggest, train
 
     over = threading.Event()
     failed: list[BaseException] = []
@@ -61,7 +61,7 @@ def working() -> Iterator[None]:
     def work() -> None:
         try:
             while not over.wait(0.2):
-                for task in (imports, train, evaluate, suggest, export):
+                for task in (imports, train, evaluate, arena, suggest, export):
                     task.work()
         except BaseException as error:
             failed.append(error)
