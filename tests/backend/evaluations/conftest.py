@@ -1,5 +1,6 @@
 """Two tiny checkpoints on disk and in the database, an evaluation of them, and its worker in this process."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,3 +116,32 @@ def ballot(client: Client, battle_id: str, value: Body, client_id: str | None = 
 
 def _said(value: Body, client_id: str | None) -> Body:
     return {"client_id": client_id or str(uuid.uuid4()), "value": value, "seconds": 2.5}
+
+
+ANNOTATION = {"instruction": "Say hello.", "output_1": "No.", "output_2": "Hello!", "generator_1": "base",
+              "generator_2": "kind", "annotator": "judge-x", "preference": 1.75}  # fmt: skip
+TALK = [{"role": "user", "content": "Say hello."}, {"role": "assistant", "content": "Hello."}]
+BATTLE: Body = {"model_a": "one", "model_b": "two", "winner": "model_b", "question_id": "q1"}
+
+
+def upload(client: Client, rows: Any) -> str:
+    raw = rows if isinstance(rows, bytes) else json.dumps(rows).encode()
+    sent = client.post("/api/v1/uploads", params={"filename": "results.json"}, content=raw,
+                       headers={"content-type": "application/octet-stream"})  # fmt: skip
+    assert sent.status_code == 201, sent.text
+    return str(sent.json()["id"])
+
+
+@pytest.fixture
+def imported(researcher: Client) -> Callable[..., Body]:
+    """Imports rows and gives the report."""
+
+    def run(rows: Any, **more: Any) -> Body:
+        made = researcher.post(
+            "/api/v1/evaluations/imports", json={"upload_id": upload(researcher, rows), "name": "Imported", **more}
+        )
+        assert made.status_code == 201, made.text
+        report: Body = researcher.get(f"/api/v1/evaluations/{made.json()['id']}/report").json()
+        return report
+
+    return run

@@ -232,6 +232,9 @@ def test_a_dead_worker_ends_the_battle_which_is_tried_again(researcher: Client, 
 
     assert researcher.post(f"{address}/retry").json()["state"] == "queued"
     assert researcher.post(f"{address}/retry").status_code == 409
+    with transaction() as session:
+        service.close(session, uuid.UUID(asked["id"]), [{"content": "half of an ans"}, {"content": ""}])
+        assert session.get_one(Battle, uuid.UUID(asked["id"])).state == "queued"
     tokens.begin(uuid.UUID(asked["id"]))
     anew = researcher.get(f"{address}/tokens", params={"after": read["cursor"]}).json()
     assert (anew["fresh"], anew["texts"], anew["done"]) == (True, ["", ""], False)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backend.evaluations import statements
-from tests.backend.evaluations.test_outside import ANNOTATION, BATTLE, TALK, imported, upload  # noqa: F401  (a fixture)
+from tests.backend.evaluations.conftest import ANNOTATION, BATTLE, TALK
 from tests.conftest import Client
 
 Body = dict[str, Any]
@@ -19,7 +19,7 @@ def page(client: Client, report: Body) -> str:
     return client.get(f"/api/v1/evaluations/{report['evaluation']['id']}/report.html").text
 
 
-def test_one_match(researcher: Client, imported: Import) -> None:  # noqa: F811
+def test_one_match(researcher: Client, imported: Import) -> None:
     """Who won stands there, and no rate, no test, no curve."""
     report = imported([ANNOTATION])
     (table,) = report["tables"]
@@ -31,7 +31,7 @@ def test_one_match(researcher: Client, imported: Import) -> None:  # noqa: F811
     assert statements.ONE_MATCH in page(researcher, report)
 
 
-def test_nothing_could_be_read(researcher: Client, imported: Import) -> None:  # noqa: F811
+def test_nothing_could_be_read(researcher: Client, imported: Import) -> None:
     """A judge whose every verdict came to nothing is told to be mended; its card says so too."""
     games = [{"score": None}, {"score": "garbage"}]
     rows = [{"question_id": f"q{n}", "model": "m", "judge": "g", "games": games} for n in range(12)]
@@ -47,7 +47,7 @@ def test_nothing_could_be_read(researcher: Client, imported: Import) -> None:  #
     assert "24" in card["words"][0]["text"]
 
 
-def test_no_prompt_in_common_and_two_islands(researcher: Client, imported: Import) -> None:  # noqa: F811
+def test_no_prompt_in_common_and_two_islands(researcher: Client, imported: Import) -> None:
     """Pairs that never met are named; contestants that no match ties together are not ranked together."""
     wins = ("model_a", "model_b")
     rows = [battle("a", "b", n, wins[n % 2]) for n in range(12)] + [battle("c", "d", n, wins[n % 2]) for n in range(12)]
@@ -68,7 +68,7 @@ def test_no_prompt_in_common_and_two_islands(researcher: Client, imported: Impor
     assert all(one["value"] is None for own in meters["contestants"] for one in own["meters"].values())
 
 
-def test_contestants_that_met_through_others_alone(imported: Import) -> None:  # noqa: F811
+def test_contestants_that_met_through_others_alone(imported: Import) -> None:
     """A ranking stands, and the pair without a common prompt is told."""
     wins = ("model_a", "model_b", "tie")
     talk = {"conversation_a": TALK, "conversation_b": TALK}
