@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -30,6 +30,7 @@ from backend.projects.models import Project
 IDENTICAL = "both answers are the same"
 UNANSWERED = "an answer is missing"
 PARTED = "the two conversations had parted before this turn"
+BLIND = "its names are not shown yet"
 
 
 class NothingToExport(Invalid):
@@ -48,7 +49,7 @@ def export(session: Session, project: Project, user: User, body: MatchExportIn) 
 
     Raises NotFound, NameTaken, WrongKind, NothingToExport.
     """
-    found, left_out = _usable(_pairs(session, project, body))
+    found, left_out = _usable(_pairs(session, project, body), _blind(session, project))
     if not found:
         raise _nothing(body, left_out)
     dataset = _dataset(session, project, user, body, found)
@@ -108,20 +109,25 @@ def _pairs(session: Session, project: Project, body: MatchExportIn) -> list[Pair
 
 def _where(session: Session, project: Project, body: MatchExportIn) -> list[ColumnElement[bool]]:
     if body.evaluation_id is None:
-        blind = select(Battle.id).where(Battle.project_id == project.id, Battle.revealed_at.is_(None))
-        known = or_(Match.battle_id.is_(None), Match.battle_id.not_in(blind))  # names go with the items
-        return [Match.project_id == project.id, Match.evaluation_id.is_(None), known]
+        return [Match.project_id == project.id, Match.evaluation_id.is_(None)]
     evaluation = service.find(session, project, body.evaluation_id)
     return within(evaluation.id, body.filter or MatchFilter())
 
 
-def _usable(found: Sequence[Pair]) -> tuple[list[Pair], Counter[str]]:
+def _blind(session: Session, project: Project) -> set[uuid.UUID]:
+    """Battles whose names are not known; the items of their matches would tell them."""
+    return set(session.scalars(select(Battle.id).where(Battle.project_id == project.id, Battle.revealed_at.is_(None))))
+
+
+def _usable(found: Sequence[Pair], blind: set[uuid.UUID]) -> tuple[list[Pair], Counter[str]]:
     """The matches that can become pairs, and why the others cannot."""
     left_out: Counter[str] = Counter()
     usable = []
     for pair in found:
         responses = pair.match.response_a or {}, pair.match.response_b or {}
-        if any("content" not in response for response in responses):
+        if pair.match.battle_id in blind:
+            left_out[BLIND] += 1
+        elif any("content" not in response for response in responses):
             left_out[UNANSWERED] += 1
         elif any("before" in response for response in responses):
             left_out[PARTED] += 1

@@ -136,6 +136,8 @@ def test_the_arena_by_keyboard(sign_in: SignIn, pair: list[str]) -> None:
     ask(page, "Another question")
     page.keyboard.press("b")
     expect(page.get_by_text("✓ Both bad")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator(".pl-reveal")).to_have_count(2)
 
     page.get_by_role("button", name="Add votes to a dataset").click()
     page.get_by_label("Name").fill("My votes")

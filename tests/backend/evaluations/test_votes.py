@@ -197,14 +197,19 @@ def test_a_vote_goes_into_two_datasets(researcher: Client, waiting: Body) -> Non
 
 
 def test_later_votes_join_the_same_dataset(researcher: Client, ask: Ask) -> None:
-    """The arena's votes can be sent on again and again; only what is new is added."""
-    ballot(researcher, ask(researcher, "first")["id"], {"strength": 1})
-    dataset = export(researcher, arena=True, name="Arena").json()["dataset_id"]
-    ballot(researcher, ask(researcher, "second")["id"], {"both_bad": True})
+    """The arena's votes can be sent on again and again; only what is new is added. One whose names are not shown waits
+    for that, and is counted."""
+    first, second = (ask(researcher, prompt)["id"] for prompt in ("first", "second"))
+    ballot(researcher, first, {"strength": 1})
+    researcher.post(f"/api/v1/arena/battles/{first}/reveal")
+    ballot(researcher, second, {"both_bad": True})
+    made = export(researcher, arena=True, name="Arena").json()
+    researcher.post(f"/api/v1/arena/battles/{second}/reveal")
 
-    found = export(researcher, arena=True, dataset_id=dataset).json()
+    found = export(researcher, arena=True, dataset_id=made["dataset_id"]).json()
 
-    assert (found["items"], found["labels"]) == (2, 1)
+    assert (made["items"], made["labels"], made["left_out"]) == (1, 1, {"its names are not shown yet": 1})
+    assert (found["items"], found["labels"], found["left_out"]) == (2, 1, {})
 
 
 def test_votes_can_be_frozen_and_trained_on(researcher: Client, waiting: Body) -> None:
@@ -264,8 +269,10 @@ def test_unclear_exports_are_refused(researcher: Client, body: Body) -> None:
 
 def test_a_taken_name_is_told(researcher: Client, ask: Ask) -> None:
     """Two datasets do not share a name."""
-    ballot(researcher, ask(researcher)["id"], {"strength": 1})
-    export(researcher, arena=True, name="Arena")
+    battle = ask(researcher)["id"]
+    ballot(researcher, battle, {"strength": 1})
+    researcher.post(f"/api/v1/arena/battles/{battle}/reveal")
+    assert export(researcher, arena=True, name="Arena").status_code == 201
 
     answer = export(researcher, arena=True, name="Arena")
 
