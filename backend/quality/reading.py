@@ -127,17 +127,16 @@ def read(session: Session, scope: Scope) -> Said:
         func.coalesce(Label.value["origin"].astext, cast(Label.source, String)),
         cast(Task.id, String),
     )
-    query = select(*columns).join(Item, Item.id == Label.item_id)
+    # One list of each column takes less than half the time of a row for each label.
+    lists = [cast(func.json_agg(column), String) for column in columns]
+    query = select(*lists).select_from(Label).join(Item, Item.id == Label.item_id)
     query = query.outerjoin(Task, (Task.id == Label.task_id) & ~Task.standing)  # what is said outside answers these
-    # The connection gives plain rows, which takes half the time that the session's take.
-    rows = session.connection().execute(query.where(meant(scope), Item.withdrawn_at.is_(None))).all()
-    return _gathered(session, rows)
+    told = session.execute(query.where(meant(scope), Item.withdrawn_at.is_(None))).one()
+    return _gathered(session, [orjson.loads(one or "[]") for one in told])
 
 
-def _gathered(session: Session, rows: Sequence[Any]) -> Said:
-    position, who, version, value, seconds, swapped, surplus, aided, origin, task = (
-        zip(*rows, strict=True) if rows else [()] * 10
-    )
+def _gathered(session: Session, columns: Sequence[list[Any]]) -> Said:
+    position, who, version, value, seconds, swapped, surplus, aided, origin, task = columns
     items = np.array(position, dtype=np.int64)
     names: dict[str, int] = {}
     people = np.array([names.setdefault(one, len(names)) for one in who], dtype=np.int64)
