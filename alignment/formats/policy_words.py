@@ -13,13 +13,15 @@ SOURCES: Final = {
 }
 
 
-def in_words(policy: Policy, kind: str) -> str:
-    """One sentence: whose labels decided, by how many and how clearly, and all that is not the usual."""
+def in_words(policy: Policy, kind: str, task: str | None = None) -> str:
+    """One sentence: whose labels decided, by how many and how clearly, and all that is not the usual; `task` is the
+    name of the policy's task, None when that is gone."""
     pairs = kind == "paired"
     single = policy.unit == "label"
     leads = f"by a mean strength of {policy.min_margin:g} or more" if policy.min_margin else "by any lead"
     parts = [
         (SOURCES[policy.sources], True),
+        (f"of tasks {f'“{task}”' if task else 'one that is gone'} alone", policy.task is not None),
         ("one vote is enough" if policy.min_votes == 1 else f"at least {policy.min_votes} votes", True),
         (f"each label by itself, {leads}" if single else f"the majority of a pair, {leads}", pairs),
         ("ties kept as one half" if policy.ties == "half" else "ties left out", pairs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,6 +55,11 @@ class Policy(BaseModel):
         "people_first",
         description="Whose labels count: people's, and imported ones only where no person judged; one kind alone; or"
         " what was adjudicated alone. Where an item was adjudicated, that stands for what people said.",
+    )
+    task: UUID | None = Field(
+        None,
+        description="Of what people said in labelling tasks, what they said in this one alone; labels that no task"
+        " asked for (imports, votes, judges, adjudications) stay. Without it, the newest of each person over all.",
     )
     min_votes: int = Field(
         1, ge=1, le=100, description="People (or judges) who must have judged an item, unless it was adjudicated."

@@ -141,7 +141,8 @@ class Export:
     def _refuse_unsaid(self) -> None:
         """Raises CannotWrite for a choice of the policy that these rows cannot say."""
         title, policy = self.form.TITLE, self.policy
-        if not self.settled and policy != Policy(surplus=policy.surplus, annotators=policy.annotators):
+        which_labels = Policy(task=policy.task, surplus=policy.surplus, annotators=policy.annotators)
+        if not self.settled and policy != which_labels:
             raise CannotWrite(
                 f"{title} hold every label beside its item here, so that no policy decides.",
                 "Leave the choice to whoever reads them, or choose a format of decided rows.",

@@ -18,6 +18,7 @@ from alignment.formats.preference import BothBad, Policy
 from alignment.formats.ranking import PairRule
 from alignment.formats.writing import CannotWrite, Export, change
 from backend.datasets import reading
+from backend.datasets.asked import refuse_other_task
 from backend.datasets.models import Dataset, Item, Kind
 from backend.datasets.schemas import LossesOut
 from backend.errors import Invalid
@@ -40,6 +41,7 @@ class NotInThisFormat(Invalid):
 
 
 def plan(
+    session: Session,
     dataset: Dataset,
     format: str,
     style: str | None,
@@ -47,7 +49,8 @@ def plan(
     policy: Policy,
     both_bad: BothBad = "leave_out",
 ) -> Export:
-    """How the dataset is written.  Raises NotInThisFormat."""
+    """How the dataset is written.  Raises NotInThisFormat, OtherTask."""
+    refuse_other_task(session, dataset, policy, "task")
     form = native if format == PARQUET else FORMATS[format]
     try:
         return Export(form, dataset.kind.value, style=style, policy=policy, rule=rule, both_bad=both_bad)
@@ -99,7 +102,7 @@ def stream(open_session: Open, dataset: Dataset, format: str, export: Export) ->
 def losses(session: Session, dataset: Dataset, format: str, export: Export) -> LossesOut:
     """What the file would lose, counted over the first items without writing it."""
     looked_at, after = 0, -1
-    while looked_at < LOOKED_AT and (found := reading.chunk(session, dataset.id, after)):
+    while looked_at < LOOKED_AT and (found := reading.chunk(session, dataset.id, after, task_id=export.policy.task)):
         for judged in found:
             for _ in export.rows(judged.item):
                 pass
@@ -124,12 +127,12 @@ def losses(session: Session, dataset: Dataset, format: str, export: Export) -> L
     )
 
 
-def _items(open_session: Open, dataset_id: uuid.UUID) -> Iterator[list[reading.Judged]]:
+def _items(open_session: Open, dataset_id: uuid.UUID, export: Export) -> Iterator[list[reading.Judged]]:
     """Every item, a thousand at a time; the next thousand is read while the caller writes the last."""
 
     def read(after: int) -> list[reading.Judged]:
         with open_session() as session:
-            return reading.chunk(session, dataset_id, after)
+            return reading.chunk(session, dataset_id, after, task_id=export.policy.task)
 
     with ThreadPoolExecutor(1, "reading") as ahead:
         found = read(-1)
@@ -140,7 +143,7 @@ def _items(open_session: Open, dataset_id: uuid.UUID) -> Iterator[list[reading.J
 
 
 def _native(open_session: Open, dataset_id: uuid.UUID, export: Export) -> Iterator[bytes]:
-    for found in _items(open_session, dataset_id):
+    for found in _items(open_session, dataset_id, export):
         yield b"".join(
             orjson.dumps({**native.render(export.whole(item)), "split": split}, option=orjson.OPT_APPEND_NEWLINE)
             for item, split, _ in found
@@ -149,7 +152,8 @@ def _native(open_session: Open, dataset_id: uuid.UUID, export: Export) -> Iterat
 
 def _rows(open_session: Open, dataset_id: uuid.UUID, format: str, export: Export) -> Iterator[bytes]:
     chunks = (
-        [row for judged in found for row in export.rows(judged.item)] for found in _items(open_session, dataset_id)
+        [row for judged in found for row in export.rows(judged.item)]
+        for found in _items(open_session, dataset_id, export)
     )
     if format == Mapped.NAME:
         return _table((row for rows in chunks for row in rows), export)
@@ -168,7 +172,7 @@ def _table(rows: Iterable[dict[str, Any]], export: Export) -> Iterator[bytes]:
 
 def _parquet(open_session: Open, dataset_id: uuid.UUID, export: Export) -> Iterator[bytes]:
     """Parquet has its index at the end, so the file is made first, unnamed, and sent afterwards."""
-    items = (export.whole(item) for found in _items(open_session, dataset_id) for item, _, _ in found)
+    items = (export.whole(item) for found in _items(open_session, dataset_id, export) for item, _, _ in found)
     with tempfile.TemporaryFile() as file:
         if parquet.write(items, file):
             file.seek(0)

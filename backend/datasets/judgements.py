@@ -65,19 +65,33 @@ _COLUMNS = (
 )
 
 
-def of_items(session: Session, item_ids: Sequence[str], until: uuid.UUID | None = None) -> dict[str, list[Judgement]]:
+def of_items(
+    session: Session, item_ids: Sequence[str], until: uuid.UUID | None = None, task_id: uuid.UUID | None = None
+) -> dict[str, list[Judgement]]:
     """The labels that count of each item, for walks through a whole dataset; with `until`, as they were when that label
-    was the newest."""
+    was the newest; with `task_id`, of what people said in tasks what they said in this one (`in_one_task`)."""
     # a join, not "= ANY": Postgres would compare every label with every id where it does not know the ids beforehand
     wanted = (
         func.unnest(cast(literal(f"{{{','.join(item_ids)}}}", String), ARRAY(Uuid))).table_valued("id").render_derived()
     )
     query = select(*_COLUMNS).join(wanted, Label.item_id == wanted.c.id)
-    rows: Iterable[Any] = session.execute(query if until is None else query.where(Label.id <= until))
+    if until is not None:
+        query = query.where(Label.id <= until)
+    if task_id is not None:
+        query = query.where(in_one_task(task_id))
+    rows: Iterable[Any] = session.execute(query)
     found: dict[str, list[Judgement]] = defaultdict(list)
     for id, item_id, value, *rest in rows:
         found[item_id].append(Judgement(id, item_id, orjson.loads(value), *rest))
     return _counting(session, found)
+
+
+def in_one_task(task_id: uuid.UUID) -> ColumnElement[bool]:
+    """The label was given in the task, or no task asked for it.  What people said outside of tasks answers the standing
+    one, and so no other."""
+    standing = select(Task.standing).where(Task.id == task_id).scalar_subquery()
+    unasked = Label.task_id.is_(None) & ((Label.source != LabelSource.person) | standing)
+    return (Label.task_id == task_id) | unasked
 
 
 def _counting(session: Session, found: Mapping[K, list[L]]) -> dict[K, list[L]]:

@@ -6,9 +6,24 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Enum, ForeignKey, Index, String, UniqueConstraint, false, text
+from sqlalchemy import (
+    BigInteger,
+    Enum,
+    ForeignKey,
+    Index,
+    String,
+    UniqueConstraint,
+    Uuid,
+    cast,
+    column,
+    false,
+    func,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from alignment.formats.policy_words import in_words
 from alignment.formats.preference import Policy
@@ -114,9 +129,12 @@ class Item(ProjectRow, Base):
     withdrawn_at: Mapped[datetime | None]
 
 
+_TASKS = table("tasks", column("id", Uuid), column("name", String))  # its own module knows this one
+
+
 class Snapshot(ProjectRow, Base):
     """A frozen copy of what a policy makes of a dataset, in the folder `path` (named by `hash`); policies that make the
-    same of it share the folder. `bytes` is null until it is measured."""
+    same of it share the folder. `bytes` is null until it is measured; `task` is the name that the policy's task has."""
 
     __tablename__ = "snapshots"
     __table_args__ = (
@@ -126,16 +144,22 @@ class Snapshot(ProjectRow, Base):
     dataset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
     hash: Mapped[str] = mapped_column(String(64), index=True)
     kind: Mapped[Kind] = mapped_column(Enum(Kind, native_enum=False, length=16, create_constraint=False))
-    policy: Mapped[dict[str, Any]]
+    policy: Mapped[dict[str, Any]] = mapped_column(JSONB)
     label_watermark: Mapped[uuid.UUID | None]
     counts: Mapped[dict[str, Any]]
     path: Mapped[str]
     bytes: Mapped[int | None] = mapped_column(BigInteger)
+    task: Mapped[str | None] = column_property(
+        select(_TASKS.c.name)
+        .where(_TASKS.c.id == cast(func.jsonb_extract_path_text(policy, "task"), Uuid))
+        .correlate_except(_TASKS)
+        .scalar_subquery()
+    )
 
     @property
     def policy_words(self) -> str:
         """The policy as a sentence."""
-        return in_words(Policy(**self.policy), self.kind)
+        return in_words(Policy(**self.policy), self.kind, self.task)
 
 
 class SnapshotLabel(Base):

@@ -47,6 +47,7 @@ _SAID = {name: field.description for name, field in Policy.model_fields.items()}
 
 def policy(
     sources: Annotated[Sources, Query(description=_SAID["sources"])] = "people_first",
+    task: Annotated[uuid.UUID | None, Query(description=_SAID["task"])] = None,
     min_votes: Annotated[int, Query(ge=1, le=100, description=_SAID["min_votes"])] = 1,
     min_margin: Annotated[float, Query(ge=0, le=3, description=_SAID["min_margin"])] = 0,
     unit: Annotated[Unit, Query(description=_SAID["unit"])] = "pair",
@@ -60,6 +61,7 @@ def policy(
     """The policy by which labels decide."""
     return Policy(
         sources=sources,
+        task=task,
         min_votes=min_votes,
         min_margin=min_margin,
         unit=unit,
@@ -99,7 +101,7 @@ def export_dataset(
 ) -> StreamingResponse:
     """The dataset as a file to keep."""
     dataset = service.find(session, project, dataset_id)
-    export = exports.plan(dataset, format, style, rule, decided, both_bad)
+    export = exports.plan(session, dataset, format, style, rule, decided, both_bad)
     content = exports.stream(transaction, dataset, format, export)
     audit.record(session, user, project.id, "export", "dataset", dataset.id, {"name": dataset.name, "format": format})
     return StreamingResponse(
@@ -123,7 +125,9 @@ def count_losses(
 ) -> LossesOut:
     """What an export in this format would lose, counted before it is made."""
     dataset = service.find(session, project, dataset_id)
-    return exports.losses(session, dataset, format, exports.plan(dataset, format, style, rule, decided, both_bad))
+    return exports.losses(
+        session, dataset, format, exports.plan(session, dataset, format, style, rule, decided, both_bad)
+    )
 
 
 @router.get("/datasets/{dataset_id}/conversions")

@@ -29,25 +29,35 @@ class Judged(NamedTuple):
 
 
 def chunk(
-    session: Session, dataset_id: uuid.UUID, after: int, until: uuid.UUID | None = None, at_once: int = CHUNK
+    session: Session,
+    dataset_id: uuid.UUID,
+    after: int,
+    until: uuid.UUID | None = None,
+    at_once: int = CHUNK,
+    task_id: uuid.UUID | None = None,
 ) -> list[Judged]:
-    """The next items after a position, in order; empty at the end."""
+    """The next items after a position, in order; empty at the end.  `until` and `task_id` choose among labels, see
+    `judgements.of_items`."""
     rows = session.execute(
         select(cast(Item.id, String), Item.position, Item.split, _WHOLE)
         .where(Item.dataset_id == dataset_id, Item.position > after, Item.withdrawn_at.is_(None))
         .order_by(Item.position)
         .limit(at_once)
     ).all()
-    labels = judgements.of_items(session, [row[0] for row in rows], until)
+    labels = judgements.of_items(session, [row[0] for row in rows], until, task_id)
     return [_judged(row, labels.get(row[0], [])) for row in rows]
 
 
 def walk(
-    session: Session, dataset_id: uuid.UUID, until: uuid.UUID | None = None, at_once: int = CHUNK
+    session: Session,
+    dataset_id: uuid.UUID,
+    until: uuid.UUID | None = None,
+    at_once: int = CHUNK,
+    task_id: uuid.UUID | None = None,
 ) -> Iterator[Judged]:
     """Every item in order, so many read at once."""
     after = -1
-    while found := chunk(session, dataset_id, after, until, at_once):
+    while found := chunk(session, dataset_id, after, until, at_once, task_id):
         yield from found
         after = found[-1].item.line
 

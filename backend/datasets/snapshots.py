@@ -21,6 +21,7 @@ from alignment.formats.preference import Decision, LeftOut, Policy, decisions
 from alignment.formats.writing import UNDECIDED
 from backend import paging, storage
 from backend.datasets import reading
+from backend.datasets.asked import refuse_other_task
 from backend.datasets.kinds import PURPOSES
 from backend.datasets.models import Dataset, Kind, Snapshot, SnapshotLabel
 from backend.errors import Invalid, NoSpace, NotFound
@@ -39,8 +40,9 @@ def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Sn
     changed.
 
     `root` is the folder where it is written before it is stored.  Raises NothingToTrainOn with the reason, NoSpace when
-    the disk is full, StorageTrouble.
+    the disk is full, StorageTrouble, OtherTask.
     """
+    refuse_other_task(session, dataset, policy)
     if dataset.kind is Kind.prompts:
         raise NothingToTrainOn(
             f"“{dataset.name}” holds {PURPOSES[dataset.kind]}",
@@ -66,7 +68,7 @@ def freeze(session: Session, dataset: Dataset, policy: Policy, root: Path) -> Sn
             root,
             found,
             kind=dataset.kind.value,
-            policy=policy.model_dump(),
+            policy=policy.model_dump(mode="json"),
             dataset={"id": str(dataset.id), "name": dataset.name},
             label_watermark=str(watermark) if watermark else None,
         )
@@ -103,7 +105,7 @@ def _decided(
     """What the decided pairs become; counts those left out, and notes the labels behind the others."""
     named = policy.unit == "label"
     key = seal.derived(b"annotators" + dataset.id.bytes, seal.keys(get_settings())) if named else b""
-    for item, split, labels in reading.walk(session, dataset.id, watermark):
+    for item, split, labels in reading.walk(session, dataset.id, watermark, task_id=policy.task):
         decided = decisions_on(item, policy)
         if isinstance(decided, str):
             left_out[decided] += 1
@@ -143,7 +145,7 @@ def _judged(
     used: list[uuid.UUID],
 ) -> Iterator[snapshot.Example]:
     """Every item as its labels have it; counts those left out, and the wanted ones of each split."""
-    for item, split, labels in reading.walk(session, dataset.id, watermark):
+    for item, split, labels in reading.walk(session, dataset.id, watermark, task_id=policy.task):
         facts = judged_on(item, dataset.kind, policy)
         if isinstance(facts, str):
             left_out[facts] += 1

@@ -14,6 +14,7 @@ from alignment.formats.preference import LEVELS, Policy
 from alignment.objectives import Role, feeding, rewards
 from backend import storage
 from backend.datasets import judgements, reading
+from backend.datasets.asked import refuse_other_task
 from backend.datasets.models import Dataset, Item, Kind, Snapshot
 from backend.labels.models import Label
 from backend.runs.schemas import RunIn
@@ -63,7 +64,11 @@ def _aimed(found: Snapshot) -> dict[str, int]:
 
 
 def of_dataset(session: Session, dataset: Dataset, body: RunIn) -> Examples:
-    """About what it would take of a dataset: of pairs those with a newest label that prefers one side."""
+    """About what it would take of a dataset: of pairs those with a newest label that prefers one side.
+
+    Raises OtherTask.
+    """
+    refuse_other_task(session, dataset, body.policy)
     turns = 1.0
     if body.objective.needs.turns:
         some = islice(reading.walk(session, dataset.id, at_once=LOOKED_AT), LOOKED_AT)
@@ -165,6 +170,7 @@ def _said(dataset: Dataset, policy: Policy) -> Select[Any]:
         .join(Item, Item.id == Label.item_id)
         .outerjoin(Task, (Task.id == Label.task_id) & ~Task.standing)
         .where(Item.dataset_id == dataset.id, Item.withdrawn_at.is_(None))
+        .where(true() if policy.task is None else judgements.in_one_task(policy.task))
         .ext(distinct_on(*each))
         .order_by(*each, Label.version.desc(), Label.id.desc())
     )

@@ -15,6 +15,7 @@ from alignment.training.errors import BadSpec
 from alignment.training.requirements import require_supported
 from backend import storage
 from backend.datasets import reading, snapshots
+from backend.datasets.asked import refuse_other_task
 from backend.datasets.models import Dataset, Kind, Snapshot
 from backend.errors import Invalid
 from backend.runs import spec
@@ -82,8 +83,9 @@ def frozen(found: Snapshot, field: str, columns: Collection[str]) -> Iterator[It
 
 
 def decided(session: Session, dataset: Dataset, policy: Policy, most: int) -> Iterator[snapshot.Example]:
-    """The facts of what freezing the first items of a dataset would make examples of."""
-    for item, split, _ in islice(reading.walk(session, dataset.id), most):
+    """The facts of what freezing the first items of a dataset would make examples of.  Raises OtherTask."""
+    refuse_other_task(session, dataset, policy)
+    for item, split, _ in islice(reading.walk(session, dataset.id, task_id=policy.task), most):
         if dataset.kind is Kind.paired:
             made = snapshots.decisions_on(item, policy)
             facts = [] if isinstance(made, str) else [one.facts for one in made]

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { dialog, errorCard, field, fill, h, skeleton } from "./dom.js";
 import { plural } from "./format.js";
 import { nouns, RULES } from "./kinds.js";
-import { policyFields } from "./policy.js";
+import { choosable, policyFields } from "./policy.js";
 
 const OWN = [["native", "Plumbline rows (JSON lines): nothing is lost"], ["parquet", "Parquet: the same in typed columns"]];
 const STYLES = {
@@ -17,12 +17,12 @@ const target = (kind, form) => [kind, ...TURNS[kind]].find((one) => form.kinds.i
 export function exportDialog(dataset) {
   return dialog("Export", () => {
     const place = h("div.pl-stack", skeleton(4));
-    get("/formats").then((formats) => form(place, dataset, formats), (error) => fill(place, errorCard(error)));
+    Promise.all([get("/formats"), choosable(dataset)]).then(([formats, tasks]) => form(place, dataset, formats, tasks), (error) => fill(place, errorCard(error)));
     return place;
   });
 }
 
-function form(place, dataset, formats) {
+function form(place, dataset, formats, tasks) {
   const able = formats.filter((one) => one.name !== "native" && target(dataset.kind, one));
   const straight = able.filter((one) => target(dataset.kind, one) === dataset.kind);
   const others = able.filter((one) => !straight.includes(one));
@@ -40,7 +40,7 @@ function form(place, dataset, formats) {
     const becomes = one ? target(dataset.kind, one) : dataset.kind;
     const choices = {};
     const labelled = dataset.kind !== "prompts" && becomes !== "prompts";
-    const policy = labelled ? policyFields({ kind: dataset.kind, becomes, decided: Boolean(one && (one.decided || becomes !== dataset.kind)), exporting: true, onchange: () => look() }) : null;
+    const policy = labelled ? policyFields({ kind: dataset.kind, becomes, decided: Boolean(one && (one.decided || becomes !== dataset.kind)), exporting: true, tasks, onchange: () => look() }) : null;
     const add = (name, words, options) => { choices[name] = h("select", options.map(([value, text]) => h("option", { value }, text))); return field(words, choices[name]); };
     fill(more,
       one?.styles.length > 1 ? add("style", "Written as", one.styles.map((style) => [style.name, STYLES[style.name] || style.name])) : null,

@@ -3,7 +3,7 @@
 import { all, get, newKey, post } from "./api.js";
 import { datasetAccuracy } from "./accuracy.js";
 import { histogram } from "./charts.js";
-import { badge, button, dialog, empty, h, link, stateBadge, table, toast, toastError } from "./dom.js";
+import { badge, button, dialog, empty, errorCard, fill, h, link, skeleton, stateBadge, table, toast, toastError } from "./dom.js";
 import { ago, count, percent, plural } from "./format.js";
 import { actions, param, title } from "./frame.js";
 import { convertDialog, madeFrom } from "./dataset-convert.js";
@@ -13,7 +13,7 @@ import { datasetTasks } from "./dataset-tasks.js";
 import { errors } from "./import-watch.js";
 import { noun, nouns, purpose } from "./kinds.js";
 import { load } from "./live.js";
-import { asBody, policyFields, preview } from "./policy.js";
+import { asBody, choosable, policyFields, preview } from "./policy.js";
 import { labelable } from "./task-words.js";
 
 const SINGLE = ["demonstrations", "unpaired", "ranked"]; // what is trained on without a label
@@ -114,14 +114,20 @@ function leftOut(row) {
 
 function freezeDialog(dataset, refresh) {
   return dialog("Freeze", (close) => {
-    const found = h("div.pl-stack.tight", { "aria-live": "polite" });
-    const go = button("Freeze", async () => { await freeze(dataset, asBody(policy.chosen()), refresh); close(); }, { kind: "primary" });
-    const look = async () => { go.disabled = true; go.disabled = !(await preview(found, dataset, policy.chosen())); };
-    const policy = policyFields({ kind: dataset.kind, onchange: look });
-    look();
-    return h("div.pl-stack", h("p.pl-muted", "Examples are kept as they are now, for runs to train on; the snapshot says by which choices."), policy.element, found,
-      h("div.pl-row.end", button("Cancel", () => close()), go));
+    const place = h("div", skeleton(4));
+    choosable(dataset).then((tasks) => fill(place, freezeForm(dataset, tasks, refresh, close)), (error) => fill(place, errorCard(error)));
+    return place;
   }, { wide: true });
+}
+
+function freezeForm(dataset, tasks, refresh, close) {
+  const found = h("div.pl-stack.tight", { "aria-live": "polite" });
+  const go = button("Freeze", async () => { await freeze(dataset, asBody(policy.chosen()), refresh); close(); }, { kind: "primary" });
+  const look = async () => { go.disabled = true; go.disabled = !(await preview(found, dataset, policy.chosen())); };
+  const policy = policyFields({ kind: dataset.kind, tasks, onchange: look });
+  look();
+  return h("div.pl-stack", h("p.pl-muted", "Examples are kept as they are now, for runs to train on; the snapshot says by which choices."), policy.element, found,
+    h("div.pl-row.end", button("Cancel", () => close()), go));
 }
 
 async function freeze(dataset, policy, refresh) {

@@ -1,6 +1,6 @@
 // How labels become examples: the choices of a policy, and how many examples each would give.
 
-import { post } from "./api.js";
+import { all, post } from "./api.js";
 import { errorCard, field, fill, h, skeleton, table } from "./dom.js";
 import { count, plural } from "./format.js";
 
@@ -23,9 +23,16 @@ const CHOICES = {
   annotators: ["Who judged", YES_NO("Said where it can be", "Left out"), "always"],
 };
 
+// The tasks whose labels one may choose among; none where there are fewer than two.
+export async function choosable(dataset) {
+  const tasks = [];
+  for await (const task of all("/tasks", { dataset_id: dataset.id })) tasks.push([task.id, task.name]);
+  return tasks.length > 1 ? tasks : [];
+}
+
 // The choices that mean something for rows of `becomes` that are made of items of `kind`; where labels decide nothing
-// (`decided` is false), those about labels that are kept.
-export function policyFields({ kind, becomes = kind, decided = true, exporting = false, onchange }) {
+// (`decided` is false), those about labels that are kept. `tasks` are `choosable` ones.
+export function policyFields({ kind, becomes = kind, decided = true, exporting = false, tasks = [], onchange }) {
   const fits = (about) => about === "always" || (decided && (about === "any" || (kind === "paired" && (about === "pair" || (about === becomes && (about === "paired" || exporting))))));
   const inputs = {};
   const fields = Object.entries(CHOICES).filter(([, [, , about]]) => fits(about)).map(([name, [words, options]]) => {
@@ -33,9 +40,13 @@ export function policyFields({ kind, becomes = kind, decided = true, exporting =
     return field(words, inputs[name]);
   });
   const [first, ...others] = fields;
-  const element = h("div.pl-stack.tight", decided ? first : null, h("details", h("summary", decided ? "More about which labels count" : "Which labels are kept"), h("div.pl-form", decided ? others : fields)));
+  const task = h("select", { onchange }, [["", "All tasks, of each person the newest"], ...tasks].map(([value, text]) => h("option", { value }, text)));
+  const element = h("div.pl-stack.tight", tasks.length ? field("Labels of the task", task) : null, decided ? first : null, h("details", h("summary", decided ? "More about which labels count" : "Which labels are kept"), h("div.pl-form", decided ? others : fields)));
   // What differs from the usual.
-  const chosen = () => Object.fromEntries(Object.entries(inputs).filter(([name, input]) => input.value !== CHOICES[name][1][0][0]).map(([name, input]) => [name, input.value]));
+  const chosen = () => ({
+    ...(task.value ? { task: task.value } : {}),
+    ...Object.fromEntries(Object.entries(inputs).filter(([name, input]) => input.value !== CHOICES[name][1][0][0]).map(([name, input]) => [name, input.value])),
+  });
   return { element, chosen };
 }
 

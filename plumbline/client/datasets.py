@@ -169,7 +169,11 @@ class Snapshots(Noun):
     """`client.snapshots`."""
 
     def freeze(self, dataset: Ref, policy: Spec | None = None) -> SnapshotOut:
-        """Freeze the pairs of a dataset that are decided; the same again as long as nothing has changed."""
+        """Freeze the pairs of a dataset that are decided; the same again as long as nothing has changed.
+
+        `policy` is how labels decide, `{"sources": "people", "min_votes": 2}`; with `{"task": str(task.id)}` the labels
+        of one task of the dataset alone, and those that no task asked for.
+        """
         return self._line.create(f"/datasets/{id_of(dataset)}/snapshots", SnapshotOut, {"policy": policy})
 
     def preview(self, dataset: Ref, policy: Spec | None = None) -> PolicyPreviewOut:

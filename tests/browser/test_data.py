@@ -1,12 +1,23 @@
 """Data in a real browser: from a file to a dataset, its bad rows, searching, freezing; harmless whatever the text."""
 
 import json
+import re
+import uuid
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import select
 
+from backend.accounts.models import Role
+from backend.datasets.models import Item
+from backend.db import transaction
+from backend.labels import tallies
+from backend.labels.models import Label, LabelSource
+from backend.tasks.models import Task
 from tests.browser.conftest import SignIn
+from tests.browser.labelling import add_task, numbered
+from tests.people import add_person
 from workers.tasks import imports
 
 pytestmark = pytest.mark.browser
@@ -67,6 +78,40 @@ def test_a_file_becomes_a_dataset(sign_in: SignIn, tmp_path: Path) -> None:
     assert page.evaluate("window.pwned") is None
     page.goto("/data")
     expect(page.get_by_role("link", name="my pairs")).to_be_visible()
+
+
+def test_the_labels_of_one_task(sign_in: SignIn) -> None:
+    """Where two tasks ask different things the dialog says that they mix and lets one choose; the snapshot and the
+    file say which it was."""
+    dataset = numbered(4)
+    page = sign_in()
+    for name, better in ("Helpful", 2), ("Safe", -2):
+        answered(add_task(dataset, {}, name=name, guidelines=f"{name}?"), better)
+    page.goto(f"/dataset?id={dataset}")
+    page.get_by_role("button", name="Freeze now").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("“Helpful” and “Safe” ask different questions")
+    dialog.get_by_label("Labels of the task").select_option("Safe")
+    expect(dialog).to_contain_text("4 examples")
+    expect(dialog).not_to_contain_text("ask different questions")
+    dialog.get_by_role("button", name="Freeze", exact=True).click()
+    expect(page.get_by_role("table", name="Snapshots")).to_contain_text("of tasks “Safe” alone")
+    page.get_by_role("button", name="Export").click()
+    dialog.get_by_label("Labels of the task").select_option("Helpful")
+    asked = re.compile(r"/export\?.*task=[0-9a-f-]{36}")
+    expect(dialog.get_by_role("link", name="Download 4 rows")).to_have_attribute("href", asked)
+
+
+def answered(task: uuid.UUID, better: int) -> None:
+    """Somebody has answered the task about all of its items."""
+    with transaction() as session:
+        person, asked = add_person(session, Role.annotator), session.get_one(Task, task)
+        for item in session.scalars(select(Item).where(Item.dataset_id == asked.dataset_id)):
+            of = {"project_id": item.project_id, "dataset_id": item.dataset_id, "item_id": item.id, "task_id": task}
+            said = {"annotator_id": person.id, "source": LabelSource.person, "value": {"strength": better}}
+            session.add(Label(**of, **said))
+        session.flush()
+        tallies.recount(session, [asked.dataset_id])
 
 
 def test_a_strict_import_keeps_nothing(sign_in: SignIn, tmp_path: Path) -> None:

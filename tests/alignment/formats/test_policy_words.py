@@ -1,5 +1,6 @@
 """What a policy says of itself: the usual one, and every choice that differs from it."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ def test_the_usual_policy() -> None:
     "change",
     [
         {"sources": "adjudicated"},
+        {"task": uuid.uuid4()},
         {"min_votes": 3},
         {"min_margin": 1.5},
         {"unit": "label"},
@@ -39,5 +41,13 @@ def test_every_choice_is_said(change: dict[str, Any]) -> None:
 
 def test_no_choice_is_forgotten() -> None:
     """A new choice of the policy needs words."""
-    told = {"sources", "min_votes", "min_margin", "unit", "ties", "soft", "reasons", "aspects", "surplus", "annotators"}
-    assert set(Policy.model_fields) == told
+    of_labels = {"sources", "task", "min_votes", "surplus", "annotators"}
+    of_examples = {"min_margin", "unit", "ties", "soft", "reasons", "aspects"}
+    assert set(Policy.model_fields) == of_labels | of_examples
+
+
+def test_a_task_is_named() -> None:
+    """By the name that it has, or as one that is gone."""
+    policy = Policy(task=uuid.uuid4())
+    assert "; of tasks “Safety” alone; " in in_words(policy, "paired", "Safety")
+    assert "; of tasks one that is gone alone; " in in_words(policy, "paired")

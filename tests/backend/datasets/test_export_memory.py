@@ -39,7 +39,8 @@ def test_memory_does_not_grow(two: tuple[Dataset, Dataset]) -> None:
     for format in ("native", "parquet"):
         sent, peaks = [], []
         for dataset in two:
-            how = exports.plan(dataset, format, None, None, Policy())
+            with transaction() as session:
+                how = exports.plan(session, dataset, format, None, None, Policy())
             gc.collect()
             tracemalloc.start()
             sent.append(sum(len(block) for block in exports.stream(transaction, dataset, format, how)))

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any, get_args
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alignment.formats import Item, LabelFacts
@@ -100,15 +101,18 @@ def test_the_count_is_what_freezing_takes(
     researcher: Client, judged: Dataset, base: Checkpoint, sources: Sources, unit: Any
 ) -> None:
     """By every rule for whose labels count, how many must agree to judge at all, and what is asked of the outcome."""
+    with transaction() as session:
+        tasks_there = session.scalars(select(Task).where(Task.dataset_id == judged.id).order_by(Task.standing, Task.id))
+        made, *_, standing = (task.id for task in tasks_there)
     others: list[dict[str, Any]] = [{"min_margin": 1.5}, {"ties": "half"}, {"surplus": False, "ties": "half"}]
-    for change in ({}, {"min_votes": 2}, {"min_votes": 3}, *others):
+    for change in ({}, {"min_votes": 2}, {"min_votes": 3}, *others, {"task": made}, {"task": standing, "ties": "half"}):
         policy = Policy(sources=sources, unit=unit, **change)
         expected = {"train": 0, "validation": 0}
         with transaction() as session:
-            for item, split, _ in reading.walk(session, judged.id):
-                made = decisions(item, policy)
-                if split in expected and not isinstance(made, str):
-                    expected[split] += len(made)
+            for item, split, _ in reading.walk(session, judged.id, task_id=policy.task):
+                decided = decisions(item, policy)
+                if split in expected and not isinstance(decided, str):
+                    expected[split] += len(decided)
             found = counts.of_dataset(session, judged, body_of(judged, base, policy))
 
         assert {"train": found.train, "validation": found.validation} == expected
