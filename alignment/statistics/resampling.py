@@ -54,12 +54,8 @@ def draws(items: NDArray[np.int64], rounds: int, generator: np.random.Generator)
         return generator.multinomial(total, items / total, size=rounds).astype(np.float64)
     kind = np.repeat(np.arange(kinds), items)
     drawn = np.empty((rounds, kinds))
-    step = max(1, 500_000 // total)
-    for start in range(0, rounds, step):
-        rows = drawn[start : start + step]
-        picks = kind[generator.integers(total, size=(len(rows), total), dtype=np.int32)]
-        picks += kinds * np.arange(len(rows))[:, None]
-        rows[:] = np.bincount(picks.ravel(), minlength=rows.size).reshape(rows.shape)
+    for row in drawn:
+        row[:] = np.bincount(kind[generator.integers(total, size=total, dtype=np.int32)], minlength=kinds)
     return drawn
 
 

@@ -97,18 +97,16 @@ def _newton(counts: Counts, model: TieModel, values: Floats, free: NDArray[np.bo
     pull = SLIGHT * (counts.wins + counts.ties + counts.losses).sum(1, keepdims=True) + 1e-300
     slope = np.zeros((len(values), size + 1))
     curve = np.zeros((len(values), size + 1, size + 1))
-    everyone = np.arange(size)
-    np.add.at(slope.T, first, by_gap.T)
-    np.add.at(slope.T, second, -by_gap.T)
-    slope[:, :size] -= pull * values[:, :size]
+    everyone, pairs = np.arange(size), np.arange(len(first))
+    sides = np.zeros((len(first), size))  # 1 for the first of a pair, -1 for the second
+    sides[pairs, first], sides[pairs, second] = 1.0, -1.0
+    slope[:, :size] = by_gap @ sides - pull * values[:, :size]
     slope[:, -1] = by_tie.sum(1)
     curve[:, first, second] = curve[:, second, first] = -gap_gap
     curve[:, everyone, everyone] = -curve[:, :size, :size].sum(2) - pull
     # Nothing changes when all strengths grow alike: bent down here, so that rounding does not drift along it.
     curve[:, :size, :size] -= (counts.wins + counts.ties + counts.losses).mean(1)[:, None, None]
-    np.add.at(np.moveaxis(curve[:, :size, -1], 0, 1), first, gap_tie.T)
-    np.add.at(np.moveaxis(curve[:, :size, -1], 0, 1), second, -gap_tie.T)
-    curve[:, -1, :size] = curve[:, :size, -1]
+    curve[:, :size, -1] = curve[:, -1, :size] = gap_tie @ sides
     curve[:, -1, -1] = np.where(free, tie_tie.sum(1), -1.0)
     slope[~free, -1] = 0.0
     curve[~free, -1, :size] = curve[~free, :size, -1] = 0.0
