@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 from hypothesis import settings as drawing
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
@@ -23,6 +26,7 @@ from backend.projects import service as projects
 from backend.projects.models import Project
 from backend.settings import Settings, get_settings
 from plumbline.embedded import Embedded
+from tests import warm as warming
 from tests.people import add_person
 
 # Tracebacks with every local variable take most of a minute to draw.
@@ -35,6 +39,10 @@ drawing.load_profile("untimed")
 
 # A runner started in the background ignores Ctrl-C, and so would every program that a test starts and stops by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A password is looked at for a tenth of a second by design; here, where hundreds are, for a thousandth.
+CHEAP = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+accounts.hasher = lambda: CHEAP  # type: ignore[assignment]
 
 pytest_plugins = ("tests.voted",)
 ORIGIN = "http://localhost"
@@ -131,14 +139,22 @@ def application(settings: Settings) -> FastAPI:
     return APPLICATIONS[key]
 
 
+@pytest.fixture(scope="module")
+def portal() -> Iterator[BlockingPortal]:
+    """An event loop in a thread, in which the API answers; else every request would begin threads of its own."""
+    with start_blocking_portal() as running:
+        yield running
+
+
 @pytest.fixture
-def make_client(clean: None) -> Iterator[Callable[..., Client]]:
+def make_client(clean: None, portal: BlockingPortal) -> Iterator[Callable[..., Client]]:
     """Makes signed-in clients of a role in the default project or another; `None` for somebody signed out."""
     app = application(get_settings())
     opened: list[Client] = []
 
     def make(role: Role | None = Role.admin, name: str | None = None, project: Project | None = None) -> Client:
         client = Client(app, base_url=ORIGIN, headers={"origin": ORIGIN})
+        client.portal = portal
         opened.append(client)
         if role is not None:
             with transaction() as session:
@@ -169,6 +185,20 @@ def researcher(make_client: Callable[..., Client]) -> Client:
 @pytest.fixture
 def admin(make_client: Callable[..., Client]) -> Client:
     return make_client(Role.admin)
+
+
+@pytest.fixture(scope="session")
+def warm_place() -> Iterator[str]:
+    """The address of a process that has imported what our programs import."""
+    with warming.serving() as place:
+        yield place
+
+
+@pytest.fixture
+def warm(warm_place: str) -> Iterator[None]:
+    """Programs of Python that a test starts, and those that these start, begin in a moment."""
+    with warming.begun(warm_place):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from tests import loop
 from tests.browser.conftest import SignIn
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("warm")]
 expect.set_options(timeout=45_000)
 TRAINED_MS = 120_000
 MINE = ("DATABASE_URL", "REDIS_URL", "PLUMBLINE_DATA")

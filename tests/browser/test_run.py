@@ -19,7 +19,7 @@ from backend.work import State, finish
 from tests import loop
 from tests.browser.conftest import SignIn
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("warm")]
 expect.set_options(timeout=45_000)
 
 WORKER = [sys.executable, "-c", "from workers.tasks import train; train.work()"]

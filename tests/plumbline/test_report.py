@@ -24,6 +24,7 @@ from plumbline.report_line import NotHttps, ReportLine
 from tests import loop
 from tests.people import add_person
 
+pytestmark = pytest.mark.usefixtures("warm")
 SERVER = """
 import sys, uvicorn
 from backend.app import create_app

@@ -24,6 +24,7 @@ from workers.answering import SHELF
 from workers.tasks import evaluate
 
 TEXTS = [f"Please tell me something about number {index}." for index in range(6)]
+pytestmark = pytest.mark.usefixtures("warm")
 SLOW_WORKER = """
 import time
 from workers.tasks import evaluate

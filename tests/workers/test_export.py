@@ -25,6 +25,8 @@ from tests.exporting import Trained
 from workers import shutdown
 from workers.tasks import export
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 Ask = Callable[..., str]
 
 

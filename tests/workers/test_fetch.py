@@ -25,6 +25,7 @@ from workers import errand, shutdown
 from workers.errand import Errand
 from workers.tasks import fetch
 
+pytestmark = pytest.mark.usefixtures("warm")
 SOME = "00000000-0000-7000-8000-000000000000"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 from sqlalchemy import func, select
 
 from backend.datasets import imports
@@ -28,6 +29,7 @@ imports.work()
 """
 
 
+@pytest.mark.usefixtures("warm")
 def test_killed_import_leaves_nothing(researcher: Client) -> None:
     """kill -9 in the middle: no dataset, item or label is left, and the sweep says that the import failed."""
     row = start(researcher, lines([pair(n) for n in range(2_100)]))

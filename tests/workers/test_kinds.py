@@ -19,6 +19,8 @@ from tests import loop
 from tests.conftest import Client
 from workers.tasks import train
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 def answers() -> Dataset:
     """A dataset of the friendly answers alone."""

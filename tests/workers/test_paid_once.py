@@ -22,6 +22,8 @@ from tests.endpoint import Habits, serving
 from workers import endpoint
 from workers.tasks import evaluate
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 Body = dict[str, Any]
 PROMPTS = 4
 PAID = {"answers": 2 * PROMPTS, "verdicts": 2 * PROMPTS}

@@ -25,6 +25,8 @@ from backend.runs.sink import drain
 from backend.work import State
 from workers.tasks import train
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 QueueRun = Callable[..., Run]
 SHORT = {"duration": {"steps": 60}, "evaluate": {"every_steps": 20, "samples": 1}}
 VALUES = ("loss", "grad_norm", "eval/loss")

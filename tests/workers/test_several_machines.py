@@ -28,7 +28,7 @@ from workers import publisher
 from workers.answering import Shelf, Watch
 from workers.tasks import sweep, train
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.usefixtures("warm")]
 QueueRun = Callable[..., Run]
 LORA = {"tuning": {"kind": "lora", "rank": 2, "alpha": 4}, "keep": {"last": 1, "best": None}}
 LONG = {

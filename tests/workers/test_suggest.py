@@ -394,6 +394,7 @@ def test_a_task_that_ends_ends_it(researcher: Client, implicit: Body, monkeypatc
     assert refused.status_code == 409
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_killed_worker_scores_nothing_twice(researcher: Client, implicit: Body) -> None:
     """kill -9 after two items: the sweep queues the job again, and the next worker goes on behind them."""
     task = make_task(researcher, add_items(Kind.paired, *pairs(4)))

@@ -20,6 +20,8 @@ from tests.conftest import Client
 from workers.celery_app import app
 from workers.tasks import train
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 ASKED = "browser-7f3a.1"
 
 

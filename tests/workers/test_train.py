@@ -13,6 +13,8 @@ from backend.runs.models import Metric, MetricRollup, Run, RunEvent
 from backend.work import State
 from workers.tasks import train
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 QueueRun = Callable[..., Run]
 
 

@@ -30,7 +30,7 @@ WORKER = [sys.executable, "-c", "from workers.tasks import train; train.work()"]
 LONG = {"duration": {"steps": 100_000}, "evaluate": {"every_steps": 100_000, "samples": 0}}
 LIMIT_SECONDS = 120.0
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm")]
 
 
 def row(run_id: uuid.UUID) -> Run:
