@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, object_session
 
 from backend import trace
 from backend.errors import Conflict
+from backend.queue import Bell, ring
 from backend.webhooks import outbox
 
 
@@ -63,7 +64,15 @@ class Work:
         return {}
 
 
+class Tried(Work):
+    """Mixin: work that another worker goes on with when one dies; `attempts` counts workers that began it."""
+
+    attempts: Mapped[int] = mapped_column(default=0)
+
+
 W = TypeVar("W", bound=Work)
+T = TypeVar("T", bound=Tried)
+STOPPED = "Cancelled; its worker had stopped."
 
 
 class AlreadyEnded(Conflict):
@@ -150,6 +159,31 @@ def silent(session: Session, table: type[W], *where: ColumnElement[bool]) -> Seq
     active = select(table).where(table.state.in_(ACTIVE), *where)
     rows = session.scalars(active.with_for_update(skip_locked=True)).all()
     return [row for row in rows if _is_silent(row)]
+
+
+def end_silent(session: Session, table: type[W], reason: str, remedy: str, stopped: str = STOPPED) -> Sequence[W]:
+    """End what dead workers had in hand: cancelled (`stopped`) where that was asked for, else failed; these rows."""
+    rows = silent(session, table)
+    for row in rows:
+        if row.stop_requested:
+            finish(row, State.cancelled, stopped)
+        else:
+            finish(row, State.failed, reason, remedy)
+    return rows
+
+
+def retry_silent(session: Session, table: type[T], bell: Bell, most: int, remedy: str) -> Sequence[T]:
+    """Queue what dead workers had in hand again, and ring; what `most` workers began has failed. These rows."""
+    rows = silent(session, table)
+    for row in rows:
+        if row.stop_requested:
+            finish(row, State.cancelled, STOPPED)
+        elif row.attempts >= most:
+            finish(row, State.failed, f"Its worker died {most} times.", remedy)
+        else:
+            row.state = State.queued
+            ring(session, bell)
+    return rows
 
 
 def _is_silent(row: Work) -> bool:

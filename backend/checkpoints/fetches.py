@@ -121,15 +121,7 @@ def sweep(session: Session) -> int:
 
     What has arrived of downloads that ended is removed: at once, or after a day where it can still be of use.
     """
-    abandoned = work.silent(session, Fetch)
-    for fetch in abandoned:
-        if fetch.stop_requested:
-            work.finish(fetch, work.State.cancelled, "Cancelled. Nothing was kept.")
-        elif fetch.attempts >= MOST_ATTEMPTS:
-            work.finish(fetch, work.State.failed, f"Its worker was killed {fetch.attempts} times.", AGAIN)
-        else:
-            fetch.state = work.State.queued
-            queue.ring(session, "fetch")
+    abandoned = work.retry_silent(session, Fetch, "fetch", MOST_ATTEMPTS, AGAIN)
     session.flush()
     for folder in get_settings().checkpoints.glob(".arriving-*"):
         _forget_old(session, folder)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db import Base, ProjectRow
-from backend.work import Work
+from backend.work import Tried
 
 
 class Source(StrEnum):
@@ -75,7 +75,7 @@ class Checkpoint(ProjectRow, Base):
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
 
-class Fetch(Work, ProjectRow, Base):
+class Fetch(Tried, ProjectRow, Base):
     """A download from a model hub on its way to a checkpoint; `done` and `total` count bytes.
 
     `secret` names the project's token that opens the model; `attempts` counts workers that began it.
@@ -92,6 +92,5 @@ class Fetch(Work, ProjectRow, Base):
     secret: Mapped[str | None]
     template: Mapped[str | None]
     license: Mapped[str | None]
-    attempts: Mapped[int] = mapped_column(default=0)
     checkpoint_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="SET NULL"))
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))

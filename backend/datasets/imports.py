@@ -18,7 +18,6 @@ from backend.datasets.service import NameTaken, refuse_taken
 from backend.errors import Conflict, Invalid, NotFound
 from backend.projects.models import Project
 from backend.settings import Settings, get_settings
-from backend.work import State
 
 LOST = "The worker stopped in the middle of the import. Nothing of it was kept."
 AGAIN = "Start the import again; the file is still here."
@@ -176,10 +175,4 @@ def sweep(session: Session) -> int:
     """
     leftovers.remove(get_settings())
     leftovers.forget(session)
-    rows = work.silent(session, Import)
-    for row in rows:
-        if row.stop_requested:
-            work.finish(row, State.cancelled, "Cancelled. Nothing was kept.")
-        else:
-            work.finish(row, State.failed, LOST, AGAIN)
-    return len(rows)
+    return len(work.end_silent(session, Import, LOST, AGAIN, "Cancelled. Nothing was kept."))

@@ -18,7 +18,7 @@ from backend.evaluations.models import Battle
 from backend.evaluations.prompts import of_messages
 from backend.projects.models import Project
 from backend.queue import ring
-from backend.work import ACTIVE, State, beat, claim, finish, now, ours, request_stop, silent
+from backend.work import ACTIVE, State, beat, claim, end_silent, finish, now, ours, request_stop
 
 MOST_WAITING = 4
 MOST_AN_HOUR = 240
@@ -266,8 +266,4 @@ def reveal(session: Session, battle: Battle) -> None:
 
 def sweep(session: Session) -> int:
     """End battles whose worker died, and tell how many those were."""
-    rows = silent(session, Battle)
-    for battle in rows:
-        state = State.cancelled if battle.stop_requested else State.failed
-        finish(battle, state, "The worker stopped before all answers were there.", "Try again.")
-    return len(rows)
+    return len(end_silent(session, Battle, "The worker stopped before all answers were there.", "Try again."))

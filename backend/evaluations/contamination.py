@@ -23,7 +23,7 @@ from backend.evaluations.report_schemas import CleanOut
 from backend.evaluations.said import Rule, rate_out
 from backend.queue import ring
 from backend.runs.models import Run, RunSnapshot
-from backend.work import ENDED, State, finish, silent
+from backend.work import ENDED, State, retry_silent
 
 MOST_ATTEMPTS = 2
 AT_ONCE = 5_000
@@ -241,13 +241,5 @@ def _ids(evaluation: Evaluation) -> list[uuid.UUID]:
 
 def sweep(session: Session) -> int:
     """Queue again what a dead worker left, once; afterwards it has failed.  Returns how many rows that were."""
-    rows = silent(session, Contamination)
-    for row in rows:
-        if row.stop_requested:
-            finish(row, State.cancelled, "Cancelled; its worker had stopped.")
-        elif row.attempts >= MOST_ATTEMPTS:
-            finish(row, State.failed, "Its worker died twice.", "The machine may lack memory for so many prompts.")
-        else:
-            row.state = State.queued
-            ring(session, "contaminations")
-    return len(rows)
+    remedy = "The machine may lack memory for so many prompts."
+    return len(retry_silent(session, Contamination, "contaminations", MOST_ATTEMPTS, remedy))

@@ -10,7 +10,7 @@ from sqlalchemy import Computed, Enum, ForeignKey, Index, String, UniqueConstrai
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db import NULLABLE_JSON, Base, ProjectRow
-from backend.work import ENDED, State, Work
+from backend.work import ENDED, State, Tried, Work
 
 REMOVED = "removed"  # the error of an answer that a retention rule deleted
 WORDS_APART = r"abs(regexp_count(response_a ->> 'content', '\S+') - regexp_count(response_b ->> 'content', '\S+'))"
@@ -25,7 +25,7 @@ class Source(StrEnum):
     imported = "imported"
 
 
-class Evaluation(Work, ProjectRow, Base):
+class Evaluation(Tried, ProjectRow, Base):
     """Two or more checkpoints answering the same prompts, and who judges; `attempts` counts workers that began it.
 
     `pairing` is `baseline` when only the first contestant meets the others, else null. Unless `reuse`, nothing is taken
@@ -43,7 +43,6 @@ class Evaluation(Work, ProjectRow, Base):
     judge: Mapped[dict[str, Any]]
     sampling: Mapped[dict[str, Any]]
     seed: Mapped[int]
-    attempts: Mapped[int] = mapped_column(default=0)
     pairing: Mapped[str | None]
     reuse: Mapped[bool | None]
     taken: Mapped[dict[str, int] | None] = mapped_column(NULLABLE_JSON)
@@ -176,7 +175,7 @@ class Verdict(ProjectRow, Base):
     client_id: Mapped[uuid.UUID | None] = mapped_column(unique=True)
 
 
-class TokenScores(Work, ProjectRow, Base):
+class TokenScores(Tried, ProjectRow, Base):
     """What the checkpoint that answered on a side, and a reference, think of each token of that answer.
 
     `result` is `{tokens, policy, reference, kl}`: texts, log-probabilities and the divergence over the vocabulary in
@@ -189,11 +188,10 @@ class TokenScores(Work, ProjectRow, Base):
     side: Mapped[str] = mapped_column(String(1))
     reference_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True)
     result: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
-    attempts: Mapped[int] = mapped_column(default=0)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
 
-class Contamination(Work, ProjectRow, Base):
+class Contamination(Tried, ProjectRow, Base):
     """Looking for an evaluation's prompts in what its contestants were trained on; `done` and `total` count examples.
 
     `result` is `{prompts, contestants: {id: {exact, overlapping}}}`; null until it is known.
@@ -202,7 +200,6 @@ class Contamination(Work, ProjectRow, Base):
     __tablename__ = "contaminations"
     evaluation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), unique=True)
     result: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
-    attempts: Mapped[int] = mapped_column(default=0)
 
 
 class SeenPrompt(Base):

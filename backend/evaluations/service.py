@@ -22,7 +22,7 @@ from backend.evaluations.schemas import CheckpointBrief, EvaluationIn, Evaluatio
 from backend.evaluations.sizing import Checked
 from backend.projects.models import Project
 from backend.queue import ring
-from backend.work import State, finish, request_stop, silent
+from backend.work import State, request_stop, retry_silent
 
 MOST_MATCHES = 15_000
 MOST_ATTEMPTS = 3
@@ -225,18 +225,5 @@ def sweep(session: Session) -> int:
 
     An evaluation is queued again, up to three times, and goes on where it stopped; a battle of the arena ends failed.
     """
-    rows = silent(session, Evaluation)
-    for evaluation in rows:
-        if evaluation.stop_requested:
-            finish(evaluation, State.cancelled, "Cancelled; its worker had stopped.")
-        elif evaluation.attempts >= MOST_ATTEMPTS:
-            finish(
-                evaluation,
-                State.failed,
-                f"Its worker died {MOST_ATTEMPTS} times.",
-                "The machine may lack memory: use fewer or smaller checkpoints, or shorter answers.",
-            )
-        else:
-            evaluation.state = State.queued
-            ring(session, "evaluate")
-    return len(rows) + arena.sweep(session)
+    remedy = "The machine may lack memory: use fewer or smaller checkpoints, or shorter answers."
+    return len(retry_silent(session, Evaluation, "evaluate", MOST_ATTEMPTS, remedy)) + arena.sweep(session)

@@ -18,7 +18,7 @@ from backend.evaluations.schemas import CheckpointBrief
 from backend.projects.models import Project
 from backend.queue import ring
 from backend.runs.models import Run
-from backend.work import State, finish, silent
+from backend.work import State, retry_silent
 
 MOST_ATTEMPTS = 2
 ENDED_WITHOUT = (State.failed, State.cancelled, State.lost)
@@ -139,13 +139,5 @@ def _references(session: Session, policy_id: uuid.UUID, other: uuid.UUID) -> lis
 
 def sweep(session: Session) -> int:
     """Queue again what a dead worker left, once; afterwards it has failed.  Returns how many rows that were."""
-    rows = silent(session, TokenScores)
-    for row in rows:
-        if row.stop_requested:
-            finish(row, State.cancelled, "Cancelled; its worker had stopped.")
-        elif row.attempts >= MOST_ATTEMPTS:
-            finish(row, State.failed, "Its worker died twice.", "The machine may lack memory for both checkpoints.")
-        else:
-            row.state = State.queued
-            ring(session, "token_scores")
-    return len(rows)
+    remedy = "The machine may lack memory for both checkpoints."
+    return len(retry_silent(session, TokenScores, "token_scores", MOST_ATTEMPTS, remedy))

@@ -83,9 +83,5 @@ def export_of(session: Session, push: Push) -> Export | None:
 
 def sweep(session: Session) -> int:
     """End uploads whose worker is gone; returns how many."""
-    abandoned = work.silent(session, Push)
-    for push in abandoned:
-        work.finish(
-            push, work.State.failed, "The worker that uploaded it was killed. The hub shows nothing of it.", AGAIN
-        )
-    return len(abandoned)
+    reason = "The worker that uploaded it was killed. The hub shows nothing of it."
+    return len(work.end_silent(session, Push, reason, AGAIN))

@@ -201,9 +201,8 @@ def making(export_id: uuid.UUID) -> Path:
 
 def sweep(session: Session) -> int:
     """End exports whose worker is gone, and remove what they had written; returns how many."""
-    abandoned = work.silent(session, Export)
+    abandoned = work.end_silent(session, Export, "The worker that made it was killed. Nothing was kept.", AGAIN)
     for export in abandoned:
-        work.finish(export, work.State.failed, "The worker that made it was killed. Nothing was kept.", AGAIN)
         shutil.rmtree(making(export.id), ignore_errors=True)
         storage.delete(key(export.id))
     return len(abandoned)

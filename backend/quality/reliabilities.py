@@ -95,10 +95,7 @@ def cancel(session: Session, project: Project, row_id: uuid.UUID) -> Reliability
 
 def sweep(session: Session) -> int:
     """End estimates whose worker is gone; returns how many."""
-    abandoned = work.silent(session, Reliability)
-    for row in abandoned:
-        work.finish(row, work.State.failed, "The worker that estimated them was killed.", AGAIN)
-    return len(abandoned)
+    return len(work.end_silent(session, Reliability, "The worker that estimated them was killed.", AGAIN))
 
 
 def read(session: Session, row: Reliability) -> tuple[Scope, Said, dict[int, list[str]]]:

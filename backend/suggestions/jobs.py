@@ -20,7 +20,7 @@ from backend.suggestions.schemas import SuggestionJobIn
 from backend.tasks.ending import refuse_ended
 from backend.tasks.models import Task
 from backend.tasks.schemas import Question
-from backend.work import State, finish, request_stop, silent
+from backend.work import State, request_stop, retry_silent
 
 MOST_ATTEMPTS = 3
 
@@ -120,14 +120,5 @@ def resume(session: Session, project: Project, job_id: uuid.UUID, limits: Limits
 
 def sweep(session: Session) -> int:
     """Queue what a dead worker had in hand again, up to three times; returns how many rows that were."""
-    abandoned = silent(session, SuggestionJob)
-    for row in abandoned:
-        if row.stop_requested:
-            finish(row, State.cancelled, "Cancelled; its worker had stopped.")
-        elif row.attempts >= MOST_ATTEMPTS:
-            remedy = "The machine may lack memory: use a smaller checkpoint."
-            finish(row, State.failed, f"Its worker died {MOST_ATTEMPTS} times.", remedy)
-        else:
-            row.state = State.queued
-            ring(session, "suggest")
-    return len(abandoned)
+    remedy = "The machine may lack memory: use a smaller checkpoint."
+    return len(retry_silent(session, SuggestionJob, "suggest", MOST_ATTEMPTS, remedy))

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.db import NULLABLE_JSON, Base, ProjectRow
 from backend.tasks.models import Task
-from backend.work import Work
+from backend.work import Tried
 
 
 class Suggestion(ProjectRow, Base):
@@ -27,7 +27,7 @@ class Suggestion(ProjectRow, Base):
     margin: Mapped[float]
 
 
-class SuggestionJob(Work, ProjectRow, Base):
+class SuggestionJob(Tried, ProjectRow, Base):
     """Work that lets a judge suggest labels for a task; `done` and `total` count items.
 
     `judge` is who suggests, with every setting spelled out, `words` what annotators read of it. Items before the
@@ -45,7 +45,6 @@ class SuggestionJob(Work, ProjectRow, Base):
     suggested: Mapped[int] = mapped_column(default=0)
     left_out: Mapped[dict[str, Any]] = mapped_column(default=dict)
     median: Mapped[float | None] = mapped_column(Double)
-    attempts: Mapped[int] = mapped_column(default=0)
     limits: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     spent: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     taken: Mapped[int] = mapped_column(default=0)

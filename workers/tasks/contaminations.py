@@ -21,6 +21,7 @@ from backend.evaluations import contamination
 from backend.evaluations.models import Contamination, Evaluation
 from backend.work import State
 from workers import shutdown
+from workers.ending import Halt, end
 from workers.heartbeat import beating
 
 log = structlog.get_logger()
@@ -28,10 +29,7 @@ log = structlog.get_logger()
 PULSE_SECONDS = 1.0
 BROKEN = "It stopped on an unexpected error."
 AGAIN = "Ask for it again; the worker's log holds the cause."
-
-
-class Halt(Exception):
-    """Somebody asked for the end, or the worker must stop."""
+CANCELLED = "Cancelled; what was trained on was not searched to its end."
 
 
 def work() -> None:
@@ -52,14 +50,14 @@ def _run(row_id: uuid.UUID) -> None:
         with beating(Contamination, row_id):
             _look(row_id)
     except Halt:
-        _end(row_id, None)
+        end(Contamination, row_id, None, cancelled=CANCELLED)
     except FileRefused as error:
-        _end(row_id, State.failed, f"A snapshot cannot be read: {error}", error.remedy)
+        end(Contamination, row_id, State.failed, f"A snapshot cannot be read: {error}", error.remedy)
     except AppError as error:
-        _end(row_id, State.failed, error.detail, error.remedy)
+        end(Contamination, row_id, State.failed, error.detail, error.remedy)
     except Exception:
         log.exception("search for prompts failed")
-        _end(row_id, State.failed, BROKEN, AGAIN)
+        end(Contamination, row_id, State.failed, BROKEN, AGAIN)
         raise
 
 
@@ -69,7 +67,7 @@ def _look(row_id: uuid.UUID) -> None:
         row = session.get_one(Contamination, row_id)
         evaluation = session.get_one(Evaluation, row.evaluation_id)
         known = contamination.trained_on(session, [uuid.UUID(one) for one in evaluation.contestants])
-        row.total = contamination.examples(known.values())
+        row.done, row.total = 0, contamination.examples(known.values())
         asked = contamination.prompts(session, evaluation.id)
     wanted = Prompts(prompt for _, prompt in asked)
     pulse = Pulse(row_id)
@@ -118,18 +116,3 @@ class Pulse:
             row.done = self._done
             if row.stop_requested or not queued.ours(row) or shutdown.asked():
                 raise Halt
-
-
-def _end(row_id: uuid.UUID, state: State | None, reason: str | None = None, remedy: str | None = None) -> None:
-    """The row ends; without a state it is cancelled if somebody asked for that, else the next worker takes it."""
-    with transaction() as session:
-        row = session.get_one(Contamination, row_id, with_for_update=True)
-        if not queued.ours(row):
-            return
-        if state is not None:
-            queued.finish(row, state, reason, remedy)
-        elif row.stop_requested:
-            queued.finish(row, State.cancelled, "Cancelled; what was trained on was not searched to its end.")
-        else:
-            row.state, row.done = State.queued, 0
-            row.attempts -= 1

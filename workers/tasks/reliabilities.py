@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from typing import Any
 
 import structlog
 
@@ -12,6 +13,7 @@ from backend.quality import reliabilities
 from backend.quality.models import Reliability
 from backend.work import State
 from workers import shutdown
+from workers.ending import Halt, end
 from workers.heartbeat import beating
 
 log = structlog.get_logger()
@@ -20,10 +22,6 @@ PULSE_SECONDS = 1.0
 NOTHING = "No item has labels of two annotators, and no response was compared twice: there is nothing to tell from."
 COLLECT = "Collect labels of several annotators on the same items first."
 BROKEN = "It stopped on an unexpected error."
-
-
-class Halt(Exception):
-    """Somebody asked for the end, or the worker must stop."""
 
 
 def work() -> None:
@@ -58,32 +56,18 @@ def estimate(row_id: uuid.UUID) -> None:
                 read = reliabilities.read(session, session.get_one(Reliability, row_id))
             found = reliabilities.estimate(*read, heed)
     except Halt:
-        _end(row_id, None)
+        end(Reliability, row_id, None)
     except AppError as error:  # the task or the dataset is gone
-        _end(row_id, State.failed, error.detail, error.remedy)
+        end(Reliability, row_id, State.failed, error.detail, error.remedy)
     except Exception:
         log.exception("estimate of reliabilities failed")
-        _end(row_id, State.failed, BROKEN, reliabilities.AGAIN)
+        end(Reliability, row_id, State.failed, BROKEN, reliabilities.AGAIN)
     else:
         if found is None:
-            _end(row_id, State.failed, NOTHING, COLLECT)
+            end(Reliability, row_id, State.failed, NOTHING, COLLECT)
         else:
-            with transaction() as session:
-                row = session.get_one(Reliability, row_id, with_for_update=True)
-                if queued.ours(row):
-                    row.result, row.done = found, row.total
-                    queued.finish(row, State.succeeded)
+            end(Reliability, row_id, State.succeeded, keep=lambda row: _keep(row, found))
 
 
-def _end(row_id: uuid.UUID, state: State | None, reason: str | None = None, remedy: str | None = None) -> None:
-    """The row ends; without a state it is cancelled if somebody asked for that, else the next worker takes it."""
-    with transaction() as session:
-        row = session.get_one(Reliability, row_id, with_for_update=True)
-        if not queued.ours(row):
-            return
-        if state is not None:
-            queued.finish(row, state, reason, remedy)
-        elif row.stop_requested:
-            queued.finish(row, State.cancelled, "Cancelled.")
-        else:
-            row.state, row.done = State.queued, 0
+def _keep(row: Reliability, found: dict[str, Any]) -> None:
+    row.result, row.done = found, row.total

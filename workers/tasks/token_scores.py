@@ -18,6 +18,7 @@ from backend.evaluations.models import Match, TokenScores
 from backend.work import State
 from workers import shutdown
 from workers.answering import PROMPT_ERRORS, SHELF, Refused, Watch, as_error, out_of_memory, storable
+from workers.ending import Halt, end
 
 FAMILY = "Choose a reference of the same family."
 AGAIN = "Ask again; the worker's log holds the cause."
@@ -33,10 +34,6 @@ class Job(NamedTuple):
     policy: Checkpoint
     reference: Checkpoint
     watch: Watch
-
-
-class Halt(Exception):
-    """Somebody asked for the end, or the worker must stop."""
 
 
 def work() -> None:
@@ -78,20 +75,24 @@ def _run(job: Job) -> None:
     try:
         found = _read(job)
     except Halt:
-        _end(job, None)
+        end(TokenScores, job.id, None)
     except Refused as error:
-        _end(job, State.failed, error.reason, error.remedy)
+        end(TokenScores, job.id, State.failed, error.reason, error.remedy)
     except AnswerTooLong as error:
         reason = f"The answer has {error.tokens} tokens, and one of the checkpoints reads {error.context} at once."
-        _end(job, State.failed, reason, "Choose a reference with a longer context.")
+        end(TokenScores, job.id, State.failed, reason, "Choose a reference with a longer context.")
     except PROMPT_ERRORS as error:
-        _end(job, State.failed, as_error(error)["detail"], "Choose another match.")
+        end(TokenScores, job.id, State.failed, as_error(error)["detail"], "Choose another match.")
     except Exception:
         log.exception("reading tokens failed")
-        _end(job, State.failed, "Something went wrong while reading the answer.", AGAIN)
+        end(TokenScores, job.id, State.failed, "Something went wrong while reading the answer.", AGAIN)
         raise
     else:
-        _end(job, State.succeeded, result=found)
+        end(TokenScores, job.id, State.succeeded, keep=lambda row: _keep(row, found))
+
+
+def _keep(row: TokenScores, found: dict[str, Any]) -> None:
+    row.result, row.done = found, row.total
 
 
 def _read(job: Job) -> dict[str, Any]:
@@ -134,25 +135,3 @@ def _load(job: Job, checkpoint: Checkpoint) -> Generator:
     if not isinstance(found, Generator):
         raise Refused(f"“{checkpoint.name}” is an endpoint, which tells no such numbers.", FAMILY)
     return found
-
-
-def _end(
-    job: Job,
-    state: State | None,
-    reason: str | None = None,
-    remedy: str | None = None,
-    result: dict[str, Any] | None = None,
-) -> None:
-    """The row ends; without a state it is cancelled if somebody asked for that, else the next worker takes it."""
-    with transaction() as session:
-        row = session.get(TokenScores, job.id, with_for_update=True)
-        if row is None or not queued.ours(row):
-            return
-        if state is None and row.stop_requested:
-            queued.finish(row, State.cancelled, "Cancelled.")
-        elif state is None:
-            row.state = State.queued
-            row.attempts -= 1
-        else:
-            row.result, row.done = result, row.total if result else row.done
-            queued.finish(row, state, reason, remedy)
