@@ -1,8 +1,10 @@
 """Real Postgres and Valkey for every test that asks, built by the migrations; clients that are signed in."""
 
 import gc
+import logging
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,3 +211,17 @@ def shared_data() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{SHARED} is missing; under CI nothing is skipped.")
     pytest.skip("The public data is not beside this checkout.")
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Leaves the logging of this process as it was."""
+    root = logging.getLogger()
+    handlers, level, hook = list(root.handlers), root.level, sys.excepthook
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:], sys.excepthook = handlers, hook
+    root.setLevel(level)
+    structlog.reset_defaults()

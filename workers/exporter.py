@@ -20,7 +20,8 @@ from alignment.export.write import Base, write
 from alignment.training.errors import TrainingError
 from alignment.training.failures import named
 from alignment.training.run import share_processors
-from workers.hub import die_with_worker, say
+from backend.leash import die_with_parent
+from workers.hub import say
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def _require_memory(planned: Plan) -> None:
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
     (place,) = arguments
-    die_with_worker()
+    die_with_parent()
     share_processors()
     order = Order.model_validate_json(Path(place).read_text("utf-8"))
     try:

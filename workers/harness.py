@@ -19,7 +19,8 @@ from alignment.training.errors import TrainingError
 from alignment.training.failures import named
 from alignment.training.model import load_model, load_tokenizer
 from alignment.training.run import share_processors
-from workers.hub import die_with_worker, say
+from backend.leash import die_with_parent
+from workers.hub import say
 
 log = logging.getLogger(__name__)
 TASK = "task/"
@@ -99,7 +100,7 @@ def _loaded(folder: Path) -> tuple[Any, Any]:
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
     (place,) = arguments
-    die_with_worker()
+    die_with_parent()
     share_processors()
     try:
         measure(Order.model_validate_json(Path(place).read_text("utf-8")))

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +24,8 @@ import httpx2
 from backend.checkpoints.hub import File, Hub, Model, pieces, token_of_environment
 from backend.checkpoints.hub_errors import ENOUGH_WAITING, Away, Busy, Lied, Refused
 from backend.checkpoints.room import RESERVE, lacking
+from backend.leash import die_with_parent
 
-CONTROL = "PLUMBLINE_CONTROL_FD"
 TRIES = 6  # without one new byte
 PAUSE_SECONDS = 1.0  # before the second try; doubled before each other
 LOOK_AT_DISK_BYTES = 64 << 20
@@ -175,24 +174,10 @@ def say(**facts: Any) -> None:
     print(json.dumps(facts), flush=True)
 
 
-def die_with_worker() -> None:
-    """End this process when the worker closes its end of the control pipe, or dies."""
-    number = os.environ.get(CONTROL)
-    if number is None:
-        return
-
-    def watch(descriptor: int) -> None:
-        while os.read(descriptor, 1024):
-            pass
-        os._exit(0)
-
-    threading.Thread(target=watch, args=(int(number),), daemon=True).start()
-
-
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
     hub_id, revision, folder = arguments
-    die_with_worker()
+    die_with_parent()
     try:
         with Hub(token_of_environment()) as hub:
             download(hub, hub_id, revision, Path(folder))

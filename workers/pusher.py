@@ -15,8 +15,9 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from backend.checkpoints.hub_errors import Refused
+from backend.leash import die_with_parent
 from backend.offline import barred
-from workers.hub import die_with_worker, say
+from workers.hub import say
 
 MESSAGE = "Upload an export of Plumbline"
 RIGHTS = "Make a token with write access to this repository on the hub, and set it as the project's secret."
@@ -97,7 +98,7 @@ def _named(error: HfHubHTTPError, repo_id: str) -> Refused:
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
     folder, repo_id, visibility = arguments
-    die_with_worker()
+    die_with_parent()
     try:
         upload(Path(folder), repo_id, private=visibility != "public")
     except Refused as refused:

@@ -17,7 +17,8 @@ from typing import Self
 
 import psutil
 
-CONTROL = "PLUMBLINE_CONTROL_FD"
+from backend.leash import CONTROL
+
 MODULE = "alignment.training"
 SIGTERM_AFTER_SECONDS = 5.0  # the pipe says the same and is enough for a child that works
 SECRETS = (

@@ -20,10 +20,10 @@ from backend.checkpoints import fetches
 from backend.checkpoints.hub import Hub
 from backend.checkpoints.hub_errors import Refused
 from backend.checkpoints.preview import CLASSES
-from backend.datasets.hub_rows import CONTROL
 from backend.datasets.schemas import FromHub
 from backend.datasets.source_schemas import HubDatasetIn, HubDatasetOut
 from backend.errors import Invalid
+from backend.leash import CONTROL
 from backend.offline import barred
 from backend.outbound import turn
 from backend.settings import Settings

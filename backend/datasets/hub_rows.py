@@ -9,17 +9,17 @@ of a repository ever runs, and nothing is unpickled. `HF_ENDPOINT` and `HF_TOKEN
 import os
 import resource
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from backend.leash import die_with_parent
+
 MEMORY_BYTES = 8 << 30
 READERS = ("parquet", "json", "csv", "arrow", "text")
 TELL_EVERY = 500
-CONTROL = "PLUMBLINE_CONTROL_FD"
 
 
 class Unreadable(Exception):
@@ -34,7 +34,7 @@ def main() -> int:
     """Do the one job of this process."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _die_with_parent()
+    die_with_parent()
     job = orjson.loads(sys.stdin.buffer.read())
     try:
         done: Any = look(**job) if job.pop("do") == "look" else rows(**job)
@@ -138,20 +138,6 @@ def _in_words(error: Exception) -> tuple[str, str]:
 
 def _say(words: dict[str, Any]) -> None:
     print(orjson.dumps(words).decode(), flush=True)
-
-
-def _die_with_parent() -> None:
-    """End this process when its parent closes its end of the control pipe, or dies."""
-    number = os.environ.get(CONTROL)
-    if number is None:
-        return
-
-    def watch(descriptor: int) -> None:
-        while os.read(descriptor, 1024):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=watch, args=(int(number),), daemon=True).start()
 
 
 if __name__ == "__main__":

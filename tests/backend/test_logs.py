@@ -4,7 +4,6 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,20 +13,6 @@ from backend.logs import LOG_BYTES, configure, turn_over
 from backend.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    """Leaves the logging of this process as it was."""
-    root = logging.getLogger()
-    handlers, level, hook = list(root.handlers), root.level, sys.excepthook
-    yield
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:], sys.excepthook = handlers, hook
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def test_the_file_has_everything_and_the_terminal_little(

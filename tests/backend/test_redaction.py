@@ -2,8 +2,6 @@
 
 import json
 import logging
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,20 +13,6 @@ from backend.settings import Settings
 
 VALUE = "quite an ordinary looking value 4711"
 TOKEN = "hf_" + "AbCdEfGhIjKlMnOpQrSt"
-
-
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    """Leaves the logging of this process as it was."""
-    root = logging.getLogger()
-    handlers, level, hook = list(root.handlers), root.level, sys.excepthook
-    yield
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:], sys.excepthook = handlers, hook
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 class Holder:
