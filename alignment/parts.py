@@ -36,7 +36,7 @@ def said(line: Mapping[str, Any]) -> str:
     """What is wrong with a value, for whoever typed it, without a full stop: one line of `ValidationError.errors()`."""
     if line["type"] == "string_too_short" and line.get("ctx", {}).get("min_length") == 1:
         return "Must not be empty"
-    return WORDS.get(line["type"], str(line["msg"]))
+    return WORDS.get(line["type"], str(line["msg"]).removeprefix("Value error, "))
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

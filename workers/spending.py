@@ -159,16 +159,21 @@ class Purse:
         most = " and ".join(
             words
             for words, there in (
-                (f"{limits.money:,.2f} in money" if limits.money is not None else "", limits.money is not None),
+                (f"{_amount(limits.money)} in money" if limits.money is not None else "", limits.money is not None),
                 (f"{limits.tokens:,} tokens" if limits.tokens is not None else "", limits.tokens is not None),
             )
             if there
         )
-        took = f"{spent.money:,.2f} in money, {spent.read + spent.written:,} tokens"
+        took = f"{_amount(spent.money)} in money, {spent.read + spent.written:,} tokens"
         return LimitReached(
             f"Stopped at its limit of {most}: the next request could go beyond it ({took} so far).",
             "Let it go on with a higher limit; what is answered and judged already is kept.",
         )
+
+
+def _amount(money: float) -> str:
+    """Small sums with the digits that tell them apart."""
+    return f"{money:,.2f}" if money >= 1 else f"{money:,.4f}".rstrip("0").rstrip(".")
 
 
 def purse_of(row: Evaluation | SuggestionJob) -> Purse:

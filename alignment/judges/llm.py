@@ -48,7 +48,7 @@ _PLACE = re.compile(r"\{(prompt|a|b)\}")
 
 
 class LLM(Judge):
-    """A model behind an endpoint compares the two answers, in both side orders; unless both agree it is a tie."""
+    """A language model compares the two answers, in both side orders; unless both agree it is a tie."""
 
     name: ClassVar[str] = "llm"
     title: ClassVar[str] = "A language model"

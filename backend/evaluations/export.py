@@ -30,7 +30,7 @@ from backend.projects.models import Project
 IDENTICAL = "both answers are the same"
 UNANSWERED = "an answer is missing"
 PARTED = "the two conversations had parted before this turn"
-BLIND = "its names are not shown yet"
+BLIND = "the names are not shown yet"
 
 
 class NothingToExport(Invalid):

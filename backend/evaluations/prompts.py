@@ -45,9 +45,11 @@ class Drawn(NamedTuple):
 def draw(session: Session, project: Project, wanted: PromptsIn, seed: int, *, empty: bool = False) -> Drawn:
     """The prompts of an evaluation, each once, the same for the same seed.
 
-    Raises NotFound, and NoPrompts unless prompt checks may be `empty`.
+    Raises NotFound, and NoPrompts unless texts or prompt checks may be `empty`.
     """
     if wanted.texts is not None:
+        if not wanted.texts and not empty:
+            raise NoPrompts("There is no prompt.", field="prompts.texts", remedy="Give one at least.")
         asked = {(prompt := of_text(text)).hash: prompt for text in wanted.texts}
         return Drawn(list(asked.values()), len(asked), {"texts": len(asked)})
     if wanted.checks is not None:

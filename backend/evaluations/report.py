@@ -11,7 +11,17 @@ from sqlalchemy.orm import Session
 
 from alignment.statistics import agreement, mean
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations import contamination, contestants, findings, further, judging, service, sizing, statements
+from backend.evaluations import (
+    benchmarks,
+    contamination,
+    contestants,
+    findings,
+    further,
+    judging,
+    service,
+    sizing,
+    statements,
+)
 from backend.evaluations.contamination_schemas import ContaminationOut
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.report_schemas import (
@@ -69,6 +79,7 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
         tables=tables,
         contestants=[_contestant(known[one], runs, answers.get(one, {}), rule) for one in ids],
         agreement=_agreement(by_judge),
+        measured=benchmarks.read(evaluation, rule),
         contamination=(trained := contamination.read(session, evaluation)),
         warnings=_warnings(evaluation, shown.judge_model, tables, list(known.values()), trained, guided=guided),
     )
@@ -239,7 +250,7 @@ def _warnings(
     if source.get("trained_on", old) and not looked:
         warnings.append(sizing.TRAINED_ON)
     warnings += [one.words for one in trained.items if one.exact + one.overlapping]
-    if source["count"] < 10:
+    if 0 < source["count"] < 10:
         warnings.append(sizing.FEW)
     if any(checkpoint.toy for checkpoint in found):
         warnings.append(sizing.TOY)

@@ -268,6 +268,26 @@ class AgreementOut(BaseModel):
     kappa: float | None
 
 
+class MeasuredOut(BaseModel):
+    """A contestant on a task of lm-evaluation-harness; `change` is against the baseline, null for that itself."""
+
+    task: str
+    contestant: uuid.UUID
+    metric: str
+    higher_is_better: bool
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    reason: str | None = Field(description="Why there are no bounds.")
+    change: float | None
+    change_low: float | None
+    change_high: float | None
+    paired: bool = Field(description="Whether samples were compared one by one; else both errors were.")
+    level: float
+    seed: int
+
+
 class ReportOut(BaseModel):
     evaluation: EvaluationOut
     matches: int
@@ -276,4 +296,5 @@ class ReportOut(BaseModel):
     contestants: list[ContestantOut]
     agreement: list[AgreementOut]
     contamination: ContaminationOut
+    measured: list[MeasuredOut] = Field([], description="By lm-evaluation-harness.")
     warnings: list[str]

@@ -55,7 +55,7 @@ class PromptsIn(In):
     dataset_id: uuid.UUID | None = None
     split: Split | None = Field(None, description="Null: every split. Test prompts never enter training.")
     limit: int = Field(100, ge=1, le=MOST_PROMPTS, description="At most this many, drawn by the seed.")
-    texts: list[Text] | None = Field(None, min_length=1, max_length=MOST_PROMPTS)
+    texts: list[Text] | None = Field(None, max_length=MOST_PROMPTS, description="Empty only beside a harness.")
     checks: list[Category] | None = Field(
         None, max_length=100, description="Prompt checks of these categories; of all, for an empty list."
     )

@@ -82,7 +82,8 @@ def _checked(session: Session, project: Project, body: EvaluationIn) -> Checked:
     judge = settled(session, project, judging.resolve(body.judge))
     models = models_of(session, project, judge)
     drawn = prompts.draw(session, project, body.prompts, body.seed, empty=body.harness is not None)
-    _refuse_without_checks(judge, body)
+    if drawn.prompts:
+        _refuse_without_checks(judge, body)
     if body.harness is not None:
         harness.require(body.harness, found)
     checked = Checked(found, judge, models, drawn, pairing, outputs.given(session, found, drawn.prompts))

@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
-from backend.evaluations import frontier_words
+from backend.evaluations import benchmark_words, frontier_words
 from backend.evaluations.frontier_schemas import FrontierOut
 from backend.evaluations.markup import Child, document, el, name, plain, table
 from backend.evaluations.meter_schemas import MeterOut, MetersOut
@@ -17,6 +17,7 @@ from backend.evaluations.report_schemas import (
     PairOut,
     RateOut,
     ReportOut,
+    StandingOut,
     TableOut,
 )
 from backend.evaluations.said import PEOPLE
@@ -77,6 +78,7 @@ def write(report: ReportOut, meters: MetersOut, told: FrontierOut) -> str:
     parts += [el("p", words, class_="warn") for words in report.warnings]
     for one in report.tables:
         parts += _judge(one, known, report)
+    parts += benchmark_words.section(report.measured, known)
     parts += [el("h2", "Prompts seen in training"), *_training(report, known)]
     parts += [el("h2", "What the answers are like"), *_meters(meters, known)]
     parts += frontier_words.section(told)
@@ -204,20 +206,25 @@ def _ranking(one: TableOut, known: dict[uuid.UUID, ContestantOut]) -> list[Child
         [
             name(known[row.contestant].name),
             str(row.rank),
-            str(row.best) if row.best == row.worst else f"{row.best}-{row.worst}",
+            _ranks(row) if found.rounds else DASH,
             f"{row.strength:.2f} {_span(row.low, row.high, share=False)}",
             str(row.matches),
         ]
         for row in found.standings
     ]
     heads = ["Checkpoint", "Rank", "Ranks possible", "Strength (log odds)", "Matches"]
+    how = f"{found.rounds} rounds over prompts, seed {found.seed}" if found.rounds else found.reason or "no intervals"
     return [
         el("h3", "Ranking"),
         forest(bars, "Strengths against the baseline, in log odds", share=False),
-        table(heads, rows, f"Bradley-Terry strengths; {found.rounds} rounds over prompts, seed {found.seed}"),
+        table(heads, rows, f"Bradley-Terry strengths; {how}"),
         squares(cells, "Share that the row won against the column, both by rank"),
         el("p", "Share that the row won against the column, both numbered by rank.", class_="muted"),
     ]
+
+
+def _ranks(row: StandingOut) -> str:
+    return str(row.best) if row.best == row.worst else f"{row.best}-{row.worst}"
 
 
 def _training(report: ReportOut, known: dict[uuid.UUID, ContestantOut]) -> list[Child]:

@@ -169,7 +169,7 @@ def _warnings(checked: Checked, body: EvaluationIn, cost: CostOut | None) -> lis
     )
     doubts = (
         (TRAINED_ON, checked.drawn.trained_on),
-        (FEW, len(checked.drawn.prompts) < 10),
+        (FEW, 0 < len(checked.drawn.prompts) < 10),
         (TOY, any(checkpoint.toy for checkpoint in checked.found)),
         (OWN_JUDGE, any(one in checked.found for one in checked.models.values())),
         ("It may reach its limit before its end. It can go on from there with a higher one.", over),

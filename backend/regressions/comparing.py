@@ -7,7 +7,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from alignment.judges.prompt_checks import PASSED, REFUSED
 from alignment.statistics import comparisons
-from alignment.statistics.changes import Change, Mark, marks, of_errors, paired, together
+from alignment.statistics.changes import Change, Mark, marks, paired, together
+from backend.evaluations import benchmarks
 from backend.regressions.schemas import RegressionFound, RegressionPart
 
 Kind = Literal["checks", "answers", "refuses", "task"]
@@ -105,28 +106,11 @@ def _tasks(measured: Sequence[Mapping[str, Any]], rule: Rule) -> list[_Part]:
 
 
 def _task(name: str, base: Mapping[str, Any], now: Mapping[str, Any], rule: Rule) -> _Part:
-    """By sample where both told each sample's score, else from both errors."""
     called = f"{name} ({now['metric']})"
-    share = now["higher_is_better"] and all(0 <= one["value"] <= 1 for one in (base, now))
-    one, other = base["samples"], now["samples"]
-    same = sorted(one.keys() & other.keys())
-    if share and same and all(0 <= score <= 1 for side in (one, other) for score in side.values()):
-        sides = [[side[key] for key in same] for side in (one, other)]
-        change = paired(same, *sides, **rule._asdict())
-        return _Part("task", called, change, len(one.keys() ^ other.keys()), _counts(*sides))
-    errors = [math.nan if side["stderr"] is None else side["stderr"] for side in (base, now)]
-    change = of_errors(
-        base["value"],
-        errors[0],
-        now["value"],
-        errors[1],
-        min(base["n"], now["n"]),
-        margin=rule.margin,
-        level=rule.level,
-    )
+    change, sides, left_out, share = benchmarks.compare(base, now, **rule._asdict())
     if not share:
         change = change._replace(reason=NO_SHARE, needed=None)
-    return _Part("task", called, change, 0, None, marked=share)
+    return _Part("task", called, change, left_out, _counts(*sides) if sides else None, marked=share)
 
 
 def _row(part: _Part, mark: Mark | None, p: float | None) -> RegressionPart:

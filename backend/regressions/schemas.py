@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from backend.accounts.schemas import In
 from backend.evaluations.schemas import CheckpointBrief, HarnessIn, SamplingIn
@@ -17,14 +17,25 @@ RunMark = Literal["worse", "no_worse", "unclear"]
 class GuardIn(In):
     """How a run is checked for regressions."""
 
-    categories: list[Category] = Field([], max_length=100, description="Of prompt checks; empty: all of them.")
-    harness: HarnessIn | None = Field(None, description="Tasks of lm-evaluation-harness besides.")
+    categories: list[Category] | None = Field(
+        [], max_length=100, description="Of prompt checks; empty: all of them; null: none, for tasks alone."
+    )
+    harness: HarnessIn | None = Field(
+        None, validate_default=True, description="Tasks of lm-evaluation-harness besides."
+    )
     margin: float = Field(
         0.02, ge=0, le=0.5, allow_inf_nan=False, description="A fall by no more than this share of prompts is no harm."
     )
     level: float = Field(0.95, ge=0.5, le=0.999, allow_inf_nan=False)
     sampling: SamplingIn = Field(SamplingIn(temperature=0), validate_default=True)
     seed: int = Field(0, ge=0, le=2**31 - 1)
+
+    @field_validator("harness")
+    @classmethod
+    def _something(cls, harness: HarnessIn | None, info: ValidationInfo) -> HarnessIn | None:
+        if harness is None and "categories" in info.data and info.data["categories"] is None:
+            raise ValueError("name tasks, or categories of prompt checks")
+        return harness
 
 
 class RegressionIn(GuardIn):

@@ -60,7 +60,7 @@ def request(session: Session, project: Project, user: User, run: Run, body: Regr
         name=f"Regressions of {run.name}"[:120].rstrip(),
         pairing="baseline",
         contestants=[base.id, checkpoint.id],
-        prompts=PromptsIn(checks=body.categories),
+        prompts=PromptsIn(texts=[]) if body.categories is None else PromptsIn(checks=body.categories),
         judge={"name": PromptChecks.name},
         sampling=body.sampling,
         seed=body.seed,

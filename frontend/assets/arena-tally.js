@@ -93,7 +93,8 @@ const bar = (...shares) => draw(h("div.pl-interval", { "aria-hidden": "true" }),
 
 function draw(place, value, low, high) {
   const at = (share) => `${(share * 100).toFixed(1)}%`;
-  place.append(h("i.pl-range", { style: { left: at(low), width: at(Math.max(0.004, high - low)) } }), h("i.pl-point", { style: { left: at(value) } }));
+  if (low !== null) place.append(h("i.pl-range", { style: { left: at(low), width: at(Math.max(0.004, high - low)) } }));
+  place.append(h("i.pl-point", { style: { left: at(value) } }));
   return place;
 }
 

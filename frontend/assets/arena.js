@@ -150,7 +150,7 @@ export class Arena {
     if (battle.names) this.told(battle);
     else if (battle.vote) this.voted(battle);
     else {
-      this.status.textContent = battle.answers.includes(null) ? "These answers were deleted by a retention rule." : battle.contestants === 2 ? "Which answer is better?" : "Which answers are better? Give each its place, or only the best.";
+      fill(this.status, question(battle));
       if (!battle.answers.includes(null)) this.choice.show(battle.contestants);
     }
     this.reply.offer(battle);
@@ -290,6 +290,14 @@ export class Arena {
   marks() {
     if (!this.view.mark(!this.view.marking)) toast("These answers are too long to mark word by word.");
   }
+}
+
+// What is asked about the answers, and beforehand what a vote on a later turn does not do.
+function question(battle) {
+  if (battle.answers.includes(null)) return "These answers were deleted by a retention rule.";
+  const asked = battle.contestants === 2 ? "Which answer is better?" : "Which answers are better? Give each its place, or only the best.";
+  const parted = battle.before.some(({ answers }) => new Set(answers.map((one) => one?.text)).size > 1);
+  return parted ? [asked, h("span.pl-muted.pl-note", "The conversations have parted: this vote counts in the tally, and makes no labelled pair. A vote on the first turn does.")] : asked;
 }
 
 const said = (battle) => battle.message[battle.message.length - 1].text;

@@ -39,17 +39,19 @@ export function plotly() {
   return loading;
 }
 
-function layout({ title, x, y, log = false, range = null, legend = false, height = HEIGHT, shapes = [], rows = null, share = true, stacked = false }) {
-  const axis = (text) => ({
-    title: { text, font: { size: 12, color: variable("--pl-muted") }, standoff: 6 },
+function layout({ title, x, y, log = false, range = null, legend = false, height = HEIGHT, shapes = [], rows = null, share = true, stacked = false, shares = "" }, width) {
+  // `shares` names the axes ("x", "y" or "xy") whose numbers are parts of one, which are written as percent.
+  const axis = (text, name) => ({
+    ...(shares.includes(name) && { tickformat: ".0%", hoverformat: ".1%" }),
+    title: { text: broken(text, name === "x" ? width - 70 : height - 60), font: { size: 12, color: variable("--pl-muted") }, standoff: 6 },
     gridcolor: variable("--pl-line"), zerolinecolor: variable("--pl-line-strong"), linecolor: variable("--pl-line"), automargin: true,
     tickfont: { size: 11, color: variable("--pl-muted") },
   });
   return {
     ...(rows && named(rows)),
-    title: title ? { text: escapeMarkup(title), font: { size: 13, weight: 600 }, x: 0, xref: "paper", pad: { l: 0 } } : undefined,
-    xaxis: { ...axis(x), ...(rows && share && { range: [-0.02, 1.02], tickformat: ".0%" }) },
-    yaxis: rows ? { visible: false, range: [rows.length - 0.4, -0.75], fixedrange: true } : { ...axis(y), type: log ? "log" : "linear", range: range || undefined },
+    title: title ? { text: broken(escapeMarkup(title), (width - 70) / 1.15), font: { size: 13, weight: 600 }, x: 0, xref: "paper", pad: { l: 0 } } : undefined,
+    xaxis: { ...axis(x, "x"), ...(rows && share && { range: [-0.02, 1.02], tickformat: ".0%" }) },
+    yaxis: rows ? { visible: false, range: [rows.length - 0.4, -0.75], fixedrange: true } : { ...axis(y, "y"), type: log ? "log" : "linear", range: range || undefined },
     height, margin: { l: rows ? 12 : 52, r: 12, t: title ? 34 : 12, b: 42 }, showlegend: legend, shapes,
     legend: { orientation: "h", y: -0.28, x: 0, font: { size: 12 } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: variable("--pl-muted"), activecolor: variable("--pl-text") },
@@ -58,6 +60,17 @@ function layout({ title, x, y, log = false, range = null, legend = false, height
     hovermode: rows ? "closest" : "x unified", hoverlabel: { bgcolor: variable("--pl-raised"), bordercolor: variable("--pl-line"), font: { color: variable("--pl-text"), size: 12 } },
     uirevision: "keep", // zoom and hidden lines survive new data
   };
+}
+
+// Text of twelve pixels in lines that fit so many.
+function broken(text, pixels) {
+  const most = Math.max(12, Math.floor(pixels / 6.4));
+  const lines = [""];
+  for (const word of String(text ?? "").split(" ")) {
+    if (lines.at(-1) && lines.at(-1).length + word.length > most) lines.push("");
+    lines.push(`${lines.pop()}${word} `);
+  }
+  return lines.map((line) => line.trim()).join("<br>");
 }
 
 // The name of a forest plot's row stands above its interval, where a phone has room for it.
@@ -93,7 +106,7 @@ export function chart(place, label, figure) {
     if (gone) return;
     const { data, more, ...options } = figure();
     box.style.height = `${options.height || HEIGHT}px`; // a window that is resized, a phone that is turned: Plotly asks the box
-    await library.react(box, data, { ...layout(options), ...more, datarevision: (revision += 1) }, CONFIG);
+    await library.react(box, data, { ...layout(options, box.clientWidth), ...more, datarevision: (revision += 1) }, CONFIG);
   }
   const draw = () => {
     late = true;
@@ -142,7 +155,7 @@ export function lineChart(place, options) {
   const self = chart(place, options.title || options.y, () => ({
     ...options,
     legend: options.legend ?? lines.size > 1,
-    data: [...lines.values()].flatMap((line) => traces(line, self.smoothing)),
+    data: [...lines.values()].flatMap((line) => traces(line, self.smoothing, options.shares?.includes("y") ? ".1%" : ".4g")),
     shapes: empty() ? [] : options.shapes || [],
   }));
   const empty = () => [...lines.values()].every((line) => !line.x.length);
@@ -170,7 +183,7 @@ export function lineChart(place, options) {
   });
 }
 
-function traces({ series, x, y, low, high }, smoothing) {
+function traces({ series, x, y, low, high }, smoothing, digits) {
   const color = series.color || (series.tone === undefined ? runColor(series.id) : colorAt(series.tone));
   const name = escapeMarkup(series.name);
   const common = { x, type: "scatter", mode: x.length < 2 ? "markers" : "lines", connectgaps: false };
@@ -181,11 +194,11 @@ function traces({ series, x, y, low, high }, smoothing) {
       ]
     : [];
   const strong = { color, width: 1.8, dash: series.dash || "solid" };
-  if (!smoothing || x.length < 3) return [...band, { ...common, y, name, line: strong, marker: { color }, hovertemplate: "%{y:.4g}<extra>" + name + "</extra>" }];
+  if (!smoothing || x.length < 3) return [...band, { ...common, y, name, line: strong, marker: { color }, hovertemplate: `%{y:${digits}}<extra>${name}</extra>` }];
   return [
     ...band,
-    { ...common, y, name: `${name} (raw)`, line: { color: translucent(color, 0.3), width: 1 }, hovertemplate: "%{y:.4g}<extra>raw</extra>", showlegend: false },
-    { ...common, y: smoothed(y, smoothing), name, line: strong, hovertemplate: "%{y:.4g}<extra>" + name + "</extra>" },
+    { ...common, y, name: `${name} (raw)`, line: { color: translucent(color, 0.3), width: 1 }, hovertemplate: `%{y:${digits}}<extra>raw</extra>`, showlegend: false },
+    { ...common, y: smoothed(y, smoothing), name, line: strong, hovertemplate: `%{y:${digits}}<extra>${name}</extra>` },
   ];
 }
 

@@ -3,20 +3,23 @@
 import { newKey, post } from "./api.js";
 import { badge, button, errorCard, field, fill, h, showError } from "./dom.js";
 import { judgePart } from "./evaluate-judge.js";
-import { expected, limitFields } from "./evaluation-cost.js";
-import { count, duration, plural } from "./format.js";
+import { takes } from "./evaluate-size.js";
+import { limitFields } from "./evaluation-cost.js";
+import { count } from "./format.js";
+import { harnessForm } from "./harness-form.js";
+import { size } from "./run-state.js";
 import { samplingForm } from "./sampling.js";
 
 const MOST = 6;
 const PAUSE = 350; // milliseconds without a change before the size is asked
 
 // `again()` gives the checkpoints as they are now.
-export function evaluationForm({ checkpoints, models, datasets, judges, chosen, again, run = "" }) {
-  return new Form(checkpoints, models, datasets, judges, chosen, again, run).element;
+export function evaluationForm({ checkpoints, models, datasets, judges, harness, chosen, again, run = "" }) {
+  return new Form(checkpoints, models, datasets, judges, harness, chosen, again, run).element;
 }
 
 class Form {
-  constructor(checkpoints, models, datasets, judges, chosen, again, run) {
+  constructor(checkpoints, models, datasets, judges, harness, chosen, again, run) {
     Object.assign(this, { checkpoints, datasets, again, runWanted: run });
     this.endpoints = checkpoints.filter((one) => one.endpoint);
     this.judge = judgePart({ judges, models, onchange: () => this.changed() });
@@ -25,9 +28,11 @@ class Form {
     this.named = false; // whether the person typed a name
     this.key = newKey();
     this.size = h("aside.pl-card.pl-stack.tight.pl-eval-size", { "aria-label": "What it takes", "aria-live": "polite" });
-    this.general = h("div");
+    this.general = h("div.pl-when-filled");
+    this.harness = harnessForm(harness, { onchange: () => this.changed() });
+    this.benchmarks = harness.installed;
     this.element = h("form.pl-split", { onsubmit: (event) => { event.preventDefault(); this.launch(); }, novalidate: true },
-      h("div.pl-stack", this.general, this.contestants(), this.prompts(), this.judge.element, this.answers()), this.size);
+      h("div.pl-stack", this.general, this.contestants(), this.prompts(), this.judge.element, this.answers(), this.measured()), this.size);
     this.changed();
   }
 
@@ -39,7 +44,7 @@ class Form {
       box.addEventListener("change", () => this.tick(one.id, box));
       const place = h("span.pl-eval-place");
       return { id: one.id, place, element: h("label.pl-check.pl-eval-contestant", box, h("span.pl-grow.pl-cut", { title: one.name }, one.name), place,
-        one.toy ? badge("toy", "warn") : null, one.source === "outputs" ? null : one.available === false ? badge("files missing", "bad") : one.chat_template === "missing" ? badge("needs a chat template", "warn") : null, h("span.pl-muted", one.source === "outputs" ? "imported outputs" : one.endpoint ? "endpoint" : millions(one.parameters))) };
+        one.toy ? badge("toy", "warn") : null, one.source === "outputs" ? null : one.available === false ? badge("files missing", "bad") : one.chat_template === "missing" ? badge("needs a chat template", "warn") : null, h("span.pl-muted", one.source === "outputs" ? "imported outputs" : one.endpoint ? "endpoint" : size(one.parameters))) };
     });
     fill(this.list, this.rows.map((row) => row.element));
   }
@@ -64,7 +69,7 @@ class Form {
     this.runs = runs;
     this.run = h("select", h("option", { value: "" }, "None"), [...runs].map(([id, name]) => h("option", { value: id, selected: id === this.runWanted }, name)));
     this.run.addEventListener("input", () => this.changed());
-    this.ofRun = h("p.pl-muted", { "aria-live": "polite" });
+    this.ofRun = h("p.pl-muted.pl-when-filled", { "aria-live": "polite" });
     return h("div.pl-stack.tight", { hidden: !runs.size }, field("Every checkpoint of a run", this.run, { help: "All that are left meet the baseline alone: ticked above, else the run's reference." }), this.ofRun);
   }
 
@@ -130,6 +135,7 @@ class Form {
     this.splitField = field("Split", this.split);
     this.limitField = field("At most", this.limit, { help: "Prompts, drawn by the seed." });
     this.textField = field("Prompts", this.texts, { help: "One a line; doubled lines are asked once." });
+    this.noneField = h("p.pl-muted", "Nothing is asked and nobody judges: the public benchmarks named below are all that is measured.");
     const fromDataset = h("div.pl-form", this.datasetField, this.splitField);
     const imported = this.checkpoints.filter((one) => one.source === "outputs");
     this.outputs = h("select", imported.map((one) => h("option", { value: one.id, selected: this.chosen.includes(one.id) }, one.name)));
@@ -137,13 +143,15 @@ class Form {
     this.outputs.addEventListener("input", () => this.changed());
     if (imported.some((one) => this.chosen.includes(one.id))) this.source = "outputs";
     const show = () => {
-      this.limitField.hidden = this.source === "texts";
+      this.limitField.hidden = ["texts", "none"].includes(this.source);
       this.outputsField.hidden = this.source !== "outputs";
       fromDataset.hidden = this.source !== "dataset";
       this.textField.hidden = this.source !== "texts";
+      this.noneField.hidden = this.source !== "none";
+      this.judge.element.hidden = this.source === "none";
       for (const one of buttons) one.setAttribute("aria-pressed", String(one.value === this.source));
     };
-    const sources = [["dataset", "From a dataset", this.datasets.length], ["outputs", "Of imported outputs", imported.length], ["texts", "Typed here", true]].filter(([, , any]) => any);
+    const sources = [["dataset", "From a dataset", this.datasets.length], ["outputs", "Of imported outputs", imported.length], ["texts", "Typed here", true], ["none", "None", this.benchmarks]].filter(([, , any]) => any);
     const buttons = sources.map(([value, words]) =>
       h("button", { type: "button", value, onclick: () => { this.source = value; show(); this.changed(); } }, words));
     // Prompts without answers are never trained on: all of them may be asked.
@@ -152,7 +160,7 @@ class Form {
     for (const input of [this.dataset, this.split, this.limit, this.texts]) input.addEventListener("input", () => this.changed());
     wholeOrTest();
     show();
-    return h("section.pl-card.pl-stack.tight", h("h2", "Prompts"), sources.length > 1 && h("div.pl-segments", { role: "group", "aria-label": "Where prompts come from" }, buttons), fromDataset, this.outputsField, this.limitField, this.textField);
+    return h("section.pl-card.pl-stack.tight", h("h2", "Prompts"), sources.length > 1 && h("div.pl-segments", { role: "group", "aria-label": "Where prompts come from" }, buttons), fromDataset, this.outputsField, this.limitField, this.textField, this.noneField);
   }
 
   answers() {
@@ -172,12 +180,16 @@ class Form {
     return h("section.pl-card.pl-stack.tight", h("h2", "Answers"), this.sampling.element, spending, fresh, this.nameField);
   }
 
+  measured() {
+    return h("section.pl-card.pl-stack.tight", h("h2", "Public benchmarks"), this.harness.element);
+  }
+
   // ---- what is sent ----
 
   body() {
     const texts = this.texts.value.split("\n").map((line) => line.trim()).filter(Boolean);
     const limit = Number(this.limit.value);
-    const prompts = this.source === "texts" ? { texts } : this.source === "outputs" ? { outputs_of: this.outputs.value, limit } : { dataset_id: this.dataset.value, split: this.split.value || null, limit };
+    const prompts = this.source === "none" ? { texts: [] } : this.source === "texts" ? { texts } : this.source === "outputs" ? { outputs_of: this.outputs.value, limit } : { dataset_id: this.dataset.value, split: this.split.value || null, limit };
     return {
       name: this.name.value,
       contestants: this.chosen,
@@ -188,6 +200,7 @@ class Form {
       seed: Number(this.seed.value),
       reuse: !this.fresh.checked,
       limits: this.limits.value(),
+      harness: this.harness.value(),
     };
   }
 
@@ -215,32 +228,22 @@ class Form {
     this.clear();
     if (this.chosen.length < 2 && !this.run.value) return this.draw(null, "Tick two checkpoints.");
     if (this.source === "texts" && !this.texts.value.trim()) return this.draw(null, "Type at least one prompt.");
+    const tasks = this.harness.named().length;
+    if (this.source === "none" && !tasks) return this.draw(null, "Name a task of the public benchmarks.");
     const turn = (this.turn = (this.turn || 0) + 1);
     try {
       const size = await post("/evaluations/preflight", this.body());
-      if (turn === this.turn) this.draw(size);
+      if (turn === this.turn) this.draw(size, "", tasks);
     } catch (error) {
       if (turn === this.turn) this.draw(null, this.fail(error) ? "One field needs a change first." : error.message);
     }
     return null;
   }
 
-  draw(size, why = "") {
+  draw(size, why = "", tasks = 0) {
     const launch = button("Start evaluation", null, { kind: "primary", type: "submit", disabled: size ? null : why || "Measuring…" });
     if (!size) return void fill(this.size, h("h2", "What it takes"), h("p.pl-muted", why || "Measuring…"), launch);
-    const facts = [
-      ["Prompts", size.prompts < size.available ? `${count(size.prompts)} of ${count(size.available)}` : count(size.prompts)],
-      ["Answers", earlier(size.responses, size.taken.answers)],
-      ["Matches", count(size.matches)],
-      ["Verdicts", size.verdicts ? [earlier(size.verdicts, size.taken.verdicts), ", both side orders"] : "by people"],
-      ["New tokens", size.taken.answers >= size.responses ? "none in answers" : `at most ${count(Math.round(size.tokens_at_most * (1 - size.taken.answers / size.responses)))} in answers`],
-      ...expected(size.cost),
-      ["Time", size.seconds ? `${duration(size.seconds.low)} to ${duration(size.seconds.high)}, as earlier evaluations took` : "no earlier evaluation tells"],
-    ];
-    const half = size.prompts ? 98 / Math.sqrt(size.prompts) : null;
-    return void fill(this.size, h("h2", "What it takes"), h("dl.pl-facts", facts.map(([name, value]) => [h("dt", name), h("dd", value)])),
-      half && h("p.pl-muted", `With ${plural(size.prompts, "prompt")}, an even win rate is known to about ±${Math.round(half)} points.`),
-      this.short(size), size.warnings.map((words) => h("div.pl-card.warn.pl-note", words)), launch);
+    return void fill(this.size, h("h2", "What it takes"), takes(size, tasks), this.short(size), size.warnings.map((words) => h("div.pl-card.warn.pl-note", words)), launch);
   }
 
   // Said when the split, not the limit, makes the prompts few.
@@ -257,6 +260,7 @@ class Form {
     for (const one of [this.nameField, this.seedField, this.datasetField, this.splitField, this.limitField, this.textField, this.outputsField, ...Object.values(this.limits.fields)]) showError(one, "");
     this.sampling.clear();
     this.judge.clear();
+    this.harness.clear();
   }
 
   // Put the API's complaint where it belongs; false when it belongs nowhere here.
@@ -266,6 +270,7 @@ class Form {
     const places = { name: this.nameField, seed: this.seedField, "prompts.split": this.splitField, "prompts.dataset_id": this.datasetField, "prompts.limit": this.limitField, "prompts.outputs_of": this.outputsField, "limits.money": this.limits.fields.money, "limits.tokens": this.limits.fields.tokens };
     if (places[path]) showError(places[path], words);
     else if (path.startsWith("sampling.")) return this.sampling.fail(path.slice(9), words);
+    else if (path.startsWith("harness")) this.harness.fail(path.slice(8), words);
     else if (path.startsWith("judge")) return this.judge.fail(path.slice(6), words);
     else if (path.startsWith("prompts")) showError(this.source === "texts" ? this.textField : this.datasetField, words);
     else if (path.startsWith("contestants.")) {
@@ -287,8 +292,3 @@ class Form {
     }
   }
 }
-
-// What there is to ask, and how much of it earlier evaluations hold.
-const earlier = (all, taken) => (taken ? `${count(all)}, ${taken === all ? "all" : count(taken)} taken from earlier evaluations` : count(all));
-
-const millions = (parameters) => (parameters >= 1e9 ? `${(parameters / 1e9).toFixed(1)} B` : `${(parameters / 1e6).toFixed(1)} M`);

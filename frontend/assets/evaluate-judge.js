@@ -40,14 +40,18 @@ const usable = (one) => one.available !== false && one.chat_template !== "missin
 
 // A field that wants a checkpoint (`choose` says of which kind) offers those there are, one or several.
 function offered(schema, models) {
+  const given = {}; // of each kind, how many fields have one beforehand: two fields begin with two checkpoints
   const offer = (property) => {
     const kind = KINDS[property.choose];
     if (!kind) return property;
-    const found = models.filter((one) => kind.fits(one) && usable(one));
+    const found = models.filter((one) => kind.fits(one) && usable(one)).sort((one, other) => Boolean(other.endpoint) - Boolean(one.endpoint));
     const choice = { enum: found.map((one) => one.id), labels: Object.fromEntries(found.map((one) => [one.id, one.endpoint ? `${one.name} (endpoint)` : one.name])) };
     if (property.type === "array") return { ...property, items: { ...property.items, ...choice } };
     const { anyOf, ...rest } = property;
-    return { ...rest, ...choice, type: "string", nullable: Boolean(anyOf?.some((one) => one.type === "null")) };
+    const nullable = Boolean(anyOf?.some((one) => one.type === "null"));
+    if (nullable) return { ...rest, ...choice, type: "string", nullable };
+    given[property.choose] = (given[property.choose] ?? -1) + 1;
+    return { ...rest, ...choice, type: "string", default: (found[given[property.choose]] || found[0])?.id };
   };
   return { ...schema, properties: Object.fromEntries(Object.entries(schema.properties).map(([name, property]) => [name, offer(property)])) };
 }

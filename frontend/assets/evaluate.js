@@ -32,16 +32,16 @@ async function showForm(page) {
   const back = button("All evaluations", () => location.assign("/evaluate"), { kind: "quiet" });
   actions(back);
   fill(page, skeleton(5));
-  await load(page, materials, ({ checkpoints, models, datasets, judges }) => {
+  await load(page, materials, ({ checkpoints, models, datasets, judges, harness }) => {
     if (checkpoints.length < 2) return void page.append(tooFew(checkpoints.length));
-    page.append(evaluationForm({ checkpoints, models, datasets, judges, again: async () => writing(await every("/checkpoints")), chosen: (param("checkpoints") || "").split(",").filter(Boolean), run: param("run") || "" }));
+    page.append(evaluationForm({ checkpoints, models, datasets, judges, harness, again: async () => writing(await every("/checkpoints")), chosen: (param("checkpoints") || "").split(",").filter(Boolean), run: param("run") || "" }));
     return null;
   });
 }
 
 async function materials() {
-  const [models, datasets, judges] = await Promise.all([every("/checkpoints"), every("/datasets"), get("/judges")]);
-  return { checkpoints: writing(models), models, datasets, judges: judges.items };
+  const [models, datasets, judges, harness] = await Promise.all([every("/checkpoints"), every("/datasets"), get("/judges"), get("/harness")]);
+  return { checkpoints: writing(models), models, datasets, judges: judges.items, harness };
 }
 
 async function every(path) {

@@ -40,9 +40,9 @@ const outlook = ({ next }) =>
 function enough({ stopping: one }) {
   if (!one || one.reason) return h("span.pl-muted", "–");
   const bounds = { title: `${(100 * one.low).toFixed(1)}–${percent(one.high, 1)} at every look together; evidence against an even chance: ${number(one.evidence, 3)}` };
-  if (one.state === "decided") return h("span", bounds, badge("you may stop", "good"), ` ${one.low > 0.5 ? "better" : "worse"}, however often you looked`);
-  if (one.state === "equal") return h("span", bounds, badge("no need to look further", "good"), ` less than ${(100 * one.margin).toFixed(0)} points from even`);
-  return h("span.pl-muted", bounds, one.needed === null ? "not settled, and nothing speaks for either yet" : `not settled; about ${plural(Math.ceil(one.needed), "more prompt")} at this pace`);
+  if (one.state === "decided") return h("span.pl-eval-enough", bounds, badge("you may stop", "good"), ` ${one.low > 0.5 ? "better" : "worse"}, however often you looked`);
+  if (one.state === "equal") return h("span.pl-eval-enough", bounds, badge("no need to look further", "good"), ` less than ${(100 * one.margin).toFixed(0)} points from even`);
+  return h("span.pl-eval-enough.pl-muted", bounds, one.needed === null ? "not settled, and nothing speaks for either yet" : `not settled; about ${plural(Math.ceil(one.needed), "more prompt")} at this pace`);
 }
 
 // A difference that would come by chance more rarely than the intervals' level allows is called one.
@@ -62,10 +62,10 @@ export function order({ ranking }, names, plots) {
   return h("section.pl-stack.tight", h("h3", "Ranking"), ranking.reason ? h("p.pl-muted", ranking.reason) : null, place, table("Ranking", [
     { title: "Rank", kind: "number", cell: (row) => count(row.rank) },
     { title: "Checkpoint", cell: (row) => h("strong", names[row.contestant]) },
-    { title: "Ranks possible", kind: "number", hint: `${percent(ranking.level)} of the rounds that draw prompts anew`, cell: (row) => (row.best === row.worst ? count(row.best) : `${count(row.best)}–${count(row.worst)}`) },
-    { title: "Strength", kind: "number", hint: "Bradley-Terry, in log odds against the baseline; a tie is half a win of each", cell: (row) => h("span", number(row.strength, 2), bounds(row)) },
+    ranking.rounds && { title: "Ranks possible", kind: "number", hint: `${percent(ranking.level)} of the rounds that draw prompts anew`, cell: ranks },
+    { title: "Strength", kind: "number", hint: "Bradley-Terry, in log odds against the baseline; a tie is half a win of each", cell: strength },
     { title: "Matches", kind: "number", cell: (row) => count(row.matches) },
-  ], ranking.standings), doubt(ranking), circles(ranking.cycles, names), styled(ranking.styled, names));
+  ].filter(Boolean), ranking.standings), doubt(ranking), circles(ranking.cycles, names), styled(ranking.styled, names));
 }
 
 // Contestants that beat each other in a circle: how many triples of them, and which for sure.
@@ -80,17 +80,26 @@ function circles(found, names) {
 // The ranking once more, with length and Markdown taken out.
 function styled(found, names) {
   if (!found.standings.length) return h("p.pl-muted.pl-note", `At equal style: ${found.reason}`);
+  const bounded = found.standings.some((row) => row.low !== null || row.high !== null);
   const worth = found.effects.filter((one) => one.value !== null).map((one) => `${one.name} ${one.value > 0 ? "+" : ""}${one.value.toFixed(2)}${one.low === null ? "" : ` (${one.low.toFixed(2)} to ${one.high.toFixed(2)})`}`.replaceAll("-", "−"));
   return h("section.pl-stack.tight", h("h3", "Ranking at equal style"), table("Ranking at equal style", [
     { title: "Rank", kind: "number", cell: (row) => count(row.rank) },
     { title: "Checkpoint", cell: (row) => h("strong", names[row.contestant]) },
-    { title: "Ranks possible", kind: "number", cell: (row) => (row.best === row.worst ? count(row.best) : `${count(row.best)}–${count(row.worst)}`) },
-    { title: "Strength", kind: "number", hint: "Bradley-Terry beside the effects of length, headings, bold and lists, in log odds against the baseline", cell: (row) => h("span", number(row.strength, 2), bounds(row)) },
-  ], found.standings), h("p.pl-muted.pl-note", `${worth.length ? `What an ordinary difference is worth to this judge, in log odds: ${worth.join("; ")}. ` : "The answers do not differ in style. "}${plural(found.n, "match", "matches")} on ${plural(found.prompts, "prompt")}.${found.reason ? ` ${found.reason}` : ""}`));
+    bounded && { title: "Ranks possible", kind: "number", cell: ranks },
+    { title: "Strength", kind: "number", hint: "Bradley-Terry beside the effects of length, headings, bold and lists, in log odds against the baseline", cell: strength },
+  ].filter(Boolean), found.standings), h("p.pl-muted.pl-note", `${worth.length ? `What an ordinary difference is worth to this judge, in log odds: ${worth.join("; ")}. ` : "The answers do not differ in style. "}${plural(found.n, "match", "matches")} on ${plural(found.prompts, "prompt")}.${found.reason ? ` ${found.reason}` : ""}`));
 }
 
-const bounds = ({ low, high }) =>
-  low === null && high === null ? null : h("span.pl-muted", ` ${low === null ? "no lower bound" : low.toFixed(2)} to ${high === null ? "no upper bound" : high.toFixed(2)}`);
+// Ranks that rounds of a bootstrap gave; why there was none stands above the table.
+const ranks = (row) => (row.best === row.worst ? count(row.best) : `${count(row.best)}–${count(row.worst)}`);
+
+// The baseline's strength is 0 by what strengths are measured against.
+const strength = ({ strength: value, low, high }) => h("span", fixed(value), low === 0 && high === 0 ? h("span.pl-muted", " the baseline") : bounds(low, high));
+
+const bounds = (low, high) =>
+  low === null && high === null ? null : h("span.pl-muted", ` ${low === null ? "no lower bound" : fixed(low)} to ${high === null ? "no upper bound" : fixed(high)}`);
+
+const fixed = (value) => value.toFixed(2).replace("-", "−");
 
 // Where one order of strengths does not explain what happened.
 function doubt({ observed, predicted, rounds, seed }) {

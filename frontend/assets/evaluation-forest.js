@@ -63,7 +63,7 @@ export function bySteps(rows, contestants) {
 
 export function stepCurve(place, runs) {
   const curve = lineChart(place, {
-    title: "Win rate against the baseline by step", x: "Optimizer step", y: "Win rate", range: [0, 1],
+    title: "Win rate against the baseline by step", x: "Optimizer step", y: "Win rate", range: [0, 1], shares: "y",
     shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: 0.5, y1: 0.5, line: { color: variable("--pl-line-strong"), dash: "dot", width: 1 } }],
   });
   const column = (points, name) => points.map((point) => point[name]);

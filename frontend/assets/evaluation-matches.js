@@ -78,8 +78,9 @@ function card(match, names, left, evaluation) {
 
 function verdictBadge(score, verdicts) {
   if (score === null) return badge(verdicts.length ? "undecided" : "not judged", verdicts.length ? "warn" : "");
-  const said = new Set(verdicts.filter((one) => one.source === "judge" && one.probability !== null).map((one) => Math.sign(one.probability - 0.5)));
-  if (said.size > 1) return badge("contradicted", "warn");
+  const told = verdicts.filter((one) => one.source === "judge" && one.probability !== null);
+  const turned = (judge) => new Set(told.filter((one) => one.judge === judge).map((one) => Math.sign(one.probability - 0.5))).size > 1;
+  if (told.some((one) => turned(one.judge))) return badge("contradicted", "warn");
   return score === 0.5 ? badge("tie") : score > 0.5 ? badge("left won", "good") : badge("right won", "good");
 }
 

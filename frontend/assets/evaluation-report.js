@@ -5,6 +5,7 @@ import { forestPlot } from "./charts.js";
 import { badge, errorCard, fill, h, link, skeleton, table } from "./dom.js";
 import { count, number, percent, plural, rate } from "./format.js";
 import { param, setParam } from "./frame.js";
+import { benchmarks } from "./evaluation-benchmarks.js";
 import { against, order } from "./evaluation-findings.js";
 import { baselineForest, baselineRates, bySteps, stepCurve, stepTable } from "./evaluation-forest.js";
 import { training } from "./evaluation-training.js";
@@ -67,6 +68,7 @@ export class Report {
     fill(
       this.body,
       report.warnings.map((words) => h("div.pl-card.warn", words)),
+      benchmarks(report),
       report.tables.map((one) => this.table(one, names)),
       report.agreement.map((one) => h("p.pl-muted", agreement(one, judgeName(one.judge, this.evaluation)))),
       training(report, this.evaluation, () => this.refresh()),

@@ -6,7 +6,7 @@ import { costs, goOn } from "./evaluation-cost.js";
 import { matchList } from "./evaluation-matches.js";
 import { Meters } from "./evaluation-meters.js";
 import { Report } from "./evaluation-report.js";
-import { ago, count, duration } from "./format.js";
+import { ago, count, duration, plural } from "./format.js";
 import { actions, param, title } from "./frame.js";
 import { judgeName } from "./judge-name.js";
 import { live, load } from "./live.js";
@@ -81,7 +81,7 @@ class EvaluationPage {
     const { evaluation } = this;
     const left = moving && evaluation.done ? remaining(evaluation) : null;
     return [
-      h("div.pl-row", stateBadge(evaluation.state), h("span.pl-muted", moving ? `${count(evaluation.done)} of ${count(evaluation.total)} answers and verdicts` : ["started ", ago(evaluation.created_at)]),
+      h("div.pl-row", stateBadge(evaluation.state), h("span.pl-muted", moving ? `${count(evaluation.done)} of ${count(evaluation.total)} ${evaluation.harness ? "answers, verdicts and benchmarks" : "answers and verdicts"}` : ["started ", ago(evaluation.created_at)]),
         left && h("span.pl-muted", `about ${duration(left)} left`), evaluation.attempts > 1 ? badge(`worker ${evaluation.attempts}`, "warn") : null),
       moving ? progress(evaluation.done, evaluation.total, "Answers and verdicts") : null,
     ];
@@ -95,7 +95,7 @@ class EvaluationPage {
   }
 
   facts() {
-    const { contestants, prompts, judge, sampling, seed } = this.evaluation;
+    const { contestants, prompts, judge, sampling, seed, harness } = this.evaluation;
     const models = this.evaluation.judge_models;
     const settings = Object.entries(judge).filter(([name, value]) => name !== "name" && name !== "members" && !(name in models) && value !== null && value !== 0 && String(value) !== "");
     const asked = Object.entries(models).map(([path, one]) => [" · ", path.startsWith("members.") ? "" : `${path} `, link(one.name, `/checkpoint?id=${one.id}`)]);
@@ -105,6 +105,7 @@ class EvaluationPage {
       ["Judge", this.evaluation.judge_model ? model(this.evaluation) : [judgeName(judge.name, this.evaluation), asked, settings.length ? h("span.pl-muted", ` · ${settings.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(" · ")}`) : null]],
       ["Answers", prompts.imported ? `imported, ${prompts.imported}` : `temperature ${sampling.temperature} · top p ${sampling.top_p} · at most ${count(sampling.max_new_tokens)} tokens · seed ${seed}`],
     ];
+    if (harness) rows.push(["Benchmarks", h("span.pl-wrap", `${harness.tasks.join(", ")} · ${harness.limit === null ? "all documents" : `${count(harness.limit)} documents of each`}${harness.num_fewshot === null ? "" : ` · ${plural(harness.num_fewshot, "example")} before each`}`)]);
     rows.push(...costs(this.evaluation));
     return h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]));
   }
@@ -145,7 +146,9 @@ const model = ({ judge, judge_model: one }) => [
   h("details", h("summary.pl-muted", "What it is asked"), h("p.pl-muted.pl-eval-words", judge.template)),
 ];
 
-const source = ({ dataset, dataset_id: id, split, count: number, texts, imported, outputs, outputs_of: contestant }) =>
+const source = ({ dataset, dataset_id: id, split, count: number, texts, checks, imported, outputs, outputs_of: contestant }) =>
+  !number ? "none: public benchmarks alone" :
+  checks ? [`${count(number)} of the `, link("prompt checks", "/prompt-checks"), checks.length ? `: ${checks.join(", ")}` : ""] :
   outputs ? [`${count(number)} that `, link(outputs, `/checkpoint?id=${contestant}`), " has answered"] :
   imported ? `${count(number)}, imported` :
   texts ? `${count(number)}, typed` : [`${count(number)} from `, link(dataset, `/dataset?id=${id}`), split ? `, ${split} split` : ", every split"];

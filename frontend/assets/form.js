@@ -72,7 +72,7 @@ function makeField(name, property, defs, given, onchange) {
 
 // "learning_rate" -> "Learning rate"
 const humane = (name) => {
-  const plain = String(name).replaceAll("_", " ");
+  const plain = String(name).replaceAll("_", " ").replace(/\bjson\b/i, "JSON");
   return plain.charAt(0).toUpperCase() + plain.slice(1);
 };
 
@@ -212,7 +212,7 @@ function several(schema, start, label, onchange) {
 
 function text(schema, start, label, onchange) {
   if (schema.format === "multiline") {
-    const area = h("textarea", { rows: 12, maxlength: schema.maxLength, spellcheck: "false", oninput: onchange });
+    const area = h("textarea", { rows: start ? 12 : 4, maxlength: schema.maxLength, spellcheck: "false", oninput: onchange });
     area.value = start ?? "";
     const made = wrap(label, area, schema);
     if (schema.file) made.element.append(textFile(area, made, onchange));
@@ -279,19 +279,23 @@ function list(schema, defs, start, label, onchange) {
   const more = h("button.pl-button", { type: "button", onclick: () => { add({}); onchange(); } }, "Add one");
   const add = (values) => {
     const inner = item["x-part"] ? partOf(item, defs, values, humane(item["x-part"]), onchange) : objectForm(item, defs, values, [], onchange);
-    const less = h("button.pl-button", { type: "button", onclick: () => { rows = rows.filter((one) => one !== row); row.element.remove(); count(); onchange(); } }, "Remove");
-    const row = { inner, less, element: h("fieldset.pl-fieldset", h("legend", humane(item.title || label)), inner.element, less) };
+    const legend = h("legend");
+    const less = h("button.pl-button.small", { type: "button", onclick: () => { rows = rows.filter((one) => one !== row); row.element.remove(); count(); onchange(); } }, "Remove");
+    const row = { inner, less, legend, element: h("fieldset.pl-fieldset", legend, h("div.pl-stack.tight", inner.element, h("div", less))) };
     rows.push(row);
     place.append(row.element);
     count();
   };
   const count = () => {
     more.disabled = schema.maxItems !== undefined && rows.length >= schema.maxItems;
-    for (const row of rows) row.less.disabled = rows.length <= (schema.minItems ?? 0);
+    rows.forEach((row, place) => {
+      row.less.disabled = rows.length <= (schema.minItems ?? 0);
+      row.legend.textContent = item["x-part"] ? `${label.replace(/s$/, "")} ${place + 1}` : humane(item.title || label);
+    });
   };
   for (const values of start || []) add(values);
   count();
-  const element = h("div.pl-field", h("span", label), schema.description && h("small.pl-help", schema.description), place, more, failure);
+  const element = h("div.pl-field", h("span.pl-label", label), schema.description && h("small.pl-help", schema.description), place, h("div", more), failure);
   const fail = (rest, why) => {
     if (!rest && !why) rows.forEach((row) => row.inner.clear());
     const [at, ...deeper] = String(rest).split(".");

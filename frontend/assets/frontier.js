@@ -137,7 +137,7 @@ class Frontier {
     const ticks = [0, 1 / 16, 1 / 4, 9 / 16, 1].map((share) => most * share);
     const where = this.where();
     return {
-      x: root ? "KL in nats an answer, by its square root" : "KL in nats an answer", y: this.title(), height: 420, legend: true, data,
+      x: root ? "KL in nats an answer, by its square root" : "KL in nats an answer", y: this.title(), height: 420, legend: true, shares: this.told.reward === WIN ? "y" : "", data,
       shapes: where === null ? [] : [{ type: "line", x0: at(where), x1: at(where), yref: "paper", y0: 0, y1: 1, line: { color: variable("--pl-text"), width: 1, dash: "dash" } }],
       more: {
         hovermode: "closest", margin: { l: 56, r: 16, t: 12, b: 48 }, legend: { orientation: "h", x: 0, y: -0.2, font: { size: 12 } }, uirevision: `${root} ${this.told.reward}`,

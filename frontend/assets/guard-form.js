@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { field, h, link, showError } from "./dom.js";
 import { count, plural } from "./format.js";
+import { harnessForm } from "./harness-form.js";
 
 export const materials = async () => {
   const [checks, harness] = await Promise.all([get("/prompt-check-categories"), get("/harness")]);
@@ -11,45 +12,48 @@ export const materials = async () => {
 
 // `found` as materials() gives it, `values` as a run or a former check has them.
 export function guardForm(found, { values = {}, onchange = () => {} } = {}) {
-  // The last category stays: without any the API would take them all.
   const chosenOnes = () => boxes.filter((box) => box.checked).map((box) => box.value);
-  const choose = (event) => {
-    if (!chosenOnes().length) event.target.checked = true;
+  // Without any category there are tasks alone; without tasks too, nothing.
+  const tell = () => { nothing.textContent = boxes.length && !chosenOnes().length ? (tasks.named().length ? "No prompt check is asked: the tasks alone decide." : `Tick a category${found.harness.installed ? ", or name tasks below" : ""}.`) : ""; };
+  const choose = () => {
+    tell();
     onchange();
   };
-  const boxes = found.categories.map((one) => h("input", { type: "checkbox", value: one.category, checked: !values.categories?.length || values.categories.includes(one.category), onchange: choose }));
-  const numeric = (name, value, more = {}) => h("input", { type: "text", inputmode: "decimal", autocomplete: "off", value: value ?? "", name, oninput: onchange, ...more });
+  const boxes = found.categories.map((one) => h("input", { type: "checkbox", value: one.category, checked: values.categories !== null && (!values.categories?.length || values.categories.includes(one.category)), onchange: choose }));
+  const numeric = (name, value) => h("input", { type: "text", inputmode: "decimal", autocomplete: "off", value, name, oninput: onchange });
   const margin = field("Margin, in points", numeric("margin", 100 * (values.margin ?? 0.02)), { help: "A fall by no more than this is no harm." });
   const longest = field("Longest answer, in tokens", numeric("longest", values.sampling?.max_new_tokens ?? 256), { help: "Answers take the likeliest token each time." });
-  const tasks = field("Tasks of lm-evaluation-harness", h("input", { value: (values.harness?.tasks || []).join(", "), autocomplete: "off", oninput: onchange, placeholder: found.harness.own_tasks.join(", ") || "none" }), { help: "Split by commas. They are measured on both checkpoints, and take their time." });
-  const limit = field("Documents of each", numeric("limit", values.harness?.limit ?? 200, { placeholder: "all" }));
-  const shots = field("Examples before each", numeric("shots", values.harness?.num_fewshot, { placeholder: "as the task says" }));
+  const tasks = harnessForm(found.harness, { values: values.harness, onchange: choose });
   const general = h("div.pl-field", h("small.pl-field-error", { role: "alert" }));
   const read = (place) => {
     const typed = place.querySelector("input").value.trim();
     return typed === "" ? null : Number.isNaN(Number(typed)) ? typed : Number(typed);
   };
-  const places = { margin, sampling: longest, harness: tasks };
+  const nothing = h("p.pl-muted.pl-note.pl-when-filled", { "aria-live": "polite" });
+  const places = { margin, sampling: longest };
   const none = h("div.pl-card.warn.pl-note", "There is no prompt check yet. ", link("Write or import some", "/prompt-checks"), " that a good checkpoint passes.");
-  const some = h("fieldset.pl-field", h("legend", "Prompt checks"), found.categories.map((one, place) =>
+  const some = h("fieldset.pl-fieldset", h("legend", "Prompt checks"), found.categories.map((one, place) =>
     h("label.pl-check", boxes[place], h("span", one.category, " ", h("span.pl-muted", words(one))))));
+  tell();
   return {
-    element: h("div.pl-stack.tight", found.categories.length ? some : none, h("div.pl-form", margin, longest),
-      found.harness.installed ? h("div.pl-form", tasks, limit, shots) : h("p.pl-muted", "Public benchmarks need lm-evaluation-harness on the server: ", h("code.pl-mono", found.harness.install)), general),
+    element: h("div.pl-stack.tight", found.categories.length ? [some, nothing] : none, h("div.pl-form", margin, longest), tasks.element, general),
     value() {
       const chosen = chosenOnes();
-      const named = tasks.querySelector("input").value.split(",").map((one) => one.trim()).filter(Boolean);
       const points = read(margin);
       return {
-        categories: chosen.length === boxes.length ? [] : chosen,
+        categories: chosen.length === boxes.length ? [] : chosen.length ? chosen : null,
         margin: typeof points === "number" ? points / 100 : points,
         sampling: { temperature: 0, top_p: 1, max_new_tokens: read(longest) },
-        harness: named.length ? { tasks: named, limit: read(limit), num_fewshot: read(shots) } : null,
+        harness: tasks.value(),
       };
     },
-    clear: () => [...Object.values(places), general].forEach((one) => showError(one, "")),
+    clear() {
+      tasks.clear();
+      [...Object.values(places), general].forEach((one) => showError(one, ""));
+    },
     fail(path, why) {
-      showError(places[path.split(".")[0]] || general, why);
+      if (path.startsWith("harness") && found.harness.installed) tasks.fail(path.slice("harness.".length), why);
+      else showError(places[path.split(".")[0]] || general, why);
       return true;
     },
   };

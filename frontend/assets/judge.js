@@ -79,7 +79,7 @@ const judge = (id) => h("div", link("Judge its matches", `/compare?evaluation=${
 
 function people({ agreement, kappa }, id) {
   if (!agreement.n) return section("Agreement with people", h("p.pl-muted", agreement.reason), judge(id));
-  const beyond = kappa.value === null ? kappa.reason : `${number(kappa.value, 2)}${kappa.low === null ? "" : ` (${kappa.low.toFixed(2)} to ${kappa.high.toFixed(2)})`}`;
+  const beyond = kappa.value === null ? kappa.reason : `${number(kappa.value, 2)}${kappa.low === null ? "" : ` (${[kappa.low, kappa.high].map((one) => one.toFixed(2).replace("-", "−")).join(" to ")})`}`;
   return section("Agreement with people",
     shares("Agreement with people", [["Names the winner that people name", agreement, null, "prompts"]]),
     h("p.pl-muted.pl-note", `Beyond chance (Cohen's κ): ${beyond}. People agree with each other in about two of three.`));
@@ -89,9 +89,9 @@ function calibration(found, id) {
   if (found.reason && !found.bins.length) return section("Calibration", h("p.pl-muted", found.reason), judge(id));
   const place = h("div");
   requestAnimationFrame(() => {
-    const chart = lineChart(place, { x: "How sure the judge is", y: "How often it is right", range: [0, 1.02], height: 280, legend: true });
-    chart.replace({ id: "even", name: "As often right as sure" }, [0.5, 1], [0.5, 1]);
-    chart.replace({ id: "judge", name: "This judge" }, found.bins.map((one) => one.confidence), found.bins.map((one) => one.right),
+    const chart = lineChart(place, { x: "How sure the judge is", y: "How often it is right", range: [0, 1.02], height: 280, legend: true, shares: "xy" });
+    chart.replace({ id: "even", name: "As often right as sure", tone: 7, dash: "dot" }, [0.5, 1], [0.5, 1]);
+    chart.replace({ id: "judge", name: "This judge", tone: 0 }, found.bins.map((one) => one.confidence), found.bins.map((one) => one.right),
       { low: found.bins.map((one) => one.right_low), high: found.bins.map((one) => one.right_high) });
   });
   const bounds = found.low === null ? "" : ` (${(100 * found.low).toFixed(1)}–${(100 * found.high).toFixed(1)})`;

@@ -30,6 +30,7 @@ export class MatchJudge {
       { action: "undo", key: "u", text: "Undo the last verdict", name: "Undo", run: () => this.undo() },
       { action: "marks", key: "d", text: "Mark the words that differ", name: "Differences", run: () => this.marks() },
     ]);
+    this.telling = param("order") === "telling";
     this.shown = null;
     this.since = 0;
   }
@@ -49,8 +50,8 @@ export class MatchJudge {
   async fill() {
     const holding = [...this.cards, ...this.waiting.map((one) => one.card)].map((card) => card.match_id);
     try {
-      const found = await post(`${this.path}/cards`, { n: AT_HAND, holding, order: param("order") === "telling" ? "telling" : "lot" });
-      title(`Judge “${found.name}”`);
+      const found = await post(`${this.path}/cards`, { n: AT_HAND, holding, order: this.telling ? "telling" : "lot" });
+      title(this.telling ? `Judge these next: “${found.name}”` : `Judge “${found.name}”`);
       if (!this.waiting.length) this.counts = found.progress;
       const known = new Set([...holding, ...this.past.map((one) => one.card.match_id)]);
       this.cards.push(...found.cards.filter((card) => !known.has(card.match_id)));
@@ -85,7 +86,9 @@ export class MatchJudge {
       h("span", h("strong", count(byYou)), ` of ${count(total)} judged by you`),
       h("span.pl-muted", `${count(byAnyone)} by anyone`),
     ];
-    fill(this.bar, progress(byYou, total, "Matches judged by you"), h("div.pl-judge-numbers", words, this.last));
+    const [card] = this.cards;
+    const why = this.telling && card ? h("p.pl-judge-why", card.guided ? "Your verdict on this match narrows the doubt about the judge the most." : "No match tells more than another now: this one came by lot.") : null;
+    fill(this.bar, progress(byYou, total, "Matches judged by you"), h("div.pl-judge-numbers", words, this.last), why);
   }
 
   nothing() {
@@ -160,7 +163,8 @@ export class MatchJudge {
     try {
       const { card, progress: counts } = await post(`/verdicts/${entry.verdict}/undo`, {});
       this.counts = counts;
-      this.cards = [card, ...this.cards.filter((one) => one.match_id !== card.match_id)];
+      const again = { ...card, guided: entry.card.guided }; // it was handed out as before
+      this.cards = [again, ...this.cards.filter((one) => one.match_id !== card.match_id)];
       this.last.hidden = true;
       this.draw();
       this.status.textContent = "Undone. The match is back.";

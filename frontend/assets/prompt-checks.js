@@ -105,7 +105,7 @@ function edit(row, known, refresh, state) {
     const refuse = h("input", { type: "checkbox", checked: row?.expects.refuse ?? false });
     const rules = schemaForm(known.rules_schema, { values: row?.expects.rules || {} });
     const checks = known.installed.map((name) => h("input", { type: "checkbox", value: name, checked: row?.expects.checks.includes(name) ?? false }));
-    const installed = known.installed.length ? h("fieldset.pl-field", h("legend", "Installed checks"), known.installed.map((name, place) => h("label.pl-check", checks[place], h("span.pl-mono", name)))) : null;
+    const installed = known.installed.length ? h("fieldset.pl-fieldset", h("legend", "Installed checks"), known.installed.map((name, place) => h("label.pl-check", checks[place], h("span.pl-mono", name)))) : null;
     const general = h("div.pl-field", h("small.pl-field-error", { role: "alert" }));
     const send = async (event) => {
       event.preventDefault();

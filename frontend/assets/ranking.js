@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { chart, colorAt, escapeMarkup, variable } from "./charts.js";
 import { empty, fill, h, link, table } from "./dom.js";
 import { order } from "./evaluation-findings.js";
-import { count, percent } from "./format.js";
+import { count, percent, plural } from "./format.js";
 import { actions, param, setParam, title } from "./frame.js";
 import { judgeName } from "./judge-name.js";
 import { load } from "./live.js";
@@ -89,7 +89,7 @@ class RankingPage {
         { title: "Row against column", cell: (row) => h("strong.pl-eval-name", `${row.place + 1} ${row.name}`) },
         ...places.map((one, index) => ({ title: String(index + 1), kind: "number", hint: this.report.contestants[one].name, cell: (row) => shown(row.values[index], this.kind) })),
       ], cells.map((values, index) => ({ values, place: index, name: this.report.contestants[places[index]].name }))),
-      h("p.pl-muted.pl-note", `${count(ranking.n)} matches on ${count(ranking.prompts)} prompts, ${percent(ranking.level)} intervals of strengths from ${count(ranking.rounds)} rounds, seed ${ranking.seed}.`));
+      h("p.pl-muted.pl-note", `${plural(ranking.n, "match", "matches")} on ${plural(ranking.prompts, "prompt")}${ranking.rounds ? `, ${percent(ranking.level)} intervals of strengths from ${count(ranking.rounds)} rounds, seed ${ranking.seed}` : ""}.`));
   }
 }
 
@@ -105,7 +105,7 @@ function heatMap(place, { names, cells, gap, label }) {
       type: "heatmap", x: names.map((_, index) => String(index + 1)), y: names.map((_, index) => String(index + 1)), z: cells, xgap: 2, ygap: 2, hoverongaps: false,
       zmin: gap ? -0.3 : 0, zmax: gap ? 0.3 : 1, colorscale: [[0, colorAt(1)], [0.5, variable("--pl-surface")], [1, colorAt(0)]],
       colorbar: { thickness: 10, tickformat: gap ? "+.0%" : ".0%", tickfont: { size: 11, color: variable("--pl-muted") }, outlinewidth: 0 },
-      text: cells.map((row) => row.map((value) => (value === null || small ? "" : (100 * value).toFixed(0)))), texttemplate: "%{text}", textfont: { size: 12, color: variable("--pl-text") },
+      text: cells.map((row) => row.map((value) => (value === null || small ? "" : (100 * value).toFixed(0)))), texttemplate: "%{text}", textfont: { size: 12 }, // black or white, as its cell needs it
       customdata: cells.map((row, one) => row.map((_, other) => `${escapeMarkup(names[one])} against ${escapeMarkup(names[other])}`)), hovertemplate: "%{customdata}: %{z:.1%}<extra></extra>",
     }],
     more: { xaxis: { ...axis(), side: "bottom" }, yaxis: { ...axis(), autorange: "reversed" }, hovermode: "closest", margin: { l: 44, r: 8, t: 8, b: 42 } },

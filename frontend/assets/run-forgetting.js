@@ -1,9 +1,14 @@
 // What a run that forgets has forgotten and kept: both curves over steps, and a sentence that reads them.
 
-import { h, fill, link, table } from "./dom.js";
+import { get } from "./api.js";
 import { lineChart } from "./charts.js";
-import { count, number } from "./format.js";
+import { fill, h, link, table } from "./dom.js";
+import { stepCurve } from "./evaluation-forest.js";
+import { count, number, rate } from "./format.js";
+import { judgeName } from "./judge-name.js";
+import { MOVING } from "./run-state.js";
 
+const LOOKED_AT = 10; // newest evaluations of the last checkpoint
 const SETS = { forget: "to be forgotten", retain: "to be retained" };
 const TONES = { forget: 1, retain: 0 };
 
@@ -17,9 +22,10 @@ export class ForgettingCard {
     this.sets = {};
     this.words = h("div.pl-stack.tight", { "aria-live": "polite" });
     this.place = h("div");
+    this.quality = h("div.pl-stack.tight.pl-when-filled");
     this.rows = h("div");
     this.element = h("section.pl-card.pl-stack.tight", { "aria-label": "Forgotten and kept", hidden: true },
-      h("h2", "Forgotten and kept"), this.words, this.place, h("details", h("summary", "The curves as a table"), this.rows));
+      h("h2", "Forgotten and kept"), this.words, this.place, this.quality, h("details", h("summary", "The curves as a table"), this.rows));
   }
 
   take({ series, whole }) {
@@ -54,7 +60,8 @@ export class ForgettingCard {
       rows.push(...steps.map((step) => ({ set, step })));
     }
     fill(this.words, sets.map((set) => h("p", this.sentence(set))), sets.includes("retain") ? null : h("p.pl-muted", "This run retains nothing, so these curves do not tell what else it lost."),
-      h("p.pl-muted", this.counted(), this.now().kind === "preference" ? [" Whether its answers are still good, a judge tells: ", link("compare its checkpoints", `/evaluate?run=${this.now().id}`), "."] : null));
+      h("p.pl-muted", this.counted()));
+    this.judged();
     fill(this.rows, table("Log-probability a token by step", [
       { title: "Answers", cell: ({ set }) => SETS[set] },
       { title: "Step", kind: "number", cell: ({ step }) => count(step) },
@@ -62,6 +69,21 @@ export class ForgettingCard {
       { title: "Perplexity", kind: "number", cell: ({ set, step }) => number(Math.exp(-this.at(`${set}/logps`, step)), 3) },
       { title: "Change since the start", kind: "number", cell: ({ set, step }) => this.span(`${set}/change`, step) },
     ], rows));
+  }
+
+  // Whether its answers are still good: the win rate by step of the newest evaluation that judged its checkpoints.
+  async judged() {
+    const run = this.now();
+    if (this.asked || run.kind !== "preference" || MOVING.includes(run.state)) return;
+    this.asked = true;
+    const found = await judgement(run).catch(() => null); // the link leads on without it
+    if (!found) return void fill(this.quality, h("p.pl-muted", "Whether its answers are still good, a judge tells: ", link("compare its checkpoints", `/evaluate?run=${run.id}`), "."));
+    const { evaluation, judge, points } = found;
+    const last = points.at(-1);
+    const place = h("div");
+    fill(this.quality, h("h3", "Judged quality"),
+      h("p", `At step ${count(last.step)} its answers won ${rate(last)} of the matches against ${evaluation.contestants[0].name}, judged by ${judgeName(judge, evaluation)}: `, link(evaluation.name, `/evaluation?id=${evaluation.id}`), "."), points.length > 1 ? place : null);
+    if (points.length > 1) stepCurve(place, [{ id: run.id, name: run.name, points }]);
   }
 
   span(name, step) {
@@ -84,4 +106,19 @@ export class ForgettingCard {
     const words = Object.entries(this.sets).map(([set, one]) => `${count(one.answers)} of ${count(one.of)} answers ${SETS[set]} (${one.split === "validation" ? "held out" : "trained on"})`);
     return words.length ? `Read on ${words.join(" and ")}.` : "";
   }
+}
+
+// The newest evaluation that has ended and judged the run's last checkpoint, with the rates of its steps; null without.
+async function judgement(run) {
+  const last = run.checkpoints.reduce((one, other) => (one && one.step >= other.step ? one : other), null);
+  if (!last) return null;
+  const { items } = await get("/evaluations", { checkpoint_id: last.id, limit: LOOKED_AT });
+  for (const evaluation of items.filter((one) => one.state === "succeeded")) {
+    const { tables } = await get(`/evaluations/${evaluation.id}/report`);
+    for (const one of tables) {
+      const points = one.by_step.filter((point) => point.run_id === run.id && point.rate !== null);
+      if (points.length) return { evaluation, judge: one.judge, points };
+    }
+  }
+  return null;
 }

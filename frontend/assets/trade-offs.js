@@ -120,7 +120,7 @@ class TradeOffs {
     const error = (side, color) => ({ type: "data", symmetric: false, array: points.map((point) => reach(point[side], "high")), arrayminus: points.map((point) => reach(point[side], "low")), color, thickness: 1, width: 3 });
     const colors = points.map(({ one }) => (one.run_id ? runColor(one.run_id) : colorAt(7)));
     return {
-      x: arrow(x, this.x.less.checked), y: arrow(y, this.y.less.checked), height: 420, legend: true,
+      x: arrow(x, this.x.less.checked), y: arrow(y, this.y.less.checked), height: 420, legend: true, shares: `${x.share ? "x" : ""}${y.share ? "y" : ""}`,
       data: [
         { type: "scatter", mode: "lines", name: "The front", x: line.map(({ a }) => a.value), y: line.map(({ b }) => b.value), line: { color: variable("--pl-line-strong"), dash: "dot", width: 2 }, hoverinfo: "skip" },
         {
@@ -128,7 +128,7 @@ class TradeOffs {
           marker: { size: 11, color: colors, symbol: points.map((point) => (point.front ? "circle" : "circle-open")), line: { width: 2, color: colors } },
           text: points.map(({ one }) => escapeMarkup(label(one))), textposition: "top center", textfont: { size: 11, color: variable("--pl-text") }, cliponaxis: false,
           error_x: error("a", variable("--pl-line-strong")), error_y: error("b", variable("--pl-line-strong")),
-          customdata: points.map(({ one, sum }) => `${escapeMarkup(one.name)}: weighted sum ${percent(sum)}`), hovertemplate: "%{customdata}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
+          customdata: points.map(({ one, a, b, sum }) => `${escapeMarkup(one.name)}: weighted sum ${number(sum, 3)}<br>${written(x, a.value)}, ${written(y, b.value)}`), hovertemplate: "%{customdata}<extra></extra>",
         },
         { type: "scatter", mode: "markers", name: "Best so weighed", x: [best.a.value], y: [best.b.value], marker: { size: 22, symbol: "circle-open", color: variable("--pl-text"), line: { width: 2 } }, hoverinfo: "skip" },
       ],

@@ -133,7 +133,7 @@ function edit(known, events, refresh) {
     const url = field("Address", h("input", { type: "url", value: known?.url ?? "", maxlength: 2000, autocomplete: "off", required: true }), { help: "A public http or https address; it is asked by POST." });
     const description = field("What it is for", h("input", { value: known?.description ?? "", maxlength: 200, autocomplete: "off" }));
     const boxes = events.map((one) => h("input", { type: "checkbox", value: one.name, checked: known ? known.events.includes(one.name) : false }));
-    const chosen = h("fieldset.pl-field", h("legend", "Told of"), events.map((one, place) => h("label.pl-check", boxes[place], h("span", h("span.pl-mono", one.name), " ", h("span.pl-muted", one.says)))), h("small.pl-field-error", { role: "alert" }));
+    const chosen = h("fieldset.pl-fieldset", h("legend", "Told of"), events.map((one, place) => h("label.pl-check", boxes[place], h("span", h("span.pl-mono", one.name), " ", h("span.pl-muted", one.says)))), h("small.pl-field-error", { role: "alert" }));
     const places = { url, description, events: chosen };
     const send = async (event) => {
       event.preventDefault();

@@ -127,21 +127,21 @@ class Evaluations(Noun):
         *,
         reward: str | None = None,
         reference: Ref | None = None,
-        judge_key: str | None = None,
+        judge: str | None = None,
         at: float | None = None,
         level: float | None = None,
         others: Sequence[Ref] = (),
     ) -> FrontierOut:
         """Reward against KL, and every two runs at one KL.
 
-        `reward` is "win" or "score:NAME", `judge_key` whose win rate, `reference` to what KL was measured, `at` a KL in
+        `reward` is "win" or "score:NAME", `judge` whose win rate, `reference` to what KL was measured, `at` a KL in
         nats, `others` evaluations whose points join.
         """
         return self._line.get(
             f"/evaluations/{id_of(evaluation)}/frontier",
             FrontierOut,
             reward=reward,
-            judge=judge_key,
+            judge=judge,
             reference_id=optional_id(reference),
             at=at,
             level=level,

@@ -108,7 +108,7 @@ class Runs(Noun):
         *,
         checkpoint: Ref | None = None,
         base: Ref | None = None,
-        categories: Sequence[str] = (),
+        categories: Sequence[str] | None = (),
         harness: Spec | None = None,
         margin: float | None = None,
         level: float | None = None,
@@ -117,12 +117,12 @@ class Runs(Noun):
     ) -> RegressionOut:
         """Compare a run's last checkpoint with its base on prompt checks and refusals: did it break anything?
 
-        Without `categories` on all prompt checks; `harness` names tasks of lm-evaluation-harness besides.
+        Without `categories` on all prompt checks, with None on none; `harness` names tasks of lm-evaluation-harness.
         """
         body = {
             "checkpoint_id": optional_id(checkpoint),
             "base_id": optional_id(base),
-            "categories": list(categories),
+            "categories": None if categories is None else list(categories),
             "harness": harness,
             "margin": margin,
             "level": level,

@@ -30,6 +30,7 @@ def test_what_goes_while_the_form_is_open(sign_in: SignIn, clean: None, tmp_path
         session.get_one(Checkpoint, made.contestants[5]).removed_at = datetime.now(UTC)
     page = sign_in()
     page.goto("/evaluate?new")
+    expect(page.get_by_role("heading", name="Public benchmarks")).to_be_visible()
     run = page.get_by_label("Every checkpoint of a run")
     run.select_option(value=str(made.runs[0]))
     expect(page.get_by_text("3 checkpoints are left, each a point of the curve")).to_be_visible()

@@ -61,6 +61,11 @@ def test_checks_and_the_mark_of_a_run(sign_in: SignIn, tmp_path: Path) -> None:
     section = page.get_by_role("region", name="Regressions")
     section.get_by_role("button", name="Check for regressions").click()
     expect(form.get_by_text("Words 30 prompts · 30 with rules")).to_be_visible()
+    for box in form.get_by_role("group", name="Prompt checks").get_by_role("checkbox").all():
+        box.uncheck()
+    expect(form.get_by_text("Tick a category")).to_be_visible()
+    for box in form.get_by_role("group", name="Prompt checks").get_by_role("checkbox").all():
+        box.check()
     form.get_by_label("Longest answer, in tokens").fill("4")
     shoot(page, "regressions-form")
     form.get_by_role("button", name="Check", exact=True).click()

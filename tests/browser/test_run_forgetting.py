@@ -49,6 +49,8 @@ def test_forgotten_and_kept(sign_in: SignIn, clean: None) -> None:
     expect(card).to_contain_text("Kept: the perplexity of the answers to be retained went from 3.32 to 3.39")
     expect(card).to_contain_text("200 of 1 000 answers to be forgotten (trained on)")
     expect(card.locator(".pl-chart .scatterlayer .trace").first).to_be_attached()
+    expect(card.get_by_role("heading", name="Judged quality")).to_be_visible()
+    expect(card.get_by_text("of the matches against Base & <b>bold</b>, judged by rules")).to_be_visible()
     card.get_by_text("The curves as a table").click()
     expect(card.get_by_role("row")).to_have_count(7)
     expect(page.get_by_role("region", name="Metrics").get_by_text("forget/logps")).to_have_count(0)

@@ -208,7 +208,7 @@ def test_later_votes_join_the_same_dataset(researcher: Client, ask: Ask) -> None
 
     found = export(researcher, arena=True, dataset_id=made["dataset_id"]).json()
 
-    assert (made["items"], made["labels"], made["left_out"]) == (1, 1, {"its names are not shown yet": 1})
+    assert (made["items"], made["labels"], made["left_out"]) == (1, 1, {"the names are not shown yet": 1})
     assert (found["items"], found["labels"], found["left_out"]) == (2, 1, {})
 
 

@@ -146,7 +146,9 @@ def test_a_rule_that_never_ends_is_told_and_left_out(
     assert found["result"]["statements"]
 
 
-def test_what_cannot_be_compared_is_refused(researcher: Client, tuned: Tuned, tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_refused(
+    researcher: Client, tuned: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No checks at all, a checkpoint with itself, one of another run, a base that is gone, one without a template."""
 
     def asked(**body: Any) -> tuple[int, str, str]:
@@ -156,6 +158,11 @@ def test_what_cannot_be_compared_is_refused(researcher: Client, tuned: Tuned, tm
     assert asked() == (422, "No prompts", "prompts.checks")
     assert researcher.post(f"{API}/prompt-checks", json={"prompt": "Tea?"}).status_code == 201
     assert asked(categories=["Nothing"]) == (422, "No prompts", "prompts.checks")
+    assert asked(categories=None) == (422, "Invalid input", "harness")
+    monkeypatch.setattr("backend.evaluations.harness.installed", lambda: True)
+    body = {"categories": None, "harness": {"tasks": ["sums"]}}
+    alone = researcher.post(f"{API}/runs/{tuned.run}/regressions", json=body).json()
+    assert alone["total"] == 2  # the task on both; no prompt check is asked
     assert asked(base_id=tuned.broken) == (422, "Same checkpoint", "base_id")
     assert asked(checkpoint_id=tuned.base) == (422, "Not of this run", "checkpoint_id")
     assert asked(base_id=str(uuid.uuid4()))[::2] == (404, "base_id")
