@@ -17,13 +17,15 @@ from backend.settings import Settings
 from backend.storable import storable
 
 API = "/api/v1"
+FIRST = ("labels", "tasks")
 
 
 def routers() -> list[APIRouter]:
-    """The `router` of every noun's `routes.py`, in the order of their names."""
+    """The `router` of every noun's `routes.py`: first those that people wait for most often, as a request is held
+    against one route after the other; then in the order of their names."""
     nouns = [module.name for module in pkgutil.iter_modules(backend.__path__) if module.ispkg]
     found = []
-    for noun in sorted(nouns):
+    for noun in sorted(nouns, key=lambda noun: (noun not in FIRST, noun)):
         name = f"backend.{noun}.routes"
         if importlib.util.find_spec(name) is not None:
             found.append(importlib.import_module(name).router)

@@ -1,5 +1,6 @@
 """The database: declarative base, engine, sessions and migrations."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, DateTime, Engine, ForeignKey, MetaData, Uuid, create_engine, func, text
+import psycopg
+from sqlalchemy import Connection, DateTime, Engine, ForeignKey, MetaData, Uuid, create_engine, event, func, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from backend.errors import Conflict
 from backend.settings import get_settings
@@ -27,6 +32,7 @@ NULLABLE_JSON = JSONB(none_as_null=True)
 MIGRATION_LOCK = 0x506C756D  # advisory lock key, "Plum"
 CONNECTIONS = 30  # of one process to the database at the most
 KEPT = 24  # of them, kept open: opening one takes longer than most requests
+RESTED_SECONDS = 1.0
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 
@@ -72,14 +78,34 @@ def get_engine() -> Engine:
 
 def make_engine(url: str) -> Engine:
     """An engine with this project's habits: psycopg, pings, JSON with a strict encoder and a quick decoder."""
-    return create_engine(
+    engine = create_engine(
         normal_url(url),
-        pool_pre_ping=True,
         pool_size=KEPT,
         max_overflow=CONNECTIONS - KEPT,
         pool_use_lifo=True,  # few are busy, with their statements prepared; the others rest
         json_deserializer=orjson.loads,
     )
+    _ask_who_rested(engine)
+    return engine
+
+
+def _ask_who_rested(engine: Engine) -> None:
+    """A connection that has rested is asked whether it still leads anywhere, and replaced if not.  With many requests a
+    second, asking each time would be one statement more for each of them."""
+
+    @event.listens_for(engine, "checkin")
+    def rests(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info["rests since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def wakes(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+        since = entry.info.get("rests since")
+        if since is None or time.monotonic() - since < RESTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as gone:
+            raise InvalidatePoolError from gone  # the pool opens another one, and forgets all that are as old
 
 
 def normal_url(url: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from anyio import CancelScope, CapacityLimiter, to_thread
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -49,6 +49,9 @@ async def get_session() -> AsyncIterator[Session]:
             with CancelScope(shield=True):
                 await _apart(work.__exit__, type(error), error, error.__traceback__)
             raise
+        if not session.in_transaction():  # `answered` has ended it
+            work.__exit__(None, None, None)
+            return
         with CancelScope(shield=True):
             await _apart(work.__exit__, None, None, None)
 
@@ -56,6 +59,13 @@ async def get_session() -> AsyncIterator[Session]:
 async def _apart(end: Callable[..., object], *told: object) -> None:
     """Call it in a thread that is there for it alone: what ends a transaction never waits for those who begin one."""
     await to_thread.run_sync(end, *told, limiter=CapacityLimiter(1))
+
+
+def answered(session: Session, out: BaseModel, status: int = 200) -> Response:
+    """Commit, and what the route answers, in the one thread that it has: else each of both is a thread more, and people
+    who label wait for all of them."""
+    session.commit()
+    return Response(out.model_dump_json(), status, media_type="application/json")
 
 
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]

@@ -19,6 +19,7 @@ MOST_ROUNDS, FEWEST_ROUNDS = 200, 100
 WORK = 10_000_000  # judgements that are read for one interval
 STILL = 1e-4  # an accuracy that moves by less is known well enough for an interval
 MOST_ITERATIONS = 100
+BESIDE = "Samples of these items lie on one side of what all of them say, so they cannot tell how sure it is."
 AT_ONCE = 2_000_000  # probabilities of truths that are held for one batch of rounds
 Array = NDArray[np.float64]
 Heed = Callable[[int, int], None]
@@ -63,12 +64,19 @@ def reliabilities(compared: Comparisons, item: Numbers, fit: CrowdBT, *, seed: i
     return found
 
 
-def spreads(drawn: Array, annotator: Numbers, item: Numbers, level: float) -> list[Spread]:
-    """The interval of each annotator, whose judgements are of these items."""
+def spreads(drawn: Array, estimate: Array, annotator: Numbers, item: Numbers, level: float) -> list[Spread]:
+    """The interval of each annotator, whose judgements are of these items; none that leaves out the `estimate` of all
+    items together: then samples, in which items double, say something else than the items do."""
     people = drawn.shape[1]
     pairs = np.unique(annotator * (int(item.max()) + 1) + item)
     counts = np.bincount(pairs // (int(item.max()) + 1), minlength=people)
-    return [spread(drawn[:, one], int(counts[one]), level) for one in range(people)]
+    return [_around(spread(drawn[:, one], int(counts[one]), level), float(estimate[one])) for one in range(people)]
+
+
+def _around(found: Spread, estimate: float) -> Spread:
+    if found.low is None or found.high is None or found.low <= estimate <= found.high:
+        return found
+    return Spread(None, None, found.rounds, BESIDE)
 
 
 def _weights(item: Numbers, rounds: int, batch: int, seed: int) -> Iterator[Array]:

@@ -85,7 +85,11 @@ def sign_out(session: Session, token: str) -> None:
 
 def by_cookie(session: Session, token: str) -> User | None:
     """Whose browser session this is, if it is one and still valid."""
-    found = session.scalars(BY_COOKIE, {"hash": digest(token)}).first()
+    return in_use(session.scalars(BY_COOKIE, {"hash": digest(token)}).first())
+
+
+def in_use(found: SignIn | None) -> User | None:
+    """Whose browser session it is, if it is still valid."""
     if found is None or found.expires_at < now() or not found.user.active:
         return None
     if now() - found.last_seen_at > SEEN_EVERY:

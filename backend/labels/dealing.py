@@ -28,8 +28,8 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+from sqlalchemy.orm import Session, aliased
 
 from backend.datasets.models import Item
 from backend.labels.leases import Held, Stand, Where, done, hold, room
@@ -59,16 +59,22 @@ RULES: dict[str, ColumnElement[bool]] = {
 Rule = Literal["free", "still asked", "known", "not known", "held", "from start", "before start", "from low"]
 """What places must meet, by a name: the statements of them are written once, as writing one takes longer than asking
 it."""
+HELD = select(func.array_agg(aggregate_order_by(Lease.item_id, Lease.number, Lease.id))).where(
+    Lease.annotator_id == USER, Lease.expires_at > func.now(), Lease.task_id == TASK, Lease.item_id != PASSED
+)
+AS_SEEN = aliased(Share)
 SHARE = (
     select(Share.at_rank, Share.at_item, Share.low_rank, Share.low_item, Share.dealt)
+    .add_columns(
+        select(AS_SEEN.dealt).where(AS_SEEN.task_id == TASK, AS_SEEN.user_id == USER).scalar_subquery(),
+        HELD.scalar_subquery(),
+    )
     .where(Share.task_id == TASK, Share.user_id == USER)
-    .with_for_update(key_share=True)
+    .with_for_update(key_share=True, of=Share)
 )
-HELD = (
-    select(Lease.item_id)
-    .where(Lease.annotator_id == USER, Lease.expires_at > func.now(), Lease.task_id == TASK, Lease.item_id != PASSED)
-    .order_by(Lease.number, Lease.id)
-)
+"""Where a person stands, and what they hold.  Had it to wait for their other request, the share is what that has left,
+and all else what was there before: then they were dealt more cards than it has seen, and what they hold is asked again.
+"""
 
 
 class Asking(NamedTuple):
@@ -100,15 +106,16 @@ def take(
     """
     session.flush()
     asking = Asking(task, user_id, set(holding))
-    stand = _share(session, task, user_id)
+    stand, held = _share(session, asking)
     if at is not None and not (at.gold and task.gold_share):
         stand.at = at.rank, at.item_id
-    return hold(session, task, user_id, _dealt(session, asking, stand, n), stand)
+    return hold(session, task, user_id, _dealt(session, asking, stand, held, n), stand)
 
 
-def _dealt(session: Session, asking: Asking, stand: Stand, n: int) -> list[Item]:
+def _dealt(session: Session, asking: Asking, stand: Stand, ids: Sequence[uuid.UUID], n: int) -> list[Item]:
+    """What is dealt: of the items that the person holds already, by their ids, and then others."""
     task, passed = asking.task, asking.passed
-    held = _again(session, asking, n)
+    held = _again(session, asking, ids, n)
     wanted = n - len(held)
     if wanted <= 0:
         return held
@@ -136,15 +143,19 @@ def _mixed(items: list[Item], golds: list[Item], lots: Sequence[bool]) -> list[I
     return mixed
 
 
-def _share(session: Session, task: Task, user_id: uuid.UUID) -> Stand:
-    """Where the person stands, locked: their requests come one after the other."""
-    named = {"task": task.id, "user": user_id}
+def _share(session: Session, asking: Asking) -> tuple[Stand, Sequence[uuid.UUID]]:
+    """Where the person stands, locked: their requests come one after the other; and the items that they hold already,
+    as they were dealt, less those that are passed over."""
+    named = asking.named()
     found = session.execute(SHARE, named).first()
     if found is None:
-        session.execute(insert(Share).values(task_id=task.id, user_id=user_id).on_conflict_do_nothing())
+        share = {"task_id": asking.task.id, "user_id": asking.user_id}
+        session.execute(insert(Share).values(**share).on_conflict_do_nothing())
         found = session.execute(SHARE, named).one()
-    at_rank, at_item, low_rank, low_item, dealt = found
-    return Stand(_at(at_rank, at_item), _at(low_rank, low_item), dealt)
+    at_rank, at_item, low_rank, low_item, dealt, seen, held = found
+    if seen != dealt:
+        held = session.scalar(HELD, named)
+    return Stand(_at(at_rank, at_item), _at(low_rank, low_item), dealt), held or []
 
 
 def _by_lot(task: Task, user_id: uuid.UUID, what: object) -> float:
@@ -153,9 +164,8 @@ def _by_lot(task: Task, user_id: uuid.UUID, what: object) -> float:
     return int.from_bytes(drawn) / 2**64
 
 
-def _again(session: Session, asking: Asking, n: int) -> list[Item]:
+def _again(session: Session, asking: Asking, ids: Sequence[uuid.UUID], n: int) -> list[Item]:
     """What the person holds already, as it was dealt, unless it has all its labels by now."""
-    ids = session.scalars(HELD, asking.named()).all()
     found = _locked(session, asking, n, ("held", "still asked"), {"held": ids}) if ids else []
     items = {item.id: item for item in found}
     return [items[id] for id in ids if id in items]

@@ -18,6 +18,7 @@ from backend.labels.voices import SPOKEN, Spoken
 from backend.tasks import places
 from backend.tasks.models import Place, Task
 from backend.tasks.service import labelled_by
+from backend.webhooks.outbox import LISTENED
 
 ITEM, TASK, USER = (bindparam(name, type_=Uuid) for name in ("item", "task", "user"))
 OWN = (
@@ -36,7 +37,7 @@ LOCK = (
 ONE, MOST = (literal_column(str(number), Integer) for number in (1, ALMOST))
 MANY_OPEN = select(true()).where(Place.task_id == TASK, Place.open).limit(ONE).offset(MOST)
 LOOK = (
-    select(Task, labelled_by(USER), MANY_OPEN.scalar_subquery(), *SPOKEN)
+    select(Task, labelled_by(USER), MANY_OPEN.scalar_subquery(), LISTENED, *SPOKEN)
     .outerjoin(Label, Label.item_id == ITEM)
     .where(Task.id == TASK)
     .execution_options(populate_existing=True)
@@ -75,8 +76,8 @@ def lock(session: Session, caller: Caller, item_id: uuid.UUID, token: uuid.UUID)
 
 def look(session: Session, user_id: uuid.UUID, met: Met) -> Known:
     """What is known of an item that was just locked: whoever changed it, or its task, has done so by now."""
-    named = {"item": met.item.id, "task": met.lease.task_id, "user": user_id}
+    named = {"item": met.item.id, "task": met.lease.task_id, "user": user_id, "project": met.item.project_id}
     rows = session.execute(LOOK, named).all()
-    task, may_label, many_open = rows[0][:3]
-    spoken = [Spoken(*row[3:]) for row in rows if row[3] is not None]
-    return Known(task, may_label, Seen(spoken, many_open=bool(many_open)))
+    task, may_label, many_open, listened = rows[0][:4]
+    spoken = [Spoken(*row[4:]) for row in rows if row[4] is not None]
+    return Known(task, may_label, Seen(spoken, many_open=bool(many_open), listened=listened))

@@ -1,9 +1,10 @@
 """What counts among labels, as SQL conditions, and how far datasets are labelled."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import ColumnElement, Select, case, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, DateTime, Select, Uuid, bindparam, case, exists, func, or_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from backend.datasets.models import Dataset, Item, Kind
@@ -14,6 +15,7 @@ from backend.labels.voices import AnyLabel
 from backend.tasks.models import Task
 
 JUDGED = (Kind.paired, Kind.ranked, Kind.unpaired)  # demonstrations are there to be imitated: judging them takes a task
+WAITS_AT_MOST: Final = timedelta(hours=1)  # a request for a lock
 
 
 def newest(label: AnyLabel, up_to: uuid.UUID | None = None) -> ColumnElement[bool]:
@@ -68,16 +70,24 @@ def current_labels(dataset_id: uuid.UUID, *, skips: bool = True, up_to: uuid.UUI
     return query if up_to is None else query.where(Label.id <= up_to)
 
 
+def _today() -> Select[int]:
+    """What stands of what a person has judged since a time.  Nearly all items they said one thing about: only for the
+    others is it asked which of their labels counts.  A version begins at most so long before the one it replaces."""
+    user, midnight = bindparam("user", type_=Uuid), bindparam("midnight", type_=DateTime(timezone=True))
+    later = aliased(Label)
+    since = later.created_at >= midnight - WAITS_AT_MOST
+    again = select(later.item_id).where(later.annotator_id == user, since, later.version > 1)
+    own = Label.annotator_id == user, Label.created_at >= midnight, ~retracted(Label), ~skipped(Label)
+    return select(func.count()).where(*own, or_(Label.item_id.not_in(again), newest(Label)))
+
+
+TODAY = _today()
+"""Written once: writing it takes longer than asking it."""
+
+
 def today(session: Session, user_id: uuid.UUID, midnight: datetime) -> int:
     """The person's judgements since `midnight` that still stand."""
-    counted = select(func.count()).where(
-        Label.annotator_id == user_id,
-        Label.created_at >= midnight,
-        newest(Label),
-        ~retracted(Label),
-        ~skipped(Label),
-    )
-    return session.scalar(counted) or 0
+    return session.scalar(TODAY, {"user": user_id, "midnight": midnight}) or 0
 
 
 def progress(

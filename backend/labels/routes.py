@@ -3,11 +3,11 @@
 import uuid
 from collections.abc import Sequence
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from sqlalchemy import Row
 
 from backend.accounts.models import Role
-from backend.deps import SessionDep
+from backend.deps import SessionDep, answered
 from backend.labels import leases, service, submitting
 from backend.labels.caller import CallerDep
 from backend.labels.cards import as_shown
@@ -36,21 +36,21 @@ def list_progress(caller: CallerDep, session: SessionDep, dataset_id: uuid.UUID 
     return Page(items=service.queue(session, caller, dataset_id))
 
 
-@router.post("/datasets/{dataset_id}/cards")
-def next_dataset_cards(dataset_id: uuid.UUID, body: CardsIn, caller: CallerDep, session: SessionDep) -> CardsOut:
+@router.post("/datasets/{dataset_id}/cards", response_model=CardsOut)
+def next_dataset_cards(dataset_id: uuid.UUID, body: CardsIn, caller: CallerDep, session: SessionDep) -> Response:
     """The same for who names a dataset only: in the newest task that is open for them, in the dataset's own where
     nobody made any."""
     task = tasks.of_dataset(session, caller, service.find_dataset(session, caller, dataset_id))
     cards, progress = submitting.next_cards(session, caller, task, body.n, body.holding)
-    return CardsOut(task_id=task.id, cards=cards, progress=progress)
+    return answered(session, CardsOut(task_id=task.id, cards=cards, progress=progress))
 
 
-@router.post("/items/{item_id}/labels", status_code=201)
-def submit(item_id: uuid.UUID, body: LabelIn, caller: CallerDep, session: SessionDep) -> SubmittedOut:
+@router.post("/items/{item_id}/labels", status_code=201, response_model=SubmittedOut)
+def submit(item_id: uuid.UUID, body: LabelIn, caller: CallerDep, session: SessionDep) -> Response:
     """Judge an item; the value is in the order shown. Sent again with the same `client_id`, it is stored once."""
     label, card, progress = submitting.submit(session, caller, item_id, body)
     late = submitting.is_late(session, label)
-    return SubmittedOut(label=as_shown(label), next=card, progress=progress, late=late)
+    return answered(session, SubmittedOut(label=as_shown(label), next=card, progress=progress, late=late), 201)
 
 
 @router.post("/labels/{label_id}/undo")

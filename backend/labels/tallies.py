@@ -70,17 +70,20 @@ def _judges(said: Said | Label) -> bool:
 
 
 class Seen(NamedTuple):
-    """The labels that an item has, read under its locks, and whether its task has more than `ALMOST` open places."""
+    """The labels that an item has, read under its locks, whether its task has more than `ALMOST` open places, and
+    whether webhooks listen in the project."""
 
     spoken: Sequence[Spoken]
     many_open: bool
+    listened: bool = True
 
 
 def note(session: Session, label: Label, place: Place | None = None, seen: Seen | None = None) -> None:
     """Count a label that was just added, close or reopen its place in its task, and tell webhooks of it.  The caller
     has locked its item, and its place if it gives that; and has `seen` what else was said of it since then, if so."""
     session.flush()
-    telling.tell(session, label)
+    if seen is None or seen.listened:
+        telling.tell(session, label)
     if label.annotator_id is None:
         session.add(_of_nobody(session, label))
         session.flush()

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import Row, Select, Uuid, and_, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from backend.accounts.models import ApiToken, Role, User
+from backend.accounts import service as accounts
+from backend.accounts.models import ApiToken, Role, SignIn, User
 from backend.errors import Conflict, NotAllowed, NotFound
 from backend.evaluations.models import Battle
 from backend.labels.models import Lease
@@ -70,6 +71,31 @@ def _query(*, anybody: bool, named: bool, lock: bool) -> Select[Project, Role]:
     else:
         query = query.order_by(*FIRST)
     return query.with_for_update(read=True, of=Membership) if lock else query
+
+
+def by_cookie(session: Session, token: str, named: str | None) -> tuple[User, Place] | None:
+    """Who has the browser session of a cookie, and their place as `place` locks it, in one statement; None where there
+    is no such place, and for an admin, whom every project is open to."""
+    wanted = _uuid(named) if named else None
+    if named and wanted is None:
+        return None
+    query = _query_by_cookie(named=wanted is not None)
+    row = session.execute(query, {"hash": accounts.digest(token), "wanted": wanted}).first()
+    user = accounts.in_use(row[0]) if row else None
+    return None if row is None or user is None or user.admin else (user, Place(row[1], row[2]))
+
+
+@cache
+def _query_by_cookie(*, named: bool) -> Select[SignIn, Project, Role]:
+    query = (
+        select(SignIn, Project, Membership.role)
+        .join(Membership, Membership.user_id == SignIn.user_id)
+        .join(Project, Project.id == Membership.project_id)
+        .where(SignIn.token_hash == bindparam("hash"), Project.deleted_at.is_(None))
+        .limit(1)
+    )
+    query = query.where(Project.id == bindparam("wanted", type_=Uuid)) if named else query.order_by(*FIRST)
+    return query.with_for_update(read=True, of=Membership)
 
 
 def places(session: Session, user: User, token: ApiToken | None) -> list[Place]:

@@ -137,14 +137,14 @@ def estimate(scope: Scope, said: Said, responses: dict[int, list[str]], heed: He
 def _by_answers(chosen: Ratings, heed: Heed) -> Fitted:
     fit = dawid_skene(chosen, heed=lambda *_: heed(0))
     drawn = trust.accuracies(chosen, fit, seed=SEED, heed=lambda done, most: heed(STEPS * done // most))
-    spreads = trust.spreads(drawn, chosen.annotator, chosen.item[chosen.unit], LEVEL)
+    spreads = trust.spreads(drawn, fit.accuracy, chosen.annotator, chosen.item[chosen.unit], LEVEL)
     return Fitted(fit.accuracy, spreads, len(drawn), fit.iterations, fit.converged)
 
 
 def _by_choices(compared: Comparisons, item: Numbers, heed: Heed) -> Fitted:
     fit = crowd_bt(compared, heed=lambda *_: heed(0))
     drawn = trust.reliabilities(compared, item, fit, seed=SEED, heed=lambda done, most: heed(STEPS * done // most))
-    spreads = trust.spreads(drawn, compared.annotator, item, LEVEL)
+    spreads = trust.spreads(drawn, fit.reliability, compared.annotator, item, LEVEL)
     return Fitted(fit.reliability, spreads, len(drawn), fit.iterations, fit.converged)
 
 

@@ -2,10 +2,10 @@
 
 import uuid
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from backend.audit import service as audit
-from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
+from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep, answered
 from backend.labels import leases, submitting
 from backend.labels.caller import CallerDep
 from backend.labels.schemas import CardsIn, CardsOut, WithdrawnCard
@@ -88,12 +88,12 @@ def reopen(task_id: uuid.UUID, user: Researcher, caller: CallerDep, session: Ses
     return _one(session, caller, task)
 
 
-@router.post("/tasks/{task_id}/cards")
-def next_task_cards(task_id: uuid.UUID, body: CardsIn, caller: CallerDep, session: SessionDep) -> CardsOut:
+@router.post("/tasks/{task_id}/cards", response_model=CardsOut)
+def next_task_cards(task_id: uuid.UUID, body: CardsIn, caller: CallerDep, session: SessionDep) -> Response:
     """Lease the next items, blind, in the person's own order of responses."""
     task = service.find(session, caller, task_id)
     cards, progress = submitting.next_cards(session, caller, task, body.n, body.holding)
-    return CardsOut(task_id=task.id, cards=cards, progress=progress)
+    return answered(session, CardsOut(task_id=task.id, cards=cards, progress=progress))
 
 
 @router.get("/tasks/{task_id}/withdrawn")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Text, Uuid, any_, bindparam, cast, insert, select
+from sqlalchemy import Text, Uuid, any_, bindparam, cast, exists, insert, select
 from sqlalchemy.orm import Session
 
 from backend import trace
@@ -42,6 +42,10 @@ TELL = (
     .returning(Delivery.id)
 )
 """A delivery for each webhook that listens; written once, since every label asks it."""
+
+
+LISTENED = exists().where(Webhook.project_id == PROJECT, Webhook.stopped_at.is_(None))
+"""Whether anybody listens in the project, to be read along with something else."""
 
 
 def tell(session: Session, project_id: uuid.UUID, event: str, data: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 from alignment.statistics import Ratings, trust
 from alignment.statistics.crowd_bt import Comparisons, _loss, crowd_bt
 from alignment.statistics.dawid_skene import dawid_skene
-from alignment.statistics.resampling import TOO_FEW
+from alignment.statistics.resampling import NO_SPREAD, TOO_FEW
 from tests.alignment.statistics.tables import observers
 
 CROWD_KIT = [1.0, 1.0, 0.033333, 0.266667, 1.0, 0.033333, 1.0, 1.0]  # probability of "a"
@@ -63,7 +63,7 @@ def test_intervals_are_those_of_items_drawn_again() -> None:
     )  # fmt: skip
     fit = dawid_skene(few)
     drawn = trust.accuracies(few, fit, seed=3)
-    bounds = trust.spreads(drawn, few.annotator, few.item[few.unit], 0.95)
+    bounds = trust.spreads(drawn, fit.accuracy, few.annotator, few.item[few.unit], 0.95)
     *sure, unsure = bounds
     assert len(drawn) == sure[0].rounds == trust.MOST_ROUNDS
     for spread, value in zip(sure, true, strict=True):
@@ -93,7 +93,7 @@ def test_intervals_of_choices() -> None:
     compared = Comparisons(np.tile(np.arange(4), 60), first, second, np.where(wins == (first < second), 1.0, 0.0))
     fit = crowd_bt(compared)
     drawn = trust.reliabilities(compared, item, fit, seed=1)
-    best, *_, worst = trust.spreads(drawn, compared.annotator, item, 0.9)
+    best, *_, worst = trust.spreads(drawn, fit.reliability, compared.annotator, item, 0.9)
     assert best.low is not None
     assert worst.high is not None
     assert best.low > worst.high
@@ -101,6 +101,26 @@ def test_intervals_of_choices() -> None:
     rows = np.repeat(np.arange(len(item)), weight.astype(int))
     again = crowd_bt(Comparisons(compared.annotator[rows], first[rows], second[rows], compared.first_won[rows]))
     assert drawn[0] == pytest.approx(again.reliability, abs=0.002)
+
+
+@pytest.mark.parametrize("case", ["all agree", "one against two", "alone", "opposed"])
+def test_an_interval_holds_its_estimate_or_there_is_none(case: str) -> None:
+    """Data that say the same of every item, or of which nobody is a check on anybody: no interval that leaves out what
+    all items together say, and a reason in its place."""
+    people = {"all agree": 2, "one against two": 3, "alone": 1, "opposed": 2}[case]
+    item, annotator = np.repeat(np.arange(12), people), np.tile(np.arange(people), 12)
+    against = annotator == people - 1 if case in ("one against two", "opposed") else np.zeros(len(item), dtype=bool)
+    compared = Comparisons(annotator, item % 4, item % 4 + 4, np.where(against, 0.0, 1.0))
+    fit = crowd_bt(compared)
+    drawn = trust.reliabilities(compared, item, fit, seed=1)
+    for spread, estimate in zip(
+        trust.spreads(drawn, fit.reliability, annotator, item, 0.95), fit.reliability, strict=True
+    ):
+        if spread.low is None or spread.high is None:
+            assert (spread.low, spread.high) == (None, None)
+            assert spread.reason in (trust.BESIDE, NO_SPREAD)
+        else:
+            assert spread.low <= estimate <= spread.high
 
 
 def test_nobody_becomes_infallible() -> None:

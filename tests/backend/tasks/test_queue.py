@@ -4,10 +4,11 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from backend.accounts.models import Role
@@ -283,3 +284,27 @@ def test_many_at_once(researcher: Client, make_client: MakeClient, make_pairs: M
         before = tallies.of_tasks(session, [row.id], people[0].user.id)
         tallies.recount(session, [row.dataset_id])
         assert tallies.of_tasks(session, [row.id], people[0].user.id) == before
+
+
+def test_todays_number(researcher: Client, annotator: Client, make_pairs: MakePairs) -> None:
+    """What stands of today: a change counts once, what is skipped or taken back not, and what was said before midnight
+    neither, unless it was said anew since."""
+    task = make_task(researcher, make_pairs(5))
+    cards = deal(annotator, task, 5)
+    sent = [send(annotator, card, {"strength": 2})["label"] for card in cards[:4]]
+    send(annotator, cards[4], {"skip": "unsure"})
+    assert progress(annotator, task)["by_you"] == 4
+
+    def today() -> int:
+        return int(annotator.post(f"{API}/tasks/{task['id']}/cards", json={}).json()["progress"]["today"])
+
+    assert today() == 4
+    send(annotator, cards[0], {"strength": -1})
+    assert today() == 4
+    assert annotator.post(f"{API}/labels/{sent[1]['id']}/undo").status_code == 200
+    assert today() == 3
+    with transaction() as session:
+        session.execute(update(Label).values(created_at=func.now() - timedelta(days=2)))
+    assert today() == 0
+    send(annotator, cards[2], {"strength": 1})
+    assert today() == 1
