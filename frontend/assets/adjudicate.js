@@ -38,7 +38,7 @@ class Adjudication {
     this.waiting = []; // disagreements at hand, the shown one first
     this.cursor = null;
     this.settled = []; // {entry, label} of what was settled here, the last one last
-    this.busy = false;
+    this.turns = []; // what was asked for and is not done yet, in its order
     this.view = new SidesView();
     this.bar = h("div.pl-judge-progress");
     this.stage = h("div.pl-judge-stage", skeleton(6));
@@ -119,24 +119,43 @@ class Adjudication {
     ...[this.settled.length ? button("Take the last one back", () => this.back(), { kind: "quiet" }) : null, link("Back to the task", `/task?id=${this.task.id}`, "pl-button primary")].filter(Boolean)));
   }
 
-  async settle(value) {
+  // What is pressed while the server is asked waits for its turn, and is about the item that was shown then. What fails
+  // takes with it what was pressed after it: that was meant for what would have been.
+  async soon(act) {
     const [entry] = this.waiting;
-    if (!entry || this.answer || this.busy) return;
-    const { words, side } = describe(value, this.controls.steps);
-    this.view.choose(side);
-    this.busy = true;
-    try {
-      this.answer = await post(`/items/${entry.item_id}/adjudication`, { client_id: uuid(), value, rationale: this.controls.said(value).rationale });
-      this.settled.push({ entry, label: this.answer.label.id });
+    this.turns.push(() => act(entry, entry === this.waiting[0]));
+    if (this.turns.length > 1) return;
+    while (this.turns.length) {
+      try {
+        await this.turns[0]();
+        this.turns.shift();
+      } catch (error) {
+        this.turns = [];
+        toastError(error);
+      }
+    }
+  }
+
+  settle(value) {
+    const { rationale } = this.controls.said(value);
+    const draft = { ...this.controls.draft, rationale };
+    return this.soon(async (entry, shown) => {
+      if (!shown) return void toast("Another item has come meanwhile: answer that one.");
+      if (!entry || this.answer) return;
+      const { words, side } = describe(value, this.controls.steps);
+      this.view.choose(side);
       this.controls.hide();
       enterMode("settled");
+      try {
+        this.answer = await post(`/items/${entry.item_id}/adjudication`, { client_id: uuid(), value, rationale });
+      } catch (error) {
+        this.view.choose(null);
+        this.controls.show(entry, draft, this.view.marking);
+        throw error;
+      }
+      this.settled.push({ entry, label: this.answer.label.id });
       this.reveal(entry, words);
-    } catch (error) {
-      this.view.choose(null);
-      toastError(error);
-    } finally {
-      this.busy = false;
-    }
+    });
   }
 
   reveal(entry, words) {
@@ -151,8 +170,11 @@ class Adjudication {
     this.status.textContent = `Settled: ${words}. ${votes.map((one) => `${one.annotator}: ${describe(one.value).words}`).join(". ")}`;
   }
 
-  async gold() {
-    const [entry] = this.waiting;
+  gold() {
+    return this.soon((entry, shown) => { if (shown) this.makeGold(entry); }); // nobody waits for it
+  }
+
+  async makeGold(entry) {
     if (!entry || !this.answer || this.goldButton.getAttribute("aria-pressed") === "true") return;
     const { goldButton, answer } = this; // whoever goes on to the next one at once has others
     try {
@@ -167,39 +189,36 @@ class Adjudication {
   }
 
   next() {
-    if (!this.answer) return;
-    this.waiting.shift();
-    this.onward();
+    return this.soon((_, shown) => {
+      if (!shown || !this.answer) return null;
+      this.waiting.shift();
+      return this.onward();
+    });
   }
 
   // The last decision is taken back, on the server too, and its item is the shown one again, undecided.
-  async back() {
-    const last = this.settled.at(-1);
-    if (this.busy) return;
-    if (!last) return void toast("There is nothing to take back.");
-    this.busy = true;
-    try {
+  back() {
+    return this.soon(async () => {
+      const last = this.settled.at(-1);
+      if (!last) return void toast("There is nothing to take back.");
       await post(`/labels/${last.label}/undo`, {});
       this.settled.pop();
       if (this.waiting[0] !== last.entry) this.waiting.unshift(last.entry);
       this.present();
-    } catch (error) {
-      toastError(error);
-    } finally {
-      this.busy = false;
-    }
+    });
   }
 
   // What one cannot settle now comes again at the end.
   pass() {
-    if (this.answer || !this.waiting.length) return;
-    this.waiting.push(this.waiting.shift());
-    this.present();
+    return this.soon((entry, shown) => {
+      if (!shown || this.answer || !entry) return;
+      this.waiting.push(this.waiting.shift());
+      this.present();
+    });
   }
 
   onward() {
-    if (!this.waiting.length && this.more) this.fill();
-    else this.present();
+    return !this.waiting.length && this.more ? this.fill() : this.present();
   }
 
   marks() {

@@ -13,9 +13,10 @@ from backend.datasets.models import Item
 from backend.db import transaction
 from backend.labels.models import Lease
 from tests.browser.conftest import SignIn
-from tests.browser.labelling import add_items, labels, numbered, open_card, prompt, shown, wait_for_labels
+from tests.browser.labelling import add_items, add_task, labels, numbered, open_card, prompt, shown, wait_for_labels
 
 pytestmark = pytest.mark.browser
+FIVE, AT_HAND = 5, 5  # people; cards that a browser holds
 
 HOSTILE = [
     "<script>window.pwned = 1</script>",
@@ -235,6 +236,29 @@ def test_two_people(sign_in: SignIn) -> None:
     wait_for_labels(one, 4)
     one.goto("/label")  # leaving gives the last pair back
     prompt(two, "Question 4")
+
+
+def test_five_browsers_at_once(sign_in: SignIn) -> None:
+    """Five people who label one task at the same time never see the same pair, and each pair gets one label."""
+    task = add_task(numbered(FIVE * (AT_HAND + 1)), {})
+    pages = [sign_in(Role.annotator, f"person-{place}") for place in range(FIVE)]
+    for page in pages:
+        open_card(page, task=task)
+    seen: list[str] = []
+    for key in "36":
+        on_screen = [page.locator(".pl-pair-prompt .pl-turn").last.inner_text() for page in pages]
+        seen += on_screen
+        for page in pages:
+            page.keyboard.press(key)
+        for page, text in zip(pages, on_screen, strict=True):
+            expect(page.locator(".pl-pair-prompt .pl-turn").last).not_to_have_text(text)
+    assert len(set(seen)) == len(seen) == 2 * FIVE
+    found = wait_for_labels(pages[0], 2 * FIVE)
+    assert len({position for position, _ in found}) == len({label.client_id for _, label in found}) == 2 * FIVE
+    with transaction() as session:
+        twice = select(Lease.item_id).where(Lease.expires_at > func.now())
+        twice = twice.group_by(Lease.item_id).having(func.count() > 1)
+        assert session.scalars(twice).all() == []
 
 
 def test_lease_lost_while_away(sign_in: SignIn) -> None:

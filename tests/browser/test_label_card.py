@@ -1,6 +1,7 @@
 """What a card shows, in a real browser: everything readable, equal on both sides, blind, and keys of one's own."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from backend.accounts.models import Role
 from tests.browser.conftest import SignIn
-from tests.browser.labelling import add_items, add_task, numbered, open_card, prompt, wait_for_labels
+from tests.browser.labelling import add_items, add_task, labels, numbered, open_card, prompt, wait_for_labels
 
 pytestmark = pytest.mark.browser
 
@@ -80,6 +81,31 @@ def test_both_sides_alike(sign_in: SignIn) -> None:
     page.keyboard.press("4")
     prompt(page, "Next?")
     expect(page.locator(".pl-lengths")).to_contain_text("words")
+
+
+def test_lengths_wait_for_the_vote_and_text_fields_take_the_keys(sign_in: SignIn) -> None:
+    """Every key that acts on the card writes while somebody writes why; nowhere is it told how long a response is,
+    until the answer is given."""
+    page = sign_in(Role.annotator)
+    open_card(page, add_items([("Which?", "One two three.", "Four five."), ("Next?", "a", "b")]))
+    expect(page.get_by_role("button", name="Tie")).to_be_visible()
+    page.keyboard.press("r")
+    field = page.locator("textarea:focus")
+    keys = "1234567tbsuredwpxg?"
+    page.keyboard.type(keys)
+    expect(field).to_have_value(keys)
+    for name in ("ArrowLeft", "ArrowRight", "ArrowDown"):
+        page.keyboard.press(name)
+    prompt(page, "Which?")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert labels() == []
+    assert not re.search(r"\b\d+ (words|characters|tokens)\b", page.locator("body").inner_text())
+    page.keyboard.press("Enter")
+    page.keyboard.press("t")
+    prompt(page, "Next?")
+    expect(page.locator(".pl-lengths")).to_contain_text("words")
+    ((_, label),) = wait_for_labels(page, 1)
+    assert (label.value, label.rationale) == ({"strength": 0}, keys)
 
 
 def test_differences_keep_what_is_set(sign_in: SignIn) -> None:

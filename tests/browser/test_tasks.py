@@ -15,7 +15,7 @@ from backend.deps import COOKIE
 from backend.labels.models import Label, LabelSource
 from backend.tasks.models import Gold, Task
 from tests.browser.conftest import SignIn, Web
-from tests.browser.labelling import add_items, add_task, numbered
+from tests.browser.labelling import add_items, add_task, numbered, prompt
 from tests.browser.test_label import HOSTILE
 from tests.people import add_person
 
@@ -115,6 +115,45 @@ def test_a_task_is_made_followed_and_settled(sign_in: SignIn, web: Web) -> None:
         assert [one.value for one in settled[2:]] == [{"retracted": True}, {"strength": 0}]
         assert not session.scalars(select(Task).where(Task.standing)).all()
         assert session.scalars(select(Gold.value)).one() == settled[0].value
+
+
+def test_keys_while_the_server_is_asked(sign_in: SignIn, web: Web) -> None:
+    """What is pressed before the answer is there comes after it, in its order, and never meets an item that was not
+    shown; what fails leaves the item as it was, and takes with it what was pressed since."""
+    task = str(add_task(numbered(2), {}, overlap=2))
+    with annotator(web, "ann") as ann, annotator(web, "ben") as ben:
+        label_all(ann, task, {})
+        label_all(ben, task, {0: -2, 1: -3})
+    lead, held = sign_in(Role.researcher, "lead"), list[Route]()
+    lead.route("**/adjudication", lambda route: held.append(route))
+    settled = select(Label.version, Label.value).where(Label.source == LabelSource.adjudication).order_by(Label.id)
+
+    def press(*keys: str) -> Route:
+        """The first key asks the server, the others come while it is asked."""
+        for place, key in enumerate(keys):
+            lead.keyboard.press(key)
+            while not held:
+                lead.wait_for_timeout(20)
+            assert len(held) == 1, place
+        return held.pop()
+
+    lead.goto(f"/adjudicate?task={task}")
+    prompt(lead, "Question 0")
+    press("4", "Enter").abort()
+    expect(lead.get_by_role("button", name="Tie")).to_be_visible()
+    expect(lead.get_by_text("0 settled by you")).to_be_visible()
+    prompt(lead, "Question 0")
+    press("4", "Enter", "1", "s").continue_()
+    prompt(lead, "Question 1")
+    expect(lead.get_by_text("1 settled by you")).to_be_visible()
+    expect(lead.get_by_text("2 labels on this one, hidden")).to_be_visible()
+    with lead.expect_response(re.compile("/undo$")):
+        press("4", "u").continue_()
+    expect(lead.get_by_text("2 labels on this one, hidden")).to_be_visible()
+    expect(lead.get_by_text("1 settled by you")).to_be_visible()
+    with transaction() as session:
+        said = session.execute(settled).all()
+    assert [tuple(one) for one in said] == [(1, {"strength": 0}), (1, {"strength": 0}), (2, {"retracted": True})]
 
 
 def test_rankings_and_thumbs_are_settled(sign_in: SignIn, web: Web) -> None:
