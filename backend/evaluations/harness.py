@@ -8,7 +8,7 @@ from backend.errors import Invalid
 from backend.evaluations.schemas import HarnessIn, HarnessOut
 from backend.settings import get_settings
 
-INSTALL = "pip install 'plumbline[evals]'"
+INSTALL = ".venv/bin/pip install -e '.[evals]'"  # in the folder of this program
 
 
 class NoHarness(Invalid):
@@ -33,7 +33,7 @@ def require(asked: HarnessIn, found: Sequence[Checkpoint]) -> None:
         raise NoHarness(
             "lm-evaluation-harness is not installed here.",
             field="harness",
-            remedy=f"Install it with {INSTALL}, on the workers' machines too, or leave its tasks out.",
+            remedy=f"Install it with {INSTALL} in Plumbline's folder, on every worker too, or leave its tasks out.",
         )
     if len(set(asked.tasks)) < len(asked.tasks):
         raise NoHarness("A task is named twice.", field="harness.tasks", remedy="Name each task once.")

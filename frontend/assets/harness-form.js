@@ -13,7 +13,7 @@ export function harnessForm(told, { values = null, onchange = () => {} } = {}) {
   const named = () => (told.installed ? typed(tasks).split(",").map((one) => one.trim()).filter(Boolean) : []);
   const places = { limit, num_fewshot: shots };
   return {
-    element: h("div.pl-stack.tight", told.installed ? null : h("p.pl-muted", "Public benchmarks need lm-evaluation-harness on the server and its workers: ", h("code.pl-mono", told.install)), h("div.pl-form", tasks, limit, shots)),
+    element: h("div.pl-stack.tight", told.installed ? null : h("p.pl-muted", "Public benchmarks need lm-evaluation-harness. Whoever runs the server installs it in Plumbline's folder, there and on the workers: ", h("code.pl-mono", told.install)), h("div.pl-form", tasks, limit, shots)),
     named,
     value: () => (named().length ? { tasks: named(), limit: number(limit), num_fewshot: number(shots) } : null),
     clear: () => [tasks, limit, shots].forEach((one) => showError(one, "")),

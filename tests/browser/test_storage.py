@@ -14,7 +14,7 @@ from backend.retention.models import RetentionRules
 from backend.settings import Settings
 from backend.work import State, now
 from tests import loop
-from tests.backend.retention.test_retention import World, write_weights
+from tests.backend.retention.conftest import World, write_weights
 from tests.browser.conftest import SignIn
 from tests.people import add_person
 from workers.tasks import retention

@@ -66,7 +66,7 @@ def test_results_are_read_as_the_library_writes_them() -> None:
 def test_without_the_library_the_form_says_how_to_get_it(researcher: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.evaluations.harness.installed", lambda: False)
     told_of = researcher.get("/api/v1/harness").json()
-    assert (told_of["installed"], told_of["install"]) == (False, "pip install 'plumbline[evals]'")
+    assert (told_of["installed"], told_of["install"]) == (False, ".venv/bin/pip install -e '.[evals]'")
     body = {
         "name": "A", "contestants": [str(uuid.uuid4()), str(uuid.uuid4())], "prompts": {"checks": []},
         "judge": {"name": "prompt_checks"},

@@ -21,6 +21,7 @@ NAMES = ("Hidden name of the base", "Hidden name of the tuned")
 TEXTS = [f"Please tell me something about number {index}." for index in range(12)]
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 6}
 Body = dict[str, Any]
+Ask = Callable[..., Body]
 
 
 @pytest.fixture(scope="session")
@@ -145,3 +146,13 @@ def imported(researcher: Client) -> Callable[..., Body]:
         return report
 
     return run
+
+
+def go_on(client: Client, battle: Body, text: str) -> Body:
+    """The next turn, answered."""
+    answer = client.post(f"/api/v1/arena/battles/{battle['id']}/turns", json={"text": text})
+    assert answer.status_code == 202, answer.text
+    arena.work()
+    found: Body = client.get(f"/api/v1/arena/battles/{answer.json()['id']}").json()
+    assert found["state"] == "succeeded", found["reason"]
+    return found

@@ -1,34 +1,23 @@
 """The arena: two to four contestants, blind until the vote, streamed, stopped, gone on, safe from hostile prompts."""
 
 import json
-import random
 import shutil
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import combinations
 from pathlib import Path
 
 import pytest
 
-from alignment.formats import Item as ReadItem
-from alignment.formats.canonical import Message
-from backend.accounts.models import Role
-from backend.datasets import service as datasets
-from backend.datasets.models import Kind
 from backend.db import transaction
 from backend.evaluations import arena as service
-from backend.evaluations import arena_lots, tokens
+from backend.evaluations import tokens
 from backend.evaluations.models import Battle, Match
 from backend.evaluations.tokens import Piece
-from backend.projects import service as projects
-from tests.backend.evaluations.conftest import NAMES, SAMPLING, Body, ballot
+from tests.backend.evaluations.conftest import NAMES, SAMPLING, Ask, Body, ballot
 from tests.conftest import Client
-from tests.queries import counted
 from workers.tasks import arena
 
-Ask = Callable[..., Body]
 URL = "/api/v1/arena/battles"
 SOMEWHERE = uuid.UUID(int=1)
 ONE = f"/arena/battles/{SOMEWHERE}"
@@ -313,121 +302,3 @@ def test_the_arena_leaves_evaluations_alone(researcher: Client, body: Body) -> N
     with transaction() as session:
         assert service.take(session) is None
         assert service.sweep(session) == 0
-
-
-def go_on(client: Client, battle: Body, text: str) -> Body:
-    """The next turn, answered."""
-    answer = client.post(f"{URL}/{battle['id']}/turns", json={"text": text})
-    assert answer.status_code == 202, answer.text
-    arena.work()
-    found: Body = client.get(f"{URL}/{answer.json()['id']}").json()
-    assert found["state"] == "succeeded", found["reason"]
-    return found
-
-
-def test_every_contestant_keeps_its_own_history(researcher: Client, ask: Ask, three: list[str]) -> None:
-    """The second turn is answered after the contestant's own first answer, under the same names, and the earlier turn
-    stands before it; a vote between does not end the conversation, the names do."""
-    first = ask(researcher, "Tell me about tea.", contestants=3)
-    ballot(researcher, first["id"], {"best": 0})
-    second = go_on(researcher, first, "And about coffee?")
-
-    (turn,) = second["before"]
-    assert (turn["battle_id"], turn["answers"], turn["vote"]) == (first["id"], first["answers"], {"best": 0})
-    assert (second["turn"], second["conversation_id"]) == (2, first["id"])
-    with transaction() as session:
-        battle = session.get_one(Battle, uuid.UUID(second["id"]))
-        told = service.histories(service.conversation(session, battle), battle)
-    for own, answer in zip(told, first["answers"], strict=True):
-        assert [one["role"] for one in own] == ["user", "assistant", "user"]
-        assert own[1]["content"] == answer["text"]
-    again = researcher.post(f"{URL}/{first['id']}/turns", json={"text": "Once more"})
-    assert again.json()["title"] == "Already gone on"
-    ballot(researcher, second["id"], {"both_bad": True})
-    researcher.post(f"{URL}/{second['id']}/reveal")
-    after = researcher.post(f"{URL}/{second['id']}/turns", json={"text": "Who are you?"})
-    assert after.json()["title"] == "Names are known"
-    assert len(researcher.get(f"{URL}/{first['id']}").json()["names"]) == 3
-
-
-def test_a_turn_that_was_stopped_is_replaced(researcher: Client, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Going on again from the turn before takes the place of one without answers; turns are limited."""
-    first = ask(researcher)
-    stopped = researcher.post(f"{URL}/{first['id']}/turns", json={"text": "A slip"}).json()
-    assert researcher.post(f"{URL}/{first['id']}/turns", json={"text": "Other"}).status_code == 409
-    researcher.post(f"{URL}/{stopped['id']}/cancel")
-
-    second = go_on(researcher, first, "What I meant")
-    assert researcher.get(f"{URL}/{stopped['id']}").status_code == 404
-    monkeypatch.setattr(service, "MOST_TURNS", 2)
-    refused = researcher.post(f"{URL}/{second['id']}/turns", json={"text": "And more"})
-    assert refused.json()["title"] == "Too many turns"
-    assert researcher.post(f"{URL}/{second['id']}/turns", json={"text": " "}).status_code == 422
-
-
-def test_the_list_takes_few_queries(researcher: Client, ask: Ask) -> None:
-    """A page of battles costs as many statements as one of three."""
-    counts = []
-    for _ in range(2):
-        battle = ask(researcher)
-        ballot(researcher, battle["id"], {"strength": 1})
-        researcher.post(f"{URL}/{battle['id']}/reveal")
-        ask(researcher)
-        with counted() as statements:
-            items = researcher.get(URL).json()["items"]
-        counts.append(len(statements))
-
-    assert counts[0] == counts[1]
-    for item in items:
-        assert item == researcher.get(f"{URL}/{item['id']}").json()
-    assert sum(item["names"] is not None for item in items) == 2
-
-
-# ---- lots ----------------------------------------------------------------------------------------------------------
-
-
-def test_lots_avoid_what_was_just_seen_and_seek_what_was_seldom_compared() -> None:
-    """Of four, the pairs that the person saw last are not drawn again; of the rest, seldom compared ones come oftener;
-    every order occurs; with more groups than are weighed, still `n` different ones."""
-    pool = [uuid.UUID(int=number) for number in range(4)]
-    seen = {frozenset(pair): 1 for pair in combinations(pool[:3], 2)}
-    met = {frozenset((pool[3], pool[0])): 99, frozenset((pool[3], pool[1])): 99}
-    lots = random.Random(4)
-    drawn = Counter(tuple(arena_lots.lot(pool, 2, seen, met, lots)) for _ in range(400))
-
-    assert all(pool[3] in pair for pair in drawn)
-    both = drawn[pool[3], pool[2]], drawn[pool[2], pool[3]]
-    assert min(both) > 100
-    assert sum(both) > 350
-    many = [uuid.UUID(int=number) for number in range(40)]
-    assert len(set(arena_lots.lot(many, 4, {}, {}, lots))) == 4
-
-
-def test_battles_follow_the_lots(researcher: Client, ask: Ask, three: list[str]) -> None:
-    """Somebody who asks again and again meets other pairs before the same one."""
-    for number in range(3):
-        ask(researcher, f"Prompt {number}")
-
-    with transaction() as session:
-        pairs = {frozenset(battle.contestants) for battle in session.query(Battle)}
-    assert len(pairs) == 3
-
-
-def test_prompts_are_offered_once(researcher: Client, make_client: Callable[..., Client], ask: Ask) -> None:
-    """A prompt of a prompt set is offered until the person has asked it; then there is none, which is told. An
-    annotator is offered nothing: prompts of datasets are not theirs to read."""
-    prompts: list[list[Message]] = [[{"role": "user", "content": f"Question {number}?"}] for number in range(2)]
-    with transaction() as session:
-        project = projects.default(session)
-        dataset = datasets.create(session, project, "Prompts", Kind.prompts)
-        datasets.append(session, dataset, [ReadItem(prompt, []) for prompt in prompts])
-    offered = set()
-    for _ in range(2):
-        text = researcher.get("/api/v1/arena/prompt").json()["text"]
-        ask(researcher, text)
-        offered.add(text)
-
-    none = researcher.get("/api/v1/arena/prompt")
-    assert offered == {"Question 0?", "Question 1?"}
-    assert (none.status_code, bool(none.json()["remedy"])) == (422, True)
-    assert make_client(Role.annotator).get("/api/v1/arena/prompt").status_code == 403

@@ -9,8 +9,8 @@ from backend.db import transaction
 from backend.evaluations.arena_votes import pairs
 from backend.evaluations.models import Battle, Match, Verdict
 from backend.labels.models import Label
-from tests.backend.evaluations.conftest import Body, ballot
-from tests.backend.evaluations.test_arena import URL, Ask, go_on
+from tests.backend.evaluations.conftest import Ask, Body, ballot, go_on
+from tests.backend.evaluations.test_arena import URL
 from tests.conftest import Client
 
 TALLY = "/api/v1/arena/tally"

@@ -11,8 +11,7 @@ from backend.datasets.models import Item
 from backend.db import transaction
 from backend.evaluations.models import Match
 from backend.labels.models import Label
-from tests.backend.evaluations.conftest import NAMES, TEXTS, Body, ballot, vote
-from tests.backend.evaluations.test_arena import Ask
+from tests.backend.evaluations.conftest import NAMES, TEXTS, Ask, Body, ballot, vote
 from tests.conftest import Client
 from workers.tasks import evaluate
 

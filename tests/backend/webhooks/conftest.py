@@ -3,15 +3,64 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from backend import work
 from backend.accounts.models import Role
+from backend.db import transaction
+from backend.projects.models import Project
 from backend.settings import Settings, get_settings
+from backend.webhooks import delivery, outbox, service, signing
 from tests.backend.labels.conftest import make_pairs as make_pairs
 from tests.conftest import Client
+
+PATH = "/api/v1/webhooks"
+BODY = {"url": "https://example.com/hook", "events": ["label.created"]}
+
+
+@pytest.fixture
+def project(owner: Client) -> Project:
+    with transaction() as session:
+        return session.scalars(select(Project)).one()
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
+    """Turns the clock of deliveries forward."""
+
+    passed = timedelta(0)
+
+    def turn(by: timedelta) -> None:
+        nonlocal passed
+        passed += by
+
+        def ahead(by: timedelta = passed) -> datetime:
+            return work.now() + by
+
+        monkeypatch.setattr(delivery, "now", ahead)
+        monkeypatch.setattr(service, "now", ahead)
+
+    return turn
+
+
+def tell(project: Project, event: str = "label.created", **data: Any) -> None:
+    with transaction() as session:
+        outbox.tell(session, project.id, event, data)
+
+
+def deliveries(client: Client, hook: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = client.get(f"{PATH}/{hook['id']}/deliveries")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["items"])
+
+
+def of(client: Client, hook: dict[str, Any]) -> dict[str, Any]:
+    return next(one for one in client.get(PATH).json()["items"] if one["id"] == hook["id"])
 
 
 @dataclass
@@ -81,3 +130,10 @@ def add(client: Client, url: str, *events: str) -> dict[str, Any]:
     answer = client.post("/api/v1/webhooks", json={"url": url, "events": list(events)})
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
+
+
+def verified(receiver: Receiver, place: int, secret: str) -> bool:
+    """Whether a receiver that holds the secret would take the message."""
+    headers, body = receiver.came[place]
+    expected = signing.signature(headers["webhook-id"], int(headers["webhook-timestamp"]), body, secret)
+    return expected in headers["webhook-signature"].split(" ")
