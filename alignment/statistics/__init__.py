@@ -3,15 +3,14 @@
 from alignment.statistics.coefficients import Coefficient, coefficients
 from alignment.statistics.cohen import Agreement, agreement, cohen
 from alignment.statistics.means import Mean, mean
-from alignment.statistics.pairs import Meeting, PairRate, by_pair
+from alignment.statistics.pairs import PairRate, by_pair
 from alignment.statistics.ratings import Ratings
-from alignment.statistics.win_rates import Outcome, Ties, WinRate, win_rate
+from alignment.statistics.win_rates import Outcome, Ties, WinRate, rated, win_rate
 
 __all__ = [
     "Agreement",
     "Coefficient",
     "Mean",
-    "Meeting",
     "Outcome",
     "PairRate",
     "Ratings",
@@ -22,5 +21,6 @@ __all__ = [
     "coefficients",
     "cohen",
     "mean",
+    "rated",
     "win_rate",
 ]

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from alignment.statistics.intervals import Prompts
 from alignment.statistics.means import mean
-from alignment.statistics.resampling import FEWEST, draws
-from alignment.statistics.win_rates import Outcome, win_rate
+from alignment.statistics.resampling import FEWEST, drawn_sums
+from alignment.statistics.win_rates import rated
 
 Floats = NDArray[np.float64]
 BINS: Final = 15
@@ -57,7 +58,7 @@ class Calibration(NamedTuple):
 
 
 def calibration(
-    prompts: Sequence[str],
+    prompts: Prompts,
     probability: Sequence[float] | Floats,
     outcome: Sequence[float] | Floats,
     *,
@@ -72,7 +73,8 @@ def calibration(
     said, truth = np.asarray(probability, dtype=np.float64), np.asarray(outcome, dtype=np.float64)
     if not ((said >= 0) & (said <= 1)).all() or not ((truth >= 0) & (truth <= 1)).all():
         raise ValueError("every probability and every outcome must lie in [0, 1]")
-    facts = (len(said), len(set(prompts)), level, seed)
+    names, group = np.unique(np.asarray(prompts), return_inverse=True)
+    facts = (len(said), len(names), level, seed)
     nothing = Calibration([], *(math.nan,) * 7, *facts)
     if not len(said):
         return nothing._replace(reason=NO_PAIRS)
@@ -81,14 +83,13 @@ def calibration(
     sure = np.maximum(said, 1 - said)
     right = np.where(said >= 0.5, truth, 1 - truth)
     place = np.minimum((sure * BINS).astype(np.intp), BINS - 1)
-    group = np.unique(np.asarray(prompts), return_inverse=True)[1]
-    brier = mean(prompts, ((said - truth) ** 2).tolist(), level=level, seed=seed)
+    brier = mean(group, (said - truth) ** 2, level=level, seed=seed)
     error = float(
         _error(np.bincount(place, weights=right - sure, minlength=BINS)[None].astype(np.float64), len(said))[0]
     )
     low, high = _interval(error, right - sure, place, group, level, seed) if facts[1] >= FEWEST else (math.nan,) * 2
     return Calibration(
-        _bins(prompts, sure, right, place, level, seed),
+        _bins(group, sure, right, place, level, seed),
         error, low, high, _by_chance(sure, place, level, seed), brier.mean, brier.low, brier.high, *facts,
     )  # fmt: skip
 
@@ -106,14 +107,7 @@ def _interval(
     sums = np.zeros((size, BINS + 1))
     np.add.at(sums, (group, place), gaps)
     np.add.at(sums[:, BINS], group, 1.0)
-    generator = np.random.default_rng(seed)
-    step = max(1, 4_000_000 // size)
-    drawn = np.concatenate(
-        [
-            draws(np.ones(size, dtype=np.int64), min(step, ROUNDS - done), generator) @ sums
-            for done in range(0, ROUNDS, step)
-        ]
-    )
+    drawn = drawn_sums(sums, np.ones(size, dtype=np.int64), ROUNDS, np.random.default_rng(seed))
     errors = _error(drawn[:, :BINS], drawn[:, BINS])
     reach = float(ndtri((1 + level) / 2)) * float(errors.std())
     bias = max(0.0, float(errors.mean()) - error)
@@ -129,12 +123,12 @@ def _by_chance(sure: Floats, place: NDArray[np.intp], level: float, seed: int) -
 
 
 def _bins(
-    prompts: Sequence[str], sure: Floats, right: Floats, place: NDArray[np.intp], level: float, seed: int
+    group: NDArray[np.intp], sure: Floats, right: Floats, place: NDArray[np.intp], level: float, seed: int
 ) -> list[Bin]:
     found = []
     for one in np.unique(place):
         own = np.flatnonzero(place == one)
-        rate = win_rate([Outcome(prompts[int(index)], float(right[index])) for index in own], level=level, seed=seed)
+        rate = rated(group[own], right[own], level=level, seed=seed)
         found.append(
             Bin(one / BINS, (one + 1) / BINS, len(own), float(sure[own].mean()), rate.rate, rate.low, rate.high)
         )

@@ -14,6 +14,7 @@ SHUFFLES: Final = 10_000
 FEWEST_SHUFFLES: Final = 1000
 SIGNS: Final = 50_000_000
 """The most that are drawn: tens of thousands of prompts are shuffled less often, never less than a thousand times."""
+AT_ONCE: Final = 65_536
 EXACT: Final = 16
 """Up to so many prompts that differ, all ways to turn their signs are counted instead of drawn."""
 
@@ -80,9 +81,16 @@ def permutation_test(first: Scores, second: Scores, *, shuffles: int = SHUFFLES,
     for start in range(0, shuffles, chunk):
         size = (min(chunk, shuffles - start), len(moving))
         bits = np.unpackbits(np.frombuffer(generator.bytes((size[0] * size[1] + 7) // 8), dtype=np.uint8))
-        turned = bits[: size[0] * size[1]].reshape(size).astype(np.float64) @ moving  # the sum of those exchanged
+        turned = _sums(bits[: size[0] * size[1]].reshape(size), moving)  # of those exchanged
         extreme += int((np.abs(moving.sum() - 2.0 * turned) >= seen).sum())
     return Permuted(float(gaps.mean()), (extreme + 1) / (shuffles + 1), len(gaps), shuffles, False, seed)
+
+
+def _sums(chosen: NDArray[np.uint8], values: Floats) -> Floats:
+    """The sum of the values that are chosen, row by row (1 or 0); a few rows at once, which stay close at hand."""
+    step = max(1, AT_ONCE // len(values))
+    parts = [chosen[at : at + step].astype(np.float64) @ values for at in range(0, len(chosen), step)]
+    return np.concatenate(parts)
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import t
 
+from alignment.statistics.intervals import Prompts
 from alignment.statistics.logistic import covariance, fit
 from alignment.statistics.means import Mean, mean
-from alignment.statistics.win_rates import Outcome, WinRate, win_rate
+from alignment.statistics.win_rates import WinRate, rated
 
 Floats = NDArray[np.float64]
 RIDGE: Final = 1.0
@@ -55,7 +56,7 @@ class Dissection(NamedTuple):
 
 
 def dissect(
-    prompts: Sequence[str], differences: Floats, score: Floats, names: Sequence[str], *,
+    prompts: Prompts, differences: Floats, score: Floats, names: Sequence[str], *,
     level: float = 0.95, seed: int = 0,
 ) -> Dissection:  # fmt: skip
     """Verdicts (n,) explained by which answer has more of each property, (n, properties): only the sign counts.
@@ -63,7 +64,7 @@ def dissect(
     There is no intercept, so that nothing changes when both sides are exchanged; a score of a half is half a win of
     each. Intervals are Wald's from the spread over prompts. The baseline is the first of `names`.
     """
-    group = np.unique(np.asarray(prompts, dtype=np.str_), return_inverse=True)[1] if len(prompts) else np.zeros(0, int)
+    group = np.unique(np.asarray(prompts), return_inverse=True)[1]
     number = int(group.max(initial=-1)) + 1
     told = Dissection([], None, None, None, len(score), number, level, seed)
     if number < FEWEST_PROMPTS:
@@ -85,12 +86,12 @@ def dissect(
     clear = np.flatnonzero(score != 0.5)
     hits = _hits(_foretold(columns, score, ridge, group, seed), score)[clear]
     base = _hits(signs[:, 0], score)[clear]
-    where = [prompts[one] for one in clear.tolist()]
+    where = group[clear]
     return told._replace(
         likings=sorted(likings, key=lambda one: -abs(one.value)),
         foretold=_rate(where, hits, level, seed),
         baseline=_rate(where, base, level, seed),
-        gain=mean(where, (hits - base).tolist(), level=level, seed=seed),
+        gain=mean(where, hits - base, level=level, seed=seed),
     )
 
 
@@ -109,7 +110,5 @@ def _hits(lean: Floats, score: Floats) -> Floats:
     return np.where(np.abs(lean) < 1e-12, 0.5, ((lean > 0) == (score > 0.5)).astype(np.float64))
 
 
-def _rate(prompts: Sequence[str], hits: Floats, level: float, seed: int) -> WinRate | None:
-    if not len(hits):
-        return None
-    return win_rate([Outcome(*one) for one in zip(prompts, hits.tolist(), strict=True)], level=level, seed=seed)
+def _rate(prompts: NDArray[np.intp], hits: Floats, level: float, seed: int) -> WinRate | None:
+    return rated(prompts, hits, level=level, seed=seed) if len(hits) else None

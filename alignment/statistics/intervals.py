@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
-from scipy.stats import binomtest
 
-from alignment.statistics.resampling import draws
+from alignment.statistics.resampling import drawn_sums
 
 Method = Literal["wilson", "wilson_prompts", "bca", "percentile", "none"]
+Prompts = Sequence[str] | NDArray[np.intp]
+"""Which prompt each of some values is of (n,): its name, or any number from 0."""
 RESAMPLES = 2000
-CHUNK = 2_000_000  # numbers drawn that are held at once
 
 
 class Interval(NamedTuple):
@@ -31,19 +31,36 @@ class Clusters(NamedTuple):
     counts: NDArray[np.float64]
 
 
-def cluster(prompts: Sequence[str], values: Sequence[float]) -> Clusters:
-    """`values` gathered by prompt, in the order in which prompts first appear."""
+def numbered(prompts: Prompts) -> NDArray[np.intp]:
+    """A number for each prompt (n,), from 0 without gaps, in the order in which prompts first appear."""
+    if isinstance(prompts, np.ndarray):
+        first = np.full(int(prompts.max(initial=-1)) + 1, len(prompts))
+        first[prompts[::-1]] = np.arange(len(prompts))[::-1]
+        number = np.empty_like(first)
+        number[np.argsort(first, kind="stable")] = np.arange(len(first))
+        return np.asarray(number[prompts], dtype=np.intp)
     order = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
-    index = [order[prompt] for prompt in prompts]
-    sums = np.bincount(index, weights=np.asarray(values, dtype=np.float64), minlength=len(order))
-    return Clusters(sums.astype(np.float64), np.bincount(index, minlength=len(order)).astype(np.float64))
+    return np.array([order[prompt] for prompt in prompts], dtype=np.intp)
+
+
+def cluster(prompts: Prompts, values: Sequence[float] | NDArray[np.float64]) -> Clusters:
+    """`values` gathered by prompt, in the order in which prompts first appear."""
+    index = numbered(prompts)
+    sums = np.bincount(index, weights=np.asarray(values, dtype=np.float64))
+    return Clusters(sums.astype(np.float64), np.bincount(index).astype(np.float64))
 
 
 def wilson(wins: float, n: int, level: float, method: Method = "wilson") -> Interval:
     """Wilson's interval of `wins` in `n`; half wins widen it to the next whole ones on both sides."""
-    low = binomtest(math.floor(wins), n).proportion_ci(level, method="wilson").low
-    high = binomtest(math.ceil(wins), n).proportion_ci(level, method="wilson").high
-    return Interval(float(low), float(high), method)
+    return Interval(_wilson(math.floor(wins), n, level)[0], _wilson(math.ceil(wins), n, level)[1], method)
+
+
+def _wilson(wins: int, n: int, level: float) -> tuple[float, float]:
+    """Wilson (1927)."""
+    tail, share = float(ndtri((1 + level) / 2)), wins / n
+    middle = (2 * wins + tail**2) / (2 * (n + tail**2))
+    reach = tail * math.sqrt(4 * wins * (1 - share) + tail**2) / (2 * (n + tail**2))
+    return middle - reach if wins else 0.0, middle + reach if wins < n else 1.0
 
 
 def resampled(clusters: Clusters, level: float, seed: int) -> Interval | None:
@@ -57,11 +74,7 @@ def resampled(clusters: Clusters, level: float, seed: int) -> Interval | None:
         return None
     kinds, items = np.unique(clusters.sums + 1j * clusters.counts, return_counts=True)
     each = np.column_stack([kinds.real, kinds.imag])
-    generator = np.random.default_rng(seed)
-    step = max(1, CHUNK // len(items))
-    sums = np.concatenate(
-        [draws(items, min(step, RESAMPLES - done), generator) @ each for done in range(0, RESAMPLES, step)]
-    )
+    sums = drawn_sums(each, items, RESAMPLES, np.random.default_rng(seed))
     ratios = sums[:, 0] / sums[:, 1]
     tails = _wider(level, len(means))
     bent = _bent(ratios, each, items, tails)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from alignment.statistics.logistic import fit
-from alignment.statistics.resampling import FEWEST, draws
+from alignment.statistics.resampling import FEWEST, drawn_sums
 
 Floats = NDArray[np.float64]
 GAMED_WEIGHT: Final = 0.1  # half of the paper's lambda = 0.2, on each of the two baselines that gamed lengths
@@ -21,7 +21,6 @@ ROUNDS: Final = 1000
 RIDGE: Final = 1.0
 """Of the effect of length in `refit`: one observation's worth of doubt that there is any."""
 TRACE: Final = 1e-6  # of a contestant's own strength: keeps it finite where a round holds no match of it
-CHUNK: Final = 8_000_000  # values of a bootstrap that are held at once
 EACH_WAY: Final = 0.15
 """Share of the matches with the longer, and with the shorter answer, below which equal lengths are too far away."""
 UNKNOWN: Final = "No match whose answers' lengths are known has been decided yet."
@@ -167,15 +166,10 @@ def _again(
     each = np.concatenate([slope, bend.reshape(len(bend), -1)], axis=1)
     prompts = int(prompt.max()) + 1
     sums = np.stack([np.bincount(prompt, weights=column, minlength=prompts) for column in each.T], axis=1)
-    generator = np.random.default_rng(seed)
     ridge = _ridge(contestants)
-    found = []
-    chunk = max(1, CHUNK // prompts)
-    for start in range(0, rounds, chunk):
-        drawn = draws(np.ones(prompts, dtype=np.int64), min(chunk, rounds - start), generator) @ sums
-        bends = drawn[:, size:].reshape(-1, size, size) + np.diag(ridge)
-        found.append(fitted + np.linalg.solve(bends, (drawn[:, :size] - ridge * fitted)[..., None])[..., 0])
-    return np.concatenate(found)
+    drawn = drawn_sums(sums, np.ones(prompts, dtype=np.int64), rounds, np.random.default_rng(seed))
+    bends = drawn[:, size:].reshape(-1, size, size) + np.diag(ridge)
+    return np.asarray(fitted + np.linalg.solve(bends, (drawn[:, :size] - ridge * fitted)[..., None])[..., 0])
 
 
 def _ridge(contestants: int) -> Floats:

@@ -4,7 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from alignment.statistics.intervals import Method, cluster, resampled
+import numpy as np
+from numpy.typing import NDArray
+
+from alignment.statistics.intervals import Method, Prompts, cluster, resampled
 from alignment.statistics.resampling import FEWEST
 
 NO_VALUES = "There is no value yet."
@@ -24,15 +27,19 @@ class Mean(NamedTuple):
     reason: str | None = None
 
 
-def mean(prompts: Sequence[str], values: Sequence[float], *, level: float = 0.95, seed: int = 0) -> Mean:
+def mean(
+    prompts: Prompts, values: Sequence[float] | NDArray[np.float64], *, level: float = 0.95, seed: int = 0
+) -> Mean:
     """The mean of `values`, one for each of `prompts` (may repeat). Raises ValueError unless all are finite."""
-    if not all(math.isfinite(value) for value in values):
+    numbers = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(numbers).all():
         raise ValueError("every value must be finite")
-    facts = (len(values), len(set(prompts)), level, seed)
-    if not values:
+    clusters = cluster(prompts, numbers)
+    facts = (len(numbers), len(clusters.sums), level, seed)
+    if not len(numbers):
         return Mean(math.nan, math.nan, math.nan, *facts, "none", NO_VALUES)
-    middle = math.fsum(values) / len(values)
-    found = resampled(cluster(prompts, values), level, seed) if facts[1] >= FEWEST else None
+    middle = math.fsum(numbers.tolist()) / len(numbers)
+    found = resampled(clusters, level, seed) if facts[1] >= FEWEST else None
     if found is None:
         why = f"An interval needs {FEWEST} prompts, not all with the same value."
         return Mean(middle, math.nan, math.nan, *facts, "none", why)

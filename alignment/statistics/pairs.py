@@ -1,48 +1,38 @@
 """Win rates of every pair of contestants that met."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from alignment.statistics.win_rates import Outcome, Ties, WinRate, win_rate
+import numpy as np
 
-
-class Meeting(NamedTuple):
-    """A decided match of two contestants; `score` is the first one's."""
-
-    prompt: str
-    first: str
-    second: str
-    score: float
+from alignment.statistics.ranking import Met
+from alignment.statistics.win_rates import Ties, WinRate, rated
 
 
 class PairRate(NamedTuple):
-    """How `first` did against `second`."""
+    """How `first` did against `second`, by their places."""
 
-    first: str
-    second: str
+    first: int
+    second: int
     win_rate: WinRate
 
 
-def by_pair(
-    contestants: Sequence[str], meetings: Sequence[Meeting], *, ties: Ties = "half", level: float = 0.95, seed: int = 0
-) -> list[PairRate]:
-    """One row for each pair of `contestants`, in their order, whether it met or not.
+def by_pair(met: Met, contestants: int, *, ties: Ties = "half", level: float = 0.95, seed: int = 0) -> list[PairRate]:
+    """One row for each pair of contestants, in their order, whether it met or not; scores lie in [0, 1].
 
-    The earlier contestant of a pair is the baseline: the row tells how the later one did against it. A meeting
-    counts for its pair whichever side was written first. Raises ValueError for a meeting of a stranger.
+    The earlier contestant of a pair is the baseline: the row tells how the later one did against it. A match
+    counts for its pair whichever side was written first. Raises ValueError for a match of a stranger.
     """
-    order = {name: index for index, name in enumerate(contestants)}
-    outcomes: dict[tuple[str, str], list[Outcome]] = {
-        (later, earlier): [] for later in contestants for earlier in contestants[: order[later]]
-    }
-    for meeting in meetings:
-        if (meeting.first, meeting.second) in outcomes:
-            outcomes[meeting.first, meeting.second].append(Outcome(meeting.prompt, meeting.score))
-        elif (meeting.second, meeting.first) in outcomes:
-            outcomes[meeting.second, meeting.first].append(Outcome(meeting.prompt, 1 - meeting.score))
-        else:
-            raise ValueError(f"{meeting.first} and {meeting.second} are not two of the contestants")
-    return [
-        PairRate(first, second, win_rate(found, ties=ties, level=level, seed=seed))
-        for (first, second), found in outcomes.items()
-    ]
+    later, earlier = np.maximum(met.first, met.second), np.minimum(met.first, met.second)
+    if ((earlier < 0) | (later >= contestants) | (earlier == later)).any():
+        raise ValueError("Some that met are not two of the contestants")
+    score = np.where(met.first == later, met.score, 1 - met.score)
+    pair = (later * contestants + earlier).astype(np.min_scalar_type(contestants**2))
+    order = np.argsort(pair, kind="stable")
+    bounds = np.searchsorted(pair[order], np.arange(contestants**2 + 1))
+    found = []
+    for first in range(contestants):
+        for second in range(first):
+            one = first * contestants + second
+            own = order[bounds[one] : bounds[one + 1]]
+            found.append(PairRate(first, second, rated(met.prompt[own], score[own], ties=ties, level=level, seed=seed)))
+    return found

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from alignment.statistics.resampling import draws
+from alignment.statistics.resampling import drawn_sums
 from alignment.statistics.strengths import Counts, Fit, Floats, TieModel, fit, probabilities, separate
 
 Places = NDArray[np.intp]
@@ -19,11 +19,14 @@ APART: Final = (
 OPEN: Final = 10.0
 """Nats from the others beyond which a strength is one that only the slight pull of the fit keeps finite."""
 CHUNK: Final = 8_000_000
-"""Values of a bootstrap that are held at once."""
+"""Values that are held at once."""
 
 
 class Met(NamedTuple):
-    """Matches as columns (M,): places of the prompt and of the two contestants, and the first's score: 1, 0.5 or 0."""
+    """Matches as columns (M,): places of the prompt and of the two contestants, and the first's score in [0, 1].
+
+    A ranking asks for scores of 1, 0.5 and 0.
+    """
 
     prompt: Places
     first: Places
@@ -163,12 +166,13 @@ def _resampled(met: Met, cells: Places, kinds: Places, contestants: int, found: 
     happened = csr_array((np.ones(len(rows)), (rows, cells)), shape=shape)
     happened.sum_duplicates()
     alike, times = _alike(happened)
-    generator = np.random.default_rng(seed)
-    strengths = []
-    chunk = max(1, CHUNK // max(len(times), shape[1]))
-    for start in range(0, rounds, chunk):
-        drawn = draws(times, min(chunk, rounds - start), generator)
-        strengths.append(fit(_counts(drawn @ alike, kinds, contestants), found.model, found).strengths)
+    each = alike.toarray() if alike.shape[0] * alike.shape[1] <= CHUNK else alike
+    drawn = drawn_sums(each, times, rounds, np.random.default_rng(seed))
+    chunk = max(1, CHUNK // max(shape[1], contestants**2))
+    strengths = [
+        fit(_counts(drawn[at : at + chunk], kinds, contestants), found.model, found).strengths
+        for at in range(0, rounds, chunk)
+    ]
     return np.concatenate(strengths)
 
 
@@ -178,10 +182,10 @@ def _alike(happened: "csr_array") -> tuple["csr_array", NDArray[np.int64]]:
     times: list[int] = []
     kept: list[int] = []
     happened.sort_indices()
+    cells = np.stack([happened.indices, happened.data], axis=1).tobytes()
+    bounds = (happened.indptr * (len(cells) // max(1, happened.nnz))).tolist()
     for row in range(happened.shape[0]):
-        part = slice(happened.indptr[row], happened.indptr[row + 1])
-        key = happened.indices[part].tobytes() + b"|" + happened.data[part].tobytes()
-        place = first.setdefault(key, len(times))
+        place = first.setdefault(cells[bounds[row] : bounds[row + 1]], len(times))
         if place == len(times):
             times.append(0)
             kept.append(row)

@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 FEWEST = 10  # below this many prompts, or items, a bootstrap is too narrow
 ROUNDS = 1000
 FEWEST_ROUNDS = 200
 MOST_DRAWS = 20_000_000  # numbers drawn for one interval; above it there are fewer rounds, and the answer says how many
 SEVERAL = 8  # with fewer items of a kind, drawing items one by one is quicker than drawing a number for each kind
+HELD = 1_000_000  # numbers drawn that are held at once
 MISSING = 0.05  # share of rounds that may come to nothing before their quantiles mean nothing
 TOO_FEW = f"An interval needs {FEWEST} items that count."
 NO_SPREAD = "All items are alike, so drawing them again shows no spread."
@@ -40,11 +42,14 @@ def resampled_sums(sums: Sums, items: NDArray[np.int64], seed: int) -> Sums:
     `sums` holds what one item of each kind adds, `items` how many there are of each. Items of a kind are drawn as one
     multinomial number, which is the ordinary bootstrap over items, exactly.
     """
-    rng = np.random.default_rng(seed)
-    rounds = rounds_for(len(items))
-    chunk = max(1, 2_000_000 // max(len(items), 1))
-    drawn = [draws(items, min(chunk, rounds - start), rng) @ sums for start in range(0, rounds, chunk)]
-    return np.concatenate(drawn)
+    return drawn_sums(sums, items, rounds_for(len(items)), np.random.default_rng(seed))
+
+
+def drawn_sums(sums: Sums | csr_array, items: NDArray[np.int64], rounds: int, generator: np.random.Generator) -> Sums:
+    """The same, of so many rounds."""
+    chunk = max(1, HELD // max(len(items), 1))
+    parts = [draws(items, min(chunk, rounds - start), generator) @ sums for start in range(0, rounds, chunk)]
+    return np.concatenate(parts)
 
 
 def draws(items: NDArray[np.int64], rounds: int, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -55,7 +60,8 @@ def draws(items: NDArray[np.int64], rounds: int, generator: np.random.Generator)
     kind = np.repeat(np.arange(kinds), items)
     drawn = np.empty((rounds, kinds))
     for row in drawn:
-        row[:] = np.bincount(kind[generator.integers(total, size=total, dtype=np.int32)], minlength=kinds)
+        picks = generator.integers(total, size=total, dtype=np.int32)
+        row[:] = np.bincount(picks if kinds == total else kind[picks], minlength=kinds)
     return drawn
 
 

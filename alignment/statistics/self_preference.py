@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from alignment.statistics.intervals import Prompts
 from alignment.statistics.means import mean
 
 Scores = Sequence[float] | NDArray[np.float64]
@@ -34,7 +35,7 @@ class SelfPreference(NamedTuple):
 
 
 def self_preference(
-    prompts: Sequence[str], own: Scores, gold: Scores, *, level: float = 0.95, seed: int = 0
+    prompts: Prompts, own: Scores, gold: Scores, *, level: float = 0.95, seed: int = 0
 ) -> SelfPreference:
     """The DBG score: mean of `own` less mean of `gold` on the same matches.
 
@@ -47,7 +48,7 @@ def self_preference(
         raise ValueError("both must have a score in [0, 1] for the same matches")
     if not len(said):
         return SelfPreference(*(math.nan,) * 6, 0, 0, level, seed, NOTHING)
-    found = mean(prompts, (said - truth).tolist(), level=level, seed=seed)
+    found = mean(prompts, said - truth, level=level, seed=seed)
     mine = float(said.mean())
     return SelfPreference(
         found.mean, found.low, found.high, mine, float(truth.mean()), 2 * mine - 1,

@@ -73,15 +73,21 @@ def bound(scores: Floats, level: float) -> float:
     """The largest m for which a bet on more than m has ever turned half a stake into 1 / (1 - level); 0 if none has."""
     wanted = math.log(2) - math.log(1 - level)
     low, high = 0.0, 1.0
+    bet = bets(scores, level)
     for _ in range(STEPS):  # a stake never grows with m
         middle = (low + high) / 2
-        won = float(log_stake(scores, middle, level).max()) >= wanted
+        won = float(_grown(scores, middle, bet).max()) >= wanted
         low, high = (middle, high) if won else (low, middle)
     return low
 
 
 def log_stake(scores: Floats, mean: float, level: float) -> Floats:
-    """The logarithm of one stake after each score, (..., n), betting that the mean is above `mean`.
+    """The logarithm of one stake after each score, (..., n), betting that the mean is above `mean`."""
+    return _grown(scores, mean, bets(scores, level))
+
+
+def bets(scores: Floats, level: float) -> Floats:
+    """The share of the stake on each score, (..., n), before caution.
 
     The bet on a score knows only those before it: their mean and variance, begun at a half and a quarter.
     """
@@ -89,6 +95,9 @@ def log_stake(scores: Floats, mean: float, level: float) -> Floats:
     middle = (HALF + np.cumsum(scores, axis=-1)) / (n + 1)
     variance = (0.25 + np.cumsum((scores - middle) ** 2, axis=-1)) / (n + 1)
     known = np.concatenate([np.full((*scores.shape[:-1], 1), 0.25), variance[..., :-1]], axis=-1)
-    bet = np.sqrt(2 * math.log(2 / (1 - level)) / (known * n * np.log(n + 1)))
-    bet = np.minimum(bet, CAUTION / max(mean, 1e-12))
-    return np.asarray(np.cumsum(np.log1p(bet * (scores - mean)), axis=-1))
+    return np.asarray(np.sqrt(2 * math.log(2 / (1 - level)) / (known * n * np.log(n + 1))))
+
+
+def _grown(scores: Floats, mean: float, bet: Floats) -> Floats:
+    careful = np.minimum(bet, CAUTION / max(mean, 1e-12))
+    return np.asarray(np.cumsum(np.log1p(careful * (scores - mean)), axis=-1))

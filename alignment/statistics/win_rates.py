@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from alignment.statistics.intervals import Interval, Method, cluster, resampled, wilson
+from alignment.statistics.intervals import Clusters, Interval, Method, Prompts, cluster, numbered, resampled, wilson
 from alignment.statistics.resampling import FEWEST
 
 Ties = Literal["half", "drop", "shown"]
@@ -45,7 +45,15 @@ class WinRate(NamedTuple):
 
 
 def win_rate(outcomes: Sequence[Outcome], *, ties: Ties = "half", level: float = 0.95, seed: int = 0) -> WinRate:
-    """The share of matches won, in [0, 1].
+    """The share of matches won, in [0, 1]: `rated`, of outcomes one by one."""
+    score = np.array([outcome.score for outcome in outcomes], dtype=np.float64)
+    return rated([outcome.prompt for outcome in outcomes], score, ties=ties, level=level, seed=seed)
+
+
+def rated(
+    prompts: Prompts, score: NDArray[np.float64], *, ties: Ties = "half", level: float = 0.95, seed: int = 0
+) -> WinRate:
+    """The share of matches won, in [0, 1], of columns (n,).
 
     `ties`: "half" counts a tie as half a win, "drop" leaves ties out, "shown" counts them as not won, to be read
     beside the tie share. The interval is Wilson's where every match is a clear win or loss on its own prompt, else a
@@ -53,26 +61,26 @@ def win_rate(outcomes: Sequence[Outcome], *, ties: Ties = "half", level: float =
     and Wilson's interval with one trial a prompt stands in. Raises ValueError for a score outside [0, 1], an
     unknown tie rule or a level outside (0, 1).
     """
-    every = np.array([outcome.score for outcome in outcomes], dtype=np.float64)
-    _check(every, ties, level)
-    wins, losses = int((every > 0.5).sum()), int((every < 0.5).sum())
-    tied = len(outcomes) - wins - losses
-    counted = [outcome for outcome in outcomes if ties != "drop" or outcome.score != 0.5]
-    prompts = [outcome.prompt for outcome in counted]
-    facts = (len(outcomes), len(set(prompts)), wins, tied, losses, ties, level, seed)
-    if not counted:
-        return WinRate(math.nan, math.nan, math.nan, *facts, "none", ONLY_TIES if outcomes else NO_MATCHES)
-    scores = [float(outcome.score > 0.5) if ties == "shown" else outcome.score for outcome in counted]
-    rate = math.fsum(scores) / len(scores)
-    found = _interval(prompts, scores, rate, level, seed)
+    _check(score, ties, level)
+    wins, losses = int((score > 0.5).sum()), int((score < 0.5).sum())
+    tied = len(score) - wins - losses
+    counted = np.ones(len(score), dtype=np.bool_) if ties != "drop" else score != 0.5
+    scores = (score[counted] > 0.5).astype(np.float64) if ties == "shown" else score[counted]
+    places = prompts if isinstance(prompts, np.ndarray) else numbered(prompts)
+    clusters = cluster(places[counted], scores)
+    facts = (len(score), len(clusters.sums), wins, tied, losses, ties, level, seed)
+    if not len(scores):
+        return WinRate(math.nan, math.nan, math.nan, *facts, "none", ONLY_TIES if len(score) else NO_MATCHES)
+    rate = math.fsum(scores.tolist()) / len(scores)
+    found = _interval(clusters, scores, rate, level, seed)
     return WinRate(rate, min(found.low, rate), max(found.high, rate), *facts, found.method)
 
 
-def _interval(prompts: Sequence[str], scores: Sequence[float], rate: float, level: float, seed: int) -> Interval:
-    distinct = len(set(prompts))
-    if distinct == len(scores) and all(score in (0.0, 1.0) for score in scores):
-        return wilson(math.fsum(scores), distinct, level)
-    found = resampled(cluster(prompts, scores), level, seed) if distinct >= FEWEST else None
+def _interval(clusters: Clusters, scores: NDArray[np.float64], rate: float, level: float, seed: int) -> Interval:
+    distinct = len(clusters.sums)
+    if distinct == len(scores) and np.isin(scores, (0.0, 1.0)).all():
+        return wilson(math.fsum(scores.tolist()), distinct, level)
+    found = resampled(clusters, level, seed) if distinct >= FEWEST else None
     return found or wilson(rate * distinct, distinct, level, "wilson_prompts")
 
 

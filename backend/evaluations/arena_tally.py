@@ -4,10 +4,10 @@ from sqlalchemy import String, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import User
-from backend.evaluations import contestants, findings
+from backend.evaluations import columns, contestants, findings, tables
 from backend.evaluations.arena_schemas import TallyOut, TallyQuery
 from backend.evaluations.models import Battle, Match, Source, Verdict
-from backend.evaluations.said import Rule, Said, pairs, query
+from backend.evaluations.said import Rule, Said, query
 from backend.projects.models import Project
 
 
@@ -33,10 +33,11 @@ def tally(session: Session, project: Project, user: User, wanted: TallyQuery) ->
     said = [Said(*row) for row in session.execute(of_arena)]
     met = sorted({one for verdict in said for one in (verdict.a, verdict.b)})
     named = contestants.named(session, met)
+    matches, voice = columns.of(said, met)
     return TallyOut(
         votes=count,
         cluster=wanted.cluster,
         names={one: named[one].name for one in met},
-        pairs=[row for row in pairs(said, met, Rule()) if row.verdicts],
-        ranking=findings.ranking(findings.decided(said), met, None, Rule()),
+        pairs=[row for row in tables.pairs(voice, matches, Rule()) if row.verdicts],
+        ranking=findings.ranking(tables.decided(voice, matches), met, None, Rule()),
     )

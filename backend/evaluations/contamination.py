@@ -11,13 +11,14 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from alignment.contamination import Seen
-from alignment.statistics import Outcome, win_rate
+from alignment.statistics import rated
+from alignment.statistics.ranking import Met
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot
 from backend.errors import Conflict
 from backend.evaluations import contestants
 from backend.evaluations.contamination_schemas import ContaminationOut, SeenOut, TrainedOnOut
-from backend.evaluations.findings import Decided, scored
+from backend.evaluations.findings import BASE, scored
 from backend.evaluations.models import Contamination, Evaluation, Match, SeenPrompt
 from backend.evaluations.report_schemas import CleanOut
 from backend.evaluations.said import Rule, rate_out
@@ -149,17 +150,16 @@ def seen(session: Session, evaluation: Evaluation) -> Prompts:
     return found
 
 
-def rates(matches: Sequence[Decided], seen: Prompts, ids: Sequence[uuid.UUID], rule: Rule) -> list[CleanOut]:
+def rates(met: Met, prompts: Sequence[str], seen: Prompts, ids: Sequence[uuid.UUID], rule: Rule) -> list[CleanOut]:
     """Win rates against the baseline with and without the prompts that either side was trained on."""
-    base, *others = ids
+    known = [np.isin(prompts, list(seen.get(one, ()))) for one in ids] if seen else []
     found = []
-    for one in others:
-        dirty = seen.get(one, frozenset()) | seen.get(base, frozenset())
-        own = [Outcome(*pair) for pair in scored(matches, one, base)]
-        parts = [[pair for pair in own if (pair[0] in dirty) is wanted] for wanted in (True, False)]
-        if parts[0]:
-            told = [rate_out(win_rate(part, **rule._asdict())) for part in parts]
-            found.append(CleanOut(contestant=one, seen=told[0], unseen=told[1]))
+    for one in range(1, len(known)):
+        prompt, score = scored(met, one)
+        dirty = (known[one] | known[BASE])[prompt]
+        if dirty.any():
+            told = [rate_out(rated(prompt[part], score[part], **rule._asdict())) for part in (dirty, ~dirty)]
+            found.append(CleanOut(contestant=ids[one], seen=told[0], unseen=told[1]))
     return found
 
 

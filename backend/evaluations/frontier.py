@@ -2,7 +2,6 @@
 
 import math
 import uuid
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from sqlalchemy.orm import Session
 from alignment.statistics import frontier as statistics
 from alignment.statistics import mean
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations import contestants, divergences, findings, report, service
+from backend.evaluations import answers, columns, contestants, divergences, findings, service, tables
 from backend.evaluations.frontier_schemas import (
     MOST_RUNS,
     FrontierAsked,
@@ -23,8 +22,8 @@ from backend.evaluations.frontier_schemas import (
     RewardOut,
     UnjoinedOut,
 )
-from backend.evaluations.models import Evaluation, Match, Verdict
-from backend.evaluations.said import PEOPLE, Rule, Said, pairs, plain, query
+from backend.evaluations.models import Evaluation, Match
+from backend.evaluations.said import Rule, plain
 from backend.evaluations.schemas import CheckpointBrief
 from backend.projects.models import Project
 from backend.runs.models import Run
@@ -108,7 +107,7 @@ def read(session: Session, project: Project, evaluation: Evaluation, wanted: Fro
 
 def _rewards(session: Session, evaluation: Evaluation) -> list[str]:
     """What can stand against KL: the win rate, and what judges measured by name."""
-    known = {name for own in report.measured(session, evaluation).values() for name in own}
+    known = {name for own in _measured(session, evaluation).values() for name in own}
     return [WIN, *(f"score:{name}" for name in sorted(known))]
 
 
@@ -140,7 +139,7 @@ def _earned(
     if reward == WIN:
         return _won(session, evaluation, ids, judge, rule)
     name = reward.removeprefix("score:")
-    own = {one: found[name] for one, found in report.measured(session, evaluation).items() if name in found}
+    own = {one: found[name] for one, found in _measured(session, evaluation).items() if name in found}
     told = {}
     for one, values in own.items():
         found = mean(list(values), list(values.values()), level=rule.level, seed=rule.seed)
@@ -150,25 +149,32 @@ def _earned(
     return own, told
 
 
+def _measured(session: Session, evaluation: Evaluation) -> dict[uuid.UUID, dict[str, dict[str, float]]]:
+    return answers.measured(session, evaluation, _read(session, evaluation))
+
+
+def _read(session: Session, evaluation: Evaluation) -> columns.Read:
+    ids = [uuid.UUID(one) for one in evaluation.contestants]
+    return columns.read(session, ids, Match.evaluation_id == evaluation.id)
+
+
 def _won(session: Session, evaluation: Evaluation, ids: Sequence[uuid.UUID], judge: str, rule: Rule) -> Earned:
     """Wins against the baseline, a tie half of one; the baseline itself is even."""
     base = ids[0]
-    whose = Verdict.judge.is_(None) if judge == PEOPLE else Verdict.judge == judge
-    said = [Said(*row) for row in session.execute(query().where(Match.evaluation_id == evaluation.id, whose))]
-    decided = findings.decided(said)
+    read = _read(session, evaluation)
+    voice = read.voices.get(judge, columns.SILENT)
+    met = tables.decided(voice, read.matches)
     own: dict[uuid.UUID, dict[str, float]] = {}
-    for one in ids[1:]:
-        values: dict[str, list[float]] = defaultdict(list)
-        for prompt, score in findings.scored(decided, one, base):
-            values[prompt].append(score)
-        own[one] = {prompt: math.fsum(found) / len(found) for prompt, found in values.items()}
+    for place, one in enumerate(ids[1:], 1):
+        prompts, means = findings.means(findings.scored(met, place))
+        own[one] = {read.matches.prompts[prompt]: float(mean) for prompt, mean in zip(prompts, means, strict=True)}
     every = {prompt for values in own.values() for prompt in values}
     own[base] = dict.fromkeys(every, EVEN)
     told = {
         pair.first: RewardOut(
             value=pair.win_rate.rate, **pair.win_rate.model_dump(include={"low", "high", "n", "prompts"})
         )
-        for pair in pairs(said, ids, rule)
+        for pair in tables.pairs(voice, read.matches, rule)
         if pair.second == base and pair.win_rate.rate is not None
     }
     told[base] = RewardOut(value=EVEN, low=None, high=None, n=0, prompts=len(every))

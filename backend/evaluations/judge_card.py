@@ -1,15 +1,13 @@
 """The report card of a judge, computed when it is read: does it keep its word, agree with people, what does it like?"""
 
-import math
 import uuid
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from alignment.statistics import Outcome, Ratings, win_rate
+from alignment.statistics import Ratings, rated
 from alignment.statistics.calibration import calibration
 from alignment.statistics.coefficients import Coefficient
 from alignment.statistics.cohen import pairs
@@ -18,6 +16,7 @@ from alignment.statistics.features import FEATURES
 from alignment.statistics.self_preference import self_preference
 from backend.checkpoints.models import Checkpoint
 from backend.evaluations import judge_data, judge_words, judging
+from backend.evaluations.columns import Floats, Places
 from backend.evaluations.judge_card_schemas import (
     CalibrationOut,
     ConcordanceOut,
@@ -27,7 +26,7 @@ from backend.evaluations.judge_card_schemas import (
     Scope,
     SelfPreferenceOut,
 )
-from backend.evaluations.judge_data import Floats, Judged
+from backend.evaluations.judge_data import Judged
 from backend.evaluations.models import Evaluation
 from backend.evaluations.said import plain, rate_out
 
@@ -59,7 +58,7 @@ def read(session: Session, evaluation: Evaluation, judge: str | None, scope: Sco
         scope=scope,
         evaluations=len(ids),
         matches=len(judged.ids),
-        prompts=len(set(judged.prompt)),
+        prompts=len(np.unique(judged.prompt)),
         verdicts=int(judged.verdicts.sum()),
         newest_only=newest_only,
         words=[],
@@ -77,15 +76,13 @@ def read(session: Session, evaluation: Evaluation, judge: str | None, scope: Sco
 def _rates(judged: Judged, asked: Asked) -> dict[str, Any]:
     """The shares that need no one else's verdicts."""
     straight, turned = judged.outcomes
-    twice = judged.prompt * 2
+    twice = np.tile(judged.prompt, 2)
     both = np.where(np.isnan(straight + turned), np.nan, straight == turned)
     every = np.concatenate([straight, turned])
     longer = np.where(judged.length_a > judged.length_b, judged.scores, 1 - judged.scores)
     longer = np.where(judged.length_a == judged.length_b, np.nan, longer + 0 * (judged.length_a + judged.length_b))
     lost = np.repeat(np.tile([1.0, 0.0], len(judged.ids)), _each(judged))
-    asked_of = [
-        prompt for prompt, times in zip(judged.prompt, judged.verdicts.tolist(), strict=True) for _ in range(times)
-    ]
+    asked_of = np.repeat(judged.prompt, judged.verdicts)
     found = {
         "consistency": (judged.prompt, both),
         "shown_first": (twice, np.concatenate([straight, 1 - turned])),
@@ -101,9 +98,9 @@ def _each(judged: Judged) -> Any:
     return np.column_stack([judged.unreadable, judged.verdicts - judged.unreadable]).ravel()
 
 
-def _share(prompts: Sequence[str], values: Floats, asked: Asked) -> Any:
-    known = np.flatnonzero(~np.isnan(values)).tolist()
-    return win_rate([Outcome(prompts[one], float(values[one])) for one in known], **asked._asdict())
+def _share(prompts: Places, values: Floats, asked: Asked) -> Any:
+    known = ~np.isnan(values)
+    return rated(prompts[known], values[known], **asked._asdict())
 
 
 def _agreement(judged: Judged, asked: Asked) -> tuple[ConcordanceOut, ConcordanceOut]:
@@ -113,7 +110,7 @@ def _agreement(judged: Judged, asked: Asked) -> tuple[ConcordanceOut, Concordanc
         none = ConcordanceOut(value=None, low=None, high=None, n=0, **asked._asdict(), reason=NO_PEOPLE)
         return none, none
     said = np.concatenate([2 * judged.scores[both], 1 + np.sign(judged.people[both] - 0.5)]).astype(np.int64)
-    item = np.unique([judged.prompt[one] for one in both.tolist()], return_inverse=True)[1]
+    item = np.unique(judged.prompt[both], return_inverse=True)[1]
     units = np.arange(len(both))
     ratings = Ratings.of(np.tile(units, 2), np.repeat([0, 1], len(both)), said, WORDS, item)
     (pair,) = pairs(ratings, [0, 1], **asked._asdict())
@@ -126,10 +123,10 @@ def _coefficient(found: Coefficient) -> ConcordanceOut:
 
 def _calibration(judged: Judged, asked: Asked) -> CalibrationOut:
     """The mean probability of both side orders against people's majority."""
-    both = np.flatnonzero(~np.isnan(judged.straight + judged.turned + judged.people)).tolist()
+    both = ~np.isnan(judged.straight + judged.turned + judged.people)
     probability = (judged.straight + judged.turned)[both] / 2
     truth = 0.5 + 0.5 * np.sign(judged.people[both] - 0.5)
-    found = calibration([judged.prompt[one] for one in both], probability, truth, **asked._asdict())
+    found = calibration(judged.prompt[both], probability, truth, **asked._asdict())
     bins = [ReliabilityBinOut(**one._asdict()) for one in found.bins]
     return CalibrationOut(**_plain(found) | {"bins": bins})
 
@@ -139,10 +136,10 @@ def _dissection(session: Session, judged: Judged, asked: Asked) -> DissectionOut
     places, gaps = judge_data.differences(session, judged, asked.seed)
     first, second = (one[places] for one in judged.outcomes)
     columns = np.concatenate([np.column_stack([gaps, np.full(len(gaps), side)]) for side in (1.0, -1.0)])
-    score, prompts = np.concatenate([first, second]), [judged.prompt[one] for one in places] * 2
-    known = np.flatnonzero(~np.isnan(score))
+    score, prompts = np.concatenate([first, second]), np.tile(judged.prompt[places], 2)
+    known = ~np.isnan(score)
     found = dissect(
-        [prompts[one] for one in known.tolist()],
+        prompts[known],
         columns[known],
         score[known],
         (*FEATURES, SHOWN_FIRST),
@@ -160,14 +157,13 @@ def _self_preference(
     session: Session, evaluation: Evaluation, name: str, judged: Judged, asked: Asked
 ) -> SelfPreferenceOut:
     """The DBG score against the majority of everybody else, on matches of one answer of the judge's kin and one not."""
-    kin = _kin(session, evaluation, name, {*judged.a, *judged.b})
-    mine = [
-        place for place, two in enumerate(zip(judged.a, judged.b, strict=True)) if (two[0] in kin) != (two[1] in kin)
-    ]
-    known = [place for place in mine if not math.isnan(judged.scores[place] + judged.others[place])] if mine else []
-    sign = np.array([1.0 if judged.a[place] in kin else -1.0 for place in known])
+    met = np.unique(np.concatenate([judged.a, judged.b])).tolist()
+    kin = _kin(session, evaluation, name, {judged.contestants[one] for one in met})
+    related = np.array([one in kin for one in judged.contestants], dtype=np.bool_)
+    known = (related[judged.a] != related[judged.b]) & ~np.isnan(judged.scores + judged.others)
+    sign = np.where(related[judged.a[known]], 1.0, -1.0)
     own, gold = (0.5 + 0.5 * sign * np.sign(values[known] - 0.5) for values in (judged.scores, judged.others))
-    found = self_preference([judged.prompt[place] for place in known], own, gold, **asked._asdict())
+    found = self_preference(judged.prompt[known], own, gold, **asked._asdict())
     return SelfPreferenceOut(**_plain(found) | ({} if kin else {"reason": NO_KIN}))
 
 

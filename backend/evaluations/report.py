@@ -1,18 +1,18 @@
 """The report of an evaluation, computed when it is read: win rates by judge, contestants, agreement, doubts."""
 
-import math
 import uuid
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Integer, func, select
+import numpy as np
 from sqlalchemy.orm import Session
 
-from alignment.statistics import agreement, mean
+from alignment.statistics import agreement
 from backend.checkpoints.models import Checkpoint
 from backend.evaluations import (
+    answers,
     benchmarks,
+    columns,
     contamination,
     contestants,
     findings,
@@ -21,115 +21,94 @@ from backend.evaluations import (
     service,
     sizing,
     statements,
+    tables,
 )
+from backend.evaluations.columns import Floats, Matches, Places, Voice
 from backend.evaluations.contamination_schemas import ContaminationOut
-from backend.evaluations.models import Evaluation, Match, Source, Verdict
-from backend.evaluations.report_schemas import (
-    AgreementOut,
-    ContestantOut,
-    MeanOut,
-    PublishedOut,
-    ReportOut,
-    StepRateOut,
-    TableOut,
-)
-from backend.evaluations.said import PEOPLE, Rule, Said, plain, query, scores, table
+from backend.evaluations.models import Evaluation, Match, Source
+from backend.evaluations.report_schemas import AgreementOut, PublishedOut, ReportOut, StepRateOut, TableOut
+from backend.evaluations.said import PEOPLE, Rule, plain
 from backend.evaluations.schemas import CheckpointBrief
 
 GUIDED = (
     "People judged more of some verdicts of the judge than of others, so their own rate is not that of all prompts."
     " Read what people would say of all, beside the judge's."
 )
-
-
-class Answer(NamedTuple):
-    """What is counted of one contestant's answer to one prompt."""
-
-    prompt_hash: str
-    characters: int | None
-    ended: bool | None
-    error: str | None
-    scores: dict[str, Any] | None
+WINNERS = np.array(["b", "tie", "a"])
 
 
 def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
     """Everything that the verdicts say so far."""
     (shown,) = service.out(session, [evaluation])
     ids = [uuid.UUID(contestant) for contestant in evaluation.contestants]
-    said = [Said(*row) for row in session.execute(query().where(Match.evaluation_id == evaluation.id))]
-    by_judge: dict[str, list[Said]] = defaultdict(list)
-    by_judge[str(evaluation.judge["name"])] = []
-    for verdict in said:
-        by_judge[verdict.judge or PEOPLE].append(verdict)
-    matches = session.scalar(select(func.count()).where(Match.evaluation_id == evaluation.id)) or 0
+    found = columns.read(session, ids, Match.evaluation_id == evaluation.id)
+    voices = {str(evaluation.judge["name"]): columns.SILENT} | found.voices
     known = contestants.named(session, ids)
     runs = contestants.runs(session, known.values())
-    answers = _answers(session, evaluation)
-    styles = further.styles(session, evaluation) if len(ids) >= findings.FEWEST_RANKED else {}
+    given = answers.given(session, evaluation, found)
     seen = contamination.seen(session, evaluation)
-    told = _tables(by_judge, ids, answers, styles, seen, rule)
-    guided = _guided(by_judge.get(PEOPLE, []), told)
-    met, names = statements.met(session, evaluation), {id: one.name for id, one in known.items()}
+    styles = further.styles(session, evaluation, found.matches.prompts) if len(ids) >= findings.FEWEST_RANKED else None
+    told = _tables(voices, found.matches, answers.lengths(given, len(found.matches.prompts)), styles, seen, rule)
+    people = voices.get(PEOPLE, columns.SILENT)
+    guided = _guided(people, told)
+    met, names = statements.met(found, evaluation), {id: one.name for id, one in known.items()}
     shown_so = (one.model_copy(update=_shown(one, evaluation, known)) for one in (_by_lot(told) if guided else told))
-    tables = [statements.told(one, names, met) for one in shown_so]
+    told_so = [statements.told(one, names, met) for one in shown_so]
     return ReportOut(
         evaluation=shown,
-        matches=matches,
-        judged_by_people=len({verdict.match_id for verdict in by_judge.get(PEOPLE, [])}),
-        tables=tables,
-        contestants=[_contestant(known[one], runs, answers.get(one, {}), rule) for one in ids],
-        agreement=_agreement(by_judge),
+        matches=len(found.ids),
+        judged_by_people=len(np.unique(people.match)),
+        tables=told_so,
+        contestants=[answers.contestant(known[one], runs, own, rule) for one, own in zip(ids, given, strict=True)],
+        agreement=_agreement(voices, len(found.ids)),
         measured=benchmarks.read(evaluation, rule),
         contamination=(trained := contamination.read(session, evaluation)),
-        warnings=_warnings(evaluation, shown.judge_model, tables, list(known.values()), trained, guided=guided),
+        warnings=_warnings(evaluation, shown.judge_model, told_so, list(known.values()), trained, guided=guided),
     )
 
 
 def _tables(
-    by_judge: dict[str, list[Said]],
-    ids: list[uuid.UUID],
-    answers: dict[uuid.UUID, dict[int, Answer]],
-    styles: further.Styles,
+    voices: Mapping[str, Voice],
+    matches: Matches,
+    lengths: Floats,
+    styles: Floats | None,
     seen: contamination.Prompts,
     rule: Rule,
 ) -> list[TableOut]:
     """What each judge said, and what that amounts to."""
-    lengths = {
-        one: {answer.prompt_hash: answer.characters for answer in given.values() if answer.characters is not None}
-        for one, given in answers.items()
-    }
-    people = findings.decided(by_judge.get(PEOPLE, []))
-    tables = []
-    for judge, verdicts in by_judge.items():
-        matches = people if judge == PEOPLE else findings.decided(verdicts)
+    ids = matches.contestants
+    people = tables.decided(voices.get(PEOPLE, columns.SILENT), matches)
+    found = []
+    for judge, voice in voices.items():
+        met = people if judge == PEOPLE else tables.decided(voice, matches)
         others = None if judge == PEOPLE else people
-        watched = findings.first_votes(verdicts) if judge == PEOPLE else matches
+        watched = tables.first_votes(voice, matches) if judge == PEOPLE else met
         told = {
-            "ranking": findings.ranking(matches, ids, styles, rule),
-            "against": findings.against(matches, others, ids, lengths, rule, watched),
-            "clean": contamination.rates(matches, seen, ids, rule),
+            "ranking": findings.ranking(met, ids, styles, rule),
+            "against": findings.against(met, others, ids, lengths, rule, watched),
+            "clean": contamination.rates(met, matches.prompts, seen, ids, rule),
         }
-        tables.append(table(judge, verdicts, ids, rule).model_copy(update=told))
-    return tables
+        found.append(tables.table(judge, voice, matches, rule).model_copy(update=told))
+    return found
 
 
-def _by_lot(tables: list[TableOut]) -> list[TableOut]:
+def _by_lot(told: Sequence[TableOut]) -> list[TableOut]:
     """Without a word on stopping in people's table, because they did not judge matches by lot."""
     return [
         one
         if one.source == Source.judge
         else one.model_copy(update={"against": [row.model_copy(update={"stopping": None}) for row in one.against]})
-        for one in tables
+        for one in told
     ]
 
 
-def _guided(votes: Sequence[Said], tables: Sequence[TableOut]) -> bool:
+def _guided(votes: Voice, told: Sequence[TableOut]) -> bool:
     """Whether people were handed matches by what they tell; of votes from before that was written down, whether they
     judged more of some verdicts of a judge than of others."""
-    if any(vote.guided for vote in votes):
+    if (votes.guided == 1).any():
         return True
-    return any(vote.guided is None for vote in votes) and any(
-        row.corrected is not None and row.corrected.uneven for one in tables for row in one.against
+    return bool((votes.guided < 0).any()) and any(
+        row.corrected is not None and row.corrected.uneven for one in told for row in one.against
     )
 
 
@@ -158,86 +137,28 @@ def _shown(one: TableOut, evaluation: Evaluation, known: Mapping[uuid.UUID, Chec
     return {"against": rows, "pairs": pairs, "by_step": sorted(steps, key=lambda step: (step.run_id, step.step))}
 
 
-def _answers(session: Session, evaluation: Evaluation) -> dict[uuid.UUID, dict[int, Answer]]:
-    """Answers by contestant and position, with what a judge measured on them."""
-    measured: dict[uuid.UUID, list[dict[str, Any]]] = {}
-    judged = select(Verdict.match_id, Verdict.scores).join(Match).where(Match.evaluation_id == evaluation.id)
-    for match_id, found in session.execute(judged.where(Verdict.scores.is_not(None))):
-        measured[match_id] = found
-    answers: dict[uuid.UUID, dict[int, Answer]] = defaultdict(dict)
-    for row in _rows(session, evaluation):
-        for side, checkpoint_id in enumerate((row.checkpoint_a, row.checkpoint_b)):
-            characters, ended, error = row[5 + 3 * side : 8 + 3 * side]
-            if characters is None and error is None:
-                continue
-            known = answers[checkpoint_id].get(row.position)
-            if known is None or known.scores is None:
-                values = measured[row.id][side] if row.id in measured else None
-                answers[checkpoint_id][row.position] = Answer(row.prompt_hash, characters, ended, error, values)
-    return answers
-
-
-def _rows(session: Session, evaluation: Evaluation) -> Iterator[Any]:
-    """Matches with the length, the ending and the error of both answers, but not their text."""
-    columns: list[Any] = [Match.id, Match.position, Match.prompt_hash, Match.checkpoint_a, Match.checkpoint_b]
-    for response in (Match.response_a, Match.response_b):
-        columns.append(func.char_length(response["content"].astext).cast(Integer))
-        columns.append(response["ended"].as_boolean())
-        columns.append(response["error"].astext)
-    query = select(*columns).where(Match.evaluation_id == evaluation.id).order_by(Match.position, Match.id)
-    yield from session.execute(query)
-
-
-def _contestant(
-    checkpoint: Checkpoint, runs: dict[uuid.UUID, str], answers: dict[int, Answer], rule: Rule
-) -> ContestantOut:
-    given = [answer for answer in answers.values() if answer.characters is not None]
-    names = sorted({name for answer in given for name in answer.scores or {}})
-    return ContestantOut(
-        **CheckpointBrief.model_validate(checkpoint).model_dump(),
-        run_id=checkpoint.run_id,
-        run=runs.get(checkpoint.run_id) if checkpoint.run_id else None,
-        step=checkpoint.step,
-        responses=len(given),
-        failed=dict(Counter(answer.error for answer in answers.values() if answer.error)),
-        length=_mean([(answer.prompt_hash, answer.characters) for answer in given], rule),
-        cut=sum(answer.ended is False for answer in given),
-        scores={
-            name: _mean([(a.prompt_hash, a.scores[name]) for a in given if a.scores and name in a.scores], rule)
-            for name in names
-        },
-    )
-
-
-def _mean(values: Sequence[tuple[str, float | None]], rule: Rule) -> MeanOut:
-    there = [(prompt, float(value)) for prompt, value in values if value is not None]
-    prompts, numbers = [prompt for prompt, _ in there], [number for _, number in there]
-    found = mean(prompts, numbers, level=rule.level, seed=rule.seed)
-    return MeanOut(**{name: plain(value) for name, value in found._asdict().items()})
-
-
-def _agreement(by_judge: dict[str, list[Said]]) -> list[AgreementOut]:
+def _agreement(voices: Mapping[str, Voice], matches: int) -> list[AgreementOut]:
     """How far people agree with each judge, on the matches that both decided."""
-    people = scores(by_judge.get(PEOPLE, []))
+    people = tables.scores(voices.get(PEOPLE, columns.SILENT), matches)
     found = []
-    for judge, said in by_judge.items():
-        if judge == PEOPLE or not people:
+    for judge, voice in voices.items():
+        if judge == PEOPLE or np.isnan(people).all():
             continue
-        own = scores(said)
-        both = [match_id for match_id in own if match_id in people]
-        result = agreement([_winner(own[one]) for one in both], [_winner(people[one]) for one in both])
+        own = tables.scores(voice, matches)
+        both = ~np.isnan(own + people)
+        result = agreement(WINNERS[_winner(own[both])].tolist(), WINNERS[_winner(people[both])].tolist())
         found.append(AgreementOut(judge=judge, n=result.n, agreed=result.agreed, kappa=plain(result.kappa)))
     return found
 
 
-def _winner(score: float) -> str:
-    return "tie" if score == 0.5 else "a" if score > 0.5 else "b"
+def _winner(score: Floats) -> Places:
+    return (1 + np.sign(score - 0.5)).astype(np.intp)
 
 
 def _warnings(
     evaluation: Evaluation,
     model: CheckpointBrief | None,
-    tables: Sequence[TableOut],
+    told: Sequence[TableOut],
     found: Sequence[Checkpoint],
     trained: ContaminationOut,
     *,
@@ -258,25 +179,9 @@ def _warnings(
         warnings.append(sizing.OWN_JUDGE)
     if guided:
         warnings.append(GUIDED)
-    for one in tables:
+    for one in told:
         missing = sum(sum(pair.undecided.values()) for pair in one.pairs)
         if missing and one.source == Source.judge:
             of = f"{missing} of {one.verdicts} verdicts of {model.name if model else one.judge}"
             warnings.append(f"{of} came to nothing; the rates leave their matches out.")
     return warnings
-
-
-def measured(session: Session, evaluation: Evaluation) -> dict[uuid.UUID, dict[str, dict[str, float]]]:
-    """What a judge measured on each contestant's answers: by name and by the hash of the prompt, averaged."""
-    found: dict[uuid.UUID, dict[str, dict[str, float]]] = {}
-    for contestant, answers in _answers(session, evaluation).items():
-        values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for answer in answers.values():
-            for name, value in (answer.scores or {}).items():
-                if value is not None:
-                    values[name][answer.prompt_hash].append(float(value))
-        found[contestant] = {
-            name: {prompt: math.fsum(own) / len(own) for prompt, own in by_prompt.items()}
-            for name, by_prompt in values.items()
-        }
-    return found

@@ -1,18 +1,17 @@
-"""Verdicts gathered into win rates: what people or one judge said about pairs of checkpoints."""
+"""Verdicts of matches one by one: who won each, as people or a judge have it."""
 
 import math
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, select
 
-from alignment.judges.llm import UNREADABLE
 from alignment.judges.panel import MEMBER
-from alignment.statistics import Meeting, Outcome, Ties, WinRate, by_pair, win_rate
+from alignment.statistics import Ties, WinRate
 from backend.evaluations.models import Match, Source, Verdict
-from backend.evaluations.report_schemas import PairOut, RateOut, TableOut
+from backend.evaluations.report_schemas import RateOut
 
 PEOPLE = "people"
 ORDERS = 2  # an automatic judge sees every match in both side orders
@@ -115,78 +114,6 @@ def _score(said: Sequence[Said]) -> float | None:
     if len(outcomes) < ORDERS:
         return None
     return outcomes[0] if len(set(outcomes)) == 1 else 0.5
-
-
-def pairs(said: Sequence[Said], contestants: Sequence[uuid.UUID], rule: Rule) -> list[PairOut]:
-    """A row for every pair of contestants, the later one's rate against the earlier one."""
-    decided = scores(said)
-    known = {verdict.match_id: verdict for verdict in said}
-    meetings = [
-        Meeting(known[match_id].prompt_hash, str(known[match_id].a), str(known[match_id].b), score)
-        for match_id, score in decided.items()
-    ]
-    rows = by_pair([str(one) for one in contestants], meetings, **rule._asdict())
-    by_contestants: dict[frozenset[uuid.UUID], list[Said]] = defaultdict(list)
-    for verdict in said:
-        by_contestants[frozenset((verdict.a, verdict.b))].append(verdict)
-    return [_pair(uuid.UUID(row.first), uuid.UUID(row.second), row.win_rate, by_contestants) for row in rows]
-
-
-def _pair(first: uuid.UUID, second: uuid.UUID, rate: WinRate, said: dict[frozenset[uuid.UUID], list[Said]]) -> PairOut:
-    own = said.get(frozenset((first, second)), [])
-    return PairOut(
-        first=first,
-        second=second,
-        win_rate=rate_out(rate),
-        mean_probability=_mean_probability(own, first),
-        verdicts=len(own),
-        undecided=dict(Counter(verdict.reason or "no reason" for verdict in own if verdict.outcome is None)),
-        contradicted=sum(not agreed for _, agreed in _both_orders(own)),
-        both_bad=sum("both_bad" in (verdict.value or {}) for verdict in own),
-    )
-
-
-def _mean_probability(said: Sequence[Said], first: uuid.UUID) -> float | None:
-    """How probable the verdicts hold it that `first` wins, on average: AlpacaEval 2's win rate."""
-    told = [
-        verdict.probability if verdict.a == first else 1 - verdict.probability
-        for verdict in said
-        if verdict.probability is not None
-    ]
-    return math.fsum(told) / len(told) if told else None
-
-
-def _both_orders(said: Iterable[Said]) -> list[tuple[str, bool]]:
-    """The prompt of each match that a judge decided in both side orders, and whether it said the same."""
-    found = []
-    for own in _by_match(verdict for verdict in said if verdict.source is Source.judge).values():
-        outcomes = [verdict.outcome for verdict in own if verdict.outcome is not None]
-        if len(outcomes) == ORDERS:
-            found.append((own[0].prompt_hash, len(set(outcomes)) == 1))
-    return found
-
-
-def table(judge: str, said: Sequence[Said], contestants: Sequence[uuid.UUID], rule: Rule) -> TableOut:
-    """What `judge` (or people) said, whether the side shown first had an advantage, and what came to nothing."""
-    half = rule._replace(ties="half")._asdict()
-    first = [
-        Outcome(verdict.prompt_hash, 1 - verdict.outcome if verdict.swapped else verdict.outcome)
-        for verdict in said
-        if verdict.outcome is not None and verdict.source is not Source.imported
-    ]
-    same = [Outcome(prompt, float(agreed)) for prompt, agreed in _both_orders(said)]
-    people = judge == PEOPLE
-    ordered = [verdict for verdict in said if verdict.source is Source.judge]
-    return TableOut(
-        judge=judge,
-        source="person" if people else "judge",
-        pairs=pairs(said, contestants, rule),
-        shown_first=rate_out(win_rate(first, **half)),
-        consistency=None if people or not ordered else rate_out(win_rate(same, **half)),
-        verdicts=len(said),
-        unreadable=sum(verdict.reason in UNREADABLE for verdict in said),
-        one_sided=len({one.match_id for one in ordered if one.outcome is not None}) - len(same),
-    )
 
 
 def rate_out(rate: WinRate) -> RateOut:

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, cast, func, select
-from sqlalchemy.orm import Session
+import numpy as np
 
-from backend.evaluations.models import Evaluation, Match
+from backend.evaluations.columns import Read
+from backend.evaluations.models import Evaluation
 from backend.evaluations.report_schemas import PairOut, RateOut, TableOut
 from backend.work import ENDED
 
@@ -34,16 +34,15 @@ class Met(NamedTuple):
     ended: bool
 
 
-def met(session: Session, evaluation: Evaluation) -> Met:
+def met(read: Read, evaluation: Evaluation) -> Met:
     """Who met whom."""
-    both = Match.response_a.has_key("content") & Match.response_b.has_key("content")
-    columns = (Match.checkpoint_a, Match.checkpoint_b, func.count(), func.sum(cast(both, Integer)))
-    query = select(*columns).where(Match.evaluation_id == evaluation.id)
-    matches: Counter[Pair] = Counter()
-    answered: Counter[Pair] = Counter()
-    for a, b, count, full in session.execute(query.group_by(Match.checkpoint_a, Match.checkpoint_b)):
-        matches[frozenset((a, b))] += count
-        answered[frozenset((a, b))] += full or 0
+    ids, size = read.matches.contestants, len(read.matches.contestants)
+    pair = np.maximum(read.matches.a, read.matches.b) * size + np.minimum(read.matches.a, read.matches.b)
+    both = (read.answers.length >= 0).all(axis=1)
+    matches, answered = (
+        {frozenset((ids[one // size], ids[one % size])): int(count) for one, count in enumerate(np.bincount(own))}
+        for own in (pair, pair[both])
+    )
     return Met(matches, answered, evaluation.state in ENDED)
 
 

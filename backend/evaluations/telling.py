@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from alignment.statistics.guided import STRATA, order, strata, stratum
-from backend.evaluations import judge_data
+from backend.evaluations import columns, judge_data
 from backend.evaluations.models import Evaluation
 
 
@@ -43,19 +43,19 @@ def next_matches(
     return [one for one in taken if one is not None][:n]
 
 
-def _pairs(session: Session, evaluation: Evaluation, holding: set[uuid.UUID]) -> dict[uuid.UUID, Pair]:
+def _pairs(session: Session, evaluation: Evaluation, holding: set[uuid.UUID]) -> dict[int, Pair]:
     base = uuid.UUID(evaluation.contestants[0])
     judged, _ = judge_data.read(session, [evaluation.id], str(evaluation.judge["name"]))
-    pairs: dict[uuid.UUID, Pair] = defaultdict(lambda: Pair([], [], [], [[] for _ in range(STRATA)]))
+    pairs: dict[int, Pair] = defaultdict(lambda: Pair([], [], [], [[] for _ in range(STRATA)]))
     scores = judged.scores
     for place in np.flatnonzero(~np.isnan(scores)).tolist():
-        if judged.a[place] != base:
+        if judged.contestants[judged.a[place]] != base:
             continue
-        pair, score, said = pairs[judged.b[place]], 1 - float(scores[place]), float(judged.people[place])
+        pair, score, said = pairs[int(judged.b[place])], 1 - float(scores[place]), float(judged.people[place])
         if np.isnan(said):
             pair.alone.append(score)
-            if judged.ids[place] not in holding:
-                pair.left[int(stratum([score])[0])].append(judged.ids[place])
+            if (match_id := columns.uuid_of(judged.ids[place])) not in holding:
+                pair.left[int(stratum([score])[0])].append(match_id)
         else:
             pair.people.append(1 - said)
             pair.judge.append(score)

@@ -13,9 +13,9 @@ from backend import storage
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot, SnapshotLabel
-from backend.evaluations import contestants, judging
+from backend.evaluations import columns, contestants, judging, tables
 from backend.evaluations.models import Evaluation, Match
-from backend.evaluations.said import PEOPLE, Rule, Said, pairs, query
+from backend.evaluations.said import PEOPLE, Rule, Said, query
 from backend.exports.models import Export
 from backend.labels.models import Label
 from backend.runs import mixture
@@ -116,7 +116,8 @@ def _of_evaluation(session: Session, evaluation: Evaluation, checkpoint: Checkpo
     known = contestants.named(session, {other for other, _ in met})
     results = []
     for (other, judge), said_of_it in sorted(met.items(), key=str):
-        rate = pairs(said_of_it, [other, checkpoint.id], Rule(seed=evaluation.seed))[0].win_rate
+        matches, voice = columns.of(said_of_it, [other, checkpoint.id])
+        rate = tables.pairs(voice, matches, Rule(seed=evaluation.seed))[0].win_rate
         if rate.rate is None or other not in known:
             continue
         results.append(

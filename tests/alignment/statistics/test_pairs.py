@@ -2,32 +2,39 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from alignment.statistics import Meeting, by_pair, mean
+from alignment.statistics import by_pair, mean
+from alignment.statistics.ranking import Met
 
 
-def test_a_pair_counts_meetings_in_either_order() -> None:
+def met(*matches: tuple[int, int, int, float]) -> Met:
+    """Matches of a prompt, two contestants and the first's score."""
+    prompt, first, second, score = zip(*matches, strict=True)
+    return Met(np.array(prompt), np.array(first), np.array(second), np.array(score))
+
+
+def test_a_pair_counts_matches_in_either_order() -> None:
     """Who was written first makes no difference to who won."""
-    meetings = [Meeting("p", "base", "tuned", 0.0), Meeting("q", "tuned", "base", 1.0)]
-    (row,) = by_pair(["base", "tuned"], meetings)
+    (row,) = by_pair(met((0, 0, 1, 0.0), (1, 1, 0, 1.0)), 2)
 
-    assert (row.first, row.second) == ("tuned", "base")
+    assert (row.first, row.second) == (1, 0)
     assert (row.win_rate.rate, row.win_rate.wins, row.win_rate.n) == (1.0, 2, 2)
 
 
 def test_every_pair_has_a_row() -> None:
     """Three contestants make three rows, also for a pair that never met."""
-    rows = by_pair(["a", "b", "c"], [Meeting("p", "a", "b", 0.5)])
+    rows = by_pair(met((0, 0, 1, 0.5)), 3)
 
-    assert [(row.first, row.second, row.win_rate.n) for row in rows] == [("b", "a", 1), ("c", "a", 0), ("c", "b", 0)]
+    assert [(row.first, row.second, row.win_rate.n) for row in rows] == [(1, 0, 1), (2, 0, 0), (2, 1, 0)]
 
 
-@pytest.mark.parametrize("strange", [("a", "x"), ("a", "a")])
-def test_a_stranger_is_refused(strange: tuple[str, str]) -> None:
-    """A meeting of somebody who is not a contestant is a mistake of the caller."""
+@pytest.mark.parametrize("strange", [(0, 2), (0, 0), (-1, 0)])
+def test_a_stranger_is_refused(strange: tuple[int, int]) -> None:
+    """A match of somebody who is not a contestant is a mistake of the caller."""
     with pytest.raises(ValueError, match="not two of the contestants"):
-        by_pair(["a", "b"], [Meeting("p", *strange, 1.0)])
+        by_pair(met((0, *strange, 1.0)), 2)
 
 
 def test_a_mean_has_its_interval() -> None:

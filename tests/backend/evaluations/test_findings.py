@@ -1,16 +1,38 @@
 """What verdicts amount to: rankings of three, equal lengths, chance or not, and what people would have said."""
 
 import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from backend.evaluations.findings import Decided, against, decided, first_votes, ranking
+from alignment.statistics.features import STYLES
+from alignment.statistics.ranking import Met
+from backend.evaluations import columns
+from backend.evaluations.findings import against, ranking
 from backend.evaluations.further import UNKNOWN
 from backend.evaluations.models import Source
 from backend.evaluations.said import Rule, Said
+from backend.evaluations.tables import decided, first_votes
 
-BASE, GOOD, WEAK = (uuid.UUID(int=number) for number in (1, 2, 3))
+BASE, GOOD, WEAK = IDS = [uuid.UUID(int=number) for number in (1, 2, 3)]
+PROMPTS = 300
+Decided = tuple[int, uuid.UUID, uuid.UUID, float]
+"""A match: its prompt, its contestants, and the first one's score."""
+
+
+def met(found: Sequence[Decided]) -> Met:
+    """As columns, where contestants stand in the order of IDS."""
+    a = np.array([IDS.index(one[1]) for one in found], dtype=np.intp)
+    b = np.array([IDS.index(one[2]) for one in found], dtype=np.intp)
+    prompt = np.array([one[0] for one in found], dtype=np.intp)
+    return Met(prompt, a, b, np.array([one[3] for one in found], dtype=np.float64))
+
+
+def unknown(*more: int) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Of no contestant's answer anything is known."""
+    return np.full((len(IDS), PROMPTS, *more), np.nan)
 
 
 def matches(better: uuid.UUID, worse: uuid.UUID, prompts: int, chance: float, seed: int) -> list[Decided]:
@@ -20,17 +42,17 @@ def matches(better: uuid.UUID, worse: uuid.UUID, prompts: int, chance: float, se
     for prompt in range(prompts):
         won = float(generator.random() < chance)
         pair = (better, worse, won) if prompt % 2 else (worse, better, 1 - won)
-        found.append(Decided(f"prompt {prompt}", *pair))
+        found.append((prompt, *pair))
     return found
 
 
 ALL = matches(GOOD, BASE, 80, 0.8, 1) + matches(BASE, WEAK, 80, 0.7, 2) + matches(GOOD, WEAK, 80, 0.9, 3)
-LENGTHS = {one: {f"prompt {prompt}": 100 + (37 * prompt) % 11 for prompt in range(80)} for one in (BASE, GOOD, WEAK)}
+LENGTHS = np.tile(100.0 + (37 * np.arange(PROMPTS)) % 11, (3, 1))
 
 
 def test_three_are_ranked_with_what_ranks_are_possible() -> None:
     """The strongest comes first with an interval, and observed and predicted rates stand beside each other."""
-    found = ranking(ALL, [BASE, GOOD, WEAK], {}, Rule())
+    found = ranking(met(ALL), IDS, unknown(4), Rule())
 
     assert found is not None
     assert [one.contestant for one in found.standings] == [GOOD, BASE, WEAK]
@@ -49,10 +71,10 @@ def test_three_are_ranked_with_what_ranks_are_possible() -> None:
 
 def test_two_need_no_ranking_and_strangers_get_none() -> None:
     """Two contestants have their win rate; who never met the others is told to be apart, without a number."""
-    assert ranking(matches(GOOD, BASE, 20, 0.8, 1), [BASE, GOOD], {}, Rule()) is None
-    assert ranking([], [BASE, GOOD, WEAK], {}, Rule()) is None
+    assert ranking(met(matches(GOOD, BASE, 20, 0.8, 1)), [BASE, GOOD], unknown(4), Rule()) is None
+    assert ranking(met([]), IDS, unknown(4), Rule()) is None
 
-    apart = ranking(matches(GOOD, BASE, 20, 0.6, 1), [BASE, GOOD, WEAK], {}, Rule())
+    apart = ranking(met(matches(GOOD, BASE, 20, 0.6, 1)), IDS, unknown(4), Rule())
 
     assert apart is not None
     assert apart.standings == []
@@ -62,8 +84,8 @@ def test_two_need_no_ranking_and_strangers_get_none() -> None:
 
 def test_a_ranking_counts_the_majority_of_people() -> None:
     """Two of three votes are a win; as many for each side are a tie."""
-    three = [Decided(f"p{n}", *pair, 2 / 3) for n in range(12) for pair in ((BASE, GOOD), (GOOD, WEAK), (WEAK, BASE))]
-    found = ranking(three, [BASE, GOOD, WEAK], {}, Rule())
+    three = [(n, *pair, 2 / 3) for n in range(12) for pair in ((BASE, GOOD), (GOOD, WEAK), (WEAK, BASE))]
+    found = ranking(met(three), IDS, unknown(4), Rule())
 
     assert found is not None
     assert found.observed[0][1] == 1.0
@@ -72,7 +94,7 @@ def test_a_ranking_counts_the_majority_of_people() -> None:
 
 def test_against_the_baseline() -> None:
     """Each contestant has its tests, adjusted for there being two, and its rate at equal lengths: here the raw one."""
-    good, weak = against(ALL, None, [BASE, GOOD, WEAK], LENGTHS, Rule())
+    good, weak = against(met(ALL), None, IDS, LENGTHS, Rule())
 
     assert (good.contestant, weak.contestant) == (GOOD, WEAK)
     assert good.p <= good.p_adjusted < 0.01
@@ -87,10 +109,10 @@ def test_against_the_baseline() -> None:
 
 def test_who_never_met_the_baseline_has_no_row() -> None:
     """Only contestants with decided matches against it are told about."""
-    assert [
-        one.contestant for one in against(matches(GOOD, BASE, 20, 0.8, 1), None, [BASE, GOOD, WEAK], {}, Rule())
-    ] == [GOOD]
-    assert against([], None, [BASE, GOOD], {}, Rule()) == []
+    assert [one.contestant for one in against(met(matches(GOOD, BASE, 20, 0.8, 1)), None, IDS, unknown(), Rule())] == [
+        GOOD
+    ]
+    assert against(met([]), None, [BASE, GOOD], unknown(), Rule()) == []
 
 
 def test_people_correct_a_judge() -> None:
@@ -100,11 +122,11 @@ def test_people_correct_a_judge() -> None:
     for prompt in range(300):
         truth = float(generator.random() < 0.5)
         said = 1.0 if generator.random() < 0.3 else truth
-        judge.append(Decided(f"p{prompt}", GOOD, BASE, said))
+        judge.append((prompt, GOOD, BASE, said))
         if prompt % 3 == 0:
-            people.append(Decided(f"p{prompt}", BASE, GOOD, 1 - truth))
+            people.append((prompt, BASE, GOOD, 1 - truth))
 
-    (found,) = against(judge, people, [BASE, GOOD], {}, Rule())
+    (found,) = against(met(judge), met(people), [BASE, GOOD], unknown(), Rule())
 
     assert found.corrected is not None
     assert (found.corrected.people, found.corrected.judged) == (100, 200)
@@ -121,7 +143,7 @@ def test_too_few_people_are_told() -> None:
     """With people's verdicts on three prompts the correction says what it lacks."""
     judge = matches(GOOD, BASE, 30, 0.8, 1)
 
-    (found,) = against(judge, judge[:3], [BASE, GOOD], {}, Rule())
+    (found,) = against(met(judge), met(judge[:3]), [BASE, GOOD], unknown(), Rule())
 
     assert found.corrected is not None
     assert found.corrected.rate is None
@@ -130,7 +152,7 @@ def test_too_few_people_are_told() -> None:
 
 def test_lengths_that_are_missing_leave_no_rate_at_equal_lengths() -> None:
     """Without the lengths of answers the controlled rate has a reason and no number."""
-    (found,) = against(matches(GOOD, BASE, 30, 0.8, 1), None, [BASE, GOOD], {}, Rule())
+    (found,) = against(met(matches(GOOD, BASE, 30, 0.8, 1)), None, [BASE, GOOD], unknown(), Rule())
 
     assert found.controlled.rate is None
     assert "lengths are known" in str(found.controlled.reason)
@@ -138,7 +160,7 @@ def test_lengths_that_are_missing_leave_no_rate_at_equal_lengths() -> None:
 
 def test_one_prompt_shows_nothing() -> None:
     """With one prompt no difference can be found, and none is named."""
-    (found,) = against(matches(GOOD, BASE, 1, 1.0, 1), None, [BASE, GOOD], {}, Rule())
+    (found,) = against(met(matches(GOOD, BASE, 1, 1.0, 1)), None, [BASE, GOOD], unknown(), Rule())
 
     assert found.detectable is None
     assert found.p == 1.0
@@ -147,7 +169,7 @@ def test_one_prompt_shows_nothing() -> None:
 def test_circles_and_style_stand_beside_the_ranking() -> None:
     """Three who beat each other in a circle are told; what only length decided is none at equal style."""
     circle = matches(GOOD, BASE, 60, 0.9, 1) + matches(BASE, WEAK, 60, 0.9, 2) + matches(WEAK, GOOD, 60, 0.9, 3)
-    found = ranking(circle, [BASE, GOOD, WEAK], {}, Rule())
+    found = ranking(met(circle), IDS, unknown(4), Rule())
 
     assert found is not None
     assert found.cycles is not None
@@ -159,17 +181,21 @@ def test_circles_and_style_stand_beside_the_ranking() -> None:
     assert found.styled.reason == UNKNOWN
 
     generator = np.random.default_rng(0)
-    hashes = [f"prompt {prompt}" for prompt in range(80)]
     length = {BASE: 1.0, GOOD: 1.6, WEAK: 0.9}
-    styles = {
-        who: {one: [mean * np.exp(generator.normal(0, 0.5)), 0, 0, 0] for one in hashes} for who, mean in length.items()
-    }
+    styles = unknown(len(STYLES))
+    for place, mean in enumerate(length.values()):
+        styles[place, :80] = [[mean * np.exp(generator.normal(0, 0.5)), 0, 0, 0] for _ in range(80)]
     wordy = [
-        Decided(one, a, b, float(styles[a][one][0] * np.exp(generator.logistic(0, 0.3)) > styles[b][one][0]))
-        for one in hashes
+        (
+            one,
+            a,
+            b,
+            float(styles[IDS.index(a), one, 0] * np.exp(generator.logistic(0, 0.3)) > styles[IDS.index(b), one, 0]),
+        )
+        for one in range(80)
         for a, b in ((BASE, GOOD), (GOOD, WEAK), (WEAK, BASE))
     ]
-    by_length = ranking(wordy, [BASE, GOOD, WEAK], styles, Rule())
+    by_length = ranking(met(wordy), IDS, styles, Rule())
 
     assert by_length is not None
     assert by_length.standings[0].contestant == GOOD
@@ -187,8 +213,8 @@ def test_circles_and_style_stand_beside_the_ranking() -> None:
 
 def test_when_to_stop() -> None:
     """Eighty prompts settle what wins 80 %, and nothing about what wins half."""
-    good, _ = against(ALL, None, [BASE, GOOD, WEAK], LENGTHS, Rule())
-    (even,) = against(matches(GOOD, BASE, 40, 0.5, 4), None, [BASE, GOOD], LENGTHS, Rule())
+    good, _ = against(met(ALL), None, IDS, LENGTHS, Rule())
+    (even,) = against(met(matches(GOOD, BASE, 40, 0.5, 4)), None, [BASE, GOOD], LENGTHS, Rule())
 
     assert good.stopping is not None
     assert good.stopping.state == "decided"
@@ -208,5 +234,11 @@ def test_who_looks_after_each_vote_sees_what_stands() -> None:
     orders = [said(1, 0.9, "toy"), said(2, 0.9, "toy"), said(2, 0.9, "toy", swapped=True)]
     orders.append(said(1, 0.1, "toy", swapped=True))
 
-    assert [(one.prompt, one.score) for one in first_votes(votes)] == [("prompt 1", 1.0), ("prompt 2", 0.0)]
-    assert [(one.prompt, one.score) for one in decided(orders)] == [("prompt 2", 1.0), ("prompt 1", 0.5)]
+    assert told(first_votes, votes) == [("prompt 1", 1.0), ("prompt 2", 0.0)]
+    assert told(decided, orders) == [("prompt 2", 1.0), ("prompt 1", 0.5)]
+
+
+def told(read: Callable[[columns.Voice, columns.Matches], Met], verdicts: list[Said]) -> list[tuple[str, float]]:
+    found, voice = columns.of(verdicts, IDS)
+    seen = read(voice, found)
+    return [(found.prompts[one], score) for one, score in zip(seen.prompt, seen.score.tolist(), strict=True)]
