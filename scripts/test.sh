@@ -1,27 +1,26 @@
 #!/usr/bin/env bash
-# Runs every test in two processes of about the same length: what drives whole programs and browsers, with what needs
-# little time, beside all the rest.
+# Runs every test in two processes that share them (tests/halves.py): one begins with what drives browsers and whole
+# programs, the other with the API and the workers, and they meet among the many small tests of the engine.
 # With arguments it is pytest with these arguments, in one process.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-PYTEST=.venv/bin/pytest
-FIRST=(
-    tests/alignment/{configs,export,formats,generation,judges,objectives,statistics,toyworld}
-    tests/frontend tests/browser tests/plumbline
-)
-
-if [ $# -gt 0 ]; then exec $PYTEST "$@"; fi
+if [ $# -gt 0 ]; then exec .venv/bin/pytest "$@"; fi
 
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"  # threads of two processes that share the cores wait for each other
-said=$(mktemp)
-trap 'rm -f "$said"' EXIT
-$PYTEST "${FIRST[@]}" >"$said" 2>&1 &
+shared=$(mktemp -d)
+trap 'rm -rf "$shared"' EXIT
+mkdir "$shared/claims"
+half() {
+    exec .venv/bin/python -m pytest -p tests.halves --claims "$shared/claims" "$@" \
+        tests/browser tests/frontend tests/plumbline tests/alignment tests/test_*.py tests/workers tests/backend
+}
+(half) >"$shared/said" 2>&1 &
 first=$!
 trap 'kill -INT $first; wait' INT TERM
-$PYTEST "${FIRST[@]/#/--ignore=}"
+(half --backwards)
 rest=$?
 wait $first
 status=$?
-cat "$said"
+cat "$shared/said"
 [ $rest = 0 ] && [ $status = 0 ]

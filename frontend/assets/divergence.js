@@ -8,24 +8,37 @@ import { live } from "./live.js";
 export function divergence(report, items) {
   const path = `/evaluations/${report.evaluation.id}/divergences`;
   const names = Object.fromEntries(report.contestants.map((one) => [one.id, one.name]));
-  const body = h("div.pl-stack.tight");
+  // Buttons stay while numbers change: what is pressed between two answers is still there when it is let go.
+  const start = button("Measure KL on 50 prompts", () => send(path), { title: "Reads answers to 50 prompts with both checkpoints; what is known is not read again" });
+  const left = h("span.pl-muted");
+  const stop = button("Cancel", () => send(`${path}/cancel`));
+  const row = h("div.pl-row");
+  const told = h("div.pl-stack.tight");
+  const body = h("div.pl-stack.tight", row, told);
+  let moving = null;
+  let following = null;
   const draw = (found) => {
     const waiting = found.flatMap((one) => one.items).reduce((sum, one) => sum + one.waiting, 0);
-    fill(body,
-      h("div.pl-row", waiting ? [h("span.pl-muted", `${count(waiting)} answers are still to be read`), button("Cancel", () => send(`${path}/cancel`))] : button("Measure KL on 50 prompts", () => send(path), { title: "Reads answers to 50 prompts with both checkpoints; what is known is not read again" })),
-      found.map((one) => of(one, names)), h("p.pl-muted", found.length ? "On 50 prompts drawn by lot, and those whose tokens somebody read. The API takes up to 200." : "Not measured yet."));
+    left.textContent = `${count(waiting)} answers are still to be read`;
+    if (moving !== waiting > 0) fill(row, (moving = waiting > 0) ? [left, stop] : start);
+    fill(told, found.map((one) => of(one, names)), h("p.pl-muted", found.length ? "On 50 prompts drawn by lot, and those whose tokens somebody read. The API takes up to 200." : "Not measured yet."));
     return waiting;
   };
-  const follow = () => live(async (signal) => {
-    const found = await get(path, {}, { signal });
-    if (draw(found.items)) return true;
-    location.reload(); // its numbers are axes now
-    return "done";
-  }, { seconds: 2, slowest: 8 });
+  const follow = () => {
+    following ||= live(async (signal) => {
+      const found = await get(path, {}, { signal });
+      if (draw(found.items)) return true;
+      location.reload(); // its numbers are axes now
+      return "done";
+    }, { seconds: 2, slowest: 8 });
+  };
   const send = async (address) => {
     try {
-      const moving = draw((await post(address, {})).items);
-      if (moving && address === path) follow();
+      if (draw((await post(address, {})).items)) follow();
+      else {
+        following?.stop();
+        following = null;
+      }
     } catch (error) {
       toastError(error);
     }

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.accounts import service as accounts
@@ -66,11 +66,12 @@ class Web(NamedTuple):
             calm = 0 if self.counting.open else calm + 1
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Headless Chromium. Playwright keeps an event loop in this thread, so it ends before other tests need one."""
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(playwright), args=["--no-sandbox"])
+        options = ["--no-sandbox", "--process-per-site"]
+        opened = playwright.chromium.launch(executable_path=chromium(playwright), args=options)
         yield opened
         opened.close()
 
@@ -97,27 +98,68 @@ def web(servers: Embedded) -> Iterator[Web]:
     thread.join(20)
 
 
-@pytest.fixture
-def sign_in(clean: None, browser: Browser, web: Web) -> Iterator[SignIn]:
-    """Opens a browser of its own for a person of a role, signed in; no page may throw an error that nobody catches."""
-    contexts, thrown = [], []
+class Kept(NamedTuple):
+    """A browser of its own between tests: it knows nobody, but has read the scripts of the pages, which takes seconds.
+    A page that nobody uses keeps what was read."""
 
-    def open_page(role: Role = Role.researcher, name: str | None = None, **context: object) -> Page:
+    context: BrowserContext
+    held: Page
+
+    def forget(self, address: str) -> None:
+        """Afterwards no page is open, and nothing is left of whom it was."""
+        for page in self.context.pages:
+            if page is not self.held:
+                page.goto("about:blank")
+                page.close()
+        self.context.clear_cookies()
+        self.context.set_offline(False)
+        session = self.context.new_cdp_session(self.held)
+        session.send("Storage.clearDataForOrigin", {"origin": address, "storageTypes": "local_storage,indexeddb"})
+        session.detach()
+
+
+@pytest.fixture(scope="package")
+def kept(browser: Browser, web: Web) -> dict[str, list[Kept]]:
+    """Browsers that tests have left, by their looks."""
+    return {}
+
+
+@pytest.fixture
+def sign_in(clean: None, browser: Browser, web: Web, kept: dict[str, list[Kept]]) -> Iterator[SignIn]:
+    """Opens a browser of its own for a person of a role, signed in; no page may throw an error that nobody catches.
+    Whose clock is turned must be `alone`: a new one, that nobody uses afterwards."""
+    used: list[tuple[str, Kept]] = []
+    thrown: list[str] = []
+
+    def opened(looks: dict[str, object]) -> Kept:
+        made = browser.new_context(base_url=web.address, **looks)  # type: ignore[arg-type]
+        made.set_default_timeout(45_000)
+        held = made.new_page()
+        held.goto("/sign-in")
+        return Kept(made, held)
+
+    def open_page(
+        role: Role = Role.researcher, name: str | None = None, *, alone: bool = False, **looks: object
+    ) -> Page:
         with transaction() as session:
             user = add_person(session, role, name or str(role))
             token = accounts.open_session(session, user)
-        made = browser.new_context(base_url=web.address, **context)  # type: ignore[arg-type]
-        made.set_default_timeout(45_000)
-        made.add_cookies([{"name": COOKIE, "value": token, "url": web.address, "httpOnly": True, "sameSite": "Lax"}])
-        contexts.append(made)
-        page = made.new_page()
+        look = "alone" if alone else repr(sorted(looks.items()))
+        known = kept.setdefault(look, [])
+        found = known.pop() if known else opened(looks)
+        used.append((look, found))
+        cookie = {"name": COOKIE, "value": token, "url": web.address, "httpOnly": True, "sameSite": "Lax"}
+        found.context.add_cookies([cookie])  # type: ignore[list-item]
+        page = found.context.new_page()
         page.on("pageerror", lambda error: thrown.append(str(error)))
         return page
 
     yield open_page
-    for context in contexts:
-        for page in context.pages:
-            page.goto("about:blank")
-        context.close()
+    for look, one in used:
+        one.forget(web.address)
+        if look == "alone":
+            one.context.close()
+        else:
+            kept[look].append(one)
     web.rest()
     assert thrown == []

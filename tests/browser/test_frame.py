@@ -17,6 +17,12 @@ PAGES = [module.PAGE for module in discover()]
 READY = ".pl-mount[data-mounted]:not([aria-busy])"
 PHONE: dict[str, ViewportSize] = {"viewport": {"width": 390, "height": 780}}
 
+# Afterwards what changes by and by has its last color and size.
+SETTLED = """async () => {
+  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+  const ending = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime !== Infinity);
+  await Promise.allSettled(ending.map((one) => one.finished));
+}"""
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 
 
@@ -50,15 +56,16 @@ def test_every_page_is_clean(sign_in: SignIn, page: PageOf) -> None:
     heard = Heard(tab)
     tab.goto(page.address)
     tab.wait_for_selector(READY)
-    tab.wait_for_timeout(300)
+    tab.wait_for_function("!document.querySelector('.pl-skeletons')")
 
+    tab.evaluate(SETTLED)
     assert tab.evaluate(CONTRAST) == []
     tab.emulate_media(color_scheme="dark")
     tab.wait_for_function("document.documentElement.dataset.theme === 'dark'")
-    tab.wait_for_timeout(300)
+    tab.evaluate(SETTLED)
     assert tab.evaluate(CONTRAST) == []
     tab.set_viewport_size(PHONE["viewport"])
-    tab.wait_for_timeout(100)
+    tab.evaluate(SETTLED)
     assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert heard.said == []
     assert heard.hosts == {"127.0.0.1"}

@@ -264,7 +264,7 @@ def test_five_browsers_at_once(sign_in: SignIn) -> None:
 def test_lease_lost_while_away(sign_in: SignIn) -> None:
     """Whose lease ran out while they were away, and went to somebody else, is told and gets the next pair."""
     dataset = numbered(9)
-    one, two = sign_in(Role.annotator, "one"), sign_in(Role.annotator, "two")
+    one, two = sign_in(Role.annotator, "one", alone=True), sign_in(Role.annotator, "two")
     one.clock.install()
     open_card(one, dataset)
     with transaction() as session:

@@ -214,7 +214,8 @@ def test_the_tour(page: Page) -> None:
     page.goto("/new-run")
     choose(page, "Data", "Toy world: labelled pairs")
     choose(page, "Start from", "Toy world base")
-    run = train(page)
+    page.get_by_role("group", name="Unit of the duration").get_by_role("button", name="Optimizer steps").click()
+    run = train(page, steps=6)
     shoot(page, "run")
 
     page.get_by_role("link", name="Compare").last.click()
