@@ -44,6 +44,7 @@ IMPORTED = (
     "workers.tasks.train",
     "workers.tasks.evaluate",
     "workers.tasks.sweep",
+    "plumbline.cli",
 )
 ROOM = 4000  # bytes for a command line
 ABOVE = 200  # no program of ours names a descriptor as high
@@ -59,7 +60,8 @@ class Popen(subprocess.Popen[Any]):
     _told: socket.socket | None = None  # its number, and how it ended
 
     def _execute_child(self, args: Any, executable: Any, preexec_fn: Any, *rest: Any) -> None:
-        python = isinstance(args, list) and args[0] == sys.executable and args[1] in ("-m", "-c")
+        command = [str(part) for part in args if part != "-u"] if isinstance(args, list | tuple) else [str(args)]
+        python = command[0] == sys.executable and command[1] in ("-m", "-c")
         near = rest[-2] or os.getsid(0) == self.session  # else it could not be of this process's group
         if not python or not near or preexec_fn is not None:
             super()._execute_child(args, executable, preexec_fn, *rest)  # type: ignore[misc]
@@ -67,7 +69,7 @@ class Popen(subprocess.Popen[Any]):
         _, pass_fds, cwd, env, _, _, _, *pipes = rest[:13]
         ends = [end if end != -1 else usual for usual, end in enumerate((pipes[0], pipes[3], pipes[5]))]
         order = {
-            "command": [str(part) for part in args],
+            "command": command,
             "folder": os.fspath(cwd or Path.cwd()),
             "environment": dict(os.environ if env is None else env),
             "descriptors": [0, 1, 2, *pass_fds],
@@ -135,6 +137,7 @@ def serve() -> None:
     """Fork what is asked for, and tell how it ended, until whoever started this is gone."""
     for name in IMPORTED:
         importlib.import_module(name)
+    assert not sys.modules["backend.settings"].get_settings.cache_info().currsize, "Settings were read too early."
     gc.collect()
     gc.freeze()
     awake, wake = socket.socketpair()

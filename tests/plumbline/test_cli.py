@@ -268,6 +268,7 @@ def test_a_killed_program_leaves_nothing_and_starts_again(program: Program) -> N
         again.end()
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_lost_password_without_a_running_program(tmp_path: Path) -> None:
     """The database is started for the moment; a wrong name is told with the names there are."""
     env = environment(tmp_path / "data", PLUMBLINE_ADMIN_PASSWORD="first password of all")

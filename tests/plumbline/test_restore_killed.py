@@ -20,6 +20,8 @@ from plumbline.services import Trouble, require_schema
 from plumbline.upgrade import upgrade
 from tests.backups import ROOT, Objects, environment, free_port, instance, objects, plumbline, quiet, rows
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 def kill_when(command: list[str], env: dict[str, str], half: Callable[[], bool]) -> None:
     """Start a command and kill it, without a chance to clean up, as soon as `half` says so."""

@@ -214,6 +214,7 @@ def test_a_newer_database_is_refused(make_database: Callable[[], str], tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm")
 def test_a_folder_goes_up_and_back(tmp_path: Path) -> None:
     """The private database of a folder: `migrate` copies it before; `restore` of the copy sets the present one aside
     and brings back the rows of then; `up` on a newer schema says so and changes nothing."""

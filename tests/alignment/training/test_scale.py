@@ -29,8 +29,6 @@ from alignment.training.stop import Stop
 from tests.alignment.training.conftest import MakeSpec, examples, moved
 from tests.alignment.training.together import OBJECTIVES
 
-pytestmark = pytest.mark.usefixtures("warm")
-
 CPU = torch.device("cpu")
 LIMIT_SECONDS = 300
 WAYS = ("ddp", "fsdp")

@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -43,14 +42,12 @@ uvicorn.run(dying, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
 
 
 @contextmanager
-def dying(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def dying() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The address of a real server that dies when it answers a label."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    script = folder / "dying.py"
-    script.write_text(DYING)
-    with subprocess.Popen([sys.executable, str(script), str(port)], env=os.environ) as program:
+    with subprocess.Popen([sys.executable, "-c", DYING, str(port)], env=os.environ) as program:
         try:
             address = f"http://127.0.0.1:{port}"
             while program.poll() is None:
@@ -64,16 +61,15 @@ def dying(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             program.kill()
 
 
-def test_killed_before_the_answer(
-    researcher: Client, make_client: MakeClient, make_pairs: MakePairs, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("warm")
+def test_killed_before_the_answer(researcher: Client, make_client: MakeClient, make_pairs: MakePairs) -> None:
     """The browser that got no answer sends the label again, with the edit in it: one label, one new item, one count."""
     person = make_client(Role.annotator)
     task = make_task(researcher, make_pairs(2), question={"edits": True})
     (card,) = deal(person, task)
     label = body(card, {"strength": 3}, edit={"response": 0, "text": "What it should have said."})
     path = f"{API}/items/{card['item_id']}/labels"
-    with dying(tmp_path) as (address, program):
+    with dying() as (address, program):
         headers = {"cookie": "; ".join(f"{name}={value}" for name, value in person.cookies.items()), "origin": address}
         with pytest.raises(httpx2.TransportError):
             httpx2.post(f"{address}{path}", json=label, headers=headers, timeout=60)
