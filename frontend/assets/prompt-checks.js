@@ -38,7 +38,7 @@ function draw(place, { known, page }, state, refresh) {
     return;
   }
   const total = known.categories.reduce((sum, one) => sum + one.prompts, 0);
-  const choose = h("select", { "aria-label": "Category", onchange: () => { state.category = choose.value || null; setParam("category", choose.value); refresh(); } },
+  const choose = h("select.pl-input.pl-check-category", { "aria-label": "Category", onchange: () => { state.category = choose.value || null; setParam("category", choose.value); refresh(); } },
     h("option", { value: "" }, `Every category (${count(total)})`), known.categories.map((one) => h("option", { value: one.category, selected: one.category === state.category }, `${one.category} (${count(one.prompts)})`)));
   const rows = h("div");
   const more = h("div.pl-row.center");
@@ -53,8 +53,8 @@ function draw(place, { known, page }, state, refresh) {
 }
 
 const columns = (known, refresh, state) => [
-  { title: "Prompt", cell: (row) => h("button.pl-link.pl-wrap", { type: "button", onclick: () => edit(row, known, refresh, state) }, shortened(row.prompt)) },
-  { title: "A good answer", cell: (row) => h("span.pl-wrap", told(row.expects)) },
+  { title: "Prompt", cell: (row) => h("button.pl-link.pl-check-prompt", { type: "button", onclick: () => edit(row, known, refresh, state) }, shortened(row.prompt)) },
+  { title: "A good answer", cell: (row) => h("span.pl-check-expects", told(row.expects)) },
   { title: "Category", cell: (row) => badge(row.category) },
   { title: "Actions", cell: (row) => h("div.pl-row", button("Change", () => edit(row, known, refresh, state), { kind: "small" }), button("Remove", () => remove(row, refresh), { kind: "small" })) },
 ];
