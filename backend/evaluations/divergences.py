@@ -4,12 +4,12 @@ import math
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import literal, or_, select, union_all, update
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy import case, literal, or_, select, union_all, update
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.orm import Session
 
 from alignment.meters import Value, metered
@@ -99,25 +99,32 @@ def _answers(session: Session, evaluation: Evaluation, read: Sequence[uuid.UUID]
     )
 
 
-Asked = Mapping[uuid.UUID, Mapping[uuid.UUID, Mapping[str, TokenScores]]]
+class Reading(NamedTuple):
+    """How far the reading of an answer is, and what it told: `TokenScores.result` without the texts of tokens."""
+
+    state: State
+    result: dict[str, Any] | None
+
+
+Asked = Mapping[uuid.UUID, Mapping[uuid.UUID, Mapping[str, Reading]]]
 """Answers that were to be read: by reference, contestant and the hash of the prompt."""
 
 
 def asked(session: Session, evaluation: Evaluation) -> Asked:
     """One answer of each contestant to each prompt of which somebody wanted one read."""
-    own = {"a": Match.checkpoint_a, "b": Match.checkpoint_b}
-    rows: dict[uuid.UUID, dict[uuid.UUID, dict[str, TokenScores]]] = defaultdict(lambda: defaultdict(dict))
-    query = select(TokenScores, Match.prompt_hash, own["a"], own["b"]).join(Match, Match.id == TokenScores.match_id)
-    for row, prompt, a, b in session.execute(
-        query.where(Match.evaluation_id == evaluation.id).order_by(TokenScores.id)
-    ):
-        some = rows[row.reference_id][a if row.side == "a" else b]
+    rows: dict[uuid.UUID, dict[uuid.UUID, dict[str, Reading]]] = defaultdict(lambda: defaultdict(dict))
+    own = case((TokenScores.side == "a", Match.checkpoint_a), else_=Match.checkpoint_b)
+    numbers = TokenScores.result.op("-", return_type=JSONB())("tokens")
+    query = select(TokenScores.reference_id, own, Match.prompt_hash, TokenScores.state, numbers)
+    query = query.join(Match, Match.id == TokenScores.match_id).where(Match.evaluation_id == evaluation.id)
+    for reference, contestant, prompt, state, result in session.execute(query.order_by(TokenScores.id)):
+        some = rows[reference][contestant]
         if prompt not in some or some[prompt].result is None:
-            some[prompt] = row
+            some[prompt] = Reading(state, result)
     return rows
 
 
-def answers(found: Mapping[str, TokenScores]) -> dict[str, tuple[float | None, float]]:
+def answers(found: Mapping[str, Reading]) -> dict[str, tuple[float | None, float]]:
     """What is known of a contestant's answers by prompt: the exact divergence where it is told, and the log-ratio."""
     known = {prompt: row.result for prompt, row in found.items() if row.result is not None}
     return {
@@ -146,7 +153,7 @@ def read(session: Session, evaluation: Evaluation, level: float) -> list[Diverge
     ]
 
 
-def _told(contestant: uuid.UUID, found: Mapping[str, TokenScores], level: float) -> DivergenceOut:
+def _told(contestant: uuid.UUID, found: Mapping[str, Reading], level: float) -> DivergenceOut:
     known = [row.result for row in found.values() if row.result is not None]
     ratios = [np.subtract(one["policy"], one["reference"]) for one in known]
     k1 = np.array([one.sum() for one in ratios], dtype=np.float64)
