@@ -1,22 +1,18 @@
 """Quality of labels: what the lead's page takes with a hundred thousand labels, its queries included."""
 
-import logging
 import os
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
-import structlog
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from backend.accounts import service as accounts
 from backend.accounts.models import Role, User
 from backend.app import create_app
-from backend.db import make_engine, migrate, transaction
+from backend.db import transaction
 from backend.deps import PROJECT_HEADER
 from backend.projects import members
 from backend.projects.models import Project
@@ -24,7 +20,7 @@ from backend.quality import reliabilities
 from backend.quality.models import Reliability
 from backend.settings import get_settings
 from benchmarks.figure import Figure
-from plumbline.embedded import Embedded
+from benchmarks.inside import inside
 
 ITEMS = int(os.environ.get("PLUMBLINE_BENCH_LABELLED", "33334"))
 OVERLAP, PEOPLE = 3, 50
@@ -51,17 +47,9 @@ FILL = (
 
 def measure() -> list[Figure]:
     """Requests of the real routes in one process; estimates of reliabilities as the worker makes them."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with tempfile.TemporaryDirectory() as folder, Embedded(Path(folder)) as servers:
-        os.environ |= {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url, "PLUMBLINE_DATA": folder}
-        get_settings.cache_clear()
-        migrate(servers.database_url)
-        engine = make_engine(servers.database_url)
-        try:
-            ids, client = fill(engine)
-            return [*pages(ids, client), jobs(engine, ids)]
-        finally:
-            engine.dispose()
+    with inside() as here:
+        ids, client = fill(here.engine)
+        return [*pages(ids, client), jobs(here.engine, ids)]
 
 
 def fill(engine: Engine) -> tuple[dict[str, uuid.UUID], TestClient]:

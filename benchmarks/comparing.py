@@ -1,12 +1,8 @@
 """The report, the judge's card, the grid and its filters: over a hundred thousand matches of ten thousand prompts."""
 
-import logging
 import os
-import tempfile
 import uuid
-from pathlib import Path
 
-import structlog
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
@@ -14,7 +10,7 @@ from backend.accounts import service as accounts
 from backend.accounts.models import Role, User
 from backend.app import create_app
 from backend.checkpoints.models import Checkpoint, Source
-from backend.db import make_engine, migrate, transaction
+from backend.db import transaction
 from backend.deps import PROJECT_HEADER
 from backend.evaluations.models import Evaluation
 from backend.projects import members
@@ -22,7 +18,7 @@ from backend.projects.models import Project
 from backend.settings import get_settings
 from benchmarks.agreement import timed
 from benchmarks.figure import Figure
-from plumbline.embedded import Embedded
+from benchmarks.inside import inside
 
 PROMPTS = int(os.environ.get("PLUMBLINE_BENCH_PROMPTS", "10000"))
 CONTESTANTS = 5  # ten matches a prompt
@@ -61,16 +57,8 @@ ASKED = {
 
 def measure() -> list[Figure]:
     """Requests of the real routes in one process."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with tempfile.TemporaryDirectory() as folder, Embedded(Path(folder)) as servers:
-        os.environ |= {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url, "PLUMBLINE_DATA": folder}
-        get_settings.cache_clear()
-        migrate(servers.database_url)
-        engine = make_engine(servers.database_url)
-        try:
-            return figures(*fill(engine))
-        finally:
-            engine.dispose()
+    with inside() as here:
+        return figures(*fill(here.engine))
 
 
 def fill(engine: Engine) -> tuple[dict[str, uuid.UUID], TestClient]:

@@ -4,7 +4,6 @@ Two copies of the toy world's checkpoint answer, and a third judges in both side
 real servers. Loading the models counts as neither; writing answers down while others are drawn is taken out.
 """
 
-import logging
 import os
 import random
 import shutil
@@ -15,22 +14,19 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import structlog
-
 import alignment.toyworld
 from alignment.contamination import Prompts
 from alignment.formats import snapshot
 from backend.accounts.models import Role, User
 from backend.checkpoints.models import Checkpoint, Source
-from backend.db import migrate, transaction
+from backend.db import transaction
 from backend.evaluations import service
 from backend.evaluations.models import Evaluation
 from backend.evaluations.schemas import EvaluationIn
 from backend.projects import members
 from backend.projects.models import Project
-from backend.settings import get_settings
 from benchmarks.figure import Figure
-from plumbline.embedded import Embedded
+from benchmarks.inside import inside
 
 PROMPTS = int(os.environ.get("PLUMBLINE_BENCH_PROMPTS", "200"))
 ROWS = int(os.environ.get("PLUMBLINE_BENCH_ROWS", "100000"))
@@ -43,12 +39,8 @@ def measure() -> Iterator[Figure]:
     """The search first, which needs no servers."""
     with tempfile.TemporaryDirectory() as folder:
         yield searched(Path(folder))
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with tempfile.TemporaryDirectory() as folder, Embedded(Path(folder)) as servers:
-        os.environ |= {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url, "PLUMBLINE_DATA": folder}
-        get_settings.cache_clear()
-        migrate(servers.database_url)
-        yield evaluated(Path(folder))
+    with inside() as here:
+        yield evaluated(here.folder)
 
 
 def searched(folder: Path) -> Figure:

@@ -1,30 +1,26 @@
 """Lists and the labelling queue: what a page takes with a thousand rows, with a hundred thousand and with a million."""
 
-import logging
 import os
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import quantiles
 from typing import Any, NamedTuple
 
-import structlog
 from sqlalchemy import Connection, Engine, text
 from starlette.testclient import TestClient
 
 from backend.accounts import service as accounts
 from backend.accounts.models import Role, User
 from backend.app import create_app
-from backend.db import make_engine, migrate, transaction
+from backend.db import transaction
 from backend.deps import PROJECT_HEADER
 from backend.labels import tallies
 from backend.projects import members
 from backend.projects.models import Project
 from backend.settings import get_settings
 from benchmarks.figure import Figure
-from plumbline.embedded import Embedded
+from benchmarks.inside import inside
 
 SIZES = tuple(int(size) for size in os.environ.get("PLUMBLINE_BENCH_SIZES", "1000,100000,1000000").split(","))
 REQUESTS = 60
@@ -85,20 +81,12 @@ class Case(NamedTuple):
 
 def measure() -> list[Figure]:
     """Pages of the real routes in one process, size by size; every size's rows lie in the same tables."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with tempfile.TemporaryDirectory() as folder, Embedded(Path(folder)) as servers:
-        os.environ |= {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url, "PLUMBLINE_DATA": folder}
-        get_settings.cache_clear()
-        migrate(servers.database_url)
-        engine = make_engine(servers.database_url)
+    with inside() as here:
         app = create_app(get_settings().model_copy(update={"allowed_hosts": ("testserver",)}))
-        try:
-            worlds = [fill(engine, app, n) for n in SIZES]
-            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("VACUUM ANALYZE"))
-            return [figure for case in cases() for figure in compared(case, worlds)]
-        finally:
-            engine.dispose()
+        worlds = [fill(here.engine, app, n) for n in SIZES]
+        with here.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+        return [figure for case in cases() for figure in compared(case, worlds)]
 
 
 def fill(engine: Engine, app: Any, n: int) -> World:
