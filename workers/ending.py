@@ -27,14 +27,15 @@ def end(
     """The row has ended, with what `keep` stores in it; one that is gone, or another worker's by now, stays as it is.
 
     Without a state it is cancelled if somebody asked for that; else the next worker takes it, and this was no attempt.
+    `keep` is asked in each case.
     """
     with transaction() as session:
         row = session.get(table, row_id, with_for_update=True)
         if row is None or not ours(row):
             return
+        if keep is not None:
+            keep(row)
         if state is not None:
-            if keep is not None:
-                keep(row)
             finish(row, state, reason, remedy)
         elif row.stop_requested:
             finish(row, State.cancelled, cancelled)

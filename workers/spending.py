@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from backend.accuracy.models import Accuracy
 from backend.checkpoints.openai import Answer, Away, Unfinished
 from backend.checkpoints.schemas import EndpointFacts
 from backend.evaluations.models import Evaluation
@@ -176,7 +177,7 @@ def _amount(money: float) -> str:
     return f"{money:,.2f}" if money >= 1 else f"{money:,.4f}".rstrip("0").rstrip(".")
 
 
-def purse_of(row: Evaluation | SuggestionJob) -> Purse:
+def purse_of(row: Evaluation | SuggestionJob | Accuracy) -> Purse:
     """The purse of work, with what it has spent before."""
     limits = LimitsIn.model_validate(row.limits) if row.limits else None
     return Purse(limits, SpentOut.model_validate(row.spent or {}))

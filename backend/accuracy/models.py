@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.datasets.models import Dataset
-from backend.db import Base, ProjectRow
+from backend.db import NULLABLE_JSON, Base, ProjectRow
 from backend.work import Work
 
 
@@ -17,7 +17,8 @@ class Accuracy(Work, ProjectRow, Base):
 
     `done` and `total` count verdicts. `said` are those that there are, by voice (a panel's members have their own):
     `[item, swapped, probability that the chosen response wins, reason]`; `result` is what they amount to
-    (`AccuracyFound`), null until all are there.
+    (`AccuracyFound`), null until all are there. `limits` caps what it may cost at endpoints, `spent` is what it has
+    cost.
     """
 
     __tablename__ = "accuracies"
@@ -27,4 +28,6 @@ class Accuracy(Work, ProjectRow, Base):
     pairs: Mapped[dict[str, Any]]
     said: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     result: Mapped[dict[str, Any] | None]
+    limits: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
+    spent: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))

@@ -5,7 +5,7 @@ import uuid
 from fastapi import APIRouter
 
 from backend.accuracy import service
-from backend.accuracy.schemas import AccuracyIn, AccuracyOut
+from backend.accuracy.schemas import AccuracyIn, AccuracyOut, ResumeAccuracyIn
 from backend.checkpoints import service as checkpoints
 from backend.deps import OnceDep, ProjectDep, Researcher, SessionDep
 from backend.paging import Cursor, Limit, Page
@@ -56,3 +56,16 @@ def get_accuracy(accuracy_id: uuid.UUID, _: Researcher, project: ProjectDep, ses
 def cancel_accuracy(accuracy_id: uuid.UUID, _: Researcher, project: ProjectDep, session: SessionDep) -> AccuracyOut:
     """Stop measuring."""
     return service.out(session, [service.cancel(session, project, accuracy_id)])[0]
+
+
+@router.post("/accuracies/{accuracy_id}/resume")
+def resume_accuracy(
+    accuracy_id: uuid.UUID,
+    _: Researcher,
+    project: ProjectDep,
+    session: SessionDep,
+    body: ResumeAccuracyIn | None = None,
+) -> AccuracyOut:
+    """Let what failed or was cancelled go on; pairs that are decided are not decided again."""
+    row = service.resume(session, project, accuracy_id, body.limits if body else None)
+    return service.out(session, [row])[0]

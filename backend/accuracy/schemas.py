@@ -8,7 +8,7 @@ from pydantic import Field
 
 from backend.accounts.schemas import In, Json, Out
 from backend.evaluations.report_schemas import RateOut
-from backend.evaluations.schemas import CheckpointBrief, Split
+from backend.evaluations.schemas import CheckpointBrief, LimitsIn, SpentOut, Split
 from backend.work import State
 
 MOST_PAIRS = 5_000
@@ -21,6 +21,13 @@ class AccuracyIn(In):
     split: Split | None = Field(None, description="Null: every split.")
     limit: int = Field(1_000, ge=1, le=MOST_PAIRS, description="At most this many pairs, drawn by the seed.")
     seed: int = Field(0, ge=0, le=2**31 - 1)
+    limits: LimitsIn | None = None
+
+
+class ResumeAccuracyIn(In):
+    """How measuring is to go on; other limits where the old ones were reached."""
+
+    limits: LimitsIn | None = None
 
 
 class AccuracyPart(Out):
@@ -57,6 +64,8 @@ class AccuracyOut(Out):
     stop_requested: bool
     done: int
     total: int
+    limits: LimitsIn | None
+    spent: SpentOut | None
     started_at: datetime | None
     finished_at: datetime | None
     result: AccuracyFound | None

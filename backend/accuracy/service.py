@@ -20,14 +20,15 @@ from backend.checkpoints.models import Checkpoint
 from backend.datasets import reading
 from backend.datasets import service as datasets
 from backend.datasets.models import Dataset, Item
-from backend.errors import Invalid, NotFound
+from backend.errors import Conflict, Invalid, NotFound
 from backend.evaluations import asked, contestants, judging
 from backend.evaluations.said import ORDERS
-from backend.evaluations.schemas import CheckpointBrief
+from backend.evaluations.schemas import CheckpointBrief, LimitsIn
+from backend.evaluations.sizing import refuse_unpriced
 from backend.projects.models import Project
 from backend.queue import ring
 
-AGAIN = "Measure it again."
+AGAIN = "Let it go on: what is decided already is kept."
 POLICY = Policy()
 
 
@@ -35,10 +36,14 @@ class NoLabelledPairs(Invalid):
     title = "No labelled pairs"
 
 
+class NotStopped(Conflict):
+    title = "Not stopped"
+
+
 def request(session: Session, project: Project, user: User, dataset_id: uuid.UUID, body: AccuracyIn) -> Accuracy:
     """A queued row; a worker is rung once the transaction commits.
 
-    Raises NotFound, NoLabelledPairs, BadJudge, WeightsGone, WritesNothing, TemplateMissing.
+    Raises NotFound, NoLabelledPairs, BadJudge, WeightsGone, WritesNothing, TemplateMissing, NoPrice.
     """
     dataset = datasets.find(session, project, dataset_id)
     if dataset.kind != "paired":
@@ -52,13 +57,16 @@ def request(session: Session, project: Project, user: User, dataset_id: uuid.UUI
         raise judging.BadJudge(
             "People are who made the labels.", field="judge.name", remedy="Choose a judge that decides by itself."
         )
-    asked.models(session, project, judge)
+    models = asked.models(session, project, judge)
+    if body.limits is not None:
+        refuse_unpriced(models.values(), body.limits)
     row = Accuracy(
         project_id=project.id,
         dataset_id=dataset.id,
         judge=judge.model_dump(mode="json"),
         pairs={"split": body.split, "limit": body.limit, "seed": body.seed},
         said={},
+        limits=body.limits.model_dump() if body.limits else None,
         created_by=user.id,
     )
     session.add(row)
@@ -96,12 +104,28 @@ def cancel(session: Session, project: Project, row_id: uuid.UUID) -> Accuracy:
     return row
 
 
+def resume(session: Session, project: Project, row_id: uuid.UUID, limits: LimitsIn | None = None) -> Accuracy:
+    """Queue what failed or was cancelled once more: what is decided is not asked again.  `limits` replace the old ones.
+
+    Raises NotStopped, and what `request` does of the judge.
+    """
+    row = find(session, project, row_id, lock=True)
+    if row.state not in (work.State.failed, work.State.cancelled):
+        raise NotStopped(f"This work is {row.state}.", remedy="Only what failed or was cancelled can go on.")
+    models = asked.models(session, project, judging.resolve(row.judge))
+    if limits is not None:
+        refuse_unpriced(models.values(), limits)
+        row.limits = limits.model_dump()
+    row.state, row.stop_requested = work.State.queued, False
+    row.reason = row.remedy = row.finished_at = None
+    session.flush()
+    ring(session, "accuracies")
+    return row
+
+
 def sweep(session: Session) -> int:
     """End those whose worker is gone; returns how many."""
-    abandoned = work.silent(session, Accuracy)
-    for row in abandoned:
-        work.finish(row, work.State.failed, "The worker that measured it was killed.", AGAIN)
-    return len(abandoned)
+    return len(work.end_silent(session, Accuracy, "The worker that measured it was killed.", AGAIN))
 
 
 def out(session: Session, rows: Sequence[Accuracy]) -> list[AccuracyOut]:

@@ -3,6 +3,7 @@
 import { all, get, newKey, post } from "./api.js";
 import { badge, button, dialog, errorCard, field, fill, h, link, progress, showError, stateBadge, table, toastError } from "./dom.js";
 import { judgePart } from "./evaluate-judge.js";
+import { goOn, limitFields, most, paid } from "./evaluation-cost.js";
 import { ago, count, percent, plural } from "./format.js";
 import { intervalLine } from "./interval.js";
 import { live, load } from "./live.js";
@@ -39,7 +40,7 @@ class Row {
     this.row = row;
     this.element = h("article.pl-card.pl-stack.tight");
     this.draw();
-    if (MOVING.includes(row.state)) live(() => this.ask(), { seconds: 1, slowest: 5 });
+    if (MOVING.includes(row.state)) this.watch();
   }
 
   async ask() {
@@ -55,10 +56,33 @@ class Row {
     const title = [row.judge.name.replaceAll("_", " "), models.map((one) => [" · ", link(one.name, `/checkpoint?id=${one.id}`)])];
     fill(this.element,
       h("div.pl-row.between", h("div.pl-row.tight", h("strong", title), h("span.pl-muted", "on "), link(row.dataset, `/dataset?id=${row.dataset_id}`), h("span.pl-muted", row.pairs.split ? `${row.pairs.split} split` : "every split", " · ", ago(row.created_at))),
-        h("div.pl-row.tight", row.state === "succeeded" ? null : stateBadge(row.state), MOVING.includes(row.state) && !row.stop_requested ? button("Cancel", () => this.cancel(), { kind: "small" }) : null)),
+        h("div.pl-row.tight", row.state === "succeeded" ? null : stateBadge(row.state), MOVING.includes(row.state) && !row.stop_requested ? button("Cancel", () => this.cancel(), { kind: "small" }) : null,
+          ["failed", "cancelled"].includes(row.state) ? button("Go on", () => this.goOn(), { kind: "small", title: "What is decided already is kept" }) : null)),
       MOVING.includes(row.state) ? [progress(row.done, row.total, "Verdicts"), h("p.pl-muted", row.total ? `${count(row.done)} of ${count(row.total)} verdicts` : "Waiting for a worker.")] : null,
       row.reason ? h("p", { role: row.state === "failed" ? "alert" : null, class: row.state === "failed" ? "pl-field-error" : null }, row.reason, " ", row.remedy || "") : null,
+      row.spent || row.limits ? h("p.pl-muted.pl-note", [row.spent && `Spent: ${paid(row.spent)}.`, row.limits && `Limit: ${most(row.limits)}.`].filter(Boolean).join(" ")) : null,
       row.result ? found(row.result) : null);
+  }
+
+  watch() {
+    live(() => this.ask(), { seconds: 1, slowest: 5 });
+  }
+
+  async again() {
+    this.row = await get(`/accuracies/${this.row.id}`);
+    this.draw();
+    this.watch();
+  }
+
+  async goOn() {
+    const path = `/accuracies/${this.row.id}`;
+    if (this.row.limits) return void goOn(path, this.row.limits, () => this.again());
+    try {
+      await post(`${path}/resume`, {});
+      await this.again();
+    } catch (error) {
+      toastError(error);
+    }
   }
 
   async cancel() {
@@ -111,21 +135,24 @@ async function form(dataset, done) {
     const splitField = field("Split", split);
     const limitField = field("At most", limit, { help: "Pairs, drawn by the seed." });
     const general = h("div");
+    const limits = limitFields(null, () => { key = newKey(); });
+    const spending = h("div.pl-form", { hidden: !models.some((one) => one.endpoint) }, Object.values(limits.fields));
     const go = button("Measure", async () => {
       part.clear();
       fill(general);
-      showError(limitField, "");
+      for (const one of [limitField, ...Object.values(limits.fields)]) showError(one, "");
       try {
-        await post(`/datasets/${dataset.id}/accuracies`, { judge: part.value(), split: split.value || null, limit: Number(limit.value) }, { key });
+        await post(`/datasets/${dataset.id}/accuracies`, { judge: part.value(), split: split.value || null, limit: Number(limit.value), limits: limits.value() }, { key });
         close();
         done();
       } catch (error) {
         const words = [error.detail, error.remedy].filter(Boolean).join(" ");
         if (error.field?.startsWith("judge")) part.fail(error.field.slice(6), words);
         else if (error.field === "limit") showError(limitField, words);
+        else if (limits.of(error)) showError(limits.of(error), words);
         else fill(general, errorCard(error));
       }
     }, { kind: "primary" });
-    return h("div.pl-stack", h("p.pl-muted", ABOUT), general, part.element, h("div.pl-form", splitField, limitField), h("div.pl-row.end", button("Cancel", () => close()), go));
+    return h("div.pl-stack", h("p.pl-muted", ABOUT), general, part.element, h("div.pl-form", splitField, limitField), spending, h("div.pl-row.end", button("Cancel", () => close()), go));
   }, { wide: true });
 }

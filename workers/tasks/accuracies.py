@@ -20,8 +20,10 @@ from backend.errors import AppError
 from backend.evaluations import judging as judges
 from backend.evaluations.progress import Unjudged
 from backend.work import State
-from workers import judging, shutdown
+from workers import judging, shutdown, spending
 from workers.answering import Refused, Watch, out_of_memory
+from workers.ending import end
+from workers.spending import LimitReached, Purse
 
 VERDICTS_AT_ONCE = 200
 BROKEN = "It stopped on an unexpected error."
@@ -40,6 +42,7 @@ class Job(NamedTuple):
     left_out: dict[str, int]
     seed: int
     watch: Watch
+    purse: Purse
 
 
 def work() -> None:
@@ -55,21 +58,33 @@ def work() -> None:
 
 def _measure(row_id: uuid.UUID) -> None:
     """Afterwards the row has its result, or has ended otherwise."""
+    purse: Purse | None = None
+
+    def over(state: State | None, reason: str | None = None, remedy: str | None = None) -> None:
+        end(Accuracy, row_id, state, reason, remedy, keep=lambda row: _pay(row, purse.closed() if purse else {}))
+
     try:
         job = _job(row_id)
-        for voice in voices(job.judge):
-            _decide(job, voice)
+        purse = job.purse
+        with spending.out_of(purse):
+            for voice in voices(job.judge):
+                _decide(job, voice)
+    except LimitReached as error:
+        over(State.cancelled, error.reason, error.remedy)
     except (Refused, AppError) as error:
         reason = error.reason if isinstance(error, Refused) else error.detail
-        _end(row_id, State.failed, reason, error.remedy)
+        over(State.failed, reason, error.remedy)
     except (MemoryError, torch.OutOfMemoryError):
         refused = out_of_memory("the judge's models")
-        _end(row_id, State.failed, refused.reason, refused.remedy)
+        over(State.failed, refused.reason, refused.remedy)
     except Exception:
         log.exception("accuracy failed")
-        _end(row_id, State.failed, BROKEN, service.AGAIN)
+        over(State.failed, BROKEN, service.AGAIN)
     else:
-        _end(row_id, None if job.watch.stopped else State.succeeded, job=job)
+        if job.watch.stopped:
+            over(None)
+        else:
+            end(Accuracy, row_id, State.succeeded, keep=lambda row: _keep(row, job))
 
 
 def _job(row_id: uuid.UUID) -> Job:
@@ -86,7 +101,8 @@ def _job(row_id: uuid.UUID) -> Job:
         if not pairs:
             raise Refused(NOTHING, LABEL)
         row.total = service.verdicts(pairs, len(voices(judge)))
-        return Job(row_id, judge, models, pairs, left_out, row.pairs["seed"], Watch(go_on))
+        purse = spending.purse_of(row)
+        return Job(row_id, judge, models, pairs, left_out, row.pairs["seed"], Watch(go_on), purse)
 
 
 def _decide(job: Job, voice: Voice) -> None:
@@ -115,6 +131,7 @@ def _store(job: Job, voice: str, rows: Sequence[dict[str, Any]]) -> None:
         row = queued.beat(session, Accuracy, job.id)
         if queued.ours(row):
             row.said = {**row.said, voice: [*row.said.get(voice, []), *told]}
+            _pay(row, job.purse.spent())
             row.done = sum(map(len, row.said.values()))
 
 
@@ -127,22 +144,14 @@ def _verdicts(row: Accuracy) -> judging.Known:
     }
 
 
-def _end(
-    row_id: uuid.UUID, state: State | None, reason: str | None = None, remedy: str | None = None, job: Job | None = None
-) -> None:
-    """The row ends; without a state it is cancelled if somebody asked for that, else the next worker goes on."""
-    with transaction() as session:
-        row = session.get_one(Accuracy, row_id, with_for_update=True)
-        if not queued.ours(row):
-            return
-        if state is State.succeeded and job is not None:
-            said = row.said.get(job.judge.name, [])
-            told = [Verdict(uuid.UUID(one[0]), *one[1:]) for one in said]
-            row.result = measuring.found(job.pairs, told, job.left_out, job.seed).model_dump(mode="json")
-            queued.finish(row, state)
-        elif state is not None:
-            queued.finish(row, state, reason, remedy)
-        elif row.stop_requested:
-            queued.finish(row, State.cancelled, "Cancelled.")
-        else:
-            row.state = State.queued
+def _pay(row: Accuracy, spent: dict[str, Any]) -> None:
+    """What endpoints have cost is noted; a judge that asks none costs nothing."""
+    if spent.get("requests"):
+        row.spent = spent
+
+
+def _keep(row: Accuracy, job: Job) -> None:
+    said = row.said.get(job.judge.name, [])
+    told = [Verdict(uuid.UUID(one[0]), *one[1:]) for one in said]
+    row.result = measuring.found(job.pairs, told, job.left_out, job.seed).model_dump(mode="json")
+    _pay(row, job.purse.closed())

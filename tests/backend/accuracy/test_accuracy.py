@@ -257,3 +257,36 @@ def test_what_was_said_is_not_asked_again(
     accuracies.work()
     with transaction() as session:
         assert session.get_one(Accuracy, uuid.UUID(made["id"])).state is State.cancelled
+
+
+def test_a_judge_stops_at_its_limit_and_goes_on(researcher: Client, court: Court, pairs: str) -> None:
+    """Before the next request could go beyond the limit it stops and says what it took; with a higher one it goes on
+    with the pairs that are not decided, and nothing is paid for twice."""
+    asked = {"base_url": court.habits.url, "model": JUDGE}
+    judge = {"name": "llm", "checkpoint": researcher.post("/api/v1/endpoints", json=asked).json()["id"]}
+    path = f"/api/v1/datasets/{pairs}/accuracies"
+    for limits, field in (
+        ({"money": 1}, "limits.money"),
+        ({"tokens": -1}, "limits.tokens"),
+        ({"much": 1}, "limits.much"),
+    ):
+        answer = researcher.post(path, json={"judge": judge, "limits": limits})
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+    court.habits.asked.clear()
+    court.habits.usage = {"prompt_tokens": 1_000, "completion_tokens": 5}
+    court.verdict = lambda _question: "B"
+
+    row = measured(researcher, pairs, judge, limit=8, limits={"tokens": 8_000})
+
+    assert (row["state"], 0 < row["done"] < 16) == ("cancelled", True), row
+    assert row["reason"].startswith("Stopped at its limit of 8,000 tokens")
+    assert row["spent"]["requests"] == len(court.questions) == row["done"]
+    assert row["spent"]["read"] + row["spent"]["written"] <= 8_000
+    again = f"/api/v1/accuracies/{row['id']}/resume"
+    assert researcher.post(again, json={"limits": {"tokens": None, "money": 2}}).json()["field"] == "limits.money"
+    assert researcher.post(again, json={"limits": {"tokens": 100_000}}).json()["state"] == "queued"
+    accuracies.work()
+    found = researcher.get(f"/api/v1/accuracies/{row['id']}").json()
+    assert (found["state"], found["done"], found["spent"]["requests"]) == ("succeeded", 16, 16)
+    assert len(court.questions) == len(set(court.questions)) == 16
+    assert researcher.post(again).json()["title"] == "Not stopped"
