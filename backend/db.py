@@ -91,7 +91,8 @@ def make_engine(url: str) -> Engine:
 
 def _ask_who_rested(engine: Engine) -> None:
     """A connection that has rested is asked whether it still leads anywhere, and replaced if not.  With many requests a
-    second, asking each time would be one statement more for each of them."""
+    second, asking each time would be one statement more for each of them: one that was in use within the last second
+    may meet a database that was started again meanwhile, and its request fails once, with 503."""
 
     @event.listens_for(engine, "checkin")
     def rests(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:

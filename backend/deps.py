@@ -64,8 +64,9 @@ async def _apart(end: Callable[..., object], *told: object) -> None:
 def answered(session: Session, out: BaseModel, status: int = 200) -> Response:
     """Commit, and what the route answers, in the one thread that it has: else each of both is a thread more, and people
     who label wait for all of them."""
+    body = out.model_dump_json()  # what cannot be said is not done
     session.commit()
-    return Response(out.model_dump_json(), status, media_type="application/json")
+    return Response(body, status, media_type="application/json")
 
 
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]

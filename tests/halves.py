@@ -5,7 +5,6 @@ whoever claims a file first runs it: however long the tests of an area take, bot
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -36,8 +35,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
 def claimed(items: Sequence[pytest.Item], claims: Path, *, backwards: bool) -> Iterator[pytest.Item]:
     """The tests of every file that nobody has claimed when its turn comes; claiming is making a file of its name."""
-    files = [(path, list(tests)) for path, tests in groupby(items, lambda one: one.path)]
-    for path, tests in reversed(files) if backwards else files:
+    files: dict[Path, list[pytest.Item]] = {}
+    for one in items:
+        files.setdefault(one.path, []).append(one)
+    for path, tests in reversed(files.items()) if backwards else files.items():
         try:
             (claims / str(path).replace("/", "·")).touch(exist_ok=False)
         except FileExistsError:

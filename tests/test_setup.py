@@ -97,3 +97,10 @@ def test_everything_is_pinned() -> None:
     assert len(declared) > 20
     assert all(exact.fullmatch(one) for one in extras["bench"])
     assert {name: pins[name.lower().replace("_", "-")] for name in declared} == declared
+
+
+def test_every_folder_of_tests_is_run() -> None:
+    """The two processes of `make test` are given each folder that has tests."""
+    script = (ROOT / "scripts" / "test.sh").read_text()
+    folders = {path.relative_to(ROOT).parts[1] for path in (ROOT / "tests").glob("*/**/test_*.py")}
+    assert folders == {name for name in folders if f" tests/{name}" in script}

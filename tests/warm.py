@@ -68,10 +68,11 @@ class Popen(subprocess.Popen[Any]):
             return
         _, pass_fds, cwd, env, _, _, _, *pipes = rest[:13]
         ends = [end if end != -1 else usual for usual, end in enumerate((pipes[0], pipes[3], pipes[5]))]
+        unbuffered = {"PYTHONUNBUFFERED": "1"} if "-u" in args else {}
         order = {
             "command": command,
             "folder": os.fspath(cwd or Path.cwd()),
-            "environment": dict(os.environ if env is None else env),
+            "environment": dict(os.environ if env is None else env) | unbuffered,
             "descriptors": [0, 1, 2, *pass_fds],
             "group": None if rest[-2] else os.getpgid(0),
         }

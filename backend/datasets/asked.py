@@ -36,19 +36,23 @@ def mixed(session: Session, dataset: Dataset, policy: Policy) -> str | None:
     """Which tasks that ask different questions, or under other guidelines, a policy would mix; None for none."""
     if policy.task is not None or policy.sources not in ("people_first", "people"):
         return None
-    answered = exists().where(Label.task_id == Task.id)
-    tasks = session.scalars(select(Task).where(Task.dataset_id == dataset.id, answered).order_by(Task.id)).all()
-    if len({_asks(task) for task in tasks}) < 2:
+    judging = ~Label.value.has_key("skip"), ~Label.value.has_key("retracted")
+    answered = exists().where(Label.task_id == Task.id, *judging)
+    tasks = session.scalars(select(Task).where(Task.dataset_id == dataset.id, answered).order_by(Task.id))
+    first: dict[tuple[str, str], str] = {}
+    for task in tasks:
+        first.setdefault(_asks(task), f"“{task.name}”")
+    if len(first) < 2:
         return None
     return (
-        f"{_listed([f'“{task.name}”' for task in tasks])} ask different questions, or under other guidelines, and their"
-        " labels are mixed here: of each person the newest counts. Choose one under “Labels of the task”."
+        f"{_listed(list(first.values()))} ask different questions, or ask under other guidelines, and their labels are"
+        " mixed here: of each person the newest counts. Choose one under “Labels of the task”."
     )
 
 
 def _asks(task: Task) -> tuple[str, str]:
     question = {name: value for name, value in task.question.items() if name not in _ALIKE}
-    return repr(sorted(question.items())), task.guidelines.strip()
+    return repr(sorted(question.items())), " ".join(task.guidelines.lower().split())
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Integer, Select, SmallInteger, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Integer, Select, SmallInteger, and_, case, cast, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from backend.evaluations.models import Match, Source, Verdict
@@ -109,7 +109,9 @@ def _matches() -> Select[Any]:
     for side, response in (("a", Match.response_a), ("b", Match.response_b)):
         failed = response.has_key("error")
         length = func.coalesce(func.char_length(response["content"].astext).cast(Integer), -1)
-        ended = case((failed, FAILED), (response["ended"].as_boolean(), ENDED), (length >= 0, UNFINISHED), else_=NONE)
+        cut = and_(length >= 0, response["ended"].as_boolean().is_(False))
+        there = or_(length >= 0, response["ended"].as_boolean())  # an answer that does not say how it ended was not cut
+        ended = case((failed, FAILED), (cut, UNFINISHED), (there, ENDED), else_=NONE)
         columns.append(packed(length, "int4").label(f"length_{side}"))
         columns.append(packed(cast(ended, SmallInteger), "int2").label(f"state_{side}"))
         columns.append(func.array_agg(response["error"].astext).filter(failed).label(f"errors_{side}"))
@@ -133,16 +135,19 @@ class _At:
 
     def __init__(self, pairs: Sequence[Any], pair: Places, position: Places) -> None:
         self._pairs = {tuple(one): at for at, one in enumerate(pairs)}
-        self._known = np.full((len(pairs), int(position.max(initial=-1)) + 1), -1)
-        self._known[pair, position] = np.arange(len(position))
+        self._span = int(position.max(initial=-1)) + 1
+        keys = pair * self._span + position
+        self._order = np.argsort(keys)
+        self._keys = keys[self._order]
 
     def __call__(self, pair: tuple[Any, ...], position: Places) -> Places:
         """-1 for a match that is not known."""
         own = self._pairs.get(pair)
         if own is None:
             return np.full(len(position), -1)
-        there = position < self._known.shape[1]
-        return np.where(there, self._known[own, np.where(there, position, 0)], -1)
+        key = np.where(position < self._span, own * self._span + position, -1)
+        place = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
+        return np.where(self._keys[place] == key, self._order[place], -1)
 
 
 def _voices(session: Session, at: _At, where: Sequence[ColumnElement[bool]]) -> dict[str, Voice]:

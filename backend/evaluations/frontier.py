@@ -53,13 +53,14 @@ def read(session: Session, project: Project, evaluation: Evaluation, wanted: Fro
     """The points, the front, and every two runs at one KL.  Raises NotFound for an evaluation of nowhere."""
     others = [service.find(session, project, one) for one in dict.fromkeys(wanted.others) if one != evaluation.id]
     asked = divergences.asked(session, evaluation)
+    own = _read(session, evaluation)
     judge = wanted.judge or str(evaluation.judge["name"])
     names = contestants.named(session, asked)
     empty = FrontierOut(
         reference=None,
         references=[CheckpointBrief.model_validate(names[one]) for one in asked],
         reward=wanted.reward,
-        rewards=_rewards(session, evaluation),
+        rewards=_rewards(session, evaluation, own),
         judge=judge,
         estimator="exact",
         points=[],
@@ -75,12 +76,12 @@ def read(session: Session, project: Project, evaluation: Evaluation, wanted: Fro
     if reference is None or reference not in asked:
         return empty
     rule = Rule(level=wanted.level, seed=evaluation.seed)
-    places, unjoined = _places(session, evaluation, reference, wanted.reward, judge, rule), []
+    places, unjoined = _places(session, evaluation, own, reference, wanted.reward, judge, rule), []
     for other in others:
         why = _unlike(session, evaluation, other, reference, wanted.reward)
         if why is None:
             here = {one.checkpoint.id for one in places}
-            more = _places(session, other, reference, wanted.reward, judge, rule)
+            more = _places(session, other, _read(session, other), reference, wanted.reward, judge, rule)
             places += [one for one in more if one.checkpoint.id not in here]
         else:
             unjoined.append(UnjoinedOut(evaluation_id=other.id, name=other.name, reason=why))
@@ -105,20 +106,26 @@ def read(session: Session, project: Project, evaluation: Evaluation, wanted: Fro
     return empty.model_copy(update=told)
 
 
-def _rewards(session: Session, evaluation: Evaluation) -> list[str]:
+def _rewards(session: Session, evaluation: Evaluation, read: columns.Read) -> list[str]:
     """What can stand against KL: the win rate, and what judges measured by name."""
-    known = {name for own in _measured(session, evaluation).values() for name in own}
+    known = {name for own in answers.measured(session, evaluation, read).values() for name in own}
     return [WIN, *(f"score:{name}" for name in sorted(known))]
 
 
 def _places(
-    session: Session, evaluation: Evaluation, reference: uuid.UUID, reward: str, judge: str, rule: Rule
+    session: Session,
+    evaluation: Evaluation,
+    verdicts: columns.Read,
+    reference: uuid.UUID,
+    reward: str,
+    judge: str,
+    rule: Rule,
 ) -> list[Place]:
     """The contestants that have both; the reference itself has moved by nothing."""
     read = divergences.asked(session, evaluation).get(reference, {})
     kl = {one: divergences.answers(found) for one, found in read.items()}
     ids = [uuid.UUID(one) for one in evaluation.contestants]
-    by_prompt, told = _earned(session, evaluation, ids, reward, judge, rule)
+    by_prompt, told = _earned(session, evaluation, verdicts, ids, reward, judge, rule)
     if reference in ids:
         kl[reference] = dict.fromkeys(by_prompt.get(reference, {}), (0.0, 0.0))
     known = contestants.named(session, ids)
@@ -133,13 +140,19 @@ Earned = tuple[dict[uuid.UUID, dict[str, float]], dict[uuid.UUID, RewardOut]]
 
 
 def _earned(
-    session: Session, evaluation: Evaluation, ids: Sequence[uuid.UUID], reward: str, judge: str, rule: Rule
+    session: Session,
+    evaluation: Evaluation,
+    read: columns.Read,
+    ids: Sequence[uuid.UUID],
+    reward: str,
+    judge: str,
+    rule: Rule,
 ) -> Earned:
     """The reward of each contestant by prompt, and as it is told."""
     if reward == WIN:
-        return _won(session, evaluation, ids, judge, rule)
+        return _won(read, ids, judge, rule)
     name = reward.removeprefix("score:")
-    own = {one: found[name] for one, found in _measured(session, evaluation).items() if name in found}
+    own = {one: found[name] for one, found in answers.measured(session, evaluation, read).items() if name in found}
     told = {}
     for one, values in own.items():
         found = mean(list(values), list(values.values()), level=rule.level, seed=rule.seed)
@@ -149,19 +162,14 @@ def _earned(
     return own, told
 
 
-def _measured(session: Session, evaluation: Evaluation) -> dict[uuid.UUID, dict[str, dict[str, float]]]:
-    return answers.measured(session, evaluation, _read(session, evaluation))
-
-
 def _read(session: Session, evaluation: Evaluation) -> columns.Read:
     ids = [uuid.UUID(one) for one in evaluation.contestants]
     return columns.read(session, ids, Match.evaluation_id == evaluation.id)
 
 
-def _won(session: Session, evaluation: Evaluation, ids: Sequence[uuid.UUID], judge: str, rule: Rule) -> Earned:
+def _won(read: columns.Read, ids: Sequence[uuid.UUID], judge: str, rule: Rule) -> Earned:
     """Wins against the baseline, a tie half of one; the baseline itself is even."""
     base = ids[0]
-    read = _read(session, evaluation)
     voice = read.voices.get(judge, columns.SILENT)
     met = tables.decided(voice, read.matches)
     own: dict[uuid.UUID, dict[str, float]] = {}

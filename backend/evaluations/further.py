@@ -33,6 +33,8 @@ def styles(session: Session, evaluation: Evaluation, prompts: Sequence[str]) -> 
     query = query.where(Match.checkpoint_a == contestants[0], Match.position < MOST_ANSWERS // len(contestants))
     known: dict[tuple[int, int], list[float]] = {}
     for prompt, other, base_text, text in session.execute(query):
+        if prompt not in place:
+            continue
         for one, own in ((0, base_text), (seat[other], text)):
             if own is not None and (one, place[prompt]) not in known:
                 known[one, place[prompt]] = measure(own, STYLES)

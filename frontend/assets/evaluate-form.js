@@ -13,6 +13,9 @@ import { samplingForm } from "./sampling.js";
 const MOST = 6;
 const PAUSE = 350; // milliseconds without a change before the size is asked
 
+// Whether its answers can be had: imported ones are there, others are written with its weights.
+const answers = (one) => one.source === "outputs" || one.available !== false;
+
 // `again()` gives the checkpoints as they are now.
 export function evaluationForm({ checkpoints, models, datasets, judges, harness, chosen, again, run = "" }) {
   return new Form(checkpoints, models, datasets, judges, harness, chosen, again, run).element;
@@ -81,13 +84,15 @@ class Form {
   }
 
   // A checkpoint that the API does not know any more, or whose files are gone: it is named, and the list is read anew.
+  // One that is there still cannot take part in this, and the API has said why.
   async missing(id, why) {
     const gone = this.checkpoints.find((one) => one.id === id);
     if (!gone || this.reading) return;
     this.reading = true;
     try {
       this.checkpoints = await this.again();
-      this.chosen = this.chosen.filter((one) => this.checkpoints.some((other) => other.id === one && other.available !== false));
+      if (this.checkpoints.some((one) => one.id === id && answers(one))) return;
+      this.chosen = this.chosen.filter((one) => this.checkpoints.some((other) => other.id === one && answers(other)));
       this.listed();
       this.changed();
       this.gone = `“${gone.name}” cannot take part any more; the list is read anew. ${why}`;
@@ -195,7 +200,7 @@ class Form {
       contestants: this.chosen,
       ...(this.run.value ? { run_id: this.run.value } : {}),
       prompts,
-      judge: this.judge.value(),
+      judge: this.source === "none" ? { name: "rules" } : this.judge.value(), // nothing will be judged
       sampling: this.sampling.value(),
       seed: Number(this.seed.value),
       reuse: !this.fresh.checked,

@@ -68,11 +68,12 @@ class EvaluationPage {
     title(evaluation.name);
     const moving = MOVING.includes(evaluation.state);
     const judge = `/compare?evaluation=${evaluation.id}`;
+    const matches = evaluation.prompts.count !== 0; // none where public benchmarks are all of it
     actions(
       ["failed", "cancelled"].includes(evaluation.state) ? button("Go on", () => this.resume(), { title: "What is answered and judged already is kept" }) : null,
       moving ? button("Cancel", () => this.cancel(), { disabled: evaluation.state === "stopping" ? "It is stopping." : null }) : null,
-      evaluation.judge.name === "people" || !evaluation.done ? null : h("a.pl-button", { href: `${judge}&order=telling`, title: "Matches whose verdict by people narrows the corrected win rate the most come first" }, "Judge these next"),
-      link("Judge these matches", judge, "pl-button primary"),
+      evaluation.judge.name === "people" || !evaluation.done || !matches ? null : h("a.pl-button", { href: `${judge}&order=telling`, title: "Matches whose verdict by people narrows the corrected win rate the most come first" }, "Judge these next"),
+      matches ? link("Judge these matches", judge, "pl-button primary") : null,
     );
     fill(this.head, this.state(moving), this.trouble(), this.facts(), this.further());
   }
@@ -105,6 +106,7 @@ class EvaluationPage {
       ["Judge", this.evaluation.judge_model ? model(this.evaluation) : [judgeName(judge.name, this.evaluation), asked, settings.length ? h("span.pl-muted", ` · ${settings.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(" · ")}`) : null]],
       ["Answers", prompts.imported ? `imported, ${prompts.imported}` : `temperature ${sampling.temperature} · top p ${sampling.top_p} · at most ${count(sampling.max_new_tokens)} tokens · seed ${seed}`],
     ];
+    if (prompts.count === 0) rows.splice(1); // nothing is answered, nothing judged
     if (harness) rows.push(["Benchmarks", h("span.pl-wrap", `${harness.tasks.join(", ")} · ${harness.limit === null ? "all documents" : `${count(harness.limit)} documents of each`}${harness.num_fewshot === null ? "" : ` · ${plural(harness.num_fewshot, "example")} before each`}`)]);
     rows.push(...costs(this.evaluation));
     return h("dl.pl-facts", rows.map(([name, value]) => [h("dt", name), h("dd", value)]));

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from backend.checkpoints.models import Checkpoint
+from backend.checkpoints.models import Checkpoint, Source
 from backend.db import transaction
 from tests import contest
 from tests.browser.conftest import SignIn
@@ -28,6 +28,9 @@ def test_what_goes_while_the_form_is_open(sign_in: SignIn, clean: None, tmp_path
             place.symlink_to(folder)
             row.path, row.own_template = str(place), True
         session.get_one(Checkpoint, made.contestants[5]).removed_at = datetime.now(UTC)
+        outside = Checkpoint(project_id=row.project_id, name="Outside", source=Source.outputs, path="outputs:Outside")
+        outside.architecture, outside.parameters = "outputs", 0
+        session.add(outside)
     page = sign_in()
     page.goto("/evaluate?new")
     expect(page.get_by_role("heading", name="Public benchmarks")).to_be_visible()
@@ -41,6 +44,15 @@ def test_what_goes_while_the_form_is_open(sign_in: SignIn, clean: None, tmp_path
         page.get_by_role("checkbox", name=name).check()
     page.get_by_role("button", name="Typed here").click()
     page.get_by_role("textbox", name="Prompts").fill("Why is tea green?")
+    expect(page.get_by_role("button", name="Start evaluation")).to_be_enabled()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("checkbox", name="Outside").check()
+    expect(page.get_by_text("The imported outputs of “Outside” answer none of these prompts.")).to_be_visible()
+    page.wait_for_timeout(1_000)
+    expect(page.get_by_text("cannot take part any more")).to_have_count(0)
+    assert sum("preflight" in url for url in asked) == 1  # it is there, so nothing is asked again
+    page.get_by_role("checkbox", name="Outside").uncheck()
     expect(page.get_by_role("button", name="Start evaluation")).to_be_enabled()
     with transaction() as session:
         session.get_one(Checkpoint, made.contestants[2]).removed_at = datetime.now(UTC)
