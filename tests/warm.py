@@ -177,8 +177,12 @@ def _forked(who: socket.socket, ours: Sequence[socket.socket]) -> int:
     descriptors = socket.recv_fds(who, 1, 64)[1]
     with who.makefile() as line:
         order = json.loads(line.readline())
+    named, naming = os.pipe()
     child = os.fork()
     if child:
+        os.close(naming)
+        os.read(named, 1)  # it ends once the process has its group and its command line, as after a real start
+        os.close(named)
         who.sendall(NUMBER.pack(child))
         for one in descriptors:
             os.close(one)
@@ -207,6 +211,7 @@ def _become(order: dict[str, Any], descriptors: list[int]) -> None:
         os.setsid()
     else:
         os.setpgid(0, order["group"])
+    _be_called(order["command"])
     above = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, ABOVE) for one in descriptors]
     os.closerange(3, ABOVE)
     for one, number in zip(above, order["descriptors"], strict=True):
@@ -223,7 +228,6 @@ def _become(order: dict[str, Any], descriptors: list[int]) -> None:
     constants.ENDPOINT = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     constants.HF_HUB_OFFLINE = os.environ.get("HF_HUB_OFFLINE") == "1"
     random.seed()
-    _be_called(order["command"])
 
 
 def _be_called(command: list[str]) -> None:
