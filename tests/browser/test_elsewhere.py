@@ -2,14 +2,20 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import select
 
+from backend.db import transaction
+from backend.runs.models import Run
+from backend.work import State
 from tests import loop
 from tests.browser.conftest import SignIn
 
@@ -41,6 +47,17 @@ def typed(tmp_path: Path) -> Iterator[Typed]:
         process.wait()
 
 
+def connected() -> None:
+    """Return once the program has told the server that it is there."""
+    limit = time.monotonic() + TRAINED_MS / 1000
+    while time.monotonic() < limit:
+        with transaction() as session:
+            if session.scalars(select(Run.state)).one() is not State.queued:
+                return
+        time.sleep(0.02)
+    pytest.fail("The program did not report.")
+
+
 def test_elsewhere(sign_in: SignIn, tmp_path: Path, typed: Typed) -> None:
     """The form's choice, the token shown once, the connection, the charts, and the end."""
     page = sign_in()
@@ -66,7 +83,10 @@ def test_elsewhere(sign_in: SignIn, tmp_path: Path, typed: Typed) -> None:
     expect(page.get_by_text(command)).to_have_count(0)
 
     process = typed(command)
+    connected()
+    process.send_signal(signal.SIGSTOP)  # so small a run may end before the page has asked again
     expect(panel.get_by_text("connected")).to_be_visible(timeout=TRAINED_MS)
+    process.send_signal(signal.SIGCONT)
     expect(page.locator(".pl-run-chart").first).to_be_visible(timeout=TRAINED_MS)
     expect(page.get_by_label("Status").get_by_text("succeeded")).to_be_visible(timeout=TRAINED_MS)
     assert process.wait(60) == 0
