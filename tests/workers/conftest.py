@@ -1,16 +1,21 @@
-"""A tiny checkpoint made once, and a run on it that waits for its worker."""
+"""A tiny checkpoint made once, a run on it that waits for its worker, and a court of models behind an endpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from backend.accounts.models import Role
+from backend.addresses import Allowance
 from backend.db import transaction
 from backend.runs.models import Run
 from backend.settings import Settings
 from tests import loop
+from tests.court import Court
+from tests.endpoint import Habits, serving
 from tests.people import add_person
+from workers import endpoint
+from workers.answering import SHELF
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +36,13 @@ def queue_run(clean: None, settings: Settings, tiny: Path) -> Callable[..., Run]
         return loop.add_run(user, checkpoint, dataset, **changes)
 
     return queue
+
+
+@pytest.fixture
+def court(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Court]:
+    """A server with models that answer and one that judges, which may be asked at once."""
+    monkeypatch.setattr(settings, "allowed_addresses", (Allowance.parse("127.0.0.1"),))
+    monkeypatch.setattr(endpoint, "PAUSE_SECONDS", 0.001)
+    with serving(Habits()) as habits:
+        yield Court(habits)
+    SHELF.clear()

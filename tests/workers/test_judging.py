@@ -1,37 +1,24 @@
 """A language model behind an endpoint as the judge of an evaluation: both orders, honest counts, patience, stopping."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from backend.accounts.models import Role
-from backend.addresses import Allowance
 from backend.checkpoints.models import Checkpoint, Source
 from backend.db import transaction
 from backend.evaluations.models import Evaluation
 from backend.projects import service as projects
 from backend.projects.models import Project
-from backend.settings import Settings
 from tests.conftest import Client
 from tests.court import ANSWERS, BLOCK, JUDGE, LONG, SHORT, Court, longer
-from tests.endpoint import Habits, serving
-from workers import answering, endpoint
-from workers.answering import SHELF
+from workers import answering
 from workers.tasks import evaluate
 
 PROMPTS = 4
 Body = dict[str, Any]
-
-
-@pytest.fixture
-def court(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Court]:
-    monkeypatch.setattr(settings, "allowed_addresses", (Allowance.parse("127.0.0.1"),))
-    monkeypatch.setattr(endpoint, "PAUSE_SECONDS", 0.001)
-    with serving(Habits()) as habits:
-        yield Court(habits)
-    SHELF.clear()
 
 
 @pytest.fixture

@@ -6,20 +6,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from backend.addresses import Allowance
 from backend.db import transaction
 from backend.evaluations import service
 from backend.evaluations.models import Match
-from backend.settings import Settings
 from tests.conftest import Client
 from tests.court import JUDGE, LONG, SHORT, Court
-from tests.endpoint import Habits, serving
-from workers import endpoint
 from workers.tasks import evaluate
 
 pytestmark = pytest.mark.usefixtures("warm")
@@ -27,14 +23,6 @@ pytestmark = pytest.mark.usefixtures("warm")
 Body = dict[str, Any]
 PROMPTS = 4
 PAID = {"answers": 2 * PROMPTS, "verdicts": 2 * PROMPTS}
-
-
-@pytest.fixture
-def court(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Court]:
-    monkeypatch.setattr(settings, "allowed_addresses", (Allowance.parse("127.0.0.1"),))
-    monkeypatch.setattr(endpoint, "PAUSE_SECONDS", 0.001)
-    with serving(Habits()) as habits:
-        yield Court(habits)
 
 
 def registered(client: Client, court: Court, **facts: Any) -> Body:

@@ -1,34 +1,21 @@
 """What evaluations cost at endpoints: told before and during, never beyond a limit, and asked at a bearable pace."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from backend.addresses import Allowance
 from backend.checkpoints.openai import Unfinished
 from backend.checkpoints.schemas import EndpointFacts
 from backend.evaluations.schemas import LimitsIn, SpentOut
-from backend.settings import Settings
 from tests.conftest import Client
 from tests.court import SHORT, Court
-from tests.endpoint import Habits, serving
 from tests.workers.test_paid_once import PROMPTS, registered, run, sized
-from workers import endpoint
 from workers.spending import Pace, Purse, Stopping
 from workers.tasks import evaluate
 
 Body = dict[str, Any]
 REQUESTS = 4 * PROMPTS
 READ, WRITTEN = 7, 5  # what the server says of each request
-
-
-@pytest.fixture
-def court(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Court]:
-    monkeypatch.setattr(settings, "allowed_addresses", (Allowance.parse("127.0.0.1"),))
-    monkeypatch.setattr(endpoint, "PAUSE_SECONDS", 0.001)
-    with serving(Habits()) as habits:
-        yield Court(habits)
 
 
 def test_told_before_and_counted(researcher: Client, court: Court) -> None:

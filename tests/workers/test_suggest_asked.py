@@ -1,31 +1,19 @@
 """Suggestions by a judge behind an endpoint: asked in both orders, paid for once, stopped at its limit."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from backend.addresses import Allowance
 from backend.datasets.models import Item as ItemRow
 from backend.datasets.models import Kind
 from backend.db import transaction
-from backend.settings import Settings
 from tests.backend.tasks.conftest import API, asked, deal, make_task
 from tests.conftest import Client
 from tests.court import JUDGE, Court, longer
-from tests.endpoint import Habits, serving
 from tests.workers.test_suggest import Body, add_items, ask, pairs, read, suggested
-from workers import endpoint, suggesting
+from workers import suggesting
 from workers.tasks import suggest
-
-
-@pytest.fixture
-def court(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Court]:
-    monkeypatch.setattr(settings, "allowed_addresses", (Allowance.parse("127.0.0.1"),))
-    monkeypatch.setattr(endpoint, "PAUSE_SECONDS", 0.001)
-    with serving(Habits()) as habits:
-        yield Court(habits)
 
 
 def registered(client: Client, court: Court, **facts: Any) -> Body:
