@@ -90,6 +90,8 @@ def pages(ids: dict[str, uuid.UUID], client: TestClient) -> list[Figure]:
         "annotators": "/tasks/{task}/annotators",
         "disagreements": "/tasks/{task}/disagreements",
         "agreement of the dataset": "/datasets/{dataset}/agreement",
+        "throughput by day": "/tasks/{task}/throughput?by=day",
+        "throughput by hour": "/tasks/{task}/throughput?by=hour",
     }.items():
         address = f"/api/v1{path.format_map(ids)}"
         seconds = timed(lambda address=address: client.get(address).raise_for_status())  # type: ignore[misc]

@@ -17,6 +17,7 @@ LeftOut = Literal[
     "tie",
     "both_bad",
     "skipped",
+    "other_sources",
     "surplus",
     "too_few_votes",
     "too_close",
@@ -162,7 +163,10 @@ def that_count(labels: Sequence[LabelFacts], policy: Policy) -> list[LabelFacts]
             return found if len(found) >= policy.min_votes else "too_few_votes"
     if policy.sources == "adjudicated":
         return "not_adjudicated"
-    return "skipped" if wanted else "surplus"
+    if not wanted:
+        return "surplus"
+    asked = {source for level in policy.levels for source in level}
+    return "skipped" if any(label.source in asked for label in wanted) else "other_sources"
 
 
 def ratings(labels: Sequence[LabelFacts], responses: int) -> list[dict[str, float]] | None:

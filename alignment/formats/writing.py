@@ -23,6 +23,7 @@ UNDECIDED: Final = {
     "tie": "are ties",
     "both_bad": "are judged both bad",
     "skipped": "were skipped",
+    "other_sources": "have no label from where it counts",
     "too_few_votes": "have too few votes",
     "surplus": "have no label but more than were asked for",
     "too_close": "lead by less than the margin",

@@ -32,6 +32,10 @@ def refuse_other_task(session: Session, dataset: Dataset, policy: Policy, field:
         )
 
 
+CHOOSE: Final = "Choose one under “Labels of the task”."
+"""What to do about tasks that are mixed."""
+
+
 def mixed(session: Session, dataset: Dataset, policy: Policy) -> str | None:
     """Which tasks that ask different questions, or under other guidelines, a policy would mix; None for none."""
     if policy.task is not None or policy.sources not in ("people_first", "people"):
@@ -46,7 +50,7 @@ def mixed(session: Session, dataset: Dataset, policy: Policy) -> str | None:
         return None
     return (
         f"{_listed(list(first.values()))} ask different questions, or ask under other guidelines, and their labels are"
-        " mixed here: of each person the newest counts. Choose one under “Labels of the task”."
+        " mixed here: of each person the newest counts."
     )
 
 

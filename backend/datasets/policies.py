@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from alignment.formats.preference import Policy, that_count
 from alignment.formats.writing import UNDECIDED
 from backend.datasets import reading, snapshots
-from backend.datasets.asked import mixed, refuse_other_task
+from backend.datasets.asked import CHOOSE, mixed, refuse_other_task
 from backend.datasets.models import Dataset, Item, Kind
 from backend.datasets.schemas import PolicyChoice, PolicyPreviewOut
 from backend.datasets.service import WrongKind
@@ -90,7 +90,7 @@ def preview(session: Session, dataset: Dataset, policy: Policy) -> PolicyPreview
             " judges or adjudications. “People's alone” leaves imports and judges out.",
         )
     if mix := mixed(session, dataset, policy):
-        said.insert(0, mix)
+        said.insert(0, f"{mix} {CHOOSE}")
     if items > looked_at:
         said.insert(0, f"Counted over the first {looked_at:,} of {items:,} items.")
     return PolicyPreviewOut(

@@ -14,6 +14,7 @@ from backend.checkpoints import places
 from backend.checkpoints.models import Checkpoint
 from backend.datasets import service as datasets
 from backend.datasets import snapshots
+from backend.datasets.asked import CHOOSE, mixed
 from backend.errors import AppError
 from backend.projects.models import Project
 from backend.runs import alike, counts, devices, estimate, lengths, mixture, service, spec, suited
@@ -147,6 +148,9 @@ class _Check:
         mixture.refuse_unsuited(dataset.kind, self.body, field)
         suited.refuse_dataset(self.session, dataset, self.body, field, FEW_LOOKED_AT)
         self.samples += lengths.of_dataset(self.session, dataset)
+        if mix := mixed(self.session, dataset, self.body.policy):
+            apart = "Freeze each dataset with the labels of one task, and mix the snapshots."
+            self._doubt("policy.task", mix, CHOOSE if self.body.mixture is None else apart)
         return counts.of_dataset(self.session, dataset, self.body), SNAPSHOT_TO_BE
 
     def _look_at_data(self, examples: counts.Examples) -> None:
@@ -199,8 +203,8 @@ class _Check:
     def _refuse(self, error: AppError, field: str) -> None:
         self.errors.append(Finding(field=error.field or field, detail=error.detail, remedy=error.remedy))
 
-    def _doubt(self, field: str, detail: str) -> None:
-        self.warnings.append(Finding(field=field, detail=detail))
+    def _doubt(self, field: str, detail: str, remedy: str | None = None) -> None:
+        self.warnings.append(Finding(field=field, detail=detail, remedy=remedy))
 
 
 def _about_room(taken: EstimateOut) -> Iterator[Finding]:

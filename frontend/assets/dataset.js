@@ -105,7 +105,7 @@ const SNAPSHOT_COLUMNS = [
   { title: "Made", cell: (row) => ago(row.created_at) },
 ];
 
-const WHY = { unlabelled: "unlabelled", tie: "ties", both_bad: "both bad", skipped: "skipped", too_few_votes: "too few votes", too_close: "under the margin", not_adjudicated: "not adjudicated", not_wanted: "not wanted", surplus: "surplus alone", unranked: "without ranks or scores", media: "with pictures, sound, video or files" };
+const WHY = { unlabelled: "unlabelled", tie: "ties", both_bad: "both bad", skipped: "skipped", other_sources: "without a label from where it counts", too_few_votes: "too few votes", too_close: "under the margin", not_adjudicated: "not adjudicated", not_wanted: "not wanted", surplus: "surplus alone", unranked: "without ranks or scores", media: "with pictures, sound, video or files" };
 
 function leftOut(row) {
   const parts = Object.entries(row.counts.left_out || {}).map(([why, number]) => `${count(number)} ${WHY[why] || why}`);

@@ -79,7 +79,7 @@ export class LaunchForm {
     if (!this.ready) return; // still being put together
     this.sources.showReference(this.objective.compares);
     this.sources.show(this.objective.paired, this.objective.title);
-    this.objective.fedBy(this.sources.data.body(), this.sources.apart, this.sources.policy.value().policy);
+    this.objective.fedBy(this.sources.data.body(), this.sources.apart, this.sources.labels);
     this.checks.changed();
   }
 

@@ -6,7 +6,7 @@ import { colorAt } from "./charts.js";
 import { bytes, count, duration, plural } from "./format.js";
 
 const PAUSE = 300; // milliseconds without a change before it is asked
-const PLACES = { dataset_id: "data", checkpoint_id: "checkpoint", reference_id: "reference", third_ids: "other models", mixture: "data" };
+const PLACES = { dataset_id: "data", checkpoint_id: "checkpoint", reference_id: "reference", third_ids: "other models", mixture: "data", policy: "labels" };
 const PARTS = { weights: "weights", gradients: "gradients", optimizer: "optimizer", activations: "activations", reference: "reference", program: "program" };
 
 export class Preflight {

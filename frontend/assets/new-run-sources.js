@@ -7,7 +7,8 @@ import { count } from "./format.js";
 import { nouns } from "./kinds.js";
 import { DataChoice } from "./new-run-data.js";
 import { suited } from "./new-run-kind.js";
-import { schemaOf } from "./new-run-start.js";
+import { schemaOf, without } from "./new-run-start.js";
+import { TaskChoice } from "./new-run-task.js";
 import { size, toyBadge } from "./run-state.js";
 
 export class Sources {
@@ -25,7 +26,8 @@ export class Sources {
     this.checkpoint = h("select", { onchange: onsuit }, this.checkpoints.map((one) => option(one, start.checkpoint.id)));
     this.reference = h("select", { onchange }, h("option", { value: "" }, "Where the run starts from"), this.checkpoints.map((one) => option(one, from?.reference_id)));
     this.toy = h("span");
-    this.policy = schemaForm(schemaOf(this.schema, ["policy"]), { onchange });
+    this.policy = schemaForm(without(schemaOf(this.schema, ["policy"]), "Policy", "task"), { onchange });
+    this.task = new TaskChoice({ onchange });
     this.pairsPlace = h("div");
     this.makePairs(from?.spec || {});
     this.fields = {
@@ -37,7 +39,7 @@ export class Sources {
     this.fields.snapshot_id = this.fields.mixture = this.fields.dataset_id;
     this.details = h("summary");
     this.element = h("section.pl-card.pl-stack", h("div.pl-row", h("h2", "1 · Data and checkpoint"), this.toy),
-      h("div.pl-form", this.fields.dataset_id, this.fields.checkpoint_id, this.fields.name), this.pairsPlace, templatesWanted(found.wanting),
+      h("div.pl-form", this.fields.dataset_id, this.fields.checkpoint_id, this.fields.name, this.task.element), this.pairsPlace, templatesWanted(found.wanting),
       h("details", this.details, h("div.pl-stack", h("div.pl-form", this.fields.reference_id), this.policy.element)));
   }
 
@@ -63,6 +65,7 @@ export class Sources {
   // Pairs can feed what learns from single answers, if somebody wants that; and what else follows from the choices.
   show(paired, title) {
     const chosen = this.data.ids().map((id) => this.datasets.find((one) => one.id === id));
+    this.task.show((chosen.length === 1 && chosen[0]) || null);
     this.pairs.element.hidden = paired || !chosen.some((one) => !one || one.kind === "paired");
     if (!this.named) this.name.value = `${title} on ${this.data.words()}`.slice(0, 120);
     fill(this.toy, this.chosen().toy ? toyBadge() : null);
@@ -76,10 +79,14 @@ export class Sources {
     return !this.pairs.element.hidden && this.pairs.value().pairs === "apart";
   }
 
+  get labels() {
+    return { ...this.policy.value().policy, ...this.task.value() };
+  }
+
   body() {
     return {
       name: this.name.value, checkpoint_id: this.checkpoint.value, ...(this.reference.value && !this.fields.reference_id.hidden ? { reference_id: this.reference.value } : {}),
-      ...this.data.body(), ...this.policy.value(), ...(this.pairs.element.hidden ? {} : this.pairs.value()),
+      ...this.data.body(), policy: this.labels, ...(this.pairs.element.hidden ? {} : this.pairs.value()),
     };
   }
 
@@ -96,12 +103,14 @@ export class Sources {
   clear() {
     Object.values(this.fields).forEach((one) => showError(one, ""));
     this.policy.clear();
+    this.task.clear();
     this.pairs.clear();
   }
 
   // Put a complaint at its field; false when no field here is meant.
   fail(path, words) {
     const one = this.fields[path.split(".")[0]];
+    if (path === "policy.task" && this.task.fail(words)) return true;
     if (!one) return this.policy.fail(path, words) || this.pairs.fail(path, words);
     showError(one, words);
     return true;

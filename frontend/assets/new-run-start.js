@@ -38,3 +38,9 @@ export function startingPoint({ form, snapshot, datasets, checkpoints, from }, k
 export function schemaOf({ properties, $defs }, names) {
   return { $defs, properties: Object.fromEntries(names.map((name) => [name, properties[name]])) };
 }
+
+// The same, less one property of one of its definitions.
+export function without({ $defs, ...schema }, part, name) {
+  const { [name]: _, ...properties } = $defs[part].properties;
+  return { ...schema, $defs: { ...$defs, [part]: { ...$defs[part], properties } } };
+}

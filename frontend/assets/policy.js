@@ -30,6 +30,12 @@ export async function choosable(dataset) {
   return tasks.length > 1 ? tasks : [];
 }
 
+// A choice of one of these tasks; nothing to see where there are none.
+export function taskField(tasks, onchange) {
+  const input = h("select", { onchange }, [["", "All tasks, of each person the newest"], ...tasks].map(([value, text]) => h("option", { value }, text)));
+  return { element: tasks.length ? field("Labels of the task", input) : null, value: () => input.value };
+}
+
 // The choices that mean something for rows of `becomes` that are made of items of `kind`; where labels decide nothing
 // (`decided` is false), those about labels that are kept. `tasks` are `choosable` ones.
 export function policyFields({ kind, becomes = kind, decided = true, exporting = false, tasks = [], onchange }) {
@@ -40,11 +46,11 @@ export function policyFields({ kind, becomes = kind, decided = true, exporting =
     return field(words, inputs[name]);
   });
   const [first, ...others] = fields;
-  const task = h("select", { onchange }, [["", "All tasks, of each person the newest"], ...tasks].map(([value, text]) => h("option", { value }, text)));
-  const element = h("div.pl-stack.tight", tasks.length ? field("Labels of the task", task) : null, decided ? first : null, h("details", h("summary", decided ? "More about which labels count" : "Which labels are kept"), h("div.pl-form", decided ? others : fields)));
+  const task = taskField(tasks, onchange);
+  const element = h("div.pl-stack.tight", task.element, decided ? first : null, h("details", h("summary", decided ? "More about which labels count" : "Which labels are kept"), h("div.pl-form", decided ? others : fields)));
   // What differs from the usual.
   const chosen = () => ({
-    ...(task.value ? { task: task.value } : {}),
+    ...(task.value() ? { task: task.value() } : {}),
     ...Object.fromEntries(Object.entries(inputs).filter(([name, input]) => input.value !== CHOICES[name][1][0][0]).map(([name, input]) => [name, input.value])),
   });
   return { element, chosen };

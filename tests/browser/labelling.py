@@ -11,9 +11,10 @@ from backend.accounts.models import Role
 from backend.datasets.models import Dataset, Item, Kind
 from backend.db import transaction
 from backend.labels import tallies
-from backend.labels.models import Label
+from backend.labels.models import Label, LabelSource
 from backend.projects import service as projects
 from backend.tasks import service as tasks
+from backend.tasks.models import Task
 from backend.tasks.schemas import TaskIn
 from tests.people import add_person
 
@@ -61,6 +62,18 @@ def add_task(dataset: uuid.UUID, question: dict[str, Any], **more: Any) -> uuid.
         lead = add_person(session, Role.researcher, f"lead-{uuid.uuid4().hex[:8]}")
         body = TaskIn.model_validate({"dataset_id": dataset, "name": "A task", "question": question, **more})
         return tasks.create(session, projects.default(session), lead, body).id
+
+
+def answered(task: uuid.UUID, better: int) -> None:
+    """Somebody has answered the task about all of its items."""
+    with transaction() as session:
+        person, asked = add_person(session, Role.annotator), session.get_one(Task, task)
+        for item in session.scalars(select(Item).where(Item.dataset_id == asked.dataset_id)):
+            of = {"project_id": item.project_id, "dataset_id": item.dataset_id, "item_id": item.id, "task_id": task}
+            said = {"annotator_id": person.id, "source": LabelSource.person, "value": {"strength": better}}
+            session.add(Label(**of, **said))
+        session.flush()
+        tallies.recount(session, [asked.dataset_id])
 
 
 def open_card(page: Page, dataset: uuid.UUID | None = None, *, task: uuid.UUID | None = None) -> None:

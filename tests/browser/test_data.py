@@ -2,22 +2,13 @@
 
 import json
 import re
-import uuid
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from sqlalchemy import select
 
-from backend.accounts.models import Role
-from backend.datasets.models import Item
-from backend.db import transaction
-from backend.labels import tallies
-from backend.labels.models import Label, LabelSource
-from backend.tasks.models import Task
 from tests.browser.conftest import SignIn
-from tests.browser.labelling import add_task, numbered
-from tests.people import add_person
+from tests.browser.labelling import add_task, answered, numbered
 from workers.tasks import imports
 
 pytestmark = pytest.mark.browser
@@ -100,18 +91,6 @@ def test_the_labels_of_one_task(sign_in: SignIn) -> None:
     dialog.get_by_label("Labels of the task").select_option("Helpful")
     asked = re.compile(r"/export\?.*task=[0-9a-f-]{36}")
     expect(dialog.get_by_role("link", name="Download 4 rows")).to_have_attribute("href", asked)
-
-
-def answered(task: uuid.UUID, better: int) -> None:
-    """Somebody has answered the task about all of its items."""
-    with transaction() as session:
-        person, asked = add_person(session, Role.annotator), session.get_one(Task, task)
-        for item in session.scalars(select(Item).where(Item.dataset_id == asked.dataset_id)):
-            of = {"project_id": item.project_id, "dataset_id": item.dataset_id, "item_id": item.id, "task_id": task}
-            said = {"annotator_id": person.id, "source": LabelSource.person, "value": {"strength": better}}
-            session.add(Label(**of, **said))
-        session.flush()
-        tallies.recount(session, [asked.dataset_id])
 
 
 def test_a_strict_import_keeps_nothing(sign_in: SignIn, tmp_path: Path) -> None:

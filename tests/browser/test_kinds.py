@@ -4,14 +4,17 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import select
 
 from alignment.formats import Item
 from backend.datasets import service as datasets
 from backend.datasets.models import Kind as DataKind
+from backend.datasets.models import Snapshot
 from backend.db import transaction
 from backend.projects import service as projects
 from tests import loop
 from tests.browser.conftest import SignIn
+from tests.browser.labelling import add_task, answered, numbered
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=45_000)
@@ -96,3 +99,28 @@ def test_an_emptied_number_is_asked_for(sign_in: SignIn, tiny: Path) -> None:
     expect(page.get_by_role("button", name="Launch run")).to_be_disabled()
     page.get_by_label("Beta", exact=True).fill("0.2")
     expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+
+
+def test_the_labels_of_one_task_train(sign_in: SignIn, tiny: Path) -> None:
+    """Where two tasks ask different things the form says that they mix and lets one choose, which is then what is
+    frozen; data about which one task asked give no choice."""
+    loop.add_checkpoint(tiny, "Tiny base")
+    dataset, plain = numbered(40), numbered(40, name="Plain pairs")
+    helpful, safe = (add_task(dataset, {}, name=name, guidelines=f"{name}?") for name in ("Helpful", "Safe"))
+    answered(helpful, 2)
+    answered(safe, -2)
+    answered(add_task(plain, {}), 1)
+    page = sign_in()
+    page.goto(f"/new-run?dataset={dataset}")
+    said, task = page.get_by_role("list", name="Problems and warnings"), page.get_by_label("Labels of the task")
+    expect(said).to_contain_text("“Helpful” and “Safe” ask different questions")
+    page.get_by_label("Data", exact=True).select_option(label="Plain pairs (40 of 40 labelled)")
+    expect(said).not_to_contain_text("ask different questions")
+    expect(task).to_be_hidden()
+    page.get_by_label("Data", exact=True).select_option(label="Pairs (40 of 40 labelled)")
+    task.select_option("Safe")
+    expect(said).not_to_contain_text("ask different questions")
+    page.get_by_role("button", name="Launch run").click()
+    page.wait_for_url("**/run?id=*")
+    with transaction() as session:
+        assert session.scalars(select(Snapshot.policy["task"].astext)).one() == str(safe)

@@ -65,7 +65,10 @@ def test_whose_labels_count() -> None:
         chosen[sources] = decision.responses[0]["content"]
     assert chosen == {"people_first": "b", "people": "b", "imports": "a", "judges": "a"}
     assert decide(mixed, Policy(min_votes=2)) == "too_few_votes"
-    assert decide(item(LabelFacts({"strength": 1})), Policy(sources="people")) == "skipped"
+    people = Policy(sources="people")
+    assert decide(item(LabelFacts({"strength": 1})), people) == "other_sources"
+    assert decide(item(LabelFacts({"strength": 1}), LabelFacts({"skip": "?"}, "person")), people) == "skipped"
+    assert decide(item(person(1)), Policy(sources="imports")) == "other_sources"
 
 
 def test_each_label_by_itself() -> None:

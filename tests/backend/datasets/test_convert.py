@@ -28,7 +28,7 @@ def preview(client: Client, dataset_id: str, rule: dict[str, Any]) -> Any:
 
 CASES: list[tuple[list[dict[str, Any]], dict[str, Any], str, int, dict[str, int]]] = [
     ([pair(1), pair(2)], {"name": "pairs_to_thumbs"}, "unpaired", 4, {}),
-    ([pair(1), pair(2)], {"name": "pairs_to_thumbs", "sources": "people"}, "", 0, {"skipped": 2}),
+    ([pair(1), pair(2)], {"name": "pairs_to_thumbs", "sources": "people"}, "", 0, {"other_sources": 2}),
     ([pair(1), pair(2)], {"name": "pairs_to_answers"}, "demonstrations", 2, {}),
     (
         [pair(1, score_chosen=2, score_rejected=1), pair(2)],

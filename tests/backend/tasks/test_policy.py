@@ -91,6 +91,24 @@ def test_the_preview_says_what_mixes(researcher: Client, asked: tuple[uuid.UUID,
     assert preview(researcher, dataset, task=second, sources="people")["examples"] == {"train": 2}
 
 
+def test_a_run_is_told_what_mixes(researcher: Client, asked: tuple[uuid.UUID, str, str]) -> None:
+    """The pre-flight of a run says it at the field, with what to do; of several data that is to freeze them first."""
+    dataset, _, second = asked
+    run = {"name": "R", "checkpoint_id": str(uuid.uuid4()), "objective": {"name": "dpo"}}
+
+    def doubts(**chosen: Any) -> list[dict[str, Any]]:
+        told = researcher.post(f"{API}/runs/preflight", json=run | chosen).json()["warnings"]
+        return [one for one in told if one["field"] == "policy.task"]
+
+    (doubt,) = doubts(dataset_id=str(dataset))
+    assert doubt["detail"].startswith("“Helpful” and “Safe” ask different questions")
+    assert doubt["remedy"] == "Choose one under “Labels of the task”."
+    assert doubts(dataset_id=str(dataset), policy={"task": second}) == []
+    frozen = freeze(researcher, dataset, task=second)["id"]
+    (doubt,) = doubts(mixture=[{"dataset_id": str(dataset)}, {"snapshot_id": frozen}])
+    assert doubt["remedy"].startswith("Freeze each dataset")
+
+
 def test_files_of_one_task(researcher: Client, asked: tuple[uuid.UUID, str, str]) -> None:
     """Decided rows follow its labels; rows that hold every label hold its own."""
     dataset, first, second = asked
