@@ -42,7 +42,7 @@ def given(session: Session, evaluation: Evaluation, read: Read) -> list[Given]:
     """The answers of every contestant, in their order; of one that stands in several matches, where it was measured."""
     seats = np.stack([read.matches.a, read.matches.b], axis=1).ravel()
     length, state = read.answers.length.ravel(), read.answers.state.ravel()
-    known = _measured(session, evaluation, read)
+    known = _measured(session, evaluation, read) if read.measured else {}
     scored = np.zeros(len(read.ids), dtype=np.bool_)
     scored[list(known)] = True
     positions, place = np.unique(read.answers.position, return_inverse=True)

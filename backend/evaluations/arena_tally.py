@@ -34,10 +34,11 @@ def tally(session: Session, project: Project, user: User, wanted: TallyQuery) ->
     met = sorted({one for verdict in said for one in (verdict.a, verdict.b)})
     named = contestants.named(session, met)
     matches, voice = columns.of(said, met)
+    decided = tables.decided(voice, matches)
     return TallyOut(
         votes=count,
         cluster=wanted.cluster,
         names={one: named[one].name for one in met},
-        pairs=[row for row in tables.pairs(voice, matches, Rule()) if row.verdicts],
-        ranking=findings.ranking(tables.decided(voice, matches), met, None, Rule()),
+        pairs=[row for row in tables.pairs(voice, matches, decided, Rule()) if row.verdicts],
+        ranking=findings.ranking(decided, met, None, Rule()),
     )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Integer, Select, SmallInteger, and_, case, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, SmallInteger, case, cast, func, literal, select
 from sqlalchemy.orm import Session
 
 from backend.evaluations.models import Match, Source, Verdict
@@ -19,6 +19,7 @@ Ids = NDArray[np.bytes_]
 ID = np.dtype("S16")  # the bytes of a uuid
 NONE, UNFINISHED, ENDED, FAILED = range(4)
 """How an answer came out: there is none, it was cut, it ended, or there is an error in its place."""
+BREAK = "\n"  # between hashes, which are hexadecimal, in the answer of the database
 BAD, KNOWN, GUIDED = 2, 4, 8  # beside 1, swapped: what the flags of a verdict are in the answer of the database
 
 
@@ -68,12 +69,16 @@ class Answers(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Matches by position and id, their ids (M,), their answers, and voices by judge, in the order they spoke."""
+    """Matches by position and id, their ids (M,), their answers, and voices by judge, in the order they spoke.
+
+    `measured`: some judge has measured something on answers.
+    """
 
     ids: Ids
     matches: Matches
     answers: Answers
     voices: dict[str, Voice]
+    measured: bool
 
 
 def outcome(probability: Floats) -> Floats:
@@ -84,18 +89,19 @@ def outcome(probability: Floats) -> Floats:
 def read(session: Session, contestants: Sequence[uuid.UUID], *where: ColumnElement[bool]) -> Read:
     """Matches of evaluations between these contestants that fulfil the conditions, and what was said of them."""
     rows = session.execute(_matches().where(*where)).all()
-    size = _ints(len(row.prompts) for row in rows)
+    size = _ints(len(row.positions) // 4 for row in rows)
     ids, position = _joined(rows, "ids", ID), _joined(rows, "positions", ">i4").astype(np.intp)
     order = _in_order(ids)
     order = order[np.argsort(position[order], kind="stable")]
-    hashes = [one for row in rows for one in row.prompts]
+    hashes = [one for row in rows for one in row.prompts.split(BREAK)]
     prompts = sorted(set(hashes))
     number = {one: at for at, one in enumerate(prompts)}
     seat = {one: at for at, one in enumerate(contestants)}
     a, b = (np.repeat(_ints(seat[row[side]] for row in rows), size)[order] for side in (1, 2))
     matches = Matches(list(contestants), prompts, _ints(map(number.__getitem__, hashes))[order], a, b)
     at = _At([row[:3] for row in rows], np.repeat(np.arange(len(rows)), size)[order], position[order])
-    return Read(ids[order], matches, _answers(rows, position, order), _voices(session, at, where))
+    voices, measured = _voices(session, at, where)
+    return Read(ids[order], matches, _answers(rows, position, order), voices, measured)
 
 
 def _matches() -> Select[Any]:
@@ -105,24 +111,24 @@ def _matches() -> Select[Any]:
         packed(Match.id, "uuid_").label("ids"),
         packed(Match.position, "int4").label("positions"),
     ]
-    columns.append(func.array_agg(Match.prompt_hash).label("prompts"))
+    columns.append(func.string_agg(Match.prompt_hash, literal(BREAK)).label("prompts"))
     for side, response in (("a", Match.response_a), ("b", Match.response_b)):
         failed = response.has_key("error")
         length = func.coalesce(func.char_length(response["content"].astext).cast(Integer), -1)
-        cut = and_(length >= 0, response["ended"].as_boolean().is_(False))
-        there = or_(length >= 0, response["ended"].as_boolean())  # an answer that does not say how it ended was not cut
-        ended = case((failed, FAILED), (cut, UNFINISHED), (there, ENDED), else_=NONE)
+        ended = func.coalesce(UNFINISHED + cast(response["ended"].as_boolean(), Integer), NONE)
         columns.append(packed(length, "int4").label(f"length_{side}"))
-        columns.append(packed(cast(ended, SmallInteger), "int2").label(f"state_{side}"))
+        columns.append(packed(cast(case((failed, FAILED), else_=ended), SmallInteger), "int2").label(f"state_{side}"))
         columns.append(func.array_agg(response["error"].astext).filter(failed).label(f"errors_{side}"))
     return select(*columns).group_by(*PAIR)
 
 
 def _answers(rows: Sequence[Any], position: Places, order: Places) -> Answers:
-    length, state = (
+    length, how = (
         np.stack([_joined(rows, f"{name}_{side}", kind).astype(np.intp) for side in "ab"], axis=1)
         for name, kind in (("length", ">i4"), ("state", ">i2"))
     )
+    state = np.where((length >= 0) & (how == NONE), ENDED, how)  # one that does not say how it ended was not cut
+    state[(length < 0) & (how == UNFINISHED)] = NONE
     errors = np.full(state.shape, "", dtype=np.object_)
     for column, side in enumerate("ab"):
         told = [one for row in rows for one in getattr(row, f"errors_{side}") or ()]
@@ -150,7 +156,8 @@ class _At:
         return np.where(self._keys[place] == key, self._order[place], -1)
 
 
-def _voices(session: Session, at: _At, where: Sequence[ColumnElement[bool]]) -> dict[str, Voice]:
+def _voices(session: Session, at: _At, where: Sequence[ColumnElement[bool]]) -> tuple[dict[str, Voice], bool]:
+    """Voices by judge, in the order they spoke, and whether any of them measured something."""
     bad = func.coalesce(Verdict.value.has_key("both_bad"), False)
     flags = cast(Verdict.swapped, Integer) + BAD * cast(bad, Integer)
     flags += case((Verdict.guided.is_(True), KNOWN + GUIDED), (Verdict.guided.is_(False), KNOWN), else_=0)
@@ -163,13 +170,16 @@ def _voices(session: Session, at: _At, where: Sequence[ColumnElement[bool]]) -> 
         packed(func.coalesce(Verdict.probability, float("nan")), "float8").label("probability"),
         packed(cast(flags, SmallInteger), "int2").label("flags"),
         func.array_agg(Verdict.reason).filter(Verdict.probability.is_(None)).label("reasons"),
+        func.count(Verdict.scores).label("measured"),
     )
     query = query.join_from(Match, Verdict).where(*where).group_by(*PAIR, Verdict.judge, Verdict.source)
     by_judge: dict[str, list[Any]] = {}
+    measured = 0
     for row in session.execute(query):
         by_judge.setdefault(row.judge or PEOPLE, []).append(row)
+        measured += row.measured
     found = [(name, *_voice(at, own)) for name, own in by_judge.items()]
-    return {name: voice for name, _, voice in sorted(found, key=lambda one: one[1])}
+    return {name: voice for name, _, voice in sorted(found, key=lambda one: one[1])}, measured > 0
 
 
 def _voice(at: _At, rows: Sequence[Any]) -> tuple[bytes, Voice]:

@@ -182,7 +182,7 @@ def _won(read: columns.Read, ids: Sequence[uuid.UUID], judge: str, rule: Rule) -
         pair.first: RewardOut(
             value=pair.win_rate.rate, **pair.win_rate.model_dump(include={"low", "high", "n", "prompts"})
         )
-        for pair in tables.pairs(voice, read.matches, rule)
+        for pair in tables.pairs(voice, read.matches, met, rule)
         if pair.second == base and pair.win_rate.rate is not None
     }
     told[base] = RewardOut(value=EVEN, low=None, high=None, n=0, prompts=len(every))

@@ -88,7 +88,7 @@ def _tables(
             "against": findings.against(met, others, ids, lengths, rule, watched),
             "clean": contamination.rates(met, matches.prompts, seen, ids, rule),
         }
-        found.append(tables.table(judge, voice, matches, rule).model_copy(update=told))
+        found.append(tables.table(judge, voice, matches, met, rule).model_copy(update=told))
     return found
 
 

@@ -55,8 +55,8 @@ def _met(matches: Matches, known: Places, score: Floats) -> Met:
     return Met(matches.prompt[known], matches.a[known], matches.b[known], score[known])
 
 
-def pairs(voice: Voice, matches: Matches, rule: Rule) -> list[PairOut]:
-    """A row for every pair of contestants, the later one's rate against the earlier one."""
+def pairs(voice: Voice, matches: Matches, met: Met, rule: Rule) -> list[PairOut]:
+    """A row for every pair of contestants, the later one's rate against the earlier one; `met` is what is decided."""
     size = len(matches.contestants)
     pair = np.maximum(matches.a, matches.b) * size + np.minimum(matches.a, matches.b)
     own = pair[voice.match].astype(np.min_scalar_type(size**2))
@@ -70,7 +70,7 @@ def pairs(voice: Voice, matches: Matches, rule: Rule) -> list[PairOut]:
     for place, reason in zip(own[silent].tolist(), voice.reasons, strict=True):
         undecided.setdefault(place, Counter())[reason or "no reason"] += 1
     found = []
-    for row in by_pair(decided(voice, matches), size, **rule._asdict()):
+    for row in by_pair(met, size, **rule._asdict()):
         place = row.first * size + row.second
         verdicts = order[bounds[place] : bounds[place + 1]]
         turned = matches.a[voice.match[verdicts]] != row.first
@@ -104,7 +104,7 @@ def both_orders(voice: Voice, matches: int) -> tuple[Places, Flags]:
     return both, each[:, both].max(axis=0) == ORDERS
 
 
-def table(judge: str, voice: Voice, matches: Matches, rule: Rule) -> TableOut:
+def table(judge: str, voice: Voice, matches: Matches, met: Met, rule: Rule) -> TableOut:
     """What `judge` (or people) said, whether the side shown first had an advantage, and what came to nothing."""
     half = rule._replace(ties="half")._asdict()
     said, prompt = voice.outcome, matches.prompt[voice.match]
@@ -116,7 +116,7 @@ def table(judge: str, voice: Voice, matches: Matches, rule: Rule) -> TableOut:
     return TableOut(
         judge=judge,
         source="person" if people else "judge",
-        pairs=pairs(voice, matches, rule),
+        pairs=pairs(voice, matches, met, rule),
         shown_first=rate_out(rated(prompt[shown], first, **half)),
         consistency=None
         if people or not voice.ordered.any()

@@ -117,7 +117,7 @@ def _of_evaluation(session: Session, evaluation: Evaluation, checkpoint: Checkpo
     results = []
     for (other, judge), said_of_it in sorted(met.items(), key=str):
         matches, voice = columns.of(said_of_it, [other, checkpoint.id])
-        rate = tables.pairs(voice, matches, Rule(seed=evaluation.seed))[0].win_rate
+        rate = tables.pairs(voice, matches, tables.decided(voice, matches), Rule(seed=evaluation.seed))[0].win_rate
         if rate.rate is None or other not in known:
             continue
         results.append(

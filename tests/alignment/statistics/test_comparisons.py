@@ -46,6 +46,18 @@ def test_many_differences_are_shuffled() -> None:
     assert 0.01 <= float(np.mean(alarms)) <= 0.09
 
 
+def test_differences_that_are_alike_turn_together() -> None:
+    """Wins and losses: the exact sign test's p; of wins, ties and half wins what shuffling them one by one gives."""
+    clear = np.repeat([1.0, -1.0], [225, 175])
+    found = permutation_test(clear, np.zeros(400), seed=1)
+    assert (found.shuffles, found.exact) == (10_000, False)
+    assert found.p == pytest.approx(sign_test(clear, np.zeros(400)).p, abs=0.004)
+    mixed = np.repeat([1.0, 0.5, 0.0, -0.5, -1.0], [100, 70, 30, 60, 80])
+    apart = mixed + np.where(mixed, np.random.default_rng(2).normal(scale=1e-7, size=340), 0.0)  # no two are alike
+    one_by_one = permutation_test(apart, np.zeros(340), seed=1)
+    assert permutation_test(mixed, np.zeros(340), seed=1).p == pytest.approx(one_by_one.p, abs=0.02)
+
+
 def test_nothing_differs() -> None:
     """Equal scores, and no prompts, are no evidence."""
     assert permutation_test([0.5, 1.0], [0.5, 1.0]).p == 1.0
