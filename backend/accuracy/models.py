@@ -1,10 +1,9 @@
-"""Table of work that measures a judge on labelled pairs."""
+"""Tables of work that measures a judge on labelled pairs, and of what the judge said."""
 
 import uuid
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Double, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.datasets.models import Dataset
@@ -15,10 +14,8 @@ from backend.work import Work
 class Accuracy(Work, ProjectRow, Base):
     """A judge on the labelled pairs of a dataset, each in both side orders.
 
-    `done` and `total` count verdicts. `said` are those that there are, by voice (a panel's members have their own):
-    `[item, swapped, probability that the chosen response wins, reason]`; `result` is what they amount to
-    (`AccuracyFound`), null until all are there. `limits` caps what it may cost at endpoints, `spent` is what it has
-    cost.
+    `done` and `total` count verdicts. `result` is what they amount to (`AccuracyFound`), null until all are there.
+    `limits` caps what it may cost at endpoints, `spent` is what it has cost.
     """
 
     __tablename__ = "accuracies"
@@ -26,8 +23,22 @@ class Accuracy(Work, ProjectRow, Base):
     dataset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Dataset.id, ondelete="CASCADE"))
     judge: Mapped[dict[str, Any]]
     pairs: Mapped[dict[str, Any]]
-    said: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     result: Mapped[dict[str, Any] | None]
     limits: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     spent: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE_JSON)
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+
+
+class AccuracyVerdict(Base):
+    """What one voice said of a pair in one side order, so that nobody is asked twice; a panel's members have their own.
+
+    `probability` is that the chosen response wins; null with a reason. Verdicts are only ever added.
+    """
+
+    __tablename__ = "accuracy_verdicts"
+    accuracy_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Accuracy.id, ondelete="CASCADE"), primary_key=True)
+    voice: Mapped[str] = mapped_column(primary_key=True)
+    item_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    swapped: Mapped[bool] = mapped_column(primary_key=True)
+    probability: Mapped[float | None] = mapped_column(Double)
+    reason: Mapped[str | None]

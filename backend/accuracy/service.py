@@ -65,7 +65,6 @@ def request(session: Session, project: Project, user: User, dataset_id: uuid.UUI
         dataset_id=dataset.id,
         judge=judge.model_dump(mode="json"),
         pairs={"split": body.split, "limit": body.limit, "seed": body.seed},
-        said={},
         limits=body.limits.model_dump() if body.limits else None,
         created_by=user.id,
     )

@@ -264,3 +264,23 @@ def test_a_copy_of_rows_is_no_whole_backup(make_database: Callable[[], str], tmp
         (settings.data / ".restoring").mkdir()
         with pytest.raises(Trouble, match="was cut off"):
             restore(copy, settings, quiet)
+
+
+def test_verdicts_on_labelled_pairs_become_rows(empty_database: str) -> None:
+    """What a judge had said of labelled pairs before 0039 is there afterwards, so that nobody is asked again."""
+    migrate(empty_database, "0038")
+    engine = make_engine(empty_database)
+    item = uuid.uuid4()
+    said = {"llm": [[str(item), False, 0.25, None], [str(item), True, None, "unreadable"]], "panel/1": []}
+    with engine.begin() as connection:
+        fill(connection)
+        connection.execute(sa.text("UPDATE accuracies SET said = :said"), {"said": json.dumps(said)})
+    migrate(empty_database, "0039")
+    with engine.connect() as connection:
+        columns = "voice, item_id, swapped, probability, reason"
+        found = connection.execute(sa.text(f"SELECT {columns} FROM accuracy_verdicts ORDER BY swapped")).all()  # noqa: S608
+    engine.dispose()
+    assert [tuple(row) for row in found] == [
+        ("llm", item, False, 0.25, None),
+        ("llm", item, True, None, "unreadable"),
+    ]

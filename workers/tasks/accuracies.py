@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 
 import structlog
 import torch
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
 
 from alignment.judges import Judge
 from alignment.judges.panel import Voice, voices
 from backend import work as queued
 from backend.accuracy import measuring, service
 from backend.accuracy.measuring import Pair, Verdict
-from backend.accuracy.models import Accuracy
+from backend.accuracy.models import Accuracy, AccuracyVerdict
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.errors import AppError
@@ -69,6 +71,7 @@ def _measure(row_id: uuid.UUID) -> None:
         with spending.out_of(purse):
             for voice in voices(job.judge):
                 _decide(job, voice)
+        found = None if job.watch.stopped else _found(job)
     except LimitReached as error:
         over(State.cancelled, error.reason, error.remedy)
     except (Refused, AppError) as error:
@@ -81,10 +84,10 @@ def _measure(row_id: uuid.UUID) -> None:
         log.exception("accuracy failed")
         over(State.failed, BROKEN, service.AGAIN)
     else:
-        if job.watch.stopped:
+        if found is None:
             over(None)
         else:
-            end(Accuracy, row_id, State.succeeded, keep=lambda row: _keep(row, job))
+            end(Accuracy, row_id, State.succeeded, keep=lambda row: _keep(row, job, found))
 
 
 def _job(row_id: uuid.UUID) -> Job:
@@ -101,6 +104,7 @@ def _job(row_id: uuid.UUID) -> Job:
         if not pairs:
             raise Refused(NOTHING, LABEL)
         row.total = service.verdicts(pairs, len(voices(judge)))
+        row.done = len(_verdicts(session, row_id, pairs))
         purse = spending.purse_of(row)
         return Job(row_id, judge, models, pairs, left_out, row.pairs["seed"], Watch(go_on), purse)
 
@@ -108,13 +112,12 @@ def _job(row_id: uuid.UUID) -> Job:
 def _decide(job: Job, voice: Voice) -> None:
     """One voice decides what it has not decided yet."""
     with transaction() as session:
-        row = session.get_one(Accuracy, job.id)
-        known = {(uuid.UUID(one[0]), one[1]) for one in row.said.get(voice.name, [])}
-        others = _verdicts(row)
-    waiting = (one for pair in job.pairs for one in _both(pair) if (one.match_id, one.swapped) not in known)
+        known = _verdicts(session, job.id, job.pairs)
+    asked = (one for pair in job.pairs for one in _both(pair))
+    waiting = (one for one in asked if (voice.name, *one.place) not in known)
     decide: judging.Decide | None = None
     while (some := list(islice(waiting, VERDICTS_AT_ONCE))) and not job.watch():
-        decide = decide or judging.ready(voice, job.models, job.watch, lambda _: others)
+        decide = decide or judging.ready(voice, job.models, job.watch, lambda _: known)
         for rows in decide(some):
             _store(job, voice.name, rows)
 
@@ -126,22 +129,26 @@ def _both(pair: Pair) -> Iterator[Unjudged]:
 
 
 def _store(job: Job, voice: str, rows: Sequence[dict[str, Any]]) -> None:
-    told = [[str(one["match_id"]), one["swapped"], one["probability"], one["reason"]] for one in rows]
+    told = [
+        {"accuracy_id": job.id, "voice": voice, "item_id": one["match_id"]}
+        | {name: one[name] for name in ("swapped", "probability", "reason")}
+        for one in rows
+    ]
     with transaction() as session:
         row = queued.beat(session, Accuracy, job.id)
-        if queued.ours(row):
-            row.said = {**row.said, voice: [*row.said.get(voice, []), *told]}
+        if told and queued.ours(row):
+            session.execute(insert(AccuracyVerdict), told)
             _pay(row, job.purse.spent())
-            row.done = sum(map(len, row.said.values()))
+            row.done += len(told)
 
 
-def _verdicts(row: Accuracy) -> judging.Known:
-    """What each voice said, by pair and order."""
-    return {
-        (voice, uuid.UUID(item), swapped): (probability, reason)
-        for voice, said in row.said.items()
-        for item, swapped, probability, reason in said
-    }
+def _verdicts(session: Session, row_id: uuid.UUID, pairs: Sequence[Pair]) -> judging.Known:
+    """What each voice said of these pairs, by pair and order."""
+    said = AccuracyVerdict
+    columns = (said.voice, said.item_id, said.swapped, said.probability, said.reason)
+    own = {pair.item_id for pair in pairs}
+    rows = session.execute(select(*columns).where(said.accuracy_id == row_id))
+    return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows if row[1] in own}
 
 
 def _pay(row: Accuracy, spent: dict[str, Any]) -> None:
@@ -150,8 +157,17 @@ def _pay(row: Accuracy, spent: dict[str, Any]) -> None:
         row.spent = spent
 
 
-def _keep(row: Accuracy, job: Job) -> None:
-    said = row.said.get(job.judge.name, [])
-    told = [Verdict(uuid.UUID(one[0]), *one[1:]) for one in said]
-    row.result = measuring.found(job.pairs, told, job.left_out, job.seed).model_dump(mode="json")
+def _found(job: Job) -> dict[str, Any]:
+    with transaction() as session:
+        known = _verdicts(session, job.id, job.pairs)
+    told = [
+        Verdict(item, swapped, probability, reason)
+        for (voice, item, swapped), (probability, reason) in known.items()
+        if voice == job.judge.name
+    ]
+    return measuring.found(job.pairs, told, job.left_out, job.seed).model_dump(mode="json")
+
+
+def _keep(row: Accuracy, job: Job, found: dict[str, Any]) -> None:
+    row.result = found
     _pay(row, job.purse.closed())

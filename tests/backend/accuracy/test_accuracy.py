@@ -1,6 +1,7 @@
 """Judges on labelled pairs: who may, what is refused, and how often which judge is right."""
 
 import random
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from sqlalchemy import delete, event
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from alignment.formats import Item as ReadItem
@@ -19,7 +21,8 @@ from backend.addresses import Allowance
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint, CheckpointKind
 from backend.datasets import service as datasets
-from backend.db import transaction
+from backend.datasets.models import Item
+from backend.db import get_engine, transaction
 from backend.projects import service as projects
 from backend.settings import Settings
 from backend.work import State
@@ -290,3 +293,36 @@ def test_a_judge_stops_at_its_limit_and_goes_on(researcher: Client, court: Court
     assert (found["state"], found["done"], found["spent"]["requests"]) == ("succeeded", 16, 16)
     assert len(court.questions) == len(set(court.questions)) == 16
     assert researcher.post(again).json()["title"] == "Not stopped"
+
+
+def test_a_verdict_costs_the_same_however_many_there_are(researcher: Client, court: Court, pairs: str) -> None:
+    """Each is a row of its own, so what is written for the first and the last one is alike; a pair that was taken away
+    meanwhile is left out when it goes on, and the others are not asked again."""
+    asked = {"base_url": court.habits.url, "model": JUDGE}
+    judge = {"name": "llm", "checkpoint": researcher.post("/api/v1/endpoints", json=asked).json()["id"]}
+    court.habits.asked.clear()
+    court.habits.usage = {"prompt_tokens": 1_000, "completion_tokens": 5}
+    court.verdict = lambda _question: "B"
+    written: list[int] = []
+
+    @event.listens_for(get_engine(), "before_cursor_execute")
+    def sent(_c: Any, _cursor: Any, statement: str, values: Any, _context: Any, _many: bool) -> None:
+        if re.match(r"(INSERT INTO|UPDATE) accurac", statement):
+            written.append(len(str(values)))
+
+    try:
+        row = measured(researcher, pairs, judge, limits={"tokens": 70_000})
+    finally:
+        event.remove(get_engine(), "before_cursor_execute", sent)
+    assert (row["state"], 50 < row["done"] < 80) == ("cancelled", True), row
+    assert max(written) < 1_000, "nothing that is written grows with the verdicts"
+
+    with transaction() as session:
+        session.execute(delete(Item).where(Item.dataset_id == uuid.UUID(pairs), Item.position == 0))
+    again = f"/api/v1/accuracies/{row['id']}/resume"
+    assert researcher.post(again, json={"limits": {"tokens": 1_000_000}}).json()["state"] == "queued"
+    accuracies.work()
+    found = researcher.get(f"/api/v1/accuracies/{row['id']}").json()
+    assert (found["state"], found["done"], found["total"]) == ("succeeded", 78, 78), found
+    assert found["result"]["parts"][0]["accuracy"]["n"] == 39
+    assert len(court.questions) == len(set(court.questions)) <= 80
