@@ -31,6 +31,7 @@ CONVENTION = {
 NULLABLE_JSON = JSONB(none_as_null=True)
 MIGRATION_LOCK = 0x506C756D  # advisory lock key, "Plum"
 CONNECTIONS = 30  # of one process to the database at the most
+MANY = 1_000  # rows after which the database looks again at how many there are
 KEPT = 24  # of them, kept open: opening one takes longer than most requests
 RESTED_SECONDS = 1.0
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -65,6 +66,16 @@ class ProjectRow(Row):
     """Mixin: a row that belongs to a project."""
 
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+
+
+def look_again(session: Session, added: int, *tables: type[Base]) -> None:
+    """After so many new rows in each of these tables, Postgres knows how many they hold: it counts by itself only after
+    a while, and until then plans for what there was before.
+
+    The tables stay locked against the like until the transaction ends, not against readers and writers.
+    """
+    if added >= MANY:
+        session.execute(text(f"ANALYZE {', '.join(table.__tablename__ for table in tables)}"))
 
 
 @lru_cache

@@ -12,6 +12,7 @@ from backend.checkpoints.models import Checkpoint
 from backend.checkpoints.models import Source as Origin
 from backend.datasets import uploads
 from backend.datasets.schemas import Name
+from backend.db import look_again
 from backend.evaluations import alpaca, outputs, outside
 from backend.evaluations.import_schemas import OutputsOut, ResultsIn, ResultsOut, ResultsRowOut
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
@@ -67,6 +68,7 @@ def run(session: Session, project: Project, user: User, body: ResultsIn) -> Eval
         _store(session, evaluation, known, meetings[start : start + AT_ONCE])
     evaluation.done = evaluation.total = len(results.meetings)
     _keep(session, project, known, results)
+    look_again(session, len(results.meetings), Match, Verdict)
     return evaluation
 
 

@@ -13,6 +13,7 @@ from alignment.sampling import Sampling
 from backend import paging
 from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
+from backend.db import look_again
 from backend.errors import Conflict, Invalid, NotFound
 from backend.evaluations import arena, contamination, contestants, harness, judging, known, outputs, prompts, sizing
 from backend.evaluations.asked import models as models_of
@@ -71,6 +72,7 @@ def launch(session: Session, project: Project, user: User, body: EvaluationIn) -
     session.flush()
     if checked.drawn.prompts:
         session.execute(insert(Match), _matches(evaluation, checked))
+        look_again(session, checked.matches, Match)
         contamination.begin(session, evaluation)
     ring(session, "evaluate")
     return evaluation

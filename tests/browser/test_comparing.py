@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from backend.accounts.models import Role
 from backend.checkpoints.models import Checkpoint, Source
-from backend.db import transaction
-from backend.evaluations.models import Evaluation
+from backend.db import look_again, transaction
+from backend.evaluations.models import Evaluation, Match, Verdict
 from backend.evaluations.prompts import of_text
 from backend.projects import service as projects
 from backend.work import State
@@ -96,7 +96,7 @@ def evaluation(clean: None, tmp_path: Path) -> str:
         }
         session.execute(text(MATCHES), values)
         session.execute(text(VERDICTS), values)
-        session.execute(text("ANALYZE matches, verdicts"))  # as Postgres does by itself, but not at once
+        look_again(session, PROMPTS, Match, Verdict)
         return str(made.id)
 
 

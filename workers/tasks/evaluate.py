@@ -14,10 +14,10 @@ from alignment.judges import Judge
 from alignment.judges.panel import Voice, voices
 from alignment.sampling import Sampling
 from backend.checkpoints.models import Checkpoint
-from backend.db import transaction
+from backend.db import look_again, transaction
 from backend.evaluations import judging as judges
 from backend.evaluations import known, progress
-from backend.evaluations.models import Evaluation
+from backend.evaluations.models import Evaluation, Match, Verdict
 from backend.evaluations.progress import Question, Unjudged
 from backend.regressions import service as regressions
 from backend.work import State, beat, finish, ours
@@ -103,6 +103,7 @@ def _end(job: Job, state: State, reason: str | None = None, remedy: str | None =
             progress.put_back(evaluation)
         else:
             finish(evaluation, state)
+            look_again(session, evaluation.done, Match, Verdict)
             regressions.conclude(session, evaluation)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import psycopg
 import structlog
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
@@ -23,10 +22,12 @@ from backend import work as queued
 from backend.checkpoints import fetches
 from backend.datasets import imports, sources
 from backend.datasets.models import Dataset, Import, Kind, Upload
+from backend.datasets.models import Item as ItemRow
 from backend.datasets.schemas import FromHub
 from backend.datasets.writer import BATCH, Writer
-from backend.db import transaction
+from backend.db import look_again, transaction
 from backend.errors import AppError
+from backend.labels.models import Label
 from backend.settings import get_settings
 from backend.work import State
 from workers import shutdown
@@ -35,7 +36,6 @@ log = structlog.get_logger()
 
 PULSE_SECONDS = 1.0
 KEPT_ERRORS = 1_000
-MANY = 1_000  # rows after which the database looks again at how many there are
 DOUBLED = "The same prompt and responses stand in the file already; the row was skipped."
 CONFLICT = "The same pair stands in the file already with the opposite choice; the row was skipped."
 
@@ -153,8 +153,7 @@ def _read_into_dataset(session: Session, import_id: uuid.UUID, tally: Tally) -> 
     reader = _Reader(session, row, dataset, tally)
     with sources.opened(upload, _token(upload), get_settings(), reader.fetched) as paths:
         reader.read(paths)
-    if tally.good >= MANY:  # else the first export after a first large import is planned for empty tables
-        session.execute(text("ANALYZE items, labels"))
+    look_again(session, tally.good, ItemRow, Label)
     dataset.name = row.name
     session.flush()
     session.refresh(row, with_for_update=True)
