@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from alignment.formats import Item as ReadItem
-from alignment.formats.canonical import Message, content_hash
+from alignment.formats.canonical import Message
 from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
 from backend.datasets import service as datasets
@@ -164,7 +164,7 @@ def _items(session: Session, dataset: Dataset, found: Sequence[Pair]) -> dict[uu
         named = contestants.named(session, {one for m in fresh for one in (m.checkpoint_a, m.checkpoint_b)})
         read = {match.id: _read(match, named) for match in fresh}
         datasets.append(session, dataset, read.values())
-        hashes = {match.id: content_hash(match.prompt_hash, read[match.id].responses) for match in fresh}
+        hashes = {match_id: one.content_hash for match_id, one in read.items()}
         stored = select(Item.content_hash, Item.id).where(
             Item.dataset_id == dataset.id, Item.content_hash.in_(set(hashes.values()))
         )

@@ -14,7 +14,7 @@ HOW = (
 )
 
 
-def section(told: FrontierOut) -> list[Child]:
+def section(told: FrontierOut, judge: str) -> list[Child]:
     """The picture, the points, and every two runs at one KL; nothing where KL was not measured."""
     if told.reference is None or len(told.points) < 2:
         return []
@@ -47,7 +47,7 @@ def section(told: FrontierOut) -> list[Child]:
             "KL to ",
             name(told.reference.name),
             " and the win rate against the baseline by ",
-            name(told.judge),
+            name(judge),
             ".",
         ),
         *(el("p", words, class_="warn") for words in told.warnings),

@@ -16,7 +16,7 @@ from alignment.judges.prompt_checks import PromptChecks
 from alignment.parts import said
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Invalid
-from backend.evaluations.schemas import JudgeOut
+from backend.evaluations.schemas import EvaluationOut, JudgeOut
 from backend.settings import get_settings
 
 
@@ -58,6 +58,19 @@ def called(session: Session, spec: dict[str, Any], judge: str) -> str:
     asked = model_id(spec) if judge == spec.get("name") else None
     found = session.get(Checkpoint, asked) if asked else None
     return found.name if found else judge
+
+
+def in_words(voice: str, evaluation: EvaluationOut) -> str:
+    """What a reader of the evaluation is told that a voice is: a model by its own name, a panel's member by its place
+    and what it is."""
+    spec, models = evaluation.judge, evaluation.judge_models
+    number = int(voice.removeprefix(MEMBER)) if voice.removeprefix(MEMBER).isdecimal() else 0
+    if 0 < number <= len(spec.get("members", ())):
+        own, model = member(spec, voice), models.get(f"members.{number - 1}.checkpoint")
+        what = model.name if model and own["name"] == LLM.name else str(own["name"]).replace("_", " ")
+        return f"member {number} of the panel ({what})"
+    model = evaluation.judge_model if voice == LLM.name else None
+    return model.name if model else voice.replace("_", " ")
 
 
 def member(spec: dict[str, Any], voice: str) -> dict[str, Any]:

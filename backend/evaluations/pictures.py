@@ -12,6 +12,7 @@ ROW = 44
 EDGE = 16
 PALETTE = 6  # classes c0 to c5 of the page's style
 LETTERS = 60
+FULLEST = 0.42  # of a color behind a number, above what is always there
 
 
 class Bar(NamedTuple):
@@ -129,7 +130,8 @@ def frontier(dots: Sequence[Dot], label: str, words: str) -> Element:
 
 
 def squares(cells: Sequence[Sequence[float | None]], label: str) -> Element:
-    """Shares in a square, rows and columns numbered from one; the fuller the higher."""
+    """Shares in a square, rows and columns numbered from one; the fuller the higher, and never so full that the number
+    in it could not be read on a light and on a dark page."""
     size = min(64, (WIDTH - 40) // max(1, len(cells)))
     parts: list[Element] = []
     for row, values in enumerate(cells):
@@ -143,7 +145,7 @@ def squares(cells: Sequence[Sequence[float | None]], label: str) -> Element:
             left = 32 + size * column
             box = el("rect", x=left + 1, y=24 + size * row + 1, width=size - 2, height=size - 2)
             box.set("class", "c0")
-            box.set("fill-opacity", f"{0.08 + 0.8 * value:.2f}")
+            box.set("fill-opacity", f"{0.08 + FULLEST * value:.2f}")
             words = el(
                 "text", f"{value:.0%}", x=_at(left + size / 2), y=_at(middle), class_="cell", text_anchor="middle"
             )

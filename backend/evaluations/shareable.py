@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
-from backend.evaluations import benchmark_words, frontier_words
+from backend.evaluations import benchmark_words, frontier_words, judging
 from backend.evaluations.frontier_schemas import FrontierOut
 from backend.evaluations.markup import Child, document, el, name, plain, table
 from backend.evaluations.meter_schemas import MeterOut, MetersOut
@@ -20,7 +20,6 @@ from backend.evaluations.report_schemas import (
     StandingOut,
     TableOut,
 )
-from backend.evaluations.said import PEOPLE
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1a2029; --muted: #586372; --line: #d5dae1; --back: #fff; --blue: #0072b2;
@@ -81,7 +80,7 @@ def write(report: ReportOut, meters: MetersOut, told: FrontierOut) -> str:
     parts += benchmark_words.section(report.measured, known)
     parts += [el("h2", "Prompts seen in training"), *_training(report, known)]
     parts += [el("h2", "What the answers are like"), *_meters(meters, known)]
-    parts += frontier_words.section(told)
+    parts += frontier_words.section(told, judging.in_words(told.judge, evaluation))
     return document(f"{plain(evaluation.name)}, an evaluation", STYLE, *parts)
 
 
@@ -95,18 +94,18 @@ def _about(report: ReportOut) -> Element:
 
 def _judge(one: TableOut, known: dict[uuid.UUID, ContestantOut], report: ReportOut) -> list[Child]:
     """What one judge said: rates against the baseline, by step, all pairs, the ranking."""
-    judged = "Judged by people" if one.judge == PEOPLE else f"Judged by {one.judge.replace('_', ' ')}"
+    judged = el("h2", "Judged by ", name(judging.in_words(one.judge, report.evaluation)))
     base = report.contestants[0].id
     pairs = [pair for pair in one.pairs if pair.second == base and pair.win_rate.rate is not None]
     said = [el("p", name(words), class_="warn") for words in one.statements]
     if not pairs:
         none = el("p", "There is no win rate against the baseline.", class_="muted")
-        return [el("h2", judged), *said, none, *_ranking(one, known)]
+        return [judged, *said, none, *_ranking(one, known)]
     rate = pairs[0].win_rate
     rule = {"half": "a tie is half a win", "drop": "ties are left out", "shown": "a tie is not won"}[rate.tie_rule]
     note = f"{rate.level:.0%} intervals over prompts, seed {rate.seed}; {rule}."
     return [
-        el("h2", judged),
+        judged,
         *said,
         forest(_bars(one, pairs, known), "Win rates against the baseline", share=True),
         el("p", "Blue as judged, red at equal length, green as people would say. ", note, class_="muted"),
@@ -239,7 +238,7 @@ def _training(report: ReportOut, known: dict[uuid.UUID, ContestantOut]) -> list[
     rows: list[list[Child]] = [
         [
             name(known[row.contestant].name),
-            one.judge.replace("_", " "),
+            name(judging.in_words(one.judge, report.evaluation)),
             *(_share(rate.rate, rate) for rate in (row.seen, row.unseen)),
             str(row.seen.prompts),
             str(row.unseen.prompts),

@@ -15,7 +15,8 @@ export function judgePart({ judges, models, onchange }) {
   const show = () => {
     const part = known.find((one) => one.name === name.value);
     about.textContent = part.summary;
-    settings = schemaForm(part.schema, { onchange, parts: { judge: known.filter((one) => one.decided_by !== "people" && one.name !== "panel") } });
+    const members = known.filter((one) => one.decided_by !== "people" && one.name !== "panel");
+    settings = schemaForm(part.schema, { onchange, parts: { judge: members }, values: part.name === "panel" ? { members: suggested(members, models) } : {} });
     fill(place, missing(part.schema, models), settings.element);
   };
   name.addEventListener("change", () => { show(); onchange(); });
@@ -54,6 +55,14 @@ function offered(schema, models) {
     return { ...rest, ...choice, type: "string", default: (found[given[property.choose]] || found[0])?.id };
   };
   return { ...schema, properties: Object.fromEntries(Object.entries(schema.properties).map(([name, property]) => [name, offer(property)])) };
+}
+
+// What a panel begins with: two judges of different kinds that could decide here, models before rules.
+const MEMBERS = ["llm", "reward_model", "rules"];
+function suggested(judges, models) {
+  const known = MEMBERS.map((name) => judges.find((one) => one.name === name)).filter(Boolean);
+  const able = known.filter((one) => !missing(one.schema, models).length);
+  return [...new Set([...able, ...known])].slice(0, 2).map(({ name }) => ({ name }));
 }
 
 // Said where a judge needs a kind of checkpoint of which there is none.

@@ -95,6 +95,10 @@ class RankingPage {
 
 const shown = (value, kind) => (value === null ? "–" : kind === "gap" ? `${value > 0 ? "+" : ""}${(100 * value).toFixed(1)}`.replace("-", "−") : percent(value, 1));
 
+const FULL = 0.5; // of a color over the surface: on more, the numbers could not be read in both themes
+const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+const pale = (color) => `rgb(${channels(color).map((own, at) => Math.round(FULL * own + (1 - FULL) * channels(variable("--pl-surface"))[at])).join(", ")})`;
+
 // A square of cells; a gap's color turns at 0, a rate's at one half.
 function heatMap(place, { names, cells, gap, label }) {
   const axis = () => ({ type: "category", tickfont: { size: 11, color: variable("--pl-muted") }, showgrid: false, fixedrange: true, tickvals: names.map((_, index) => index + 1), title: { text: "Rank", font: { size: 12, color: variable("--pl-muted") } } });
@@ -103,9 +107,9 @@ function heatMap(place, { names, cells, gap, label }) {
     x: "", y: "", height: Math.min(560, 120 + 46 * names.length),
     data: [{
       type: "heatmap", x: names.map((_, index) => String(index + 1)), y: names.map((_, index) => String(index + 1)), z: cells, xgap: 2, ygap: 2, hoverongaps: false,
-      zmin: gap ? -0.3 : 0, zmax: gap ? 0.3 : 1, colorscale: [[0, colorAt(1)], [0.5, variable("--pl-surface")], [1, colorAt(0)]],
+      zmin: gap ? -0.3 : 0, zmax: gap ? 0.3 : 1, colorscale: [[0, pale(colorAt(1))], [0.5, variable("--pl-surface")], [1, pale(colorAt(0))]],
       colorbar: { thickness: 10, tickformat: gap ? "+.0%" : ".0%", tickfont: { size: 11, color: variable("--pl-muted") }, outlinewidth: 0 },
-      text: cells.map((row) => row.map((value) => (value === null || small ? "" : (100 * value).toFixed(0)))), texttemplate: "%{text}", textfont: { size: 12 }, // black or white, as its cell needs it
+      text: cells.map((row) => row.map((value) => (value === null || small ? "" : (100 * value).toFixed(0)))), texttemplate: "%{text}", textfont: { size: 12, color: variable("--pl-text") },
       customdata: cells.map((row, one) => row.map((_, other) => `${escapeMarkup(names[one])} against ${escapeMarkup(names[other])}`)), hovertemplate: "%{customdata}: %{z:.1%}<extra></extra>",
     }],
     more: { xaxis: { ...axis(), side: "bottom" }, yaxis: { ...axis(), autorange: "reversed" }, hovermode: "closest", margin: { l: 44, r: 8, t: 8, b: 42 } },

@@ -12,6 +12,7 @@ from backend.db import transaction
 from tests import contest
 from tests.browser.conftest import SignIn
 from tests.checkpoints import make_llama
+from tests.contrast import contrast
 from workers.tasks import contaminations
 
 pytestmark = pytest.mark.browser
@@ -76,8 +77,16 @@ def test_rankings_and_trade_offs(sign_in: SignIn, clean: None) -> None:
     beats = page.get_by_role("region", name="Who beats whom")
     expect(beats.locator(".pl-chart .heatmaplayer").first).to_be_attached()
     expect(beats.get_by_role("row")).to_have_count(7)
-    beats.get_by_role("button", name="Observed less predicted").click()
-    expect(page.get_by_role("button", name="Observed less predicted")).to_be_focused()
+    for theme in ("dark", "light"):
+        page.emulate_media(color_scheme=theme)
+        expect(page.locator(f"html[data-theme={theme}]")).to_be_attached()
+        for kind in ("Observed", "Observed less predicted"):
+            beats.get_by_role("button", name=kind, exact=True).click()
+            expect(page.get_by_role("button", name=kind, exact=True)).to_be_focused()
+            expect(beats.locator(".pl-chart .heatmaplayer").first).to_be_attached()
+            drawn = beats.evaluate("(one) => one.querySelector('.js-plotly-plot').data[0]")
+            ink = drawn["textfont"]["color"]
+            assert min(contrast(ink, color) for _, color in drawn["colorscale"]) >= 4.5, (theme, drawn["colorscale"])
     shoot(page, "ranking")
 
     page.goto(f"/trade-offs?id={made.id}")

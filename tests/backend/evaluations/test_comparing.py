@@ -159,6 +159,19 @@ def test_a_filter_means_the_same_everywhere(researcher: Client, world: World) ->
         assert made.json()["items"] == len(questions) if questions else made.status_code == 422
 
 
+def test_an_export_reads_the_prompts_themselves(researcher: Client, world: World) -> None:
+    """Matches that were stored under another hash than their prompt's become items all the same."""
+    with transaction() as session:
+        session.execute(update(Match).values(prompt_hash="of something else"))
+    body = {"evaluation_id": world.id, "name": "New", "bare": True}
+    made = researcher.post("/api/v1/matches/export", json=body)
+    assert (made.status_code, made.json().get("items")) == (201, 16), made.text
+    again = researcher.post(
+        "/api/v1/matches/export", json=body | {"name": None, "dataset_id": made.json()["dataset_id"]}
+    )
+    assert again.json()["items"] == 16
+
+
 def test_what_no_filter_says_is_refused(researcher: Client, world: World) -> None:
     """Unknown names, odd numbers and too long texts are refused by every route that filters."""
     for wanted in NO_FILTERS:

@@ -5,13 +5,15 @@ import uuid
 from html.parser import HTMLParser
 
 import pytest
+from sqlalchemy import select, update
 
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
-from backend.evaluations.models import Evaluation
+from backend.evaluations.models import Evaluation, Verdict
 from backend.runs.models import Run
 from tests import contest
 from tests.conftest import Client
+from tests.contrast import contrast, over
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -96,6 +98,34 @@ def test_nothing_runs_or_loads(researcher: Client, clean: None) -> None:
     assert re.search("[\u202a-\u202e\u2066-\u2069]", page) is None
     for words in (HOSTILE[0], HOSTILE[1], HOSTILE[2], HOSTILE[5]):
         assert words in read.text
+
+
+def test_members_of_a_panel_have_names(researcher: Client, clean: None) -> None:
+    """A panel's members stand there by their place and what they are, a model by its own name."""
+    made = contest.make()
+    with transaction() as session:
+        model = session.scalars(select(Checkpoint).where(Checkpoint.id == made.contestants[1])).one()
+        members = [{"name": "rules"}, {"name": "llm", "checkpoint": str(model.id)}]
+        session.get_one(Evaluation, made.id).judge = {"name": "panel", "members": members}
+        session.execute(update(Verdict).where(Verdict.swapped).values(judge="panel/1"))
+        session.execute(update(Verdict).where(~Verdict.swapped).values(judge="panel/2"))
+        called = model.name
+    text = Read(researcher.get(f"/api/v1/evaluations/{made.id}/report.html").text).text
+    assert "Judged by member 1 of the panel (rules)" in text
+    assert f"Judged by member 2 of the panel ({called})" in text
+    assert "panel/" not in text
+
+
+def test_numbers_on_colors_can_be_read(researcher: Client, clean: None) -> None:
+    """In the square of who beats whom, on the fullest color, in both themes."""
+    made = contest.make()
+    page = researcher.get(f"/api/v1/evaluations/{made.id}/report.html").text
+    fullest = max(float(one) for one in re.findall(r'fill-opacity="([\d.]+)"', page))
+    light, dark = page.split("@media (prefers-color-scheme: dark)")[:2]
+    for style in (light, dark):
+        tone = dict(re.findall(r"--(text|back|blue): (#[0-9a-f]{3,6})", style))
+        back = tone["back"] if len(tone["back"]) == 7 else "#" + "".join(2 * one for one in tone["back"][1:])
+        assert contrast(tone["text"], over(tone["blue"], back, fullest)) >= 4.5
 
 
 def test_an_evaluation_without_verdicts(researcher: Client, clean: None) -> None:
