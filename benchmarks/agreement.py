@@ -14,11 +14,14 @@ from backend.accounts.models import Role, User
 from backend.app import create_app
 from backend.db import transaction
 from backend.deps import PROJECT_HEADER
+from backend.labels import tallies
 from backend.projects import members
 from backend.projects.models import Project
 from backend.quality import reliabilities
 from backend.quality.models import Reliability
 from backend.settings import get_settings
+from backend.tasks import places
+from backend.tasks.models import Task
 from benchmarks.figure import Figure
 from benchmarks.inside import inside
 
@@ -74,6 +77,8 @@ def fill(engine: Engine) -> tuple[dict[str, uuid.UUID], TestClient]:
             *FILL,
         ):
             session.connection().execute(text(statement), ids | numbers)
+        places.fill(session, session.get_one(Task, ids["task"]))
+        tallies.recount(session, [ids["dataset"]])
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
     app = create_app(get_settings().model_copy(update={"allowed_hosts": ("testserver",)}))
