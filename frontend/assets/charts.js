@@ -105,6 +105,7 @@ export function chart(place, label, figure) {
     const library = await plotly();
     if (gone) return;
     const { data, more, ...options } = figure();
+    box.style.minHeight = 0; // what was kept free for it
     box.style.height = `${options.height || HEIGHT}px`; // a window that is resized, a phone that is turned: Plotly asks the box
     await library.react(box, data, { ...layout(options, box.clientWidth), ...more, datarevision: (revision += 1) }, CONFIG);
   }

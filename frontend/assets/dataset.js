@@ -59,7 +59,7 @@ function draw(page, dataset) {
   drawLog(log, dataset);
 }
 
-const FROM = { person: "from people", import: "imported", judge: "from judges", vote: "from votes" };
+const FROM = { person: "from people", import: "imported", judge: "from judges", vote: "from votes", adjudication: "adjudicated" };
 
 function numbers(dataset) {
   const stat = (number, words, hint) => h("div.pl-card.pl-stat", { title: hint || null }, h("strong", number), h("span", words));

@@ -22,11 +22,12 @@ export function markDifferences(left, right) {
   return true;
 }
 
-// The words of what is drawn, in order: {text, node}; a formula is one word, what only sets lines apart is none.
+// The words of what is drawn, in order: {text, node}; a formula is one word, what only sets lines apart is none, nor what
+// opens a folded part.
 function words(element) {
   const found = [];
   const walk = document.createTreeWalker(element, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT, (node) => {
-    if (node.parentNode.closest?.("math")) return NodeFilter.FILTER_REJECT;
+    if (node.parentNode.closest?.("math, summary")) return NodeFilter.FILTER_REJECT;
     return NodeFilter.FILTER_ACCEPT;
   });
   for (let node = walk.nextNode(); node; node = walk.nextNode()) {

@@ -58,7 +58,7 @@ const aspects = (one) => Object.entries(one.aspects || {}).map(([name, ratings])
 
 const COLUMNS = [
   { title: "By", cell: (one) => [h("strong", one.annotator || one.source), one.annotator && one.source !== "person" ? [" ", badge(one.source)] : null] },
-  { title: "Says", cell: (one) => [verdict(one.value, one.source), one.surplus ? [" ", badge("surplus", "warn")] : null, one.aided ? [" ", badge("saw a suggestion")] : null] },
+  { title: "Says", cell: (one) => [h("span.pl-snug", verdict(one.value, one.source)), one.surplus ? [" ", badge("surplus", "warn")] : null, one.aided ? [" ", badge("saw a suggestion")] : null] },
   { title: "Ratings", cell: aspects, hint: "In the item's own order of responses" },
   { title: "Reason", cell: (one) => h("span.pl-wrap", one.rationale || one.value.skip || "") },
   { title: "Seconds", kind: "number", cell: (one) => number(one.seconds, 3) },

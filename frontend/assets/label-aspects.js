@@ -27,6 +27,7 @@ export class Aspects {
 
   show(n, values = null) {
     this.n = n;
+    this.element.classList.toggle("pair", n === 2);
     this.values = Object.fromEntries(this.aspects.map(({ name }) => [name, (values && values[name] && values[name].length === n && [...values[name]]) || new Array(n).fill(null)]));
     this.at = this.open();
     this.draw();

@@ -47,7 +47,7 @@ function row({ href, name, toy, about, total, done, left, more, deadline }, firs
   const until = deadline && h("span", " · until ", h("time", { datetime: deadline, title: new Date(deadline).toString() }, new Date(deadline).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })));
   return h(
     "div.pl-card.pl-judge-dataset",
-    h("div.pl-grow", h("h2.pl-cut", { title: name }, name, toy && h("span.pl-badge", "toy")), about && h("p.pl-muted", about),
+    h("div.pl-grow", h("h2", name, toy && h("span.pl-badge", "toy")), about && h("p.pl-muted", about),
       progress(done, total, `Labelled items of ${name}`), h("p.pl-muted", `${count(done)} of ${count(total)} labelled by people${more} · ${numbers}`, until)),
     h("a.pl-button", { href, class: first ? "primary" : null }, left ? "Label" : "Look"),
   );

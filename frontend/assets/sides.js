@@ -35,10 +35,10 @@ export class SidesView {
     const body = h("div.pl-pair-body", { tabindex: "0", role: "region", "aria-label": called });
     const tick = h("span.pl-pair-tick", { "aria-hidden": "true" });
     const place = h("span.pl-pair-place", { hidden: true });
-    const more = button(n === 1 ? "Show all of it" : n === 2 ? "Show all of both" : "Show all of each", () => this.unfold(true), { kind: "small quiet" });
+    const more = h("div.pl-pair-more", { hidden: true }, button(n === 1 ? "Show all of it" : n === 2 ? "Show all of both" : "Show all of each", () => this.unfold(true), { kind: "small quiet" }));
     const head = h("h2.pl-pair-head", h("span.pl-pair-name", n === 1 ? "Response" : name), place, tick);
-    const element = h("article.pl-pair-side", { "aria-label": called }, head, body, h("div.pl-pair-more", more));
-    return { name, element, body, tick, place };
+    const element = h("article.pl-pair-side", { "aria-label": called }, head, body, more);
+    return { name, element, body, more, tick, place };
   }
 
   // All sides scroll together, each by its own length; where one shows its reasoning, all do.
@@ -105,8 +105,9 @@ export class SidesView {
   // Where the sides stand below each other, a long one folds, and the others at the same height.
   fold() {
     this.element.classList.toggle("open", this.open);
-    const long = !this.open && this.sides.some(({ body }) => body.scrollHeight > body.clientHeight + 2);
-    this.element.classList.toggle("folded", long);
+    const cut = this.sides.map(({ body }) => !this.open && body.scrollHeight > body.clientHeight + 2);
+    this.sides.forEach(({ more }, place) => { more.hidden = !cut[place]; });
+    this.element.classList.toggle("folded", cut.includes(true));
   }
 
   unfold(open) {

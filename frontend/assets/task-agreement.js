@@ -142,7 +142,7 @@ class Reliabilities {
 
 const MODELS = { dawid_skene: "Dawid and Skene", crowd_bt: "Crowd-BT" };
 const PEOPLE = [
-  { title: "Annotator", cell: (one) => h("strong", one.name) },
+  { title: "Annotator", cell: (one) => h("strong.pl-snug", one.name) },
   { title: "Labels", kind: "number", cell: (one) => count(one.labels), hint: "What both numbers rest on" },
   { title: "Dawid–Skene accuracy", cell: (one) => share(one.accuracy, one.accuracy_bounds), hint: "How often they would name the right answer" },
   { title: "Crowd-BT reliability", cell: (one) => share(one.reliability, one.reliability_bounds), hint: "How often they would choose the better of two; 50 % is chance" },

@@ -1,11 +1,12 @@
 // Who labels how: of each person the numbers with their intervals, and in plain words what looks wrong.
 
 import { get } from "./api.js";
-import { badge, errorCard, fill, h, skeleton, table } from "./dom.js";
+import { badge, errorCard, fill, h, link, skeleton, table } from "./dom.js";
 import { doubts } from "./annotator-doubts.js";
 import { count, number, percent } from "./format.js";
 import { intervalLine } from "./interval.js";
 import { latest } from "./live.js";
+import { labelsOf } from "./task-labels.js";
 
 export class People {
   constructor(task) {
@@ -24,21 +25,21 @@ export class People {
       const state = JSON.stringify(items);
       if (!current() || state === this.drawn) return;
       this.drawn = state;
-      fill(this.place, items.length ? draw(items, more, rule) : h("p.pl-muted", "Nobody has labelled yet. What each person does, and how well, stands here as soon as somebody has."));
+      fill(this.place, items.length ? draw(this.task, items, more, rule) : h("p.pl-muted", "Nobody has labelled yet. What each person does, and how well, stands here as soon as somebody has."));
     } catch (error) {
       if (current() && !this.drawn) fill(this.place, errorCard(error, () => this.refresh()));
     }
   }
 }
 
-function draw(items, more, rule) {
+function draw(task, items, more, rule) {
   const told = items.map((one) => ({ ...one, doubts: doubts(one) }));
   const marked = told.filter((one) => one.doubts.length);
   return [
     marked.length
       ? h("section.pl-card.warn.pl-stack.tight", { "aria-label": "What looks wrong" }, h("h2", "Worth a look"), h("ul.pl-doubts", marked.flatMap((one) => one.doubts.map((doubt) => h("li", h("strong", one.name), ` ${doubt.words}. `, h("span.pl-muted", doubt.what))))))
       : h("p.pl-muted", "Nothing looks wrong beyond what chance does. People with fewer than 20 labels are not judged."),
-    table("Annotators", COLUMNS, told),
+    table("Annotators", [named(task), ...COLUMNS], told),
     h("p.pl-muted.pl-note", "Lines are 95 % intervals; the dashed mark is an even split. Others’ majority leaves the person out. ", rule, more ? " The 200 with most labels are shown." : ""),
   ];
 }
@@ -48,8 +49,8 @@ const line = (rate, mark = null) => (rate && rate.value !== null
   : h("span.pl-muted", { title: rate?.reason || null }, "–"));
 const side = (test) => line(test?.rate, 0.5);
 
+const named = (task) => ({ title: "Annotator", hint: "Opens every label of theirs", cell: (one) => [link(one.name, labelsOf(task, one.annotator_id), "pl-snug"), one.doubts.length ? [" ", badge(`⚠ ${one.doubts.length}`, "warn")] : null] });
 const COLUMNS = [
-  { title: "Annotator", cell: (one) => [h("strong", one.name), one.doubts.length ? [" ", badge(`⚠ ${one.doubts.length}`, "warn")] : null] },
   { title: "Labels", kind: "number", cell: (one) => count(one.labels) },
   { title: "Gold", cell: (one) => line(one.gold), hint: "Share of gold items answered as known" },
   { title: "With others", cell: (one) => line(one.agreement), hint: "Share of items on which they said what most others said" },

@@ -10,6 +10,7 @@ import { day, ended, moment, until, workTime } from "./task-words.js";
 
 const SPANS = [["hour", "By hour"], ["day", "By day"]];
 const MOST_NAMED = 7; // people with a color of their own in the chart
+const LONGEST_NAME = 28; // letters beside such a color, on a phone
 
 // The numbers at the top: items as one bar, labels beside it.
 function numbers({ stands }, task) {
@@ -84,8 +85,12 @@ export class Progress {
 // Plotly takes times without a zone as they stand.
 const local = (iso) => new Date(new Date(iso).getTime() - new Date(iso).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 
+const short = (name) => (name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name);
+
 function parts({ people: all }) {
-  const named = all.slice(0, MOST_NAMED).map((one, tone) => ({ name: one.name, tone, counts: one.buckets }));
+  const most = all.slice(0, MOST_NAMED);
+  const tones = most.map((one) => one.name).sort(); // whoever leads keeps their color
+  const named = most.map((one) => ({ name: short(one.name), tone: tones.indexOf(one.name), counts: one.buckets }));
   const others = all.slice(MOST_NAMED);
   if (!others.length) return named;
   return [...named, { name: `${count(others.length)} others`, tone: MOST_NAMED, counts: others[0].buckets.map((_, at) => others.reduce((sum, one) => sum + one.buckets[at], 0)) }];
@@ -106,7 +111,7 @@ function outlook({ forecast, stands: { labels, wanted } }, task) {
 
 const people = (found) =>
   table("Who gave how many", [
-    { title: "Annotator", cell: (one) => h("strong", one.name) },
+    { title: "Annotator", cell: (one) => h("strong.pl-snug", one.name) },
     { title: "Labels", kind: "number", cell: (one) => count(one.labels), hint: "All that stand, surplus too" },
     { title: "Time at work", kind: "number", cell: (one) => (one.work_seconds ? workTime(one.work_seconds) : "–"), hint: "Seconds that cards were open; at most ten minutes a card count" },
     { title: "Labels an hour", kind: "number", cell: (one) => (one.per_hour ? number(one.per_hour, 3) : "–"), hint: "Of that time" },

@@ -8,6 +8,7 @@ import { live, load } from "./live.js";
 import { Agreement } from "./task-agreement.js";
 import { People } from "./task-people.js";
 import { TaskItems } from "./task-items.js";
+import { PersonLabels } from "./task-labels.js";
 import { Progress } from "./task-progress.js";
 import { asks, ended, runs } from "./task-words.js";
 
@@ -76,12 +77,14 @@ class TaskPage {
   choose(view) {
     this.view = view;
     setParam("view", view === "progress" ? null : view);
+    setParam("who", null);
     this.tabs.forEach((one, at) => one.setAttribute("aria-pressed", String(VIEWS[at][0] === view)));
     this.drawView();
   }
 
   drawView() {
-    const made = { progress: () => new Progress(this.task), people: () => new People(this.task), agreement: () => new Agreement(this.task), items: () => new TaskItems(this.task) };
+    const who = param("who");
+    const made = { progress: () => new Progress(this.task), people: () => (who ? new PersonLabels(this.task, who) : new People(this.task)), agreement: () => new Agreement(this.task), items: () => new TaskItems(this.task) };
     this.shown = made[this.view]();
     this.body.replaceChildren(this.shown.element);
     this.shown.refresh?.(this.task);

@@ -13,6 +13,7 @@ PAGE = Page(
         "task-people",
         "task-agreement",
         "task-items",
+        "task-labels",
         "charts",
         "tasks",
         "items",

@@ -58,7 +58,7 @@ def make_task(page: Page, dataset: uuid.UUID, name: str, overlap: int) -> str:
 
 def test_a_task_is_made_followed_and_settled(sign_in: SignIn, web: Web) -> None:
     """A lead makes a task of two labels an item, two people label it, the lead sees how far and how well they agree,
-    settles what they differ on without having seen their votes, and makes it gold."""
+    reads every label of one, settles what they differ on without having seen their votes, and makes it gold."""
     lead = sign_in(Role.researcher, "lead")
     task = make_task(lead, numbered(6), "Which is kinder", 2)
     expect(lead.get_by_text("No label yet: they are drawn here as they come.")).to_be_visible()
@@ -80,6 +80,12 @@ def test_a_task_is_made_followed_and_settled(sign_in: SignIn, web: Web) -> None:
     expect(lead.get_by_role("row", name=re.compile("^ann 6 "))).to_be_visible()
     lead.keyboard.press("2")
     expect(lead.get_by_role("row", name=re.compile("^ben 6 "))).to_be_visible()
+    lead.get_by_role("link", name="ben", exact=True).click()
+    said = lead.get_by_role("table", name="Labels", exact=True).locator("tbody tr")
+    expect(said).to_have_count(6)
+    expect(said.filter(has_text="second is")).to_have_count(2)
+    lead.keyboard.press("2")
+    expect(lead.get_by_role("link", name="ann", exact=True)).to_be_visible()
     lead.keyboard.press("3")
     expect(lead.get_by_text(re.compile("say the same 67.*of the time.*6 items"))).to_be_visible()
     lead.keyboard.press("j")
