@@ -100,7 +100,8 @@ export class LabelQueue extends EventTarget {
   // Judge the shown card: `said` is {value, aspects, rationale, edit}. The next one is at hand before this returns.
   answer(said, seconds) {
     const card = this.cards.shift();
-    const answer = { ...said, client_id: newKey(), item_id: card.item_id, lease: card.lease, task: this.task.id, seconds, made: Date.now() };
+    const made = Math.max(Date.now(), (this.waiting.at(-1)?.made || 0) + 1); // their order, also when the clock is set back
+    const answer = { ...said, client_id: newKey(), item_id: card.item_id, lease: card.lease, task: this.task.id, seconds, made };
     this.leases.touch();
     this.waiting.push(answer);
     this.history.add(answer);

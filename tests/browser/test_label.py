@@ -1,7 +1,7 @@
 """Labelling in a real browser: by keyboard alone, blind, undoable, harmless whatever the text, nothing lost."""
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
@@ -172,6 +172,29 @@ def test_connection_lost_and_reload(sign_in: SignIn) -> None:
     assert [position for position, _ in found] == [0, 2, 3]
     expect(page.get_by_text("One answer could not be saved")).to_be_visible()
     assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('pl-answer')).length") == 0
+
+
+def test_a_clock_that_is_set_right(sign_in: SignIn) -> None:
+    """Whose clock is years ahead, and is set back while answers wait, has them stored in their order, with the
+    server's time and the seconds that they took."""
+    page = sign_in(Role.annotator, alone=True)
+    page.clock.install(time=datetime.now(UTC) + timedelta(days=900))
+    open_card(page, numbered(3))
+    page.route("**/items/*/labels", lambda route: route.abort("connectionfailed"))
+    page.keyboard.press("1")
+    prompt(page, "Question 1")
+    page.clock.set_system_time(datetime.now(UTC) - timedelta(days=900))
+    page.keyboard.press("1")
+    expect(page.get_by_text("2 answers wait for the connection")).to_be_visible()
+    page.unroute("**/items/*/labels")
+    page.reload()
+
+    found = wait_for_labels(page, 2)
+    assert [position for position, _ in found] == [0, 1]
+    for _, label in found:
+        assert abs(datetime.now(UTC) - label.created_at) < timedelta(minutes=10)
+        assert 0 <= (label.seconds or 0) < 600
+    expect(page.locator(".pl-judge-numbers")).to_contain_text("2 today")
 
 
 def test_connection_comes_back(sign_in: SignIn) -> None:
