@@ -12,7 +12,7 @@ export function datasetTasks(dataset) {
   const place = h("section.pl-stack.tight");
   if (!labelable(dataset)) return place;
   load(place, () => get("/tasks", { dataset_id: dataset.id, state: "open", limit: SHOWN }), ({ items, next_cursor: more }) => {
-    place.append(h("div.pl-row.between", h("h2", "Labelling"), h("div.pl-row", link("All its tasks", `/tasks?dataset=${dataset.id}`), link("New task", `/new-task?dataset=${dataset.id}`, "pl-button small"))));
+    place.append(h("div.pl-row.between", h("h2", "Labelling"), h("div.pl-row", link("Agreement", `/agreement?dataset=${dataset.id}`), link("All its tasks", `/tasks?dataset=${dataset.id}`), link("New task", `/new-task?dataset=${dataset.id}`, "pl-button small"))));
     if (items.length) place.append(...items.map(taskCard));
     else place.append(h("p.pl-muted", "No task yet. “Label this” makes one: what to ask, how many labels an item, by whom. Or ", link("just label", `/label?dataset=${dataset.id}`), ", one label an item, by everybody."));
     if (more) place.append(h("p.pl-muted", `The newest ${SHOWN} are shown.`));

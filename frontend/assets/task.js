@@ -1,14 +1,15 @@
 // One task, for whoever leads it: how far it is, who does it how well, how much people agree, and every item.
 
+import { AnnotatorLabels } from "./annotator-labels.js";
+import { People } from "./annotators.js";
+import { Agreement } from "./annotators-agree.js";
 import { get, post } from "./api.js";
 import { badge, button, confirm, empty, h, html, link, toast, toastError } from "./dom.js";
 import { actions, param, setParam, title } from "./frame.js";
 import { bind } from "./keys.js";
 import { live, load } from "./live.js";
-import { Agreement } from "./task-agreement.js";
-import { People } from "./task-people.js";
+import { ofTask } from "./quality-scope.js";
 import { TaskItems } from "./task-items.js";
-import { PersonLabels } from "./task-labels.js";
 import { Progress } from "./task-progress.js";
 import { asks, ended, runs } from "./task-words.js";
 
@@ -84,7 +85,9 @@ class TaskPage {
 
   drawView() {
     const who = param("who");
-    const made = { progress: () => new Progress(this.task), people: () => (who ? new PersonLabels(this.task, who) : new People(this.task)), agreement: () => new Agreement(this.task), items: () => new TaskItems(this.task) };
+    const scope = () => ofTask(this.task);
+    const people = () => (who ? new AnnotatorLabels(scope(), { annotator_id: who }) : new People(scope));
+    const made = { progress: () => new Progress(this.task), people, agreement: () => new Agreement(scope), items: () => new TaskItems(this.task) };
     this.shown = made[this.view]();
     this.body.replaceChildren(this.shown.element);
     this.shown.refresh?.(this.task);

@@ -1,4 +1,5 @@
-// Every label that one person gave in a task, every version, newest first: what the numbers about them are counted of.
+// Every label of one annotator in a task or a dataset, every version, newest first: what the numbers about them are
+// counted of.
 
 import { get } from "./api.js";
 import { badge, button, errorCard, fill, h, link, skeleton, table, toastError } from "./dom.js";
@@ -7,21 +8,19 @@ import { verdict } from "./items.js";
 
 const AT_ONCE = 50;
 
-// Where they stand.
-export const labelsOf = (task, who) => `/task?id=${task.id}&view=people&who=${encodeURIComponent(who)}`;
-
-export class PersonLabels {
-  constructor(task, who) {
-    this.task = task;
+export class AnnotatorLabels {
+  // `who` is {annotator_id} or {name}.
+  constructor(scope, who) {
+    this.scope = scope;
     this.who = who;
     this.title = h("h2", "Labels of one annotator");
     this.place = h("div.pl-stack.tight", skeleton(5));
-    this.element = h("section.pl-stack.tight", { "aria-label": "Labels of one annotator" }, h("div.pl-row.between", this.title, link("All annotators", `/task?id=${task.id}&view=people`, "pl-button small")), this.place);
+    this.element = h("section.pl-stack.tight", { "aria-label": "Labels of one annotator" }, h("div.pl-row.between", this.title, link("All annotators", scope.page, "pl-button small")), this.place);
     this.draw();
   }
 
   ask(cursor = null) {
-    return get(`/tasks/${this.task.id}/labels`, { annotator_id: this.who, cursor, limit: AT_ONCE });
+    return get(this.scope.labels, { ...this.who, cursor, limit: AT_ONCE });
   }
 
   async draw() {
@@ -29,7 +28,7 @@ export class PersonLabels {
       const page = await this.ask();
       const [newest] = page.items;
       fill(this.title, newest ? `Labels of ${newest.annotator}` : "No label");
-      fill(this.place, newest ? table("Labels", columns(this.task), page.items) : h("p.pl-muted", "This person has said nothing in this task."));
+      fill(this.place, newest ? table("Labels", columns(this.scope), page.items) : h("p.pl-muted", "This person has said nothing here."));
       this.more(page.next_cursor);
     } catch (error) {
       fill(this.place, errorCard(error, () => this.draw()));
@@ -41,7 +40,7 @@ export class PersonLabels {
     const row = h("div.pl-row.center", button("Show more", async () => {
       try {
         const page = await this.ask(cursor);
-        row.replaceWith(table("More labels", columns(this.task), page.items));
+        row.replaceWith(table("More labels", columns(this.scope), page.items));
         this.more(page.next_cursor);
       } catch (error) {
         toastError(error);
@@ -53,8 +52,8 @@ export class PersonLabels {
 
 const marks = (one) => [!one.counts && !one.value.retracted && "replaced", one.surplus && "surplus", one.aided && "saw a suggestion"].filter(Boolean);
 
-const columns = (task) => [
-  { title: "Item", cell: (one) => link(`#${count(one.position + 1)}`, `/item?id=${one.item_id}&task=${task.id}`) },
+const columns = (scope) => [
+  { title: "Item", cell: (one) => link(`#${count(one.position + 1)}`, scope.item(one.item_id)) },
   { title: "Says", cell: (one) => [h("span.pl-snug", verdict(one.value, one.source)), marks(one).map((words) => [" ", badge(words)])] },
   { title: "Side", cell: (one) => one.side || "", hint: "Where the response stood that was chosen of two" },
   { title: "Reason", cell: (one) => h("span.pl-wrap", one.rationale || one.value.skip || "") },

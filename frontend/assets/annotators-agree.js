@@ -21,25 +21,26 @@ const ALIKE = 0.75; // agreement from which on low coefficients are a paradox of
 const APART = 0.3;
 
 export class Agreement {
-  constructor(task) {
-    this.task = task;
+  // `scope()` is what the numbers are of, as it is now.
+  constructor(scope) {
+    this.scope = scope;
     this.place = h("div.pl-stack", skeleton(5));
-    this.jobs = new Reliabilities(task);
+    this.jobs = new Reliabilities(scope().path);
     this.element = h("div.pl-stack", this.place, this.jobs.element);
     this.drawn = "";
     this.newest = latest();
   }
 
-  async refresh(task = this.task) {
-    this.task = task;
+  async refresh() {
+    const scope = this.scope();
     this.jobs.start();
     const current = this.newest();
     try {
-      const found = await get(`/tasks/${task.id}/agreement`);
+      const found = await get(`${scope.path}/agreement`);
       const state = JSON.stringify(found);
       if (!current() || state === this.drawn) return;
       this.drawn = state;
-      fill(this.place, draw(found, task));
+      fill(this.place, draw(found, scope));
     } catch (error) {
       if (current() && !this.drawn) fill(this.place, errorCard(error, () => this.refresh()));
     }
@@ -50,15 +51,21 @@ export class Agreement {
   }
 }
 
-function draw(found, task) {
+function draw(found, scope) {
   const rows = found.coefficients.filter((one) => MEANING[one.name]);
   const known = rows.some((one) => one.value !== null);
-  const why = task.overlap < 2 ? "This task wants one label an item, so people have nothing in common but gold. With two or more (“Edit”), agreement can be measured." : "No item has labels of two people yet.";
+  const why = scope.single || "No item has labels of two people yet.";
   return [
-    known ? h("section.pl-card.pl-stack.tight", h("h2", "How much people agree"), h("p", verdictOf(rows)), table("Agreement", COLUMNS, rows), h("p.pl-muted.pl-note", note(rows)))
+    known ? h("section.pl-card.pl-stack.tight", h("h2", "How much people agree"), h("p", verdictOf(rows)), table("Agreement", COLUMNS, rows), h("p.pl-muted.pl-note", note(rows)), pairs(found))
       : h("section.pl-card", h("h2", "How much people agree"), h("p.pl-muted", why)),
-    h("div.pl-row", link("Settle disagreements", `/adjudicate?task=${task.id}`, "pl-button")),
+    scope.settle ? h("div.pl-row", link("Settle disagreements", scope.settle, "pl-button")) : "",
   ];
+}
+
+// Every two of those who judged most; of two alone the table above says it.
+function pairs({ pairs: found, annotators, pairs_of: many }) {
+  if (annotators < 3 || !found.length) return null;
+  return h("details", h("summary", `Of every two annotators${many < annotators ? `, among the ${count(many)} who judged most` : ""}`), table("Pairs of annotators", PAIRS, found));
 }
 
 // One sentence that can be acted on.
@@ -78,6 +85,14 @@ function verdictOf(rows) {
 const range = ({ name, low, high }) => (name === "percent" ? `${percent(low)} to ${percent(high)}` : `${number(low, 2)} to ${number(high, 2)}`);
 const note = ([one]) => (one ? `${percent(one.level)} intervals by drawing whole items ${plural(one.rounds, "time")}, seed ${one.seed}; n = ${plural(one.n, "item")} with labels of two people or more.` : "");
 
+const within = (one, words) => (one.value === null ? h("span.pl-muted", { title: one.reason }, "–") : [words(one.value), one.low === null ? null : h("span.pl-muted", ` ${words(one.low)} to ${words(one.high)}`)]);
+const PAIRS = [
+  { title: "Annotators", cell: (one) => h("span.pl-snug", `${one.first.name} and ${one.second.name}`) },
+  { title: "Items", kind: "number", cell: (one) => count(one.kappa.n), hint: "Which both judged" },
+  { title: "Say the same", kind: "number", cell: (one) => within(one.percent, percent) },
+  { title: "Cohen’s κ", kind: "number", cell: (one) => within(one.kappa, (value) => number(value, 2)) },
+];
+
 const COLUMNS = [
   { title: "Measure", cell: (one) => h("strong", MEANING[one.name][0]) },
   { title: "Value", kind: "number", cell: (one) => (one.value === null ? h("span.pl-muted", { title: one.reason }, "–") : one.name === "percent" ? percent(one.value, 1) : number(one.value, 3)) },
@@ -87,8 +102,8 @@ const COLUMNS = [
 
 // Reliabilities take a while: a stored job, started by hand, watched while it works.
 class Reliabilities {
-  constructor(task) {
-    this.task = task;
+  constructor(path) {
+    this.path = path;
     this.place = h("div.pl-stack.tight", skeleton(2));
     this.element = h("section.pl-card.pl-stack.tight", h("h2", "How reliable each person is"), h("p.pl-muted", "Two models weigh people by how well they fit the others: Dawid and Skene’s for answers, Crowd-BT for pairs. They take all labels at once, so they are reckoned on demand and kept."), this.place);
     this.polling = null;
@@ -103,7 +118,7 @@ class Reliabilities {
   }
 
   async refresh(signal) {
-    const { items } = await get(`/tasks/${this.task.id}/reliabilities`, { limit: 1 }, { signal });
+    const { items } = await get(`${this.path}/reliabilities`, { limit: 1 }, { signal });
     const [job] = items;
     fill(this.place, job ? this.told(job) : this.nothing());
     return Boolean(job) && ["queued", "starting", "running", "stopping"].includes(job.state);
@@ -119,7 +134,7 @@ class Reliabilities {
   }
 
   begin(words) {
-    return button(words, () => this.act(() => post(`/tasks/${this.task.id}/reliabilities`, undefined, { key: newKey() })), { kind: "small" });
+    return button(words, () => this.act(() => post(`${this.path}/reliabilities`, undefined, { key: newKey() })), { kind: "small" });
   }
 
   nothing() {

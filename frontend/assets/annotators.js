@@ -6,40 +6,41 @@ import { doubts } from "./annotator-doubts.js";
 import { count, number, percent } from "./format.js";
 import { intervalLine } from "./interval.js";
 import { latest } from "./live.js";
-import { labelsOf } from "./task-labels.js";
+import { labelsOf } from "./quality-scope.js";
 
 export class People {
-  constructor(task) {
-    this.task = task;
+  // `scope()` is what the numbers are of, as it is now.
+  constructor(scope) {
+    this.scope = scope;
     this.place = h("div.pl-stack", skeleton(5));
     this.element = this.place;
     this.drawn = "";
     this.newest = latest();
   }
 
-  async refresh(task = this.task) {
-    this.task = task;
+  async refresh() {
+    const scope = this.scope();
     const current = this.newest();
     try {
-      const { items, next_cursor: more, too_fast_rule: rule } = await get(`/tasks/${task.id}/annotators`, { limit: 200 });
+      const { items, next_cursor: more, too_fast_rule: rule } = await get(`${scope.path}/annotators`, { limit: 200 });
       const state = JSON.stringify(items);
       if (!current() || state === this.drawn) return;
       this.drawn = state;
-      fill(this.place, items.length ? draw(this.task, items, more, rule) : h("p.pl-muted", "Nobody has labelled yet. What each person does, and how well, stands here as soon as somebody has."));
+      fill(this.place, items.length ? draw(scope, items, more, rule) : h("p.pl-muted", "Nobody has labelled yet. What each person does, and how well, stands here as soon as somebody has."));
     } catch (error) {
       if (current() && !this.drawn) fill(this.place, errorCard(error, () => this.refresh()));
     }
   }
 }
 
-function draw(task, items, more, rule) {
+function draw(scope, items, more, rule) {
   const told = items.map((one) => ({ ...one, doubts: doubts(one) }));
   const marked = told.filter((one) => one.doubts.length);
   return [
     marked.length
       ? h("section.pl-card.warn.pl-stack.tight", { "aria-label": "What looks wrong" }, h("h2", "Worth a look"), h("ul.pl-doubts", marked.flatMap((one) => one.doubts.map((doubt) => h("li", h("strong", one.name), ` ${doubt.words}. `, h("span.pl-muted", doubt.what))))))
       : h("p.pl-muted", "Nothing looks wrong beyond what chance does. People with fewer than 20 labels are not judged."),
-    table("Annotators", [named(task), ...COLUMNS], told),
+    table("Annotators", [named(scope), ...COLUMNS], told),
     h("p.pl-muted.pl-note", "Lines are 95 % intervals; the dashed mark is an even split. Others’ majority leaves the person out. ", rule, more ? " The 200 with most labels are shown." : ""),
   ];
 }
@@ -49,7 +50,7 @@ const line = (rate, mark = null) => (rate && rate.value !== null
   : h("span.pl-muted", { title: rate?.reason || null }, "–"));
 const side = (test) => line(test?.rate, 0.5);
 
-const named = (task) => ({ title: "Annotator", hint: "Opens every label of theirs", cell: (one) => [link(one.name, labelsOf(task, one.annotator_id), "pl-snug"), one.doubts.length ? [" ", badge(`⚠ ${one.doubts.length}`, "warn")] : null] });
+const named = (scope) => ({ title: "Annotator", hint: "Opens every label of theirs", cell: (one) => [link(one.name, labelsOf(scope, one), "pl-snug"), one.doubts.length ? [" ", badge(`⚠ ${one.doubts.length}`, "warn")] : null] });
 const COLUMNS = [
   { title: "Labels", kind: "number", cell: (one) => count(one.labels) },
   { title: "Gold", cell: (one) => line(one.gold), hint: "Share of gold items answered as known" },
