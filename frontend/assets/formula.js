@@ -74,20 +74,22 @@ function row(reader, ends) {
 
 // An atom with what hangs above and below it.
 function scripted(reader) {
-  const body = atom(reader);
+  let body = atom(reader);
   if (!body) return null;
   let [sub, sup] = [null, null];
+  let primes = ""; // these stand high by themselves: as exponents they would fly off
   while (peek(reader) === "_" || peek(reader) === "^" || peek(reader) === "'") {
     const mark = take(reader);
     if (mark === "'") {
-      const before = sup ? [sup] : [];
-      sup = make("mrow", ...before, operator("′"));
+      primes += "′";
       continue;
     }
     const argument = atom(reader) || make("mrow");
     if (mark === "_") sub = argument;
+    else if (/^′+$/.test(argument.textContent)) primes += argument.textContent;
     else sup = sup ? make("mrow", sup, argument) : argument;
   }
+  if (primes) body = make("mrow", body, make("mi", primes));
   if (sub && sup) return make("msubsup", body, sub, sup);
   if (sub) return make("msub", body, sub);
   return sup ? make("msup", body, sup) : body;

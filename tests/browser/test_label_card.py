@@ -19,7 +19,7 @@ WEATHER = [
     {"type": "function", "function": {"name": "weather", "arguments": json.dumps({"city": "Zürich", "days": 3})}}
 ]
 FORMULAS = (
-    r"So $E = mc^2$ and \(\frac{a}{b}\) cost $5 and $10. $$\begin{aligned} x &= 1 \\ &= \boxed{2} \end{aligned}$$"
+    r"So $E = mc^2$ and \(\frac{a}{b}\) cost $5 and $10, $f'$ is no power. $$\begin{aligned} x &= 1 \\ &= \boxed{2} \end{aligned}$$"
 )
 CODE = '```python\n# <b>five</b> times\nreturn "<img src=x>" * 5\n```'
 LONG = "One of many words that fill a line and then the next one. "
@@ -40,8 +40,9 @@ def test_everything_is_readable(sign_in: SignIn) -> None:
     call = page.locator(".pl-pair-prompt").get_by_role("region", name="Call of weather")
     expect(call.locator("dt")).to_have_text(["city", "days"])
     expect(call.locator("dd")).to_have_text(["Zürich", "3"])
-    response = page.locator(".pl-pair-body").filter(has_text="cost $5 and $10.")
-    expect(response.locator("math")).to_have_count(3)
+    response = page.locator(".pl-pair-body").filter(has_text="cost $5 and $10,")
+    expect(response.locator("math")).to_have_count(4)
+    expect(response.locator("math msup")).to_have_count(1)
     expect(response.locator("math[display=block] mtr")).to_have_count(2)
     expect(page.locator(".pl-pair-side").filter(has_text="Calls weather")).to_have_count(1)
     code = page.locator(".pl-pair-body pre code")
