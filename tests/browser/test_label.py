@@ -14,6 +14,7 @@ from backend.db import transaction
 from backend.labels.models import Lease
 from tests.browser.conftest import SignIn
 from tests.browser.labelling import add_items, add_task, labels, numbered, open_card, prompt, shown, wait_for_labels
+from tests.people import add_person
 
 pytestmark = pytest.mark.browser
 FIVE, AT_HAND = 5, 5  # people; cards that a browser holds
@@ -231,18 +232,28 @@ def test_a_server_that_fails(sign_in: SignIn) -> None:
 
 
 def test_refused_answer_is_told(sign_in: SignIn) -> None:
-    """An answer that the server will never take is not dropped in silence, and the page goes on."""
+    """An answer that the server will never take, as its pair is gone or the lease is somebody else's, is not dropped in
+    silence, and the page goes on."""
     page = sign_in(Role.annotator)
-    open_card(page, numbered(2))
+    open_card(page, numbered(3))
     with transaction() as session:
         session.delete(session.scalars(select(Item).where(Item.position == 0)).one())
+        second = select(Item.id).where(Item.position == 1)
+        theirs = add_person(session, Role.annotator).id
+        session.execute(update(Lease).where(Lease.item_id.in_(second)).values(annotator_id=theirs))
     page.keyboard.press("1")
-
     expect(page.get_by_text("One answer could not be saved")).to_be_visible()
     prompt(page, "Question 1")
+    page.keyboard.press("1")
+    expect(
+        page.get_by_text("This was handed to somebody else. Sign in as whoever asked for this card.")
+    ).to_be_visible()
+    prompt(page, "Question 2")
+    assert labels() == []
     page.reload()
-    page.get_by_role("button", name="Dismiss").click()
-    expect(page.get_by_text("One answer could not be saved")).to_be_hidden()
+    for left in (1, 0):
+        page.get_by_role("button", name="Dismiss").first.click()
+        expect(page.get_by_role("button", name="Dismiss")).to_have_count(left)
 
 
 def test_two_people(sign_in: SignIn) -> None:

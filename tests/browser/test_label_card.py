@@ -19,7 +19,8 @@ WEATHER = [
     {"type": "function", "function": {"name": "weather", "arguments": json.dumps({"city": "Zürich", "days": 3})}}
 ]
 FORMULAS = (
-    r"So $E = mc^2$ and \(\frac{a}{b}\) cost $5 and $10, $f'$ is no power. $$\begin{aligned} x &= 1 \\ &= \boxed{2} \end{aligned}$$"
+    r"So $E = mc^2$ and \(\frac{a}{b}\) cost $5 and $10, $f'$ is no power."
+    r" $$\begin{aligned} x &= 1 \\ &= \boxed{2} \end{aligned}$$"
 )
 CODE = '```python\n# <b>five</b> times\nreturn "<img src=x>" * 5\n```'
 LONG = "One of many words that fill a line and then the next one. "
