@@ -47,12 +47,13 @@ function layout({ title, x, y, log = false, range = null, legend = false, height
     gridcolor: variable("--pl-line"), zerolinecolor: variable("--pl-line-strong"), linecolor: variable("--pl-line"), automargin: true,
     tickfont: { size: 11, color: variable("--pl-muted") },
   });
+  const heading = title ? broken(escapeMarkup(title), (width - 70) / 1.15) : "";
   return {
     ...(rows && named(rows)),
-    title: title ? { text: broken(escapeMarkup(title), (width - 70) / 1.15), font: { size: 13, weight: 600 }, x: 0, xref: "paper", pad: { l: 0 } } : undefined,
+    title: heading ? { text: heading, font: { size: 13, weight: 600 }, x: 0, xref: "paper", pad: { l: 0 } } : undefined,
     xaxis: { ...axis(x, "x"), ...(rows && share && { range: [-0.02, 1.02], tickformat: ".0%" }) },
     yaxis: rows ? { visible: false, range: [rows.length - 0.4, -0.75], fixedrange: true } : { ...axis(y, "y"), type: log ? "log" : "linear", range: range || undefined },
-    height, margin: { l: rows ? 12 : 52, r: 12, t: title ? 34 : 12, b: 42 }, showlegend: legend, shapes,
+    height, margin: { l: rows ? 12 : 52, r: 12, t: heading ? 17 + 17 * heading.split("<br>").length : 12, b: 42 }, showlegend: legend, shapes,
     legend: { orientation: "h", y: -0.28, x: 0, font: { size: 12 } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: variable("--pl-muted"), activecolor: variable("--pl-text") },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: variable("--pl-font"), color: variable("--pl-text") },
@@ -99,6 +100,7 @@ export function chart(place, label, figure) {
   let gone = false;
   let near = false; // a chart that nobody can see is not drawn until it comes near
   let late = false;
+  let width = 0; // that titles and names were broken for
   let revision = 0; // lines grow in place: without a new number Plotly takes them for unchanged
   async function paint() {
     waiting = late = false;
@@ -107,7 +109,8 @@ export function chart(place, label, figure) {
     const { data, more, ...options } = figure();
     box.style.minHeight = 0; // what was kept free for it
     box.style.height = `${options.height || HEIGHT}px`; // a window that is resized, a phone that is turned: Plotly asks the box
-    await library.react(box, data, { ...layout(options, box.clientWidth), ...more, datarevision: (revision += 1) }, CONFIG);
+    width = box.clientWidth;
+    await library.react(box, data, { ...layout(options, width), ...more, datarevision: (revision += 1) }, CONFIG);
   }
   const draw = () => {
     late = true;
@@ -120,6 +123,8 @@ export function chart(place, label, figure) {
     if (near && late) draw();
   }, { rootMargin: "100%" });
   nearing.observe(box);
+  const sizing = new ResizeObserver(() => width && width !== box.clientWidth && draw());
+  sizing.observe(box);
   addEventListener("pl-theme", draw);
   draw();
   return {
@@ -128,6 +133,7 @@ export function chart(place, label, figure) {
     remove() {
       gone = true;
       nearing.disconnect();
+      sizing.disconnect();
       removeEventListener("pl-theme", draw);
       if (window.Plotly) window.Plotly.purge(box);
       box.remove();

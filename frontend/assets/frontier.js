@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { chart, colorAt, escapeMarkup, runColor, runDash, translucent, variable } from "./charts.js";
-import { badge, button, errorCard, field, fill, h, table } from "./dom.js";
+import { badge, button, errorCard, field, fill, h, skeleton, table } from "./dom.js";
 import { number, percent } from "./format.js";
 import { param, setParam } from "./frame.js";
 import { judgeName } from "./judge-name.js";
@@ -24,7 +24,7 @@ class Frontier {
   }
 
   start() {
-    this.trouble = h("div.pl-when-filled");
+    this.trouble = h("div.pl-when-filled", skeleton(3));
     this.controls = h("div.pl-grid");
     this.chips = h("div.pl-row");
     this.place = h("div.pl-eval-tall");

@@ -1,7 +1,7 @@
 // Polling that is kind to the server: quick while things happen, slower while nothing does, silent while nobody looks.
 
 import { connection } from "./api.js";
-import { errorCard } from "./dom.js";
+import { errorCard, skeleton } from "./dom.js";
 
 // live(async (signal) => { …; return changed }, { seconds: 1, slowest: 10 }) calls the function again and again.
 // It returns true when something was new, "done" when nothing will ever come again, anything else otherwise.
@@ -61,8 +61,9 @@ export function latest() {
   };
 }
 
-// Load once into a place: skeleton is there already, then the drawing, or an error card with "Try again".
+// Load once into a place: a skeleton, then the drawing, or an error card with "Try again".
 export async function load(place, ask, draw) {
+  if (!place.childElementCount) place.append(skeleton(5));
   try {
     const value = await ask();
     place.replaceChildren();

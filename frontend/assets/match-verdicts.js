@@ -55,7 +55,7 @@ export function facts(place, sides, names) {
   const words = (one) => (one.message ? (one.message.text.match(/\S+/g) || []).length : null);
   const rows = sides.map((side, index) => ({ side, name: names[index], letter: "AB"[index] }));
   fill(place, table("Facts of both answers", [
-    { title: "Answer", cell: (row) => h("span.pl-wrap", h("strong", row.letter), ` ${row.name}`) },
+    { title: "Answer", cell: (row) => h("span.pl-answer-of", h("strong", row.letter), ` ${row.name}`) },
     { title: "Words", kind: "number", cell: (row) => count(words(row.side)) },
     { title: "Characters", kind: "number", cell: (row) => count(row.side.message ? [...row.side.message.text].length : null) },
     { title: "Tokens", kind: "number", cell: (row) => count(row.side.tokens) },

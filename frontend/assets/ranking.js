@@ -93,7 +93,9 @@ class RankingPage {
   }
 }
 
-const shown = (value, kind) => (value === null ? "–" : kind === "gap" ? `${value > 0 ? "+" : ""}${(100 * value).toFixed(1)}`.replace("-", "−") : percent(value, 1));
+// Points of a hundred; what rounds to nothing has no sign.
+const points = (value, digits) => (100 * value).toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−");
+const shown = (value, kind) => (value === null ? "–" : kind === "gap" ? `${value > 0 ? "+" : ""}${points(value, 1)}` : percent(value, 1));
 
 const FULL = 0.5; // of a color over the surface: on more, the numbers could not be read in both themes
 const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
@@ -109,7 +111,7 @@ function heatMap(place, { names, cells, gap, label }) {
       type: "heatmap", x: names.map((_, index) => String(index + 1)), y: names.map((_, index) => String(index + 1)), z: cells, xgap: 2, ygap: 2, hoverongaps: false,
       zmin: gap ? -0.3 : 0, zmax: gap ? 0.3 : 1, colorscale: [[0, pale(colorAt(1))], [0.5, variable("--pl-surface")], [1, pale(colorAt(0))]],
       colorbar: { thickness: 10, tickformat: gap ? "+.0%" : ".0%", tickfont: { size: 11, color: variable("--pl-muted") }, outlinewidth: 0 },
-      text: cells.map((row) => row.map((value) => (value === null || small ? "" : (100 * value).toFixed(0)))), texttemplate: "%{text}", textfont: { size: 12, color: variable("--pl-text") },
+      text: cells.map((row) => row.map((value) => (value === null || small ? "" : points(value, 0)))), texttemplate: "%{text}", textfont: { size: 12, color: variable("--pl-text") },
       customdata: cells.map((row, one) => row.map((_, other) => `${escapeMarkup(names[one])} against ${escapeMarkup(names[other])}`)), hovertemplate: "%{customdata}: %{z:.1%}<extra></extra>",
     }],
     more: { xaxis: { ...axis(), side: "bottom" }, yaxis: { ...axis(), autorange: "reversed" }, hovermode: "closest", margin: { l: 44, r: 8, t: 8, b: 42 } },
