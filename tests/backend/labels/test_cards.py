@@ -136,12 +136,13 @@ def test_blind(annotator: Client, make_pairs: MakePairs) -> None:
 
 
 def test_both_side_orders(annotator: Client, make_pairs: MakePairs) -> None:
-    """The side order differs between items, is the same every time, and follows `swapped`."""
+    """The side order differs between items and between people, is the same every time, and follows `swapped`."""
     dataset = make_pairs(40)
     cards = take(annotator, dataset, 40)
     with transaction() as session:
         items = session.scalars(select(Item).order_by(Item.position)).all()
         expected = [swapped(item, annotator.user.id) for item in items]
+        assert [swapped(item, uuid.UUID(int=1)) for item in items] != expected
 
     assert [card["responses"][0]["text"].startswith("bad") for card in cards] == expected
     assert 8 < sum(expected) < 32
