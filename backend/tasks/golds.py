@@ -1,7 +1,6 @@
 """Known answers: items by which labels are measured, mixed into the stream of tasks that want some."""
 
 import uuid
-from collections.abc import Sequence
 
 from pydantic import ValidationError
 from sqlalchemy import select
@@ -19,10 +18,10 @@ from backend.projects.models import Project
 from backend.tasks import answers, places
 from backend.tasks.answers import UnknownChoice
 from backend.tasks.models import Gold
-from backend.tasks.schemas import GoldIn, Question
+from backend.tasks.schemas import GoldIn, GoldOut, Question
 
 
-def put(session: Session, project: Project, user: User, item_id: uuid.UUID, body: GoldIn) -> Gold:
+def put(session: Session, project: Project, user: User, item_id: uuid.UUID, body: GoldIn) -> GoldOut:
     """Afterwards this is the known answer to the item.  Raises NotFound, UnknownChoice."""
     item = _item(session, project, item_id)
     value = _checked(body, len(item.responses))
@@ -39,7 +38,19 @@ def put(session: Session, project: Project, user: User, item_id: uuid.UUID, body
     written = written.on_conflict_do_update(index_elements=[Gold.item_id], set_=changed)
     gold = session.scalars(written.returning(Gold), execution_options={"populate_existing": True}).one()
     _mark(session, item, gold=True)
-    return gold
+    return _told(gold, item.position)
+
+
+def _told(gold: Gold, position: int) -> GoldOut:
+    return GoldOut(
+        item_id=gold.item_id,
+        position=position,
+        dataset_id=gold.dataset_id,
+        value=gold.value,
+        note=gold.note,
+        created_by=gold.created_by,
+        created_at=gold.created_at,
+    )
 
 
 def _checked(body: GoldIn, count: int) -> dict[str, object]:
@@ -79,10 +90,12 @@ def _mark(session: Session, item: Item, *, gold: bool) -> None:
 
 def page(
     session: Session, project: Project, dataset_id: uuid.UUID, cursor: str | None, limit: int
-) -> tuple[Sequence[Gold], str | None]:
+) -> tuple[list[GoldOut], str | None]:
     """The known answers of a dataset, newest first, and the cursor of the next page.  Raises NotFound."""
     dataset = datasets.find(session, project, dataset_id)
-    return paging.page(session, select(Gold).where(Gold.dataset_id == dataset.id), Gold.id, cursor, limit)
+    query = select(Gold, Item.position).join(Item, Item.id == Gold.item_id).where(Gold.dataset_id == dataset.id)
+    rows, following = paging.page_of_rows(session, query, Gold.id, cursor, limit)
+    return [_told(gold, position) for gold, position in rows], following
 
 
 def _item(session: Session, project: Project, item_id: uuid.UUID) -> Item:

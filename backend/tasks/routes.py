@@ -109,7 +109,7 @@ def put_gold(item_id: uuid.UUID, body: GoldIn, user: Researcher, project: Projec
     """Say what the answer to an item is; labels are measured by it."""
     gold = golds.put(session, project, user, item_id, body)
     audit.record(session, user, project.id, "set_gold", "item", item_id)
-    return GoldOut.model_validate(gold)
+    return gold
 
 
 @router.delete("/items/{item_id}/gold", status_code=204)
@@ -130,7 +130,7 @@ def list_golds(
 ) -> Page[GoldOut]:
     """The known answers of a dataset, newest first."""
     rows, following = golds.page(session, project, dataset_id, cursor, limit)
-    return Page(items=[GoldOut.model_validate(row) for row in rows], next_cursor=following)
+    return Page(items=rows, next_cursor=following)
 
 
 def _one(session: SessionDep, caller: CallerDep, task: Task) -> TaskDetail | TaskOut:

@@ -182,6 +182,7 @@ class GoldIn(In):
 
 class GoldOut(Out):
     item_id: uuid.UUID
+    position: int = Field(description="Of the item in its dataset, from 0.")
     dataset_id: uuid.UUID
     value: dict[str, Any]
     note: str

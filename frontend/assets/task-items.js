@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { button, errorCard, fill, h, link, skeleton, table, toastError } from "./dom.js";
 import { itemList } from "./dataset-items.js";
-import { ago, percent } from "./format.js";
+import { ago, count, percent } from "./format.js";
 import { verdict } from "./items.js";
 
 export class TaskItems {
@@ -46,7 +46,7 @@ const gold = (task) => (task.gold_share
   : "This task mixes none in: set a gold share with “Edit”, and items with a known answer come unseen among the others.");
 
 const columns = (task) => [
-  { title: "Item", cell: (one) => link(`${one.item_id.slice(-6)}`, `/item?id=${one.item_id}&task=${task.id}`) },
+  { title: "Item", cell: (one) => link(`#${count(one.position + 1)}`, `/item?id=${one.item_id}&task=${task.id}`) },
   { title: "Known answer", cell: (one) => verdict(one.value, "person") },
   { title: "Note", cell: (one) => h("span.pl-wrap", one.note) },
   { title: "Since", cell: (one) => ago(one.created_at) },

@@ -205,6 +205,6 @@ def test_known_answers(researcher: Client, make_pairs: MakePairs) -> None:
     assert researcher.put(address, json={"value": {"strength": 1}, "note": "clear"}).status_code == 200
     assert researcher.put(address, json={"value": {"both_bad": True}}).json()["note"] == ""
     (listed,) = researcher.get(f"{API}/datasets/{dataset}/golds").json()["items"]
-    assert (listed["item_id"], listed["value"]) == (card["item_id"], {"both_bad": True})
+    assert (listed["item_id"], listed["position"], listed["value"]) == (card["item_id"], 0, {"both_bad": True})
     assert researcher.delete(address).status_code == 204
     assert researcher.get(f"{API}/datasets/{dataset}/golds").json()["items"] == []
