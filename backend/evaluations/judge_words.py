@@ -44,10 +44,17 @@ def told(card: JudgeCardOut) -> list[WordOut]:
     return sorted(found, key=lambda one: rank[one.kind])
 
 
+def by_place(shown_first: RateOut) -> str | None:
+    """What there is to say of a judge that names the answer in one place every time."""
+    if shown_first.n < FEW or shown_first.rate not in (0.0, 1.0):
+        return None
+    return FIRST.format(which="first" if shown_first.rate else "last")
+
+
 def _position(card: JudgeCardOut) -> Iterator[WordOut]:
     first, same = card.shown_first, card.consistency
-    if first.n >= FEW and first.rate in (0.0, 1.0):
-        yield WordOut(kind="bad", text=FIRST.format(which="first" if first.rate else "last"))
+    if (said := by_place(first)) is not None:
+        yield WordOut(kind="bad", text=said)
         return
     if card.ties.rate == 1.0 and card.ties.n >= FEW:
         yield WordOut(kind="bad", text=TIES)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from backend.evaluations import judge_words
 from backend.evaluations.columns import Read
 from backend.evaluations.models import Evaluation
 from backend.evaluations.report_schemas import PairOut, RateOut, TableOut
@@ -49,6 +50,9 @@ def met(read: Read, evaluation: Evaluation) -> Met:
 def told(one: TableOut, names: Names, met: Met) -> TableOut:
     """The table with its statements, and without numbers that would only look fine."""
     decided = sum(pair.win_rate.n for pair in one.pairs)
+    said = judge_words.by_place(one.shown_first)
+    if said is not None and one.consistency is not None and one.consistency.rate == 0.0:
+        return _meaningless(one, said)
     pairs = [pair.model_copy(update={"win_rate": _rate(pair, met)}) for pair in one.pairs]
     alone = {pair.first for pair in pairs if pair.win_rate.reason == ALONE}
     found: dict[str, Any] = {
@@ -70,6 +74,13 @@ def told(one: TableOut, names: Names, met: Met) -> TableOut:
     return one.model_copy(update=found)
 
 
+def _meaningless(one: TableOut, said: str) -> TableOut:
+    """Of a judge that goes by the place alone every match is a tie, which would look like equals."""
+    pairs = [pair.model_copy(update={"win_rate": _without(pair.win_rate, said)}) for pair in one.pairs]
+    none: dict[str, Any] = {"against": [], "clean": [], "by_step": [], "ranking": None}
+    return one.model_copy(update=none | {"pairs": pairs, "statements": [said]})
+
+
 def _rate(pair: PairOut, met: Met) -> RateOut:
     rate, reason = pair.win_rate, _why(pair, met)
     if rate.n == 1:
@@ -89,8 +100,8 @@ def _alone(rate: RateOut) -> RateOut:
     return _without(rate) if rate.n == 1 else rate
 
 
-def _without(rate: RateOut) -> RateOut:
-    none = {"rate": None, "low": None, "high": None, "method": "none", "reason": ALONE}
+def _without(rate: RateOut, reason: str = ALONE) -> RateOut:
+    none = {"rate": None, "low": None, "high": None, "method": "none", "reason": reason}
     return rate.model_copy(update=none if rate.n else {})
 
 

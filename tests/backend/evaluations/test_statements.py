@@ -47,6 +47,24 @@ def test_nothing_could_be_read(researcher: Client, imported: Import) -> None:
     assert "24" in card["words"][0]["text"]
 
 
+def test_a_judge_that_goes_by_the_place(researcher: Client, imported: Import) -> None:
+    """One that always says A turns every match into a tie: there is no rate, no test and no ranking that look like
+    equals, but a sentence, in the report and in its file."""
+    rows = [
+        {"question_id": f"q{n}", "model": model, "judge": "g", "games": [{"score": "A>B"}, {"score": "A>B"}]}
+        for n in range(12)
+        for model in ("m", "other")
+    ]
+    report = imported(rows)
+    (table,) = report["tables"]
+    (said,) = table["statements"]
+    assert said.startswith("It names the answer that is shown first every time, whatever it says.")
+    assert {(pair["win_rate"]["rate"], pair["win_rate"]["low"]) for pair in table["pairs"]} == {(None, None)}
+    assert said in {pair["win_rate"]["reason"] for pair in table["pairs"]}
+    assert (table["against"], table["ranking"], table["shown_first"]["rate"]) == ([], None, 1.0)
+    assert said in page(researcher, report)
+
+
 def test_no_prompt_in_common_and_two_islands(researcher: Client, imported: Import) -> None:
     """Pairs that never met are named; contestants that no match ties together are not ranked together."""
     wins = ("model_a", "model_b")
