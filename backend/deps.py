@@ -39,8 +39,7 @@ async def get_session() -> AsyncIterator[Session]:
     No more requests have one than there are connections; the others wait here, where they hold no thread. Were they to
     wait for a connection in threads, those who have one would find no thread to go on in, and nobody would end.
     """
-    turns = _AT_ONCE.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(CONNECTIONS - SPARE))
-    async with turns:
+    async with turn():
         work = transaction()
         session = work.__enter__()  # asks nothing of the database yet, so that no thread is needed
         try:
@@ -54,6 +53,11 @@ async def get_session() -> AsyncIterator[Session]:
             return
         with CancelScope(shield=True):
             await _apart(work.__exit__, None, None, None)
+
+
+def turn() -> asyncio.Semaphore:
+    """What a request holds while it has a connection."""
+    return _AT_ONCE.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(CONNECTIONS - SPARE))
 
 
 async def _apart(end: Callable[..., object], *told: object) -> None:

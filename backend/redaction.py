@@ -1,6 +1,7 @@
 """Redaction: what no log line may hold, however it got there."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -28,7 +29,7 @@ def redact(_: object, __: str, event: structlog.typing.EventDict) -> structlog.t
 
 def _clean(key: str, value: Any) -> Any:
     if isinstance(value, str):
-        return HIDDEN if _KEYS.search(key) else redacted(value)
+        return HIDDEN if _telling(key) else redacted(value)
     if isinstance(value, dict):
         return {inner: _clean(str(inner), one) for inner, one in value.items()}
     if isinstance(value, list | tuple):
@@ -36,6 +37,11 @@ def _clean(key: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     return redacted(str(value))
+
+
+@lru_cache(1024)  # log lines have few keys, and each request writes one
+def _telling(key: str) -> bool:
+    return _KEYS.search(key) is not None
 
 
 def redacted(text: str) -> str:

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from backend.accounts.models import Role, User
 from backend.deps import COOKIE, SAFE, SessionDep, bearer, identify, locate, named_project, refuse_archived
 from backend.projects import members
-from backend.projects.members import Place
 
 DAY_MINUTES = 24 * 60
 
@@ -41,28 +40,34 @@ def calling(
     Person and project are found in one go, not as two dependencies: each of these takes a thread of its own, and people
     who label wait for it.
     """
-    ahead = timedelta(minutes=x_utc_offset)
-    local = datetime.now(UTC) + ahead
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0) - ahead
-    found = _member(session, request)
+    began = midnight(x_utc_offset)
+    found = member(session, request, began)
     if found is not None:
-        user, place = found
-    else:
-        identity = identify(session, request)
-        user, place = identity.user, locate(session, identity, request)
-    return Caller(user, place.role, place.project.id, midnight)
+        return found
+    identity = identify(session, request)
+    place = locate(session, identity, request)
+    return Caller(identity.user, place.role, place.project.id, began)
 
 
-def _member(session: Session, request: Request) -> tuple[User, Place] | None:
+def midnight(ahead: int) -> datetime:
+    """When the day began for people whose clock is so many minutes ahead of UTC."""
+    offset = timedelta(minutes=ahead)
+    local = datetime.now(UTC) + offset
+    return local.replace(hour=0, minute=0, second=0, microsecond=0) - offset
+
+
+def member(session: Session, request: Request, began: datetime) -> Caller | None:
     """Who changes something by the cookie of a browser, and where, in one statement; None for everybody of whom there
     is more to ask or to say."""
     cookie = request.cookies.get(COOKIE)
     if cookie is None or bearer(request) is not None or request.method in SAFE:
         return None
     found = members.by_cookie(session, cookie, named_project(request))
-    if found is not None:
-        refuse_archived(found[1])
-    return found
+    if found is None:
+        return None
+    user, place = found
+    refuse_archived(place)
+    return Caller(user, place.role, place.project.id, began)
 
 
 CallerDep = Annotated[Caller, Depends(calling)]

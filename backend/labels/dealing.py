@@ -226,7 +226,7 @@ def _locked(session: Session, asking: Asking, n: int, rules: tuple[Rule, ...], n
             break
         # Another transaction may have leased or labelled one and let its lock go between our snapshot and our lock;
         # now that the rows are ours, a second look is certain.
-        found += session.scalars(look, asking.named(**named, ids=ids)).all()
+        found += session.scalars(look, asking.named(**named, ids=ids, id=ids[0])).all()
         asking.passed.update(ids)
     return found
 
@@ -234,12 +234,13 @@ def _locked(session: Session, asking: Asking, n: int, rules: tuple[Rule, ...], n
 @cache
 def _statements(rules: tuple[Rule, ...], standing: bool, n: int) -> tuple[Select[uuid.UUID], Select[Item]]:
     """What picks `n` places under these rules, passing over locked ones, and what looks at those again; known answers
-    come in an order by lot.  The number is written out: Postgres keeps a plan for that, not for any number."""
+    come in an order by lot.  The number is written out, and one id is no array: Postgres keeps a plan for that, not for
+    any number."""
     undone = not_(done(TASK, USER, standing=standing)), Place.item_id != PASSED
     among = Place.task_id == TASK, *(RULES[name] for name in rules), *undone
     lot = [func.md5(cast(Place.item_id, String) + cast(USER, String))] if "known" in rules else []
     by = [*lot, Place.rank, Place.item_id]
     pick = select(Place.item_id).where(*among).order_by(*by).limit(literal_column(str(n), Integer))
-    chosen = Item.id == any_(bindparam("ids", type_=ARRAY(Uuid)))
+    chosen = Item.id == any_(bindparam("ids", type_=ARRAY(Uuid))) if n > 1 else Item.id == bindparam("id", type_=Uuid)
     look = select(Item).join(Place, Place.item_id == Item.id).where(chosen, *among, Item.withdrawn_at.is_(None))
     return pick.with_for_update(key_share=True, skip_locked=True, of=Place), look.order_by(*by)

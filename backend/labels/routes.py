@@ -11,6 +11,7 @@ from backend.deps import SessionDep, answered
 from backend.labels import leases, service, submitting
 from backend.labels.caller import CallerDep
 from backend.labels.cards import as_shown
+from backend.labels.direct import Direct
 from backend.labels.models import Label
 from backend.labels.schemas import (
     CardsIn,
@@ -45,12 +46,21 @@ def next_dataset_cards(dataset_id: uuid.UUID, body: CardsIn, caller: CallerDep, 
     return answered(session, CardsOut(task_id=task.id, cards=cards, progress=progress))
 
 
-@router.post("/items/{item_id}/labels", status_code=201, response_model=SubmittedOut)
 def submit(item_id: uuid.UUID, body: LabelIn, caller: CallerDep, session: SessionDep) -> Response:
     """Judge an item; the value is in the order shown. Sent again with the same `client_id`, it is stored once."""
     label, card, progress = submitting.submit(session, caller, item_id, body)
     late = submitting.is_late(session, label)
     return answered(session, SubmittedOut(label=as_shown(label), next=card, progress=progress, late=late), 201)
+
+
+router.add_api_route(
+    "/items/{item_id}/labels",
+    submit,
+    methods=["POST"],
+    status_code=201,
+    response_model=SubmittedOut,
+    route_class_override=Direct,
+)
 
 
 @router.post("/labels/{label_id}/undo")

@@ -162,7 +162,8 @@ def find_item(session: Session, caller: Caller, item_id: uuid.UUID) -> Item:
 def _card(session: Session, task: Task, held: leases.Held) -> Card:
     same, assistance = None, Assistance.model_validate(task.assistance or {})
     suggested = suggestions.of_item(session, task, held.item.id) if assistance.suggest else None
-    held.lease.suggestion = {"value": suggested.value, **suggested.by} if suggested else None
+    if suggested or held.lease.suggestion:  # else the lease need not be looked at again when all is stored
+        held.lease.suggestion = {"value": suggested.value, **suggested.by} if suggested else None
     if assistance.group_prompts:
         item = held.item
         alike = Item.dataset_id == item.dataset_id, Item.prompt_hash == item.prompt_hash, Item.withdrawn_at.is_(None)

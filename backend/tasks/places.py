@@ -16,6 +16,7 @@ from backend.tasks.models import Order, Place, Share, Task
 from backend.tasks.schemas import Assistance
 
 FILLING = 0x46696C6C  # advisory lock key, "Fill"
+MANY = 1_000
 RANKS = {
     (Order.sequential, False): "items.position",
     (Order.random, False): "('x' || substr(md5(:seed || ':' || items.id), 1, 13))::bit(52)::bigint",
@@ -45,9 +46,9 @@ WITH found AS (
 ), filled AS (
     INSERT INTO places (task_id, item_id, rank, open, gold, wants)
     SELECT :task, id, rank, kept AND wants IS DISTINCT FROM 0, gold, wants FROM found
-    ON CONFLICT DO NOTHING RETURNING item_id
+    ON CONFLICT DO NOTHING RETURNING item_id, wants
 )
-SELECT count(*) FROM filled JOIN found ON found.id = filled.item_id WHERE kept AND wants = 0
+SELECT count(*) FROM filled JOIN items ON items.id = filled.item_id WHERE wants = 0 AND withdrawn_at IS NULL
 """
 REORDER = """
 UPDATE places SET rank = ranked.rank
@@ -136,7 +137,11 @@ def hold_off(session: Session, dataset_id: uuid.UUID) -> None:
 
 
 def fill(session: Session, task: Task) -> None:
-    """Afterwards every item of the dataset has a place.  The caller has locked nothing yet."""
+    """Afterwards every item of the dataset has a place.  The caller has locked nothing yet.
+
+    Where these are many, Postgres is told of them at once: it would take the task for a small one till it next counts,
+    and sort all its places for each card.
+    """
     last = session.scalar(
         select(Item.position).where(Item.dataset_id == task.dataset_id).order_by(Item.position.desc()).limit(1)
     )
@@ -149,6 +154,8 @@ def fill(session: Session, task: Task) -> None:
     session.refresh(task, ["filled"])
     session.execute(select(func.pg_advisory_xact_lock(FILLING, func.hashtext(str(task.dataset_id)))))
     _insert(session, task, task.filled, last)
+    if last - task.filled >= MANY:
+        session.execute(text("ANALYZE places"))
     if task.standing and session.scalar(JUDGED_BEFORE, {"dataset": task.dataset_id, "start": task.filled}):
         from backend.labels import tallies  # it reads this module
 

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from frontend.app import build
 from frontend.frame import NAVIGATION
 from frontend.page import Page, component, discover
 from frontend.static import ASSETS
@@ -33,6 +34,17 @@ def test_early_modules_exist() -> None:
     for module in discover():
         for name in module.PAGE.modules:
             assert (ASSETS / f"{name}.js").is_file(), f"{module.PAGE.path}: {name}"
+
+
+@pytest.mark.anyio
+async def test_the_queue_of_events_rests() -> None:
+    """No page sends events through Gradio's queue, which may therefore look into it seldom; its own habit is to do so
+    a thousand times a second."""
+    blocks = build(discover())
+
+    assert not blocks.fns
+    assert blocks._queue.sleep_when_free >= 1  # noqa: SLF001
+    assert blocks._queue.progress_update_sleep_when_free >= 1  # noqa: SLF001
 
 
 @pytest.mark.anyio

@@ -206,13 +206,13 @@ def test_same_client_id_at_once(annotator: Client, make_pairs: MakePairs) -> Non
 
 
 def test_few_statements(annotator: Client, make_pairs: MakePairs) -> None:
-    """Storing a label and handing out the next pair asks the database a dozen times: fifty people share it."""
+    """Storing a label and handing out the next pair asks the database nine times: fifty people share it."""
     (card,) = take(annotator, make_pairs(tallies.ALMOST + 6))  # the end is far: nobody looks whether it has come
     card = send(annotator, card)["next"]
     with counted() as said:
         assert send(annotator, card)["next"]
 
-    assert len(said) <= 12, said
+    assert len(said) <= 9, said
 
 
 def test_changing_is_a_new_version(annotator: Client, make_pairs: MakePairs) -> None:
