@@ -43,8 +43,8 @@ async def test_the_queue_of_events_rests() -> None:
     blocks = build(discover())
 
     assert not blocks.fns
-    assert blocks._queue.sleep_when_free >= 1  # noqa: SLF001
-    assert blocks._queue.progress_update_sleep_when_free >= 1  # noqa: SLF001
+    assert blocks._queue.sleep_when_free >= 1
+    assert blocks._queue.progress_update_sleep_when_free >= 1
 
 
 @pytest.mark.anyio
