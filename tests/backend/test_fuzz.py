@@ -163,7 +163,7 @@ def _data(session: Session, project: Project, user: User, dataset: Dataset) -> I
     )
     accuracy = Accuracy(
         project_id=project.id, dataset_id=dataset.id, judge={"name": "rules"}, state=State.succeeded,
-        pairs={"split": None, "limit": 10, "seed": 0}, said={},
+        pairs={"split": None, "limit": 10, "seed": 0},
     )  # fmt: skip
     session.add_all([reliability, suggesting, accuracy])
     session.flush()
