@@ -30,6 +30,7 @@ from workers.tasks import arena, evaluate
 pytestmark = pytest.mark.browser
 NAMES = ("Base <b>bold</b>", "Tuned & true")
 THIRD = "Third “of three”"
+FOURTH = "Fourth, whose name is rather long"
 PROMPTS = [f"Please tell me something about number {index}." for index in range(12)]
 expect.set_options(timeout=45_000)
 SHOTS = os.environ.get("PLUMBLINE_SHOTS")
@@ -46,7 +47,7 @@ def shoot(page: Page, name: str) -> None:
 def contestant_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("contestants")
-    return [make_llama(root / f"c{seed}", PROMPTS, context=256, seed=seed) for seed in range(3)]
+    return [make_llama(root / f"c{seed}", PROMPTS, context=256, seed=seed) for seed in range(4)]
 
 
 @pytest.fixture
@@ -60,6 +61,12 @@ def pair(clean: None, contestant_folders: list[Path]) -> Iterator[list[str]]:
 def three(pair: list[str], contestant_folders: list[Path]) -> list[str]:
     """The same and a third one."""
     return [*pair, *register([THIRD], contestant_folders[2:])]
+
+
+@pytest.fixture
+def four(three: list[str], contestant_folders: list[Path]) -> list[str]:
+    """And a fourth one."""
+    return [*three, *register([FOURTH], contestant_folders[3:])]
 
 
 def register(names: Sequence[str], folders: list[Path]) -> list[str]:
@@ -395,19 +402,19 @@ def fits_in_both_themes(page: Page, name: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 1
 
 
-def test_a_phone_shows_everything(sign_in: SignIn, three: list[str]) -> None:
-    """At phone width nothing is wider than the window, in both themes."""
+def test_a_phone_shows_everything(sign_in: SignIn, four: list[str]) -> None:
+    """Four answers, their names and an evaluation: at phone width nothing is wider than the window, in both themes."""
     page = sign_in(viewport={"width": 390, "height": 844})
     page.goto("/compare")
-    page.get_by_label("How many answers").select_option("3")
+    page.get_by_label("How many answers").select_option("4")
     shorten(page)
     ask(page, "Tell me about tea.")
-    expect(page.locator(".pl-pair-side")).to_have_count(3)
+    expect(page.locator(".pl-pair-side")).to_have_count(4)
     fits_in_both_themes(page, "phone-arena")
     page.get_by_role("button", name="B, not placed").click()
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_role("button", name="Show names").click()
-    expect(page.locator(".pl-reveal")).to_have_count(3)
+    expect(page.locator(".pl-reveal")).to_have_count(4)
     fits_in_both_themes(page, "phone-arena-names")
     launch(page)
     evaluate.work()

@@ -1,6 +1,7 @@
 """A language model behind an endpoint as the judge of an evaluation: both orders, honest counts, patience, stopping."""
 
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from backend.projects import service as projects
 from backend.projects.models import Project
 from tests.conftest import Client
 from tests.court import ANSWERS, BLOCK, JUDGE, LONG, SHORT, Court, longer
-from workers import answering
+from workers import answering, endpoint
 from workers.tasks import evaluate
 
 PROMPTS = 4
@@ -249,6 +250,26 @@ def test_a_judge_that_is_no_good_and_is_mended(
     assert found["tables"][0]["pairs"][0]["win_rate"]["wins"] == PROMPTS
     assert len(set(answered)) == 2 * PROMPTS
     assert len(answered) <= 2 * PROMPTS + 4  # those that were under way when another one failed
+
+
+def test_a_judge_that_never_answers(
+    researcher: Client, court: Court, body: Body, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given up after the silence that its endpoint is allowed: the evaluation ends with its name and the cause, and
+    there is no rate."""
+    change = {"base_url": court.habits.url, "model": JUDGE, "timeout_seconds": 1}
+    assert researcher.put(f"/api/v1/endpoints/{ids[JUDGE]}", json=change).status_code == 200
+    monkeypatch.setattr(endpoint, "TRIES", 1)
+    given_up = threading.Event()
+    court.verdict = lambda _question: "A" if given_up.wait(60) else ""
+    found = run(researcher, body)
+    given_up.set()
+
+    row = found["evaluation"]
+    assert (row["state"], row["reason"].startswith(f"“{JUDGE}” cannot answer")) == ("failed", True), row
+    assert "silent for 1 seconds" in row["reason"]
+    assert row["remedy"]
+    assert found["tables"][0]["pairs"][0]["win_rate"]["rate"] is None
 
 
 def test_what_passes_is_tried_again(researcher: Client, court: Court, body: Body) -> None:
