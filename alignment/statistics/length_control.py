@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from alignment.statistics.logistic import fit
-from alignment.statistics.resampling import FEWEST, drawn_sums
+from alignment.statistics.resampling import FEWEST, NO_SPREAD, drawn_sums
 
 Floats = NDArray[np.float64]
 GAMED_WEIGHT: Final = 0.1  # half of the paper's lambda = 0.2, on each of the two baselines that gamed lengths
@@ -21,6 +21,7 @@ ROUNDS: Final = 1000
 RIDGE: Final = 1.0
 """Of the effect of length in `refit`: one observation's worth of doubt that there is any."""
 TRACE: Final = 1e-6  # of a contestant's own strength: keeps it finite where a round holds no match of it
+NARROW: Final = 1e-9  # matches that are all ties leave rounding alone
 EACH_WAY: Final = 0.15
 """Share of the matches with the longer, and with the shorter answer, below which equal lengths are too far away."""
 UNKNOWN: Final = "No match whose answers' lengths are known has been decided yet."
@@ -203,7 +204,10 @@ def _told(
     told = told._replace(rate=float(expit(fitted[contestant])), reason=None)
     if again is None or prompts < FEWEST:
         return told._replace(reason=f"An interval needs {FEWEST} prompts; there are {prompts}.")
-    low, high = np.quantile(expit(again[:, contestant]), [(1 - level) / 2, (1 + level) / 2])
+    spread = expit(again[:, contestant])
+    if np.ptp(spread) < NARROW:
+        return told._replace(reason=NO_SPREAD)
+    low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2])
     return told._replace(
         low=min(float(low), told.rate), high=max(float(high), told.rate), rounds=len(again), method="percentile"
     )

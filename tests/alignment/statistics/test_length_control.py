@@ -12,6 +12,7 @@ import pytest
 from scipy.special import expit
 
 from alignment.statistics.length_control import Annotated, Gamed, Matches, published, refit
+from alignment.statistics.resampling import NO_SPREAD
 
 
 @cache
@@ -112,7 +113,7 @@ def test_one_judge_has_one_taste() -> None:
 
 
 def test_what_cannot_be_told_is_not() -> None:
-    """No match, only wins, and few prompts: each says so instead of giving a number that looks fine."""
+    """No match, only wins, only ties, and few prompts: each says so instead of giving a number that looks fine."""
     lengths = np.arange(1.0, 13.0)
     won = Matches(np.arange(12), np.zeros(12, dtype=np.intp), np.ones(12), lengths, lengths[::-1].copy())
     few = won._replace(score=np.array([1.0, 0.0] * 6), prompt=np.arange(12) % 4)
@@ -126,6 +127,8 @@ def test_what_cannot_be_told_is_not() -> None:
     assert math.isnan(short.low)
     assert not math.isnan(short.rate)
     assert "4" in str(short.reason)
+    (even,) = refit(won._replace(score=np.full(12, 0.5)), 1, rounds=10)
+    assert (even.rate, math.isnan(even.low), even.reason) == (0.5, True, NO_SPREAD)
 
 
 @pytest.mark.parametrize(("mean", "spread"), [(200, 60), (400, 0), (-200, 20)])
