@@ -16,6 +16,8 @@ from plumbline.services import Trouble, check_port, check_services, require_sche
 from workers import lifeline
 
 SWEEP_SECONDS = 15.0
+KEPT_SECONDS = 150
+"""A connection at rest: longer than browsers and proxies keep theirs, or they send requests into what just closes."""
 log = structlog.get_logger()
 
 
@@ -38,6 +40,7 @@ def web() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEPT_SECONDS,
         timeout_graceful_shutdown=3,
     )
 
