@@ -12,11 +12,11 @@ from sqlalchemy import ColumnElement, Result, exists, func, literal, select, tex
 from sqlalchemy.orm import Session
 
 from backend.datasets.models import Item
+from backend.db import look_again
 from backend.tasks.models import Order, Place, Share, Task
 from backend.tasks.schemas import Assistance
 
 FILLING = 0x46696C6C  # advisory lock key, "Fill"
-MANY = 1_000
 RANKS = {
     (Order.sequential, False): "items.position",
     (Order.random, False): "('x' || substr(md5(:seed || ':' || items.id), 1, 13))::bit(52)::bigint",
@@ -154,8 +154,7 @@ def fill(session: Session, task: Task) -> None:
     session.refresh(task, ["filled"])
     session.execute(select(func.pg_advisory_xact_lock(FILLING, func.hashtext(str(task.dataset_id)))))
     _insert(session, task, task.filled, last)
-    if last - task.filled >= MANY:
-        session.execute(text("ANALYZE places"))
+    look_again(session, last + 1 - task.filled, Place)
     if task.standing and session.scalar(JUDGED_BEFORE, {"dataset": task.dataset_id, "start": task.filled}):
         from backend.labels import tallies  # it reads this module
 
