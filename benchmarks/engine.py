@@ -5,8 +5,9 @@ python -m benchmarks.run engine engine_works      needs the extra `bench` and th
 A Llama of nine million parameters with random weights, DPO, fp32 unless said, 16 pairs in an optimizer step.  Every
 measurement is a process of its own; the sides take turns, round after round, and ratios are taken within a round.
 "TRL best" has the number of pairs in a forward pass that was fastest of those that were tried, in all rounds together;
-"lean" leaves out the entropy that no option turns off.  Ours packs as it does by itself.  Idle threads sleep on both
-sides.  `PLUMBLINE_BENCH_ROUNDS` sets how often.
+"lean" leaves out the metrics that no option turns off.  With the reference given, TRL computes it before the first
+step, untimed, as ours does.  Ours packs as it does by itself.  Idle threads sleep on both sides.
+`PLUMBLINE_BENCH_ROUNDS` sets how often.
 """
 
 import json

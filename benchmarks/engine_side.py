@@ -114,7 +114,8 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
     model = load_model(folder / "model")
     loaded = psutil.Process().memory_info().rss / MIB
     device = torch.device("cpu")
-    rows = structure.plain("measured so") if side["side"] == "plain" else arrange(model, device)
+    rows = arrange(model, device)
+    rows = structure.plain("measured so") if side["side"] == "plain" else rows
     scorer = Scorer(model, side["precision"])
     objectives = {"dpo": DPO(beta=BETA), "ipo": IPO(tau=BETA), "simpo": SimPO(beta=SIMPO_BETA, gamma=SIMPO_GAMMA)}
     scoring = Scoring(scorer, scorer, objectives[side["loss"]], rows, 0, auto_tokens("cpu"), Ranks(device))
@@ -174,7 +175,7 @@ def theirs(folder: Path, side: Side) -> Measured:
     trainers: Any = importlib.import_module(f"{home}_trainer")  # an extra that need not be there
     configs: Any = importlib.import_module(f"{home}_config")
     if side["lean"]:
-        trainers.entropy_from_logits = lambda logits, *_, **__: logits.new_zeros(logits.shape[:-1])
+        trainers.add_fused_lm_head = _head_without_extras(trainers.add_fused_lm_head)
     some = [(row[0], one, other) for row in rows_of(folder, side) for one, other in combinations(row[1:], 2)]
     columns: dict[str, list[Any]] = {
         "prompt_ids": [pair[0] for pair in some],
@@ -182,9 +183,6 @@ def theirs(folder: Path, side: Side) -> Measured:
         "rejected_ids": [pair[2] for pair in some],
     }
     size = len(some) // side["steps"]
-    if side["cached"]:
-        columns |= {"ref_chosen_logps": [-300.0] * len(some), "ref_rejected_logps": [-300.0] * len(some)}
-
     same_order = {
         "_prepare_dataset": lambda _, dataset, *__, **___: dataset,
         "_get_train_sampler": lambda trainer, *_, **__: SequentialSampler(trainer.train_dataset),
@@ -207,6 +205,25 @@ def theirs(folder: Path, side: Side) -> Measured:
         grad_norms=[float(entry["grad_norm"]) for entry in logged],
         mib=peak_mib() - loaded,
     )
+
+
+def _head_without_extras(add: Callable[..., None]) -> Callable[..., None]:
+    """TRL's head on a model, which then tells log-probabilities alone; zeros stand for what the metrics ask."""
+
+    def added(model: Any, **_: Any) -> None:
+        add(model)
+        whole = model.forward
+
+        def told(*args: Any, **named: Any) -> Any:
+            found = whole(*args, **named)
+            if named.get("fused_lm_head"):
+                nothing = found.log_probs.detach().new_zeros(found.log_probs.shape)
+                found.entropy, found.mean_logits, found.is_top1 = nothing, nothing, nothing.bool()
+            return found
+
+        model.forward = told
+
+    return added
 
 
 def _tokenized(row: dict[str, list[int]]) -> dict[str, list[int]]:
@@ -242,8 +259,8 @@ class Watch:
 
 def _options(side: Side, folder: Path, size: int) -> dict[str, Any]:
     losses: dict[str, dict[str, Any]] = {
-        "dpo": {"loss_type": ["sigmoid"], "beta": BETA},
-        "ipo": {"loss_type": ["ipo"], "beta": BETA},
+        "dpo": {"loss_type": ["sigmoid"], "beta": BETA, "precompute_ref_log_probs": side["cached"]},
+        "ipo": {"loss_type": ["ipo"], "beta": BETA, "precompute_ref_log_probs": side["cached"]},
         "simpo": {"loss_type": "simpo", "beta": SIMPO_BETA, "simpo_gamma": SIMPO_GAMMA, "cpo_alpha": 0.0},
     }
     return losses[side["loss"]] | {
