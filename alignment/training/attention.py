@@ -95,10 +95,10 @@ def _attend(
     for place, (_, before, mask) in enumerate(parts):
         bias = None if mask is None else mask.to(query.dtype)
         seen, said = _seen(keys, before, place), _seen(values, before, place)
-        done.append(
-            scaled_dot_product_attention(queries[place], seen, said, bias, dropout, is_causal=mask is None, scale=scale)
-        )
-    return torch.cat(done, dim=2).transpose(1, 2).contiguous(), None
+        causal = mask is None
+        one = scaled_dot_product_attention(queries[place], seen, said, bias, dropout, is_causal=causal, scale=scale)
+        done.append(one.transpose(1, 2))
+    return torch.cat(done, dim=1), None
 
 
 def _seen(parts: Sequence[Tensor], before: int | None, place: int) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from alignment.training import attention, structure
+from alignment.training import attention, lean, structure
 from alignment.training.scoring import Scoring
 from alignment.training.step import sequence_logps
 from alignment.training.structure import Structure
@@ -39,7 +39,11 @@ class Log(Protocol):
 
 
 def arrange(model: PreTrainedModel, device: torch.device) -> Structure:
-    """How the model's rows may be laid out; on a CPU, where masks hide no work, it then attends part by part."""
+    """How the model's rows may be laid out; on a CPU, where masks hide no work, it then attends part by part.
+
+    Its norms and feed-forward networks keep less for the backward pass from then on, wherever they are known.
+    """
+    lean.use(model)
     rows = structure.of(model.config, model.config._attn_implementation)
     if rows.shared and device.type == "cpu":
         attention.use(model)

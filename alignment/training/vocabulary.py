@@ -130,9 +130,9 @@ def values_of(
             case TokenValue.LOGSUMEXP:
                 found[name] = sums + largest
             case TokenValue.ENTROPY:
-                found[name] = sums - torch.einsum("rv,rv->r", powers, shifted) / total
+                found[name] = sums - _dots(powers, shifted) / total
             case TokenValue.LOG_COLLISION:
-                found[name] = torch.einsum("rv,rv->r", powers, powers).log() - 2 * sums
+                found[name] = _dots(powers, powers).log() - 2 * sums
             case TokenValue.TOP_MASS:
                 found[name] = (shifted.topk(min(LIKELIEST, shifted.shape[1])).values - sums[:, None]).exp().sum(dim=1)
             case TokenValue.TOP1:
@@ -142,6 +142,11 @@ def values_of(
     for model, theirs in (others or {}).items():
         found |= _beside(model, theirs, (shifted, sums), target, asked)
     return found
+
+
+def _dots(one: Tensor, other: Tensor) -> Tensor:
+    """The product of each row with the other's, (R,): as a batch of matrix products it is slower and less exact."""
+    return (one * other).sum(dim=1)
 
 
 def log_shares(logits: Tensor) -> Tensor:
@@ -163,9 +168,9 @@ def _beside(model: str, logits: Tensor, policy: tuple[Tensor, Tensor], target: T
             case OtherValue.LOGPS:
                 found[name] = theirs.gather(1, target[:, None]).squeeze(1)
             case OtherValue.KL:
-                found[name] = torch.einsum("rv,rv->r", theirs.exp(), theirs - (shifted - sums[:, None]))
+                found[name] = _dots(theirs.exp(), theirs - (shifted - sums[:, None]))
             case OtherValue.EXPECTED:
-                found[name] = torch.einsum("rv,rv->r", (shifted - sums[:, None]).exp(), theirs)
+                found[name] = _dots((shifted - sums[:, None]).exp(), theirs)
     return found
 
 

@@ -1,0 +1,157 @@
+"""Norms and feed-forward networks that keep less for the backward pass compute what the model's own do."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from transformers import PreTrainedModel
+
+from alignment.training import lean
+from alignment.training.model import add_adapters
+from alignment.training.spec import LoraTuning
+from tests.alignment.training.test_sharing import EXPERTS, VOCABULARY, build
+
+NORMS, NETWORKS = 5, 2  # of two layers
+FAMILIES = {
+    "llama": NORMS + NETWORKS,
+    "mistral": NORMS + NETWORKS,
+    "qwen2": NORMS + NETWORKS,
+    "qwen3": NORMS + 4 + NETWORKS,  # queries and keys have norms of their own
+    "granite": NORMS + NETWORKS,
+    "smollm3": NORMS + NETWORKS,
+    "phi3": NORMS,  # whose network has one projection for two
+    "mixtral": NORMS,  # whose networks are experts
+    "gemma": NETWORKS,  # whose norms add one to their weights
+    "olmo2": NETWORKS,  # whose norms round at another place
+    "gpt_neox": 0,
+}
+Change = Callable[[PreTrainedModel], object]
+
+
+def known(model: nn.Module) -> int:
+    return sum("forward" in vars(module) for module in model.modules())
+
+
+def learned(model: PreTrainedModel) -> tuple[Tensor, dict[str, Tensor], int]:
+    """Logits, gradients, and how many values were kept for them."""
+    kept = 0
+
+    def keep(value: Tensor) -> Tensor:
+        nonlocal kept
+        kept += 0 if isinstance(value, nn.Parameter) else value.numel()
+        return value
+
+    draws = torch.Generator().manual_seed(3)
+    with saved_tensors_hooks(keep, lambda value: value):
+        logits = model(torch.randint(3, VOCABULARY, (2, 24), generator=draws)).logits
+    torch.autograd.backward(logits.float().log_softmax(-1).square().mean())
+    slopes = {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
+    return logits.detach(), slopes, kept
+
+
+def pair(kind: str, change: Change = lambda model: model) -> tuple[PreTrainedModel, PreTrainedModel]:
+    """A model as it is, and one with the same weights that keeps less."""
+    own, other = (build(kind, EXPERTS | {"num_local_experts": 4} if kind == "mixtral" else {}) for _ in range(2))
+    for model in (own, other):
+        torch.manual_seed(1)
+        change(model)
+    lean.use(other)
+    return own, other
+
+
+def same(own: PreTrainedModel, other: PreTrainedModel, within: float = 0.0) -> tuple[int, int]:
+    """Values and, in float32, gradients to the last bit; how many values each of the two keeps."""
+    (logits, slopes, kept), (found, again, less) = learned(own), learned(other)
+    assert torch.equal(found, logits)
+    assert again.keys() == slopes.keys()
+    for name, slope in slopes.items():
+        torch.testing.assert_close(again[name], slope, rtol=0, atol=within * float(slope.abs().max()), msg=name)
+    return kept, less
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_every_known_family_computes_the_same_and_keeps_less(kind: str) -> None:
+    """Modules are known by their code, and those of other code stay as they are."""
+    own, other = pair(kind)
+
+    kept, less = same(own, other)
+
+    assert known(other) == FAMILIES[kind]
+    assert less < kept if FAMILIES[kind] else less == kept
+
+
+@pytest.mark.parametrize("way", ["bf16", "autocast"])
+def test_rounding_to_bf16_happens_where_it_did(way: str) -> None:
+    """Weights in bf16, and bf16 under autocast."""
+    own, other = pair("qwen3", lambda model: model.bfloat16() if way == "bf16" else model)
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=way == "autocast"):
+        same(own, other, within=2e-2)
+
+
+def test_adapters_keep_the_networks_own_forward() -> None:
+    """A last layer with an adapter beside it is computed once, and trains as it did."""
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    def adapt(model: PreTrainedModel) -> None:
+        adapted = add_adapters(model, LoraTuning(rank=4, alpha=4), Path("base"))
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                nn.init.normal_(parameter, std=0.1)
+
+    own, other = pair("llama", adapt)
+    for name, module in other.named_modules():
+        if name.endswith("down_proj.base_layer"):
+            module.register_forward_hook(count)
+
+    same(own, other)
+
+    assert known(other) == FAMILIES["llama"]
+    assert calls == NETWORKS
+
+
+def test_whoever_watches_a_layer_sees_it_once() -> None:
+    """Computing a watched layer again would call its watcher again."""
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    own, other = pair("llama")
+    for name, module in other.named_modules():
+        if name.endswith("down_proj"):
+            module.register_forward_hook(count)
+
+    same(own, other)
+
+    assert calls == NETWORKS
+
+
+def test_a_module_with_a_forward_of_its_own_keeps_it() -> None:
+    """Whoever replaced it before is not replaced."""
+    model = build("llama", {})
+    norm = model.get_submodule("model.norm")
+    before = norm.forward = nn.Identity().forward
+
+    lean.use(model)
+
+    assert norm.forward is before
+    assert known(model) == FAMILIES["llama"]
+
+
+def test_frozen_weights_get_no_gradient() -> None:
+    """And what stands before them still does."""
+
+    def freeze(model: PreTrainedModel) -> None:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_("norm" not in name and "down_proj" not in name)
+
+    same(*pair("qwen2", freeze))
