@@ -20,8 +20,6 @@ NORMS: dict[Precision, int] = {"fp32": 0, "bf16": 16, "pure_bf16": 5}
 """Bytes that the norms keep for each value of the hidden size, because they compute in float32, beyond the rest."""
 
 
-GATED = (".mlp.gate_proj", ".mlp.up_proj")
-"""The two linear layers of a feed-forward network whose outputs are multiplied."""
 ANCHOR_BYTES = 4
 """Bytes of each trained weight's moving average, kept in float32."""
 OF_ANOTHER = 16
@@ -118,16 +116,14 @@ def _layers(facts: CheckpointFacts, work: Work, *, again: bool) -> int:
 def _of_token(facts: CheckpointFacts, work: Work) -> float:
     """Bytes that autograd keeps of one token in one layer, counted in layers of Llama's kind.
 
-    The outputs of the linear layers are kept twice, by what follows them and as the input of the next, but for what is
-    computed again (`lean.py`): both norms, and the product in a network that no adapter stands in. Attention by parts
-    keeps its results once more, and keys and values again for every response but the first.
+    The outputs of the linear layers are kept twice, by what follows them and as the input of the next; attention by
+    parts keeps its results once more, and keys and values again for every response but the first.
     """
     outputs = sum(rows for _, rows, _ in facts.linear_shapes) / max(facts.layers, 1)
-    gated = sum(rows for name, rows, _ in facts.linear_shapes if name.endswith(GATED)) / max(facts.layers, 1)
-    again = 2 * facts.hidden + (0 if work.lora else gated)
     parts = facts.hidden * (3 - work.answers) if work.shared and work.device == "cpu" else 0.0
     width = 4 if work.precision == "fp32" else 2
-    return width * (2 * outputs - again + parts) + facts.hidden * NORMS[work.precision]
+    norms = NORMS[work.precision] - (2 * width if work.lora else 0)  # frozen ones keep no inputs
+    return width * (2 * outputs + parts) + facts.hidden * norms
 
 
 def _casts(work: Work) -> bool:
