@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from backend.db import transaction
 from backend.deps import turn
@@ -64,7 +65,7 @@ class Direct(APIRoute):
 
 async def _read(request: Request, wanted: type[BaseModel]) -> Asked | None:
     """What the request says; None for one that is not plainly right."""
-    if request.headers.get("content-type") != "application/json":
+    if request.headers.get("content-type") != "application/json" or request.url.query:
         return None
     ahead = request.headers.get("x-utc-offset", "0")
     if OFFSET.fullmatch(ahead) is None or abs(int(ahead)) > DAY_MINUTES:
@@ -73,5 +74,5 @@ async def _read(request: Request, wanted: type[BaseModel]) -> Asked | None:
         body = await request.json()
         require(body)
         return Asked(uuid.UUID(request.path_params["item_id"]), wanted.model_validate(body), int(ahead))
-    except (ValueError, RecursionError, ValidationError, Invalid):
+    except (ValueError, RecursionError, ValidationError, Invalid, ClientDisconnect):
         return None

@@ -154,15 +154,15 @@ def fill(session: Session, task: Task) -> None:
     session.refresh(task, ["filled"])
     session.execute(select(func.pg_advisory_xact_lock(FILLING, func.hashtext(str(task.dataset_id)))))
     _insert(session, task, task.filled, last)
-    look_again(session, last + 1 - task.filled, Place)
     if task.standing and session.scalar(JUDGED_BEFORE, {"dataset": task.dataset_id, "start": task.filled}):
         from backend.labels import tallies  # it reads this module
 
         tallies.recount(session, [task.dataset_id])  # it locks places, so that shares come after it
     else:
         forget_lows(session, task.id)
-    task.filled = last + 1
+    added, task.filled = last + 1 - task.filled, last + 1
     session.flush()
+    look_again(session, added, Place)
 
 
 def fill_one(session: Session, task_id: uuid.UUID, item: Item) -> Place:

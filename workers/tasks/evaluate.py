@@ -103,8 +103,8 @@ def _end(job: Job, state: State, reason: str | None = None, remedy: str | None =
             progress.put_back(evaluation)
         else:
             finish(evaluation, state)
-            look_again(session, evaluation.done, Match, Verdict)
             regressions.conclude(session, evaluation)
+        look_again(session, evaluation.done, Match, Verdict)  # last, as it keeps others from doing the like
 
 
 def _answer(job: Job) -> None:

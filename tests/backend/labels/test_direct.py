@@ -5,9 +5,12 @@ import uuid
 from typing import Any
 
 import pytest
+from fastapi import Request, Response
 from sqlalchemy import text
 
 from backend.db import transaction
+from backend.deps import COOKIE
+from backend.labels.direct import Asked, Direct
 from tests.backend.labels.conftest import MakePairs, body, stored, take
 from tests.conftest import Client
 
@@ -26,19 +29,80 @@ def test_both_ways_store_and_answer_alike(annotator: Client, make_pairs: MakePai
     one, two = take(annotator, make_pairs(), 2)
     answers = []
     for card, way in ((one, QUICK), (two, USUAL)):
-        sent = body(card, rationale="because")
+        sent = body(card, rationale="because") | {"seconds": 0}
         answers.append(post(annotator, card["item_id"], sent, way, x_utc_offset="-90"))
         again = post(annotator, card["item_id"], sent, USUAL if way == QUICK else QUICK)
         assert again.json()["label"] == answers[-1].json()["label"]
 
     quick, usual = answers
     assert (quick.status_code, usual.status_code) == (201, 201)
-    assert quick.json()["label"].keys() == usual.json()["label"].keys()
+    own = {"id", "item_id", "created_at", "client_id", "value"}  # strengths are of the sides that were drawn
+    alike = [{name: value for name, value in one.json()["label"].items() if name not in own} for one in answers]
+    assert alike[0] == alike[1]
     assert quick.headers["content-type"] == usual.headers["content-type"]
     assert quick.json()["next"]["item_id"]
     for card, answer in ((one, quick), (two, usual)):
         (label,) = stored(card)
         assert (str(label.id), label.rationale) == (answer.json()["label"]["id"], "because")
+
+
+def test_a_browser_takes_the_quick_way(
+    annotator: Client, make_pairs: MakePairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a page sends is done without solving dependencies; what has anything more to it is not."""
+    one, two = take(annotator, make_pairs(), 2)
+    ways: list[bool] = []
+    quick = Direct._do
+
+    def watched(route: Direct, request: Request, asked: Asked) -> Response | None:
+        done = quick(route, request, asked)
+        ways.append(done is not None)
+        return done
+
+    monkeypatch.setattr(Direct, "_do", watched)
+
+    assert post(annotator, one["item_id"], body(one), QUICK, x_utc_offset="60").status_code == 201
+    assert ways == [True]
+    more = annotator.post(f"/api/v1/items/{two['item_id']}/labels", params={"more": "1"}, json=body(two))
+    assert more.status_code == 201
+    assert ways == [True]
+
+
+@pytest.mark.parametrize("way", [QUICK, USUAL])
+def test_a_body_that_breaks_off(annotator: Client, make_pairs: MakePairs, way: str) -> None:
+    """A browser that goes away while it sends is no error of the server's, and nothing is stored."""
+    (card,) = take(annotator, make_pairs())
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": f"/api/v1/items/{card['item_id']}/labels",
+        "raw_path": b"",
+        "query_string": b"",
+        "headers": [
+            (b"host", b"localhost"),
+            (b"origin", b"http://localhost"),
+            (b"content-type", way.encode()),
+            (b"cookie", f"{COOKIE}={annotator.cookies[COOKIE]}".encode()),
+        ],
+        "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80),
+        "scheme": "http",
+        "root_path": "",
+    }
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    assert annotator.portal is not None
+    annotator.portal.call(annotator.app, scope, receive, send)
+
+    assert sent[0]["status"] == 400
+    assert stored(card) == []
 
 
 WRONG: dict[str, Any] = {
