@@ -14,14 +14,15 @@ LEANS = 0.9  # of the verdicts for one side: more is no judgement
 
 
 class Pair(NamedTuple):
-    """A labelled pair: the response that people preferred, and the other."""
+    """A labelled pair: its texts in item order, and which of them people preferred, as far as labels say by now."""
 
     item_id: uuid.UUID
+    position: int
     prompt_hash: str
     subset: str
     prompt: list[dict[str, Any]]
-    chosen: str
-    rejected: str
+    responses: tuple[str, str]
+    prefers_first: bool
 
 
 class Verdict(NamedTuple):
@@ -38,6 +39,18 @@ class Verdict(NamedTuple):
         if self.probability is None:
             return None
         return 0.5 if self.probability == 0.5 else float(self.probability > 0.5)
+
+    @property
+    def turned(self) -> "Verdict":
+        """The same, said of the other response."""
+        probability = None if self.probability is None else 1 - self.probability
+        return self._replace(swapped=not self.swapped, probability=probability)
+
+
+def of_chosen(verdicts: Iterable[Verdict], pairs: Sequence[Pair]) -> list[Verdict]:
+    """What was said of each item's first response, said of the one that people prefer by now."""
+    prefers_first = {pair.item_id: pair.prefers_first for pair in pairs}
+    return [one if prefers_first[one.item_id] else one.turned for one in verdicts]
 
 
 def found(pairs: Sequence[Pair], verdicts: Iterable[Verdict], left_out: Mapping[str, int], seed: int) -> AccuracyFound:

@@ -32,7 +32,8 @@ class Accuracy(Work, ProjectRow, Base):
 class AccuracyVerdict(Base):
     """What one voice said of a pair in one side order, so that nobody is asked twice; a panel's members have their own.
 
-    `probability` is that the chosen response wins; null with a reason. Verdicts are only ever added.
+    `probability` is that the item's first response wins, whichever people prefer, since labels may change before all is
+    decided; null with a reason. `swapped`: it was shown second. Verdicts are only ever added.
     """
 
     __tablename__ = "accuracy_verdicts"

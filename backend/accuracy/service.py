@@ -1,9 +1,10 @@
 """Accuracy of judges on labelled pairs: asked for, watched and stopped here, measured by a worker."""
 
-import random
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from hashlib import sha256
+from heapq import nsmallest
 from typing import Any
 
 from sqlalchemy import Text, cast, select
@@ -161,18 +162,26 @@ def read(session: Session, row: Accuracy) -> tuple[list[Pair], dict[str, int]]:
             left_out[decision] += 1
             continue
         try:
-            chosen, rejected = (text_of(one.get("content") or "") for one in decision.responses)
+            first, second = (text_of(one.get("content") or "") for one in judged.item.responses)
         except UnsupportedContent:
             left_out["not_text"] += 1
             continue
         subset = (judged.item.facts.get("meta") or {}).get("subset")
         name = subset if isinstance(subset, str) else ""
         prompt = [dict(message) for message in judged.item.prompt]
-        pairs.append(Pair(*places[judged.item.line], name, prompt, chosen, rejected))
-    limit = row.pairs["limit"]
-    if len(pairs) > limit:
-        pairs = sorted(random.Random(row.pairs["seed"]).sample(pairs, limit), key=lambda pair: pair.item_id)  # noqa: S311
-    return pairs, dict(left_out)
+        item_id, prompt_hash = places[judged.item.line]
+        prefers_first = decision.responses[0] is judged.item.responses[0]
+        pairs.append(Pair(item_id, judged.item.line, prompt_hash, name, prompt, (first, second), prefers_first))
+    return _drawn(pairs, row.pairs["limit"], row.pairs["seed"]), dict(left_out)
+
+
+def _drawn(pairs: Sequence[Pair], limit: int, seed: int) -> list[Pair]:
+    """So many of them in item order, each by its own lot: one that goes or comes changes at most one other."""
+
+    def lot(pair: Pair) -> bytes:
+        return sha256(f"{seed}:{pair.position}".encode()).digest()
+
+    return sorted(nsmallest(limit, pairs, key=lot), key=lambda pair: pair.position)
 
 
 def verdicts(pairs: Sequence[Pair], voices: int) -> int:

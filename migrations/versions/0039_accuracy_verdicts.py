@@ -1,4 +1,9 @@
-"""What a judge said of labelled pairs, a row for each verdict."""
+"""What a judge said of labelled pairs, a row for each verdict: how probable it is that the item's first response wins.
+
+Before, it was said of the response that people preferred then. Which one that was is written nowhere, and labels may have
+changed since, so those verdicts are dropped in either direction: finished work keeps its result, and needs no more; work
+that is not finished starts anew, its pairs are asked again.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,24 +14,7 @@ down_revision = "0038"
 branch_labels = None
 depends_on = None
 
-# An entry was [item, swapped, probability, reason].
-ROWS = """
-INSERT INTO accuracy_verdicts (accuracy_id, voice, item_id, swapped, probability, reason)
-SELECT accuracies.id, voice, CAST(verdict ->> 0 AS uuid), CAST(verdict ->> 1 AS boolean),
-    CAST(verdict ->> 2 AS double precision), verdict ->> 3
-FROM accuracies, jsonb_each(accuracies.said) AS told (voice, verdicts),
-    jsonb_array_elements(CASE jsonb_typeof(verdicts) WHEN 'array' THEN verdicts ELSE '[]' END) AS each (verdict)
-WHERE jsonb_typeof(verdict) = 'array'
-ON CONFLICT DO NOTHING
-"""
-BACK = """
-UPDATE accuracies SET said = told.said FROM (
-    SELECT accuracy_id, jsonb_object_agg(voice, verdicts) AS said FROM (
-        SELECT accuracy_id, voice, jsonb_agg(jsonb_build_array(item_id, swapped, probability, reason)) AS verdicts
-        FROM accuracy_verdicts GROUP BY accuracy_id, voice
-    ) AS voices GROUP BY accuracy_id
-) AS told WHERE told.accuracy_id = accuracies.id
-"""
+UNDECIDED = "UPDATE accuracies SET done = 0 WHERE state <> 'succeeded'"
 
 
 def upgrade() -> None:
@@ -43,7 +31,7 @@ def upgrade() -> None:
             ["accuracy_id"], ["accuracies.id"], name="fk_accuracy_verdicts_accuracy_id", ondelete="CASCADE"
         ),
     )
-    op.execute(ROWS)
+    op.execute(UNDECIDED)
     op.drop_column("accuracies", "said")
 
 
@@ -53,5 +41,5 @@ def downgrade() -> None:
         sa.Column("said", postgresql.JSONB(astext_type=sa.Text()), nullable=False, server_default="{}"),
     )
     op.alter_column("accuracies", "said", server_default=None)
-    op.execute(BACK)
+    op.execute(UNDECIDED)
     op.drop_table("accuracy_verdicts")

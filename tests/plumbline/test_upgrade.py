@@ -28,7 +28,11 @@ OLD = (Path(__file__).parent / "schema_0005.sql").read_text(encoding="utf-8")
 PASSWORD = "old-password-1"
 ORIGIN = "http://localhost"
 # What a migration changes on purpose in the rows that were there.
-CHANGED = {"0007": {("checkpoints", "path"), ("snapshots", "path")}, "0016": {("datasets", "splits")}}
+CHANGED = {
+    "0007": {("checkpoints", "path"), ("snapshots", "path")},
+    "0016": {("datasets", "splits")},
+    "0039": {("accuracies", "done")},
+}
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -266,21 +270,24 @@ def test_a_copy_of_rows_is_no_whole_backup(make_database: Callable[[], str], tmp
             restore(copy, settings, quiet)
 
 
-def test_verdicts_on_labelled_pairs_become_rows(empty_database: str) -> None:
-    """What a judge had said of labelled pairs before 0039 is there afterwards, so that nobody is asked again."""
+def test_verdicts_that_do_not_say_of_which_response(empty_database: str) -> None:
+    """What a judge had said of labelled pairs before 0039 is not taken for what it was not: what has not succeeded has
+    nothing decided, what has keeps its result."""
     migrate(empty_database, "0038")
     engine = make_engine(empty_database)
-    item = uuid.uuid4()
-    said = {"llm": [[str(item), False, 0.25, None], [str(item), True, None, "unreadable"]], "panel/1": []}
+    said = {"llm": [[str(uuid.uuid4()), False, 0.25, None]]}
+    values = {"said": json.dumps(said), "result": json.dumps({"parts": []}), "id": str(uuid.uuid4())}
     with engine.begin() as connection:
         fill(connection)
-        connection.execute(sa.text("UPDATE accuracies SET said = :said"), {"said": json.dumps(said)})
+        connection.execute(
+            sa.text("UPDATE accuracies SET said = :said, result = :result, state = 'succeeded', done = 1"), values
+        )
+        changed = "jsonb_build_object('id', CAST(:id AS text), 'state', 'cancelled', 'result', NULL)"
+        copied = f"SELECT (jsonb_populate_record(one, {changed})).* FROM accuracies AS one"  # noqa: S608
+        connection.execute(sa.text(f"INSERT INTO accuracies {copied}"), values)
     migrate(empty_database, "0039")
     with engine.connect() as connection:
-        columns = "voice, item_id, swapped, probability, reason"
-        found = connection.execute(sa.text(f"SELECT {columns} FROM accuracy_verdicts ORDER BY swapped")).all()  # noqa: S608
+        assert connection.scalar(sa.text("SELECT count(*) FROM accuracy_verdicts")) == 0
+        found = connection.execute(sa.text("SELECT state, done, result FROM accuracies ORDER BY state")).all()
     engine.dispose()
-    assert [tuple(row) for row in found] == [
-        ("llm", item, False, 0.25, None),
-        ("llm", item, True, None, "unreadable"),
-    ]
+    assert [tuple(row) for row in found] == [("cancelled", 0, None), ("succeeded", 1, {"parts": []})]

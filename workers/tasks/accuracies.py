@@ -123,9 +123,10 @@ def _decide(job: Job, voice: Voice) -> None:
 
 
 def _both(pair: Pair) -> Iterator[Unjudged]:
-    """The pair as a match in both side orders, the chosen response as side a."""
+    """The pair as a match in both side orders, the item's first response as side a."""
+    first, second = pair.responses
     for swapped in (False, True):
-        yield Unjudged(pair.item_id, swapped, pair.prompt, {"content": pair.chosen}, {"content": pair.rejected})
+        yield Unjudged(pair.item_id, swapped, pair.prompt, {"content": first}, {"content": second})
 
 
 def _store(job: Job, voice: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -136,18 +137,20 @@ def _store(job: Job, voice: str, rows: Sequence[dict[str, Any]]) -> None:
     ]
     with transaction() as session:
         row = queued.beat(session, Accuracy, job.id)
-        if told and queued.ours(row):
-            session.execute(insert(AccuracyVerdict), told)
+        if queued.ours(row):
+            if told:
+                session.execute(insert(AccuracyVerdict), told)
             _pay(row, job.purse.spent())
             row.done += len(told)
 
 
 def _verdicts(session: Session, row_id: uuid.UUID, pairs: Sequence[Pair]) -> judging.Known:
-    """What each voice said of these pairs, by pair and order."""
+    """What each voice said of these pairs, by pair and order, in the order of the key."""
     said = AccuracyVerdict
-    columns = (said.voice, said.item_id, said.swapped, said.probability, said.reason)
+    key = (said.voice, said.item_id, said.swapped)
     own = {pair.item_id for pair in pairs}
-    rows = session.execute(select(*columns).where(said.accuracy_id == row_id))
+    query = select(*key, said.probability, said.reason).where(said.accuracy_id == row_id).order_by(*key)
+    rows = session.execute(query)
     return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows if row[1] in own}
 
 
@@ -165,7 +168,8 @@ def _found(job: Job) -> dict[str, Any]:
         for (voice, item, swapped), (probability, reason) in known.items()
         if voice == job.judge.name
     ]
-    return measuring.found(job.pairs, told, job.left_out, job.seed).model_dump(mode="json")
+    verdicts = measuring.of_chosen(told, job.pairs)
+    return measuring.found(job.pairs, verdicts, job.left_out, job.seed).model_dump(mode="json")
 
 
 def _keep(row: Accuracy, job: Job, found: dict[str, Any]) -> None:

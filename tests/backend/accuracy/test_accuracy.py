@@ -1,44 +1,32 @@
 """Judges on labelled pairs: who may, what is refused, and how often which judge is right."""
 
 import random
-import re
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from sqlalchemy import delete, event
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from alignment.formats import Item as ReadItem
 from alignment.formats import snapshot
-from alignment.formats.canonical import CHOSEN_FIRST
 from alignment.training import train
-from backend.accuracy.models import Accuracy
-from backend.addresses import Allowance
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint, CheckpointKind
 from backend.datasets import service as datasets
-from backend.datasets.models import Item
-from backend.db import get_engine, transaction
+from backend.db import transaction
 from backend.projects import service as projects
-from backend.settings import Settings
-from backend.work import State
 from tests.alignment.training.conftest import WORDS, moved, sentence
+from tests.backend.accuracy.conftest import KIND, RUDE, Body, measured
 from tests.backend.datasets.conftest import lines, upload
 from tests.checkpoints import make_llama
 from tests.conftest import SHARED, Client
-from tests.court import JUDGE, Court
-from tests.endpoint import Habits, serving
+from tests.court import Court
 from tests.loop import add_checkpoint
-from workers import answering
 from workers.tasks import accuracies, imports
 
-Body = dict[str, Any]
 PROMPT: Any = [{"role": "user", "content": "Tea?"}]
-KIND, RUDE = "thank you", "never"
 
 
 @pytest.fixture(scope="module")
@@ -93,32 +81,6 @@ def register(folder: Path, kind: CheckpointKind = CheckpointKind.reward_model) -
     with transaction() as session:
         session.get_one(Checkpoint, made.id).kind = kind
     return str(made.id)
-
-
-@pytest.fixture
-def pairs(clean: None) -> str:
-    """A dataset of forty pairs whose chosen response thanks, in two subsets; the last pair has no label."""
-    rng = random.Random(3)
-    items = [
-        ReadItem(
-            prompt=[{"role": "user", "content": f"{sentence(rng)} {number}"}],
-            responses=[{"role": "assistant", "content": f"{which} {sentence(rng)}"} for which in (KIND, RUDE)],
-            labels=[CHOSEN_FIRST] if number < 40 else [],
-            facts={"meta": {"subset": ("even", "odd")[number % 2]}},
-        )
-        for number in range(41)
-    ]
-    with transaction() as session:
-        return str(datasets.create_from_items(session, projects.default(session), "Thanks", items).id)
-
-
-def measured(client: Client, dataset: str, judge: Body, **more: Any) -> Body:
-    """What is found once the worker is done."""
-    made = client.post(f"/api/v1/datasets/{dataset}/accuracies", json={"judge": judge, **more})
-    assert made.status_code == 202, made.text
-    accuracies.work()
-    found: Body = client.get(f"/api/v1/accuracies/{made.json()['id']}").json()
-    return found
 
 
 def test_a_trained_reward_model_is_right(researcher: Client, pairs: str, trained: Path, untrained: Path) -> None:
@@ -184,22 +146,15 @@ def test_random_weights_are_right_half_of_the_time(researcher: Client, base: Pat
         assert sum(one["accuracy"]["n"] for one in subsets) == every["accuracy"]["n"]
 
 
-@pytest.fixture
-def court(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Court]:
-    monkeypatch.setattr(settings, "allowed_addresses", (Allowance.parse("127.0.0.1"),))
-    with serving(Habits()) as habits:
-        yield Court(habits)
-
-
 @pytest.mark.parametrize(
     ("says", "words", "n"),
     [("A", "nearly always prefers the response that is shown first", 6), ("So so.", "decided nothing", 0)],
     ids=["always A", "garbage"],
 )
-def test_a_judge_that_is_none(researcher: Client, court: Court, pairs: str, says: str, words: str, n: int) -> None:
+def test_a_judge_that_is_none(
+    researcher: Client, court: Court, judge: Body, pairs: str, says: str, words: str, n: int
+) -> None:
     """One that always says A, or nothing readable: said in words, and its number is a tie or none."""
-    asked = {"base_url": court.habits.url, "model": JUDGE}
-    judge = {"name": "llm", "checkpoint": researcher.post("/api/v1/endpoints", json=asked).json()["id"]}
     court.verdict = lambda _question: says
     found = measured(researcher, pairs, judge, limit=6)["result"]
 
@@ -227,102 +182,3 @@ def test_what_cannot_be_measured(researcher: Client, annotator: Client, anonymou
         bare = [ReadItem(prompt=PROMPT, responses=[{"role": "assistant", "content": text} for text in "ab"])]
         unlabelled = str(datasets.create_from_items(session, projects.default(session), "Bare", bare).id)
     assert measured(researcher, unlabelled, rules["judge"])["reason"] == accuracies.NOTHING
-
-
-def test_what_was_said_is_not_asked_again(
-    researcher: Client, court: Court, pairs: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Cancelled, it keeps nothing half; a worker that is told to stop leaves its verdicts to the next one."""
-    monkeypatch.setattr(answering, "ASK_SECONDS", 0.0)
-    monkeypatch.setattr(accuracies, "VERDICTS_AT_ONCE", 4)
-    asked = {"base_url": court.habits.url, "model": JUDGE}
-    judge = {"name": "llm", "checkpoint": researcher.post("/api/v1/endpoints", json=asked).json()["id"]}
-    court.habits.asked.clear()
-    stopped = False
-    monkeypatch.setattr("workers.shutdown.asked", lambda: stopped)
-
-    def verdict(_question: str) -> str:
-        nonlocal stopped
-        stopped = stopped or len(court.questions) >= 6
-        return "B"
-
-    court.verdict = verdict
-    row = measured(researcher, pairs, judge, limit=8)
-    assert (row["state"], 4 <= row["done"] < 16) == ("queued", True)
-    stopped = False
-    court.verdict = lambda _question: "B"
-    accuracies.work()
-    assert researcher.get(f"/api/v1/accuracies/{row['id']}").json()["state"] == "succeeded"
-    assert len(court.questions) == len(set(court.questions)) == 16
-
-    made = researcher.post(f"/api/v1/datasets/{pairs}/accuracies", json={"judge": judge}).json()
-    assert researcher.post(f"/api/v1/accuracies/{made['id']}/cancel").json()["state"] == "cancelled"
-    accuracies.work()
-    with transaction() as session:
-        assert session.get_one(Accuracy, uuid.UUID(made["id"])).state is State.cancelled
-
-
-def test_a_judge_stops_at_its_limit_and_goes_on(researcher: Client, court: Court, pairs: str) -> None:
-    """Before the next request could go beyond the limit it stops and says what it took; with a higher one it goes on
-    with the pairs that are not decided, and nothing is paid for twice."""
-    asked = {"base_url": court.habits.url, "model": JUDGE}
-    judge = {"name": "llm", "checkpoint": researcher.post("/api/v1/endpoints", json=asked).json()["id"]}
-    path = f"/api/v1/datasets/{pairs}/accuracies"
-    for limits, field in (
-        ({"money": 1}, "limits.money"),
-        ({"tokens": -1}, "limits.tokens"),
-        ({"much": 1}, "limits.much"),
-    ):
-        answer = researcher.post(path, json={"judge": judge, "limits": limits})
-        assert (answer.status_code, answer.json()["field"]) == (422, field)
-    court.habits.asked.clear()
-    court.habits.usage = {"prompt_tokens": 1_000, "completion_tokens": 5}
-    court.verdict = lambda _question: "B"
-
-    row = measured(researcher, pairs, judge, limit=8, limits={"tokens": 8_000})
-
-    assert (row["state"], 0 < row["done"] < 16) == ("cancelled", True), row
-    assert row["reason"].startswith("Stopped at its limit of 8,000 tokens")
-    assert row["spent"]["requests"] == len(court.questions) == row["done"]
-    assert row["spent"]["read"] + row["spent"]["written"] <= 8_000
-    again = f"/api/v1/accuracies/{row['id']}/resume"
-    assert researcher.post(again, json={"limits": {"tokens": None, "money": 2}}).json()["field"] == "limits.money"
-    assert researcher.post(again, json={"limits": {"tokens": 100_000}}).json()["state"] == "queued"
-    accuracies.work()
-    found = researcher.get(f"/api/v1/accuracies/{row['id']}").json()
-    assert (found["state"], found["done"], found["spent"]["requests"]) == ("succeeded", 16, 16)
-    assert len(court.questions) == len(set(court.questions)) == 16
-    assert researcher.post(again).json()["title"] == "Not stopped"
-
-
-def test_a_verdict_costs_the_same_however_many_there_are(researcher: Client, court: Court, pairs: str) -> None:
-    """Each is a row of its own, so what is written for the first and the last one is alike; a pair that was taken away
-    meanwhile is left out when it goes on, and the others are not asked again."""
-    asked = {"base_url": court.habits.url, "model": JUDGE}
-    judge = {"name": "llm", "checkpoint": researcher.post("/api/v1/endpoints", json=asked).json()["id"]}
-    court.habits.asked.clear()
-    court.habits.usage = {"prompt_tokens": 1_000, "completion_tokens": 5}
-    court.verdict = lambda _question: "B"
-    written: list[int] = []
-
-    @event.listens_for(get_engine(), "before_cursor_execute")
-    def sent(_c: Any, _cursor: Any, statement: str, values: Any, _context: Any, _many: bool) -> None:
-        if re.match(r"(INSERT INTO|UPDATE) accurac", statement):
-            written.append(len(str(values)))
-
-    try:
-        row = measured(researcher, pairs, judge, limits={"tokens": 70_000})
-    finally:
-        event.remove(get_engine(), "before_cursor_execute", sent)
-    assert (row["state"], 50 < row["done"] < 80) == ("cancelled", True), row
-    assert max(written) < 1_000, "nothing that is written grows with the verdicts"
-
-    with transaction() as session:
-        session.execute(delete(Item).where(Item.dataset_id == uuid.UUID(pairs), Item.position == 0))
-    again = f"/api/v1/accuracies/{row['id']}/resume"
-    assert researcher.post(again, json={"limits": {"tokens": 1_000_000}}).json()["state"] == "queued"
-    accuracies.work()
-    found = researcher.get(f"/api/v1/accuracies/{row['id']}").json()
-    assert (found["state"], found["done"], found["total"]) == ("succeeded", 78, 78), found
-    assert found["result"]["parts"][0]["accuracy"]["n"] == 39
-    assert len(court.questions) == len(set(court.questions)) <= 80
