@@ -95,26 +95,30 @@ def test_it_goes_on_where_it_was(researcher: Client, place: Path, monkeypatch: p
         return int(at[0])
 
     worker = subprocess.Popen([sys.executable, "-c", WORKER], env=dict(os.environ))
-    first = in_its_middle(1)
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
-    until(lambda: not psutil.pid_exists(first), "the end of the harness whose worker died")
+    try:
+        first = in_its_middle(1)
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        until(lambda: not psutil.pid_exists(first), "the end of the harness whose worker died")
 
-    def swept() -> int:
-        with transaction() as session:
-            return service.sweep(session)
+        def swept() -> int:
+            with transaction() as session:
+                return service.sweep(session)
 
-    until(swept, "the sweep of what the dead worker had")
-    second_worker = threading.Thread(target=evaluate.work)
-    second_worker.start()
-    second = in_its_middle(2)
-    assert researcher.post(f"{path}/cancel").status_code == 200
-    second_worker.join(60)
-    assert not psutil.pid_exists(second)
-    stopped = researcher.get(path).json()
-    assert (stopped["state"], stopped["done"], stopped["attempts"]) == ("cancelled", 1, 2), stopped
+        until(swept, "the sweep of what the dead worker had")
+        second_worker = threading.Thread(target=evaluate.work, daemon=True)
+        second_worker.start()
+        second = in_its_middle(2)
+        assert researcher.post(f"{path}/cancel").status_code == 200
+        second_worker.join(60)
+        assert not psutil.pid_exists(second)
+        stopped = researcher.get(path).json()
+        assert (stopped["state"], stopped["done"], stopped["attempts"]) == ("cancelled", 1, 2), stopped
+    finally:
+        (place / "go").touch()  # so that nothing waits for ever, whatever failed
+        worker.kill()
+        worker.wait()
 
-    (place / "go").touch()
     assert researcher.post(f"{path}/resume").json()["state"] == "queued"
     evaluate.work()
 

@@ -136,16 +136,25 @@ def test_blind(annotator: Client, make_pairs: MakePairs) -> None:
 
 
 def test_both_side_orders(annotator: Client, make_pairs: MakePairs) -> None:
-    """The side order differs between items and between people, is the same every time, and follows `swapped`."""
+    """The side order that a person is shown follows `swapped`."""
     dataset = make_pairs(40)
     cards = take(annotator, dataset, 40)
     with transaction() as session:
         items = session.scalars(select(Item).order_by(Item.position)).all()
         expected = [swapped(item, annotator.user.id) for item in items]
-        assert [swapped(item, uuid.UUID(int=1)) for item in items] != expected
 
     assert [card["responses"][0]["text"].startswith("bad") for card in cards] == expected
-    assert 8 < sum(expected) < 32
+
+
+def test_half_of_the_side_orders_are_turned() -> None:
+    """Over pairs and over people, and two people do not see the same ones turned."""
+    dataset, one, other = (uuid.UUID(int=number) for number in (1, 2, 3))
+    items = [Item(id=uuid.UUID(int=number), dataset_id=dataset) for number in range(100, 140)]
+
+    seen = [swapped(item, one) for item in items]
+    assert 8 < sum(seen) < 32
+    assert [swapped(item, other) for item in items] != seen
+    assert 8 < sum(swapped(items[0], uuid.UUID(int=person)) for person in range(40)) < 32
 
 
 def test_markup_is_harmless(annotator: Client, make_pairs: MakePairs) -> None:
