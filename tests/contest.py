@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from alignment.formats import snapshot
@@ -80,6 +80,14 @@ def read_tokens(made: Contest) -> None:
                     result={**result, "kl": [moved / 2, moved / 2]},
                 )
             )
+
+
+def by_place(made: Contest) -> None:
+    """Afterwards its judge has named the answer that it was shown first, every time."""
+    with transaction() as session:
+        own = select(Match.id).where(Match.evaluation_id == made.id)
+        first = case((Verdict.swapped, 0.0), else_=1.0)
+        session.execute(update(Verdict).where(Verdict.match_id.in_(own)).values(probability=first))
 
 
 def _checkpoint(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Integer, Select, SmallInteger, case, cast, func, literal, select
 from sqlalchemy.orm import Session
 
-from backend.evaluations.models import Match, Source, Verdict
+from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.said import PEOPLE, Said
 
 Floats = NDArray[np.float64]
@@ -102,6 +102,12 @@ def read(session: Session, contestants: Sequence[uuid.UUID], *where: ColumnEleme
     at = _At([row[:3] for row in rows], np.repeat(np.arange(len(rows)), size)[order], position[order])
     voices, measured = _voices(session, at, where)
     return Read(ids[order], matches, _answers(rows, position, order), voices, measured)
+
+
+def of_evaluation(session: Session, evaluation: Evaluation) -> Read:
+    """All matches of an evaluation, and what was said of them."""
+    contestants = [uuid.UUID(one) for one in evaluation.contestants]
+    return read(session, contestants, Match.evaluation_id == evaluation.id)
 
 
 def _matches() -> Select[Any]:

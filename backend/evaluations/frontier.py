@@ -53,7 +53,7 @@ def read(session: Session, project: Project, evaluation: Evaluation, wanted: Fro
     """The points, the front, and every two runs at one KL.  Raises NotFound for an evaluation of nowhere."""
     others = [service.find(session, project, one) for one in dict.fromkeys(wanted.others) if one != evaluation.id]
     asked = divergences.asked(session, evaluation)
-    own = _read(session, evaluation)
+    own = columns.of_evaluation(session, evaluation)
     judge = wanted.judge or str(evaluation.judge["name"])
     names = contestants.named(session, asked)
     empty = FrontierOut(
@@ -79,16 +79,17 @@ def read(session: Session, project: Project, evaluation: Evaluation, wanted: Fro
     places, unjoined = _places(session, evaluation, own, reference, wanted.reward, judge, rule), []
     for other in others:
         why = _unlike(session, evaluation, other, reference, wanted.reward)
+        why = why or _by_place(theirs := columns.of_evaluation(session, other), wanted.reward, judge)
         if why is None:
             here = {one.checkpoint.id for one in places}
-            more = _places(session, other, _read(session, other), reference, wanted.reward, judge, rule)
+            more = _places(session, other, theirs, reference, wanted.reward, judge, rule)
             places += [one for one in more if one.checkpoint.id not in here]
         else:
             unjoined.append(UnjoinedOut(evaluation_id=other.id, name=other.name, reason=why))
     exact = all(value is not None for one in places for value, _ in one.kl.values())
     facts = {"reference": CheckpointBrief.model_validate(names[reference]), "unjoined": unjoined}
     if not places:
-        return empty.model_copy(update={**facts, "reason": NO_REWARD})
+        return empty.model_copy(update={**facts, "reason": _by_place(own, wanted.reward, judge) or NO_REWARD})
     runs = _runs(session, places)
     curves = _curves(places, runs, reference, exact=exact)
     warnings = [] if exact else [MIXED]
@@ -162,15 +163,17 @@ def _earned(
     return own, told
 
 
-def _read(session: Session, evaluation: Evaluation) -> columns.Read:
-    ids = [uuid.UUID(one) for one in evaluation.contestants]
-    return columns.read(session, ids, Match.evaluation_id == evaluation.id)
+def _by_place(read: columns.Read, reward: str, judge: str) -> str | None:
+    """Why the win rate by this judge is no reward, where it goes by the place alone; None of every other reward."""
+    return tables.by_place(read.voices.get(judge, columns.SILENT), read.matches) if reward == WIN else None
 
 
 def _won(read: columns.Read, ids: Sequence[uuid.UUID], judge: str, rule: Rule) -> Earned:
     """Wins against the baseline, a tie half of one; the baseline itself is even."""
     base = ids[0]
     voice = read.voices.get(judge, columns.SILENT)
+    if _by_place(read, WIN, judge):
+        return {}, {}
     met = tables.decided(voice, read.matches)
     own: dict[uuid.UUID, dict[str, float]] = {}
     for place, one in enumerate(ids[1:], 1):

@@ -44,16 +44,17 @@ def told(card: JudgeCardOut) -> list[WordOut]:
     return sorted(found, key=lambda one: rank[one.kind])
 
 
-def by_place(shown_first: RateOut) -> str | None:
-    """What there is to say of a judge that names the answer in one place every time."""
-    if shown_first.n < FEW or shown_first.rate not in (0.0, 1.0):
+def by_place(first: float | None, n: int) -> str | None:
+    """What there is to say of a judge that names the answer in one place every time: of `n` verdicts the share `first`
+    names the one shown first."""
+    if n < FEW or first not in (0.0, 1.0):
         return None
-    return FIRST.format(which="first" if shown_first.rate else "last")
+    return FIRST.format(which="first" if first else "last")
 
 
 def _position(card: JudgeCardOut) -> Iterator[WordOut]:
     first, same = card.shown_first, card.consistency
-    if (said := by_place(first)) is not None:
+    if (said := by_place(first.rate, first.n)) is not None:
         yield WordOut(kind="bad", text=said)
         return
     if card.ties.rate == 1.0 and card.ties.n >= FEW:

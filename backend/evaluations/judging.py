@@ -52,8 +52,7 @@ def resolve(spec: dict[str, Any]) -> Judge:
 
 def called(session: Session, spec: dict[str, Any], judge: str) -> str:
     """What to call the voice `judge` in an evaluation whose recorded judge is `spec`: a model by its own name."""
-    number = judge.removeprefix(MEMBER) if judge.startswith(MEMBER) else ""
-    if number.isdecimal() and 0 < int(number) <= len(spec.get("members", ())):
+    if _place(spec, judge):
         return called(session, member(spec, judge), member(spec, judge)["name"])
     asked = model_id(spec) if judge == spec.get("name") else None
     found = session.get(Checkpoint, asked) if asked else None
@@ -64,13 +63,19 @@ def in_words(voice: str, evaluation: EvaluationOut) -> str:
     """What a reader of the evaluation is told that a voice is: a model by its own name, a panel's member by its place
     and what it is."""
     spec, models = evaluation.judge, evaluation.judge_models
-    number = int(voice.removeprefix(MEMBER)) if voice.removeprefix(MEMBER).isdecimal() else 0
-    if 0 < number <= len(spec.get("members", ())):
+    number = _place(spec, voice)
+    if number:
         own, model = member(spec, voice), models.get(f"members.{number - 1}.checkpoint")
         what = model.name if model and own["name"] == LLM.name else str(own["name"]).replace("_", " ")
         return f"member {number} of the panel ({what})"
     model = evaluation.judge_model if voice == LLM.name else None
     return model.name if model else voice.replace("_", " ")
+
+
+def _place(spec: dict[str, Any], voice: str) -> int:
+    """The place, from 1, of the recorded panel's member that speaks under this name; 0 for every other voice."""
+    number = voice.removeprefix(MEMBER) if voice.startswith(MEMBER) else ""
+    return int(number) if number.isdecimal() and int(number) <= len(spec.get("members", ())) else 0
 
 
 def member(spec: dict[str, Any], voice: str) -> dict[str, Any]:

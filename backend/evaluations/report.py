@@ -25,7 +25,7 @@ from backend.evaluations import (
 )
 from backend.evaluations.columns import Floats, Matches, Places, Voice
 from backend.evaluations.contamination_schemas import ContaminationOut
-from backend.evaluations.models import Evaluation, Match, Source
+from backend.evaluations.models import Evaluation, Source
 from backend.evaluations.report_schemas import AgreementOut, PublishedOut, ReportOut, StepRateOut, TableOut
 from backend.evaluations.said import PEOPLE, Rule, plain
 from backend.evaluations.schemas import CheckpointBrief
@@ -41,7 +41,7 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
     """Everything that the verdicts say so far."""
     (shown,) = service.out(session, [evaluation])
     ids = [uuid.UUID(contestant) for contestant in evaluation.contestants]
-    found = columns.read(session, ids, Match.evaluation_id == evaluation.id)
+    found = columns.of_evaluation(session, evaluation)
     voices = {str(evaluation.judge["name"]): columns.SILENT} | found.voices
     known = contestants.named(session, ids)
     runs = contestants.runs(session, known.values())
@@ -53,7 +53,7 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
     guided = _guided(people, told)
     met, names = statements.met(found, evaluation), {id: one.name for id, one in known.items()}
     shown_so = (one.model_copy(update=_shown(one, evaluation, known)) for one in (_by_lot(told) if guided else told))
-    told_so = [statements.told(one, names, met) for one in shown_so]
+    told_so = [statements.told(one, names, met, tables.by_place(voices[one.judge], found.matches)) for one in shown_so]
     return ReportOut(
         evaluation=shown,
         matches=len(found.ids),

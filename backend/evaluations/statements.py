@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from sqlalchemy.orm import Session
 
-from backend.evaluations import judge_words
+from alignment.statistics import WinRate
+from backend.evaluations import columns, tables
 from backend.evaluations.columns import Read
 from backend.evaluations.models import Evaluation
 from backend.evaluations.report_schemas import PairOut, RateOut, TableOut
@@ -47,12 +49,20 @@ def met(read: Read, evaluation: Evaluation) -> Met:
     return Met(matches, answered, evaluation.state in ENDED)
 
 
-def told(one: TableOut, names: Names, met: Met) -> TableOut:
-    """The table with its statements, and without numbers that would only look fine."""
+def meaningless(session: Session, evaluation: Evaluation, judge: str, rate: WinRate | RateOut) -> bool:
+    """Whether a rate by `judge` looks like one of equals because the judge goes by the place alone."""
+    if rate.ties < rate.n:  # of such a judge every match is a tie
+        return False
+    found = columns.of_evaluation(session, evaluation)
+    return tables.by_place(found.voices.get(judge, columns.SILENT), found.matches) is not None
+
+
+def told(one: TableOut, names: Names, met: Met, by_place: str | None) -> TableOut:
+    """The table with its statements, and without numbers that would only look fine; `by_place` is what there is to say
+    of a judge that goes by the place alone."""
+    if by_place is not None:
+        return _meaningless(one, names, met, by_place)
     decided = sum(pair.win_rate.n for pair in one.pairs)
-    said = judge_words.by_place(one.shown_first)
-    if said is not None and one.consistency is not None and one.consistency.rate == 0.0:
-        return _meaningless(one, said)
     pairs = [pair.model_copy(update={"win_rate": _rate(pair, met)}) for pair in one.pairs]
     alone = {pair.first for pair in pairs if pair.win_rate.reason == ALONE}
     found: dict[str, Any] = {
@@ -74,11 +84,17 @@ def told(one: TableOut, names: Names, met: Met) -> TableOut:
     return one.model_copy(update=found)
 
 
-def _meaningless(one: TableOut, said: str) -> TableOut:
+def _meaningless(one: TableOut, names: Names, met: Met, said: str) -> TableOut:
     """Of a judge that goes by the place alone every match is a tie, which would look like equals."""
-    pairs = [pair.model_copy(update={"win_rate": _without(pair.win_rate, said)}) for pair in one.pairs]
-    none: dict[str, Any] = {"against": [], "clean": [], "by_step": [], "ranking": None}
-    return one.model_copy(update=none | {"pairs": pairs, "statements": [said]})
+    rates = [_without(pair.win_rate, said) if pair.win_rate.n else _rate(pair, met) for pair in one.pairs]
+    pairs = [
+        pair.model_copy(update={"win_rate": rate, "mean_probability": None})
+        for pair, rate in zip(one.pairs, rates, strict=True)
+    ]
+    none: dict[str, Any] = {"against": [], "clean": [], "by_step": [], "ranking": None, "pairs": pairs}
+    bare = one.model_copy(update=none)
+    decided = sum(rate.n for rate in rates)
+    return bare.model_copy(update={"statements": [said, *_statements(bare, pairs, decided, names)]})
 
 
 def _rate(pair: PairOut, met: Met) -> RateOut:

@@ -8,6 +8,7 @@ import numpy as np
 from alignment.judges.llm import UNREADABLE
 from alignment.statistics import by_pair, rated
 from alignment.statistics.ranking import Met
+from backend.evaluations import judge_words
 from backend.evaluations.columns import Flags, Floats, Matches, Places, Voice
 from backend.evaluations.report_schemas import PairOut, TableOut
 from backend.evaluations.said import ORDERS, PEOPLE, Rule, rate_out
@@ -104,24 +105,41 @@ def both_orders(voice: Voice, matches: int) -> tuple[Places, Flags]:
     return both, each[:, both].max(axis=0) == ORDERS
 
 
+def by_place(voice: Voice, matches: Matches) -> str | None:
+    """What there is to say of a judge that names the answer in one place, whatever stands there: every match that it
+    saw in both side orders is a tie, which would look like equals, so no rate of it may be shown. None of any other."""
+    both, agreed = both_orders(voice, len(matches.prompt))
+    if not len(both) or agreed.any():
+        return None
+    first = _shown_first(voice)[_shown(voice)]
+    return judge_words.by_place(float(first.mean()), len(first))
+
+
+def _shown(voice: Voice) -> Flags:
+    """The verdicts that name an outcome and tell which side was shown first."""
+    return ~np.isnan(voice.probability) & ~voice.imported
+
+
+def _shown_first(voice: Voice) -> Floats:
+    """The outcome of the side shown first, verdict by verdict."""
+    return np.where(voice.swapped, 1 - voice.outcome, voice.outcome)
+
+
 def table(judge: str, voice: Voice, matches: Matches, met: Met, rule: Rule) -> TableOut:
     """What `judge` (or people) said, whether the side shown first had an advantage, and what came to nothing."""
     half = rule._replace(ties="half")._asdict()
-    said, prompt = voice.outcome, matches.prompt[voice.match]
-    told = ~np.isnan(said)
-    shown = told & ~voice.imported
-    first = np.where(voice.swapped, 1 - said, said)[shown]
+    prompt, told, shown = matches.prompt[voice.match], ~np.isnan(voice.probability), _shown(voice)
     both, agreed = both_orders(voice, len(matches.prompt))
     people = judge == PEOPLE
     return TableOut(
         judge=judge,
         source="person" if people else "judge",
         pairs=pairs(voice, matches, met, rule),
-        shown_first=rate_out(rated(prompt[shown], first, **half)),
+        shown_first=rate_out(rated(prompt[shown], _shown_first(voice)[shown], **half)),
         consistency=None
         if people or not voice.ordered.any()
         else rate_out(rated(matches.prompt[both], agreed.astype(np.float64), **half)),
-        verdicts=len(said),
+        verdicts=len(voice.match),
         unreadable=sum(reason in UNREADABLE for reason in voice.reasons),
         one_sided=np.count_nonzero(np.bincount(voice.match[told & voice.ordered])) - len(both),
     )

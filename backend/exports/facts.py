@@ -13,7 +13,7 @@ from backend import storage
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot, SnapshotLabel
-from backend.evaluations import columns, contestants, judging, tables
+from backend.evaluations import columns, contestants, judging, statements, tables
 from backend.evaluations.models import Evaluation, Match
 from backend.evaluations.said import PEOPLE, Rule, Said, query
 from backend.exports.models import Export
@@ -97,7 +97,8 @@ def _data(session: Session, snapshot_id: uuid.UUID) -> Data:
 
 
 def _results(session: Session, checkpoint: Checkpoint) -> list[Result]:
-    """Its win rates against every other contestant of its newest evaluations, those of each judge apart."""
+    """Its win rates against every other contestant of its newest evaluations, those of each judge apart, and none of
+    a judge that goes by the place alone."""
     took_part = (
         select(Evaluation)
         .where(Evaluation.project_id == checkpoint.project_id, Evaluation.contestants.contains([str(checkpoint.id)]))
@@ -118,7 +119,7 @@ def _of_evaluation(session: Session, evaluation: Evaluation, checkpoint: Checkpo
     for (other, judge), said_of_it in sorted(met.items(), key=str):
         matches, voice = columns.of(said_of_it, [other, checkpoint.id])
         rate = tables.pairs(voice, matches, tables.decided(voice, matches), Rule(seed=evaluation.seed))[0].win_rate
-        if rate.rate is None or other not in known:
+        if rate.rate is None or other not in known or statements.meaningless(session, evaluation, judge, rate):
             continue
         results.append(
             Result(

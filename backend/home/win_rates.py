@@ -8,28 +8,30 @@ from sqlalchemy.orm import Session
 
 from alignment.statistics import Outcome, win_rate
 from backend.checkpoints.models import Checkpoint
-from backend.evaluations import judging
+from backend.evaluations import judging, statements
 from backend.evaluations.models import Evaluation, Match, Source, Verdict
 from backend.evaluations.said import PEOPLE, Said, query, scores
 from backend.home.schemas import WinRateLine
 
 
 def best(session: Session, evaluation: Evaluation) -> WinRateLine | None:
-    """The last contestant's win rate against the first; None while nothing is decided or a checkpoint is gone."""
+    """The last contestant's win rate against the first; None while nothing is decided, when a checkpoint is gone, and
+    by a judge that goes by the place alone."""
     baseline, contestant = uuid.UUID(evaluation.contestants[0]), uuid.UUID(evaluation.contestants[-1])
     named = select(Checkpoint).where(Checkpoint.id.in_((baseline, contestant)))
     checkpoints = {found.id: found for found in session.scalars(named)}
     if len(checkpoints) < 2:
         return None
     rate = win_rate(_outcomes(session, evaluation, baseline, contestant), seed=evaluation.seed)
-    if math.isnan(rate.rate):
+    judge = str(evaluation.judge.get("name", PEOPLE))
+    if math.isnan(rate.rate) or statements.meaningless(session, evaluation, judge, rate):
         return None
     return WinRateLine(
         evaluation_id=evaluation.id,
         evaluation=evaluation.name,
         contestant=checkpoints[contestant].name,
         baseline=checkpoints[baseline].name,
-        judge=judging.called(session, evaluation.judge, str(evaluation.judge.get("name", "people"))),
+        judge=judging.called(session, evaluation.judge, judge),
         toy=checkpoints[contestant].toy,
         rate=rate.rate,
         low=rate.low,

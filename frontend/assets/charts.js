@@ -106,11 +106,16 @@ export function chart(place, label, figure) {
     waiting = late = false;
     const library = await plotly();
     if (gone) return;
+    if (!box.clientWidth) { // hidden in the meantime: it would be drawn for no width, and stay so
+      late = true;
+      return;
+    }
     const { data, more, ...options } = figure();
     box.style.minHeight = 0; // what was kept free for it
     box.style.height = `${options.height || HEIGHT}px`; // a window that is resized, a phone that is turned: Plotly asks the box
     width = box.clientWidth;
     await library.react(box, data, { ...layout(options, width), ...more, datarevision: (revision += 1) }, CONFIG);
+    if (box.clientWidth && box._fullLayout.width !== box.clientWidth) await library.Plots.resize(box); // it was resized while nobody saw it
   }
   const draw = () => {
     late = true;
@@ -123,7 +128,7 @@ export function chart(place, label, figure) {
     if (near && late) draw();
   }, { rootMargin: "100%" });
   nearing.observe(box);
-  const sizing = new ResizeObserver(() => width && width !== box.clientWidth && draw());
+  const sizing = new ResizeObserver(() => box.clientWidth && (late || (width && width !== box.clientWidth)) && draw());
   sizing.observe(box);
   addEventListener("pl-theme", draw);
   draw();
@@ -241,12 +246,13 @@ export const histogram = (place, { title = null, x, y = "Count", bins }) =>
     }],
   }));
 
-// Counts over time, one part of each bar a person: at [moment], parts [{name, tone, counts}].
+// Counts over time, one part of each bar a person: at [moment], parts [{name, tone, counts, short?}]; `short` stands
+// beside the color where the name is too long for it.
 export const stackedBars = (place, { title = null, x, y, at, parts }) =>
   chart(place, title || y, () => ({
     title, x, y, legend: parts.length > 1, stacked: true,
     data: parts.map((part) => ({
-      type: "bar", name: escapeMarkup(part.name), x: at, y: part.counts, marker: { color: colorAt(part.tone) },
+      type: "bar", name: escapeMarkup(part.short || part.name), x: at, y: part.counts, marker: { color: colorAt(part.tone) },
       hovertemplate: `%{y}<extra>${escapeMarkup(part.name)}</extra>`,
     })),
   }));

@@ -57,7 +57,7 @@ function offered(schema, models) {
   return { ...schema, properties: Object.fromEntries(Object.entries(schema.properties).map(([name, property]) => [name, offer(property)])) };
 }
 
-// What a panel begins with: two judges of different kinds that could decide here, models before rules.
+// What a panel begins with: two of these kinds, first those that could decide here; `missing` says what another lacks.
 const MEMBERS = ["llm", "reward_model", "rules"];
 function suggested(judges, models) {
   const known = MEMBERS.map((name) => judges.find((one) => one.name === name)).filter(Boolean);

@@ -10,6 +10,7 @@ import { judgeName } from "./judge-name.js";
 import { load } from "./live.js";
 import { stylesheet } from "./stylesheet.js";
 
+const FEWEST = 3; // contestants that can be ranked
 const KINDS = [
   ["observed", "Observed", "How often the row beat the column, a tie half a win"],
   ["predicted", "Predicted", "What the strengths would give"],
@@ -33,7 +34,8 @@ class RankingPage {
     this.page = page;
     this.report = report;
     this.names = Object.fromEntries(report.contestants.map((one) => [one.id, one.name]));
-    this.ranked = report.tables.filter((one) => one.ranking);
+    const enough = report.contestants.length >= FEWEST; // of fewer there is no ranking, whatever is said of a judge
+    this.ranked = report.tables.filter((one) => one.ranking || (enough && one.statements.length));
     this.judge = param("judge") || this.ranked[0]?.judge;
     this.kind = "observed";
     this.plots = [];
@@ -48,6 +50,10 @@ class RankingPage {
     this.plots = [];
     if (!one) {
       fill(this.page, empty("Nothing is ranked yet", "A ranking needs three contestants and verdicts on their matches.", link("The evaluation", `/evaluation?id=${evaluation.id}`, "pl-button primary")));
+      return;
+    }
+    if (!one.ranking) {
+      fill(this.page, this.judges(one), one.statements.map((words) => h("p.pl-card.warn", { role: "note" }, words)));
       return;
     }
     fill(this.page, this.judges(one), h("section.pl-card.pl-stack.tight", order(one, this.names, this.plots)), one.ranking.standings.length ? this.matrix(one.ranking) : null);
@@ -95,7 +101,8 @@ class RankingPage {
 
 // Points of a hundred; what rounds to nothing has no sign.
 const points = (value, digits) => (100 * value).toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−");
-const shown = (value, kind) => (value === null ? "–" : kind === "gap" ? `${value > 0 ? "+" : ""}${points(value, 1)}` : percent(value, 1));
+const signed = (words) => (/^(−|0\.?0*$)/.test(words) ? words : `+${words}`);
+const shown = (value, kind) => (value === null ? "–" : kind === "gap" ? signed(points(value, 1)) : percent(value, 1));
 
 const FULL = 0.5; // of a color over the surface: on more, the numbers could not be read in both themes
 const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));

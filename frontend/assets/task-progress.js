@@ -85,12 +85,19 @@ export class Progress {
 // Plotly takes times without a zone as they stand.
 const local = (iso) => new Date(new Date(iso).getTime() - new Date(iso).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 
-const short = (name) => (name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name);
+// Names cut so that they fit beside a color; those that are then alike are numbered.
+function short(names) {
+  const cut = names.map((name) => (name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name));
+  const alike = (words) => cut.filter((one) => one === words).length > 1;
+  return cut.map((words, at) => (alike(words) ? `${words} ${cut.slice(0, at + 1).filter((one) => one === words).length}` : words));
+}
 
 function parts({ people: all }) {
   const most = all.slice(0, MOST_NAMED);
   const tones = most.map((one) => one.name).sort(); // whoever leads keeps their color
-  const named = most.map((one) => ({ name: short(one.name), tone: tones.indexOf(one.name), counts: one.buckets }));
+  const words = short(tones);
+  const tone = (one) => tones.indexOf(one.name);
+  const named = most.map((one) => ({ name: one.name, short: words[tone(one)], tone: tone(one), counts: one.buckets }));
   const others = all.slice(MOST_NAMED);
   if (!others.length) return named;
   return [...named, { name: `${count(others.length)} others`, tone: MOST_NAMED, counts: others[0].buckets.map((_, at) => others.reduce((sum, one) => sum + one.buckets[at], 0)) }];

@@ -391,6 +391,12 @@ def test_cards_of_an_evaluation_are_blind(sign_in: SignIn, pair: list[str]) -> N
     page.keyboard.press("ArrowRight")
 
     expect(page.get_by_text("All judged")).to_be_visible()
+    given = page.locator(".pl-judge-last")
+    expect(given.get_by_role("button", name="Undo")).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(given.get_by_role("button", name="Undo")).to_be_hidden()
+    expect(given.locator("strong")).to_be_visible()
+    shoot(page, "phone-match-judged")
 
 
 def fits_in_both_themes(page: Page, name: str) -> None:

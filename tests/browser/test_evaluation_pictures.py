@@ -17,6 +17,19 @@ from workers.tasks import contaminations
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=45_000)
+INKED = """() => {
+  const [plot] = document.querySelectorAll("[aria-label='Who beats whom'] .js-plotly-plot");
+  const ink = getComputedStyle(document.documentElement).getPropertyValue("--pl-text").trim();
+  return plot?.data?.[0].textfont.color === ink;
+}"""
+DISPLAY = """async (how) => {
+  document.querySelector("[aria-label='Who beats whom'] .pl-chart").parentNode.style.display = how;
+  for (let count = 0; count < 5; count += 1) await new Promise((drawn) => requestAnimationFrame(drawn));
+}"""
+FILLED = """() => {
+  const box = document.querySelector("[aria-label='Who beats whom'] .pl-chart");
+  return box.clientWidth > 0 && box.querySelector("svg.main-svg")?.clientWidth === box.clientWidth;
+}"""
 SHOTS = os.environ.get("PLUMBLINE_SHOTS")
 
 
@@ -70,7 +83,8 @@ def test_the_evaluation_page(sign_in: SignIn, clean: None, tmp_path: Path) -> No
 
 
 def test_rankings_and_trade_offs(sign_in: SignIn, clean: None) -> None:
-    """The ranking with its heat map and table; two objectives whose weights move by key; both keep their address."""
+    """The ranking with its heat map and table, and a sentence alone of a judge that goes by the place; two objectives
+    whose weights move by key; both keep their address."""
     made = contest.make()
     page = sign_in()
     page.goto(f"/ranking?id={made.id}")
@@ -84,10 +98,20 @@ def test_rankings_and_trade_offs(sign_in: SignIn, clean: None) -> None:
             beats.get_by_role("button", name=kind, exact=True).click()
             expect(page.get_by_role("button", name=kind, exact=True)).to_be_focused()
             expect(beats.locator(".pl-chart .heatmaplayer").first).to_be_attached()
+            page.wait_for_function(INKED)
             drawn = beats.evaluate("(one) => one.querySelector('.js-plotly-plot').data[0]")
             ink = drawn["textfont"]["color"]
             assert min(contrast(ink, color) for _, color in drawn["colorscale"]) >= 4.5, (theme, drawn["colorscale"])
     shoot(page, "ranking")
+    page.evaluate(DISPLAY, "none")
+    page.set_viewport_size({"width": 1000, "height": 900})
+    page.evaluate(DISPLAY, "")
+    page.wait_for_function(FILLED)
+    contest.by_place(made)
+    page.reload()
+    expect(page.get_by_role("note").filter(has_text="It names the answer that is shown first")).to_be_visible()
+    expect(beats).to_have_count(0)
+    shoot(page, "ranking-by-place")
 
     page.goto(f"/trade-offs?id={made.id}")
     expect(page.get_by_text("50 % Score: brief, 50 % Score: reward")).to_be_visible()

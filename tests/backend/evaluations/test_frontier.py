@@ -106,6 +106,25 @@ def test_other_evaluations_join_where_they_can_be_compared(ask: Read, researcher
     assert researcher.get(path, params={"others": [str(uuid.uuid4())]}).status_code == 404
 
 
+def test_a_judge_that_goes_by_the_place_gives_no_reward(ask: Read, researcher: Client, clean: None) -> None:
+    """Its ties would stand at 50 % for every checkpoint: there is a sentence, here, in the file and beside others whose
+    own judge is right; what was measured stands."""
+    made, other = contest.make(), contest.make(seed=1)
+    contest.read_tokens(made)
+    _same_base(other, made)
+    contest.by_place(other)
+    (unjoined,) = ask(made, others=[str(other.id)])["unjoined"]
+    assert unjoined["reason"].startswith("It names the answer that is shown first every time")
+    found = ask(other)
+    assert (found["points"], found["matched"], found["reason"]) == ([], [], unjoined["reason"])
+    assert len(ask(other, reward="score:reward")["points"]) == 6
+    page = researcher.get(f"/api/v1/evaluations/{other.id}/report.html").text
+    assert unjoined["reason"] in page
+    assert "50.0%" not in page
+    assert "Reward against KL" not in page
+    assert "Reward against KL" in researcher.get(f"/api/v1/evaluations/{made.id}/report.html").text
+
+
 def _same_base(other: contest.Contest, made: contest.Contest) -> None:
     """The other evaluation met the same baseline, and was read against it."""
     base, old = made.contestants[0], other.contestants[0]

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from backend.checkpoints.models import Checkpoint, CheckpointKind, Source
 from backend.datasets.models import Dataset, Snapshot
 from backend.db import transaction
 from backend.evaluations import judging
+from backend.evaluations.schemas import EvaluationOut
 from backend.projects import service as projects
 from backend.projects.models import Project
 from backend.runs.models import Run
@@ -213,9 +214,13 @@ def test_a_judge_is_kept(researcher: Client, body: Body, reward_model: str) -> N
         assert checkpoints.used(session, session.get_one(Checkpoint, uuid.UUID(reward_model)))
 
 
-@pytest.mark.parametrize("voice", ["panel/3", "panel/0", "panel/-1", "panel/x", "panel/"])
+@pytest.mark.parametrize("voice", ["panel/3", "panel/0", "panel/-1", "panel/x", "panel/", "2"])
 def test_a_member_that_there_is_not(voice: str) -> None:
     """Whoever asks for a member beyond the panel's own is told nothing of another one, and nothing breaks."""
     spec = {"name": "panel", "members": [{"name": "rules"}, {"name": "checks"}]}
     assert judging.called(cast(Session, None), spec, voice) == voice
     assert judging.called(cast(Session, None), spec, "panel/2") == "checks"
+    asked: dict[str, Any] = {"judge": spec, "judge_model": None, "judge_models": {}}
+    evaluation = EvaluationOut.model_construct(**asked)
+    assert judging.in_words(voice, evaluation) == voice
+    assert judging.in_words("panel/2", evaluation) == "member 2 of the panel (checks)"

@@ -57,10 +57,12 @@ def test_a_judge_that_goes_by_the_place(researcher: Client, imported: Import) ->
     ]
     report = imported(rows)
     (table,) = report["tables"]
-    (said,) = table["statements"]
+    said, apart = table["statements"]
+    assert apart == f"other and m: {statements.APART}"
     assert said.startswith("It names the answer that is shown first every time, whatever it says.")
     assert {(pair["win_rate"]["rate"], pair["win_rate"]["low"]) for pair in table["pairs"]} == {(None, None)}
-    assert said in {pair["win_rate"]["reason"] for pair in table["pairs"]}
+    assert {pair["mean_probability"] for pair in table["pairs"]} == {None}
+    assert {pair["win_rate"]["reason"] for pair in table["pairs"]} == {said, statements.APART}
     assert (table["against"], table["ranking"], table["shown_first"]["rate"]) == ([], None, 1.0)
     assert said in page(researcher, report)
 

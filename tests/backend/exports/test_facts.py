@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import case, update
 
 from alignment.export.card import Card
 from backend.checkpoints.models import Checkpoint, Source
 from backend.db import transaction
+from backend.evaluations.models import Verdict
 from backend.exports import facts, service
 from backend.exports.models import Dtype, Export, ExportKind
 from tests.exporting import Trained, add_trained, add_verdicts
@@ -56,12 +57,19 @@ def test_win_rates(trained: Trained) -> None:
     assert (other.rate, other.against) == (0.25, "Small run · step 4")
 
 
+def test_a_judge_that_goes_by_the_place(trained: Trained) -> None:
+    """One that names the answer shown first every time is no result: its rate would look like one of equals."""
+    add_verdicts(trained, wins=9, losses=3)
+    with transaction() as session:
+        session.execute(update(Verdict).values(probability=case((Verdict.swapped, 0.0), else_=1.0)))
+
+    assert card(trained).results == []
+
+
 def test_undecided(trained: Trained) -> None:
     """An evaluation that nobody has judged yet is no result."""
     add_verdicts(trained, wins=0, losses=1)
     with transaction() as session:
-        from backend.evaluations.models import Verdict
-
         session.execute(update(Verdict).values(probability=None, reason="no answer"))
 
     assert card(trained).results == []

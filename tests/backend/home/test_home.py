@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 
+from sqlalchemy import case, update
 from sqlalchemy.orm import Session
 
 from backend.accounts.models import Role, User
@@ -96,6 +97,17 @@ def test_the_numbers_are_those_of_the_rows(researcher: Client) -> None:
     assert rate["low"] < 0.75 < rate["high"]
     assert home["trained_checkpoints"] == 1
     assert {line["kind"] for line in home["resume"]} == {"label", "run", "evaluation"}
+
+
+def test_a_judge_that_goes_by_the_place(researcher: Client) -> None:
+    """One that names the answer shown first every time has no rate here: 50 % would look like equals."""
+    fill(researcher.user)
+    with transaction() as session:
+        session.execute(update(Verdict).values(probability=case((Verdict.swapped, 0.0), else_=1.0)))
+
+    home = researcher.get("/api/v1/home").json()
+
+    assert (home["evaluations"]["succeeded"], home["evaluations"]["newest"]) == (1, [])
 
 
 def test_only_own_work_is_resumed(researcher: Client, make_client: Callable[..., Client]) -> None:
