@@ -49,7 +49,6 @@ accounts.hasher = lambda: CHEAP  # type: ignore[assignment]
 pytest_plugins = ("tests.voted",)
 ORIGIN = "http://localhost"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-FIRST_PROJECT = uuid.UUID(int=1)
 
 
 def pytest_collection_finish() -> None:
@@ -106,8 +105,7 @@ def empty_database(make_database: Callable[[], str]) -> str:
 
 @pytest.fixture
 def clean(servers: Embedded) -> None:
-    """An empty database (schema kept), an empty Valkey, and a default project, whose id is always the same: with it
-    the split of every prompt is."""
+    """An empty database (schema kept), an empty Valkey, and a default project."""
     import redis
 
     tables = [table.name for table in Base.metadata.sorted_tables]
@@ -120,7 +118,7 @@ def clean(servers: Embedded) -> None:
     with redis.Redis.from_url(servers.redis_url) as client:
         client.flushall()
     with transaction() as session:
-        session.add(Project(id=FIRST_PROJECT, name=projects.DEFAULT))
+        projects.default(session)
 
 
 class Client(TestClient):

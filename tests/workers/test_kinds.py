@@ -20,18 +20,20 @@ from tests.conftest import Client
 from workers.tasks import train
 
 pytestmark = pytest.mark.usefixtures("warm")
+PROMPTS = 300
+"""One in twenty is held out, by a hash with the project's id, which is new each time: of so many there always are."""
 
 
 def answers() -> Dataset:
     """A dataset of the friendly answers alone."""
-    return stored("Answers", [Item(one.prompt, one.responses[:1]) for one in loop.pairs(60)], DataKind.demonstrations)
+    return stored("Answers", [Item(one.prompt, one.responses[:1]) for one in loop.pairs(PROMPTS)], DataKind.demonstrations)
 
 
 def thumbs() -> Dataset:
     """A dataset of single answers, of which the friendly ones are wanted."""
     items = [
         Item(one.prompt, one.responses[place % 2 :][:1], facts={"desirable": place % 2 == 0})
-        for place, one in enumerate(loop.pairs(60))
+        for place, one in enumerate(loop.pairs(PROMPTS))
     ]
     return stored("Thumbs", items, DataKind.unpaired)
 
@@ -58,7 +60,7 @@ def trained(client: Client, body: dict[str, Any]) -> tuple[dict[str, Any], Check
 @pytest.mark.slow
 def test_demonstrations_then_a_reward_model(researcher: Client, clean: None, tiny: Path) -> None:
     """A run on demonstrations leaves a model to start from; a reward model on it leaves one that scores alone."""
-    base, pairs = loop.add_checkpoint(tiny), loop.add_dataset()
+    base, pairs = loop.add_checkpoint(tiny), loop.add_dataset(PROMPTS)
     run, tuned = trained(researcher, loop.run_body(base, answers(), kind="sft", objective={"name": "sft"}))
     assert {"loss", "eval/loss", "mean_token_accuracy"} <= set(run["metrics"])
     assert tuned.kind is CheckpointKind.language_model
