@@ -26,7 +26,8 @@ PROMPTS = 300
 
 def answers() -> Dataset:
     """A dataset of the friendly answers alone."""
-    return stored("Answers", [Item(one.prompt, one.responses[:1]) for one in loop.pairs(PROMPTS)], DataKind.demonstrations)
+    items = [Item(one.prompt, one.responses[:1]) for one in loop.pairs(PROMPTS)]
+    return stored("Answers", items, DataKind.demonstrations)
 
 
 def thumbs() -> Dataset:
