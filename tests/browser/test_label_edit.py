@@ -98,7 +98,7 @@ def test_a_withdrawn_item(sign_in: SignIn) -> None:
     """An answer given offline about what is withdrawn meanwhile is refused, told, and its words can be read; whoever
     has a card on the screen whose item is withdrawn is told so, and has it no more."""
     page = sign_in(Role.annotator)
-    open_card(page, task=add_task(numbered(3), {"edits": True}))
+    open_card(page, task=add_task(numbered(4), {"edits": True}))
     page.context.set_offline(True)
     page.keyboard.press("r")
     page.keyboard.type("A long and careful reason")
@@ -116,8 +116,15 @@ def test_a_withdrawn_item(sign_in: SignIn) -> None:
     expect(page.get_by_text("A long and careful reason")).to_be_visible()
     assert [position for position, _ in wait_for_labels(page, 1)] == [1]
     prompt(page, "Question 2")
+    page.context.set_offline(True)
+    page.keyboard.press("1")
+    expect(page.get_by_text("1 answer waits for the connection")).to_be_visible()
+    expect(page.get_by_text("A long and careful reason")).to_be_visible()  # what was opened stays open
+    page.context.set_offline(False)
+    assert [position for position, _ in wait_for_labels(page, 2)] == [1, 2]
+    prompt(page, "Question 3")
     with transaction() as session:
-        session.execute(update(Item).where(Item.position == 2).values(withdrawn_at=now()))
+        session.execute(update(Item).where(Item.position == 3).values(withdrawn_at=now()))
     expect(page.get_by_text("That one was withdrawn meanwhile")).to_be_visible()
     expect(page.locator(".pl-pair-body")).to_have_count(0)
 
