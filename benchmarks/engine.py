@@ -96,6 +96,10 @@ def _about(examples: int, steps: int, precision: Literal["fp32", "bf16"]) -> Sid
         loss="dpo",
         examples=examples,
         steps=steps,
+        device="cpu",
+        lora=False,
+        again=False,
+        liger=False,
     )
 
 

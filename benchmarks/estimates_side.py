@@ -135,7 +135,7 @@ def told(folder: Path, shape: Shape) -> Told:
     parts: dict[str, int] = next(event["memory"] for event in heard if "memory" in event)
     return Told(
         estimated=sum(parts.values()),
-        taken=int(peak_mib() * 2**20) - before,
+        taken=int(peak_mib("cpu") * 2**20) - before,
         parts=parts,
         tokens_per_second=summary.metrics["throughput/tokens_per_second"] or 0.0,
     )

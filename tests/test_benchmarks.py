@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import run
+from benchmarks import gpu_report, gpu_work, run
+from benchmarks.engine_side import Measured
 from benchmarks.figure import Figure
+from benchmarks.gpu_work import Rival, Seen
 
 
 def test_every_benchmark_has_a_measure_and_a_sentence() -> None:
@@ -45,3 +47,34 @@ def test_figures_that_come_one_by_one_are_written(tmp_path: Path, monkeypatch: p
 
     assert run.main(["startup"]) == 0
     assert [word in (tmp_path / "results.md").read_text() for word in ("part 1", "part 2")] == [True, True]
+
+
+def measured(seconds: float, gib: float) -> Measured:
+    return Measured(seconds=seconds, losses=[], grad_norms=[], mib=gib * 512, loaded_mib=gib * 512, attention="blocks")
+
+
+def test_the_best_of_both_sides_meet_at_equal_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody is measured once; then ours that takes no more than TRL's best and that take turns, and are told."""
+    monkeypatch.setattr(gpu_work, "find_spec", lambda name: name == "trl" or None)
+    seen: Seen = {}
+    speeds = {
+        Rival("Plumbline", 0): measured(2, 30),
+        Rival("Plumbline", 6144): measured(1.5, 40),
+        Rival("Plumbline", 24_576): measured(1, 90),
+        Rival("TRL", 2): measured(4, 60),
+        Rival("TRL", 1, again=True): measured(6, 20),
+    }
+    turns = []
+    while (rival := gpu_work.following(seen)) is not None:
+        turns.append(rival)
+        seen.setdefault(rival.key, []).append(speeds.get(rival, "out of memory"))
+
+    own, other = Rival("Plumbline", 6144), Rival("TRL", 2)
+    assert sorted(turns[:9]) == sorted(gpu_work.rivals())
+    assert turns[9:] == [own, other] * 2
+    page = gpu_report.report({"a case": seen}, "a machine", "3 passed")
+    assert "| a case | 10.7 pairs/s (blocks, 6144 tokens) | 4 pairs/s (TRL, 2 at once) | 2.67" in page
+    assert "40.0 GiB | 0.67 | at least 2 times, at most 0.7 of the memory: kept |" in page
+    assert "| a case | Plumbline | 30.0 | no | yes | yes |" in page
+    assert "| a case | Plumbline, layers computed again | out of memory |" in page
+    assert "Tests that need a GPU: 3 passed" in page

@@ -2,7 +2,8 @@
 
 The masks of a layout carry their parts with them.  A model whose attention is ours looks for them there and computes
 each prompt by itself, then each response with its prompt; whatever comes without parts goes the usual way.  A mask may
-also name who attends in the model's stead, which is how answers are generated from keys and values kept elsewhere.
+also name who attends in the model's stead: by blocks on an accelerator (`blocks`), or with keys and values kept
+elsewhere, which is how answers are generated.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Shared: one row holds every example of the pack, each as its prompt once and then its responses (one with
 a prompt of its own follows that, as if it were another example); positions restart after the prompt for each response,
-and a mask lets a token see its own prompt and its own response only.
+and a token sees its own prompt and its own response only (`blocks.Sight`).
 Plain: each response is a row of its own, its prompt before it, padded on the right; causality keeps padding from
 what stands before it, so there is no mask.
 """
@@ -11,17 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from alignment.training import attention
+from alignment.training import attention, blocks
+from alignment.training.blocks import Sight
 
 if TYPE_CHECKING:
     from alignment.objectives import Cut
     from alignment.training.cutting import Steps
     from alignment.training.encode import Encoded
+    from alignment.training.structure import Structure, Way
 
 NOT_SEEN = float("-inf")
 NOTHING = -1  # no token
@@ -32,9 +35,9 @@ class Layout:
     """A pack as tensors: R rows of T tokens, S responses with P tokens between them.
 
     `source` (P,) counts positions of the flattened rows: the hidden state there predicts `target` (P,), a token of
-    response `response` (P,).  `positions` (R, T) are None where they count from 0 in each
-    row, which models assume by themselves.  `masks` (1, 1, T, T) are additive, by window (None: every earlier token may
-    be seen).  `weights` (R * T,) says in how many of the sequences each token stands: 0 for padding.
+    response `response` (P,).  `positions` (R, T) are None where they count from 0 in each row, which models assume by
+    themselves.  `masks` (1, 1, T, T) are additive, or name who attends in their stead, by window (None: every earlier
+    token may be seen).  `weights` (R * T,) says in how many of the sequences each token stands: 0 for padding.
     `last` (S,) counts positions of the flattened rows too: of each response's `last_token`.  `steps` are those of the
     responses where somebody asks about them, by the way they are cut.
     """
@@ -57,29 +60,27 @@ def last_token(response: Sequence[int], padding: int) -> int:
     return next((place for place in range(len(response) - 1, -1, -1) if response[place] != padding), len(response) - 1)
 
 
-def shared(
-    examples: Sequence[Encoded], windows: frozenset[int | None], device: torch.device, padding: int = NOTHING
-) -> Layout:
-    """The examples in one row, prompts once, with a mask for each kind of attention window."""
+def shared(examples: Sequence[Encoded], rows: Structure, device: torch.device, padding: int = NOTHING) -> Layout:
+    """The examples in one row, prompts once, with a mask for each kind of attention window that the rows have."""
     ids: list[int] = []
     positions: list[int] = []
     source: list[int] = []
     target: list[int] = []
     lengths: list[int] = []
     sizes: list[int] = []  # of every segment: an example's prompt, then its responses
-    owners: list[int] = []
+    prompts: list[int] = []  # the segment that stands before each one
     weights: list[float] = []
     last: list[int] = []
     spans: list[tuple[slice, slice | None]] = []
-    for number, part in enumerate(part for example in examples for part in example.parts):
-        prompt = slice(len(ids), len(ids) + len(part.prompt))
+    for part in (part for example in examples for part in example.parts):
+        prompt, before = slice(len(ids), len(ids) + len(part.prompt)), len(sizes)
         for segment, tokens in enumerate((part.prompt, *part.responses)):
             first, offset = len(ids), len(part.prompt) if segment else 0
             ids += tokens
             positions += range(offset, offset + len(tokens))
             sizes.append(len(tokens))
             spans.append((slice(first, first + len(tokens)), prompt if segment else None))
-            owners.append(number)
+            prompts.append(before)
             weights += [1.0 if segment else float(len(part.responses))] * len(tokens)
             if segment:
                 source += (prompt.stop - 1, *range(first, first + len(tokens) - 1))
@@ -88,9 +89,11 @@ def shared(
                 last.append(first + last_token(tokens, padding))
     placed = torch.tensor(positions)
     counts = torch.tensor(lengths)
-    masks = _masks(torch.tensor(sizes), torch.tensor(owners), placed, windows, device)
-    for window, mask in masks.items() if device.type == "cpu" else ():
-        attention.divide(mask, spans, windowed=window is not None)
+    segments = torch.tensor(sizes), torch.tensor(prompts)
+    masks = {window: _mask(blocks.sight(*segments, window).to(device), rows.way) for window in rows.distinct}
+    if rows.way == "parts":
+        for window, mask in masks.items():
+            attention.divide(mask, spans, windowed=window is not None)
     return Layout(
         ids=torch.tensor([ids], device=device),
         positions=placed[None].to(device),
@@ -104,22 +107,11 @@ def shared(
     )
 
 
-def _masks(
-    sizes: Tensor, owners: Tensor, positions: Tensor, windows: frozenset[int | None], device: torch.device
-) -> dict[int | None, Tensor]:
-    """Query q sees key k when k is not later, of the same example, and in its prompt or in q's own response."""
-    sizes, owners, positions = sizes.to(device), owners.to(device), positions.to(device)
-    segment = torch.arange(len(sizes), device=device).repeat_interleave(sizes)
-    prompt = torch.ones_like(owners, dtype=torch.bool)
-    prompt[1:] = owners[1:] != owners[:-1]
-    owner, in_prompt = owners[segment], prompt[segment]
-    seen = (segment[:, None] == segment[None]) | ((owner[:, None] == owner[None]) & in_prompt[None])
-    seen = seen.tril()
-    found = {}
-    for window in windows:
-        near = seen if window is None else seen & (positions[:, None] - positions[None] < window)
-        found[window] = torch.zeros(near.shape, device=device).masked_fill_(~near, NOT_SEEN)[None, None]
-    return found
+def _mask(seen: Sight, way: Way) -> Tensor:
+    if way == "blocks":
+        return attention.instead(partial(blocks.attend, blocks.mask(seen)))
+    allowed = seen.mask()
+    return torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, NOT_SEEN)[None, None]
 
 
 def plain(examples: Sequence[Encoded], padding: int, device: torch.device) -> Layout:

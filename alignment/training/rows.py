@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from alignment.training import attention, lean, structure
+from alignment.training import attention, blocks, lean, structure
 from alignment.training.scoring import Scoring
 from alignment.training.step import sequence_logps
 from alignment.training.structure import Structure
@@ -39,15 +39,21 @@ class Log(Protocol):
 
 
 def arrange(model: PreTrainedModel, device: torch.device) -> Structure:
-    """How the model's rows may be laid out; on a CPU, where masks hide no work, it then attends part by part.
+    """How the model's rows may be laid out, and attend there: part by part on a CPU, where masks hide no work; by
+    blocks on an accelerator that shows that it can; under masks otherwise.
 
     Its norms and feed-forward networks keep less for the backward pass from then on, wherever they are known.
     """
     lean.use(model)
     rows = structure.of(model.config, model.config._attn_implementation)
-    if rows.shared and device.type == "cpu":
-        attention.use(model)
-    return rows
+    if not rows.shared:
+        return rows
+    attention.use(model)
+    if device.type == "cpu":
+        return replace(rows, way="parts")
+    if why := blocks.unusable(model, device):
+        return replace(rows, why=f"{rows.why}, under masks, as attention by blocks does not work here ({why})")
+    return replace(rows, way="blocks", why=f"{rows.why}, by blocks")
 
 
 def checked(
@@ -69,6 +75,7 @@ def checked(
         f"{of}{said}: {rows.why}",
         path=path,
         why=rows.why,
+        attention=rows.way,
         largest_difference=difference,
     )
     return replace(scoring, structure=rows)

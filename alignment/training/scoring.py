@@ -40,6 +40,7 @@ from alignment.training.vocabulary import models_of
 
 if TYPE_CHECKING:
     from alignment.training.layout import Layout
+    from alignment.training.structure import Way
 
 
 class Asked(NamedTuple):
@@ -143,7 +144,7 @@ class Scoring:
         voices, names = {}, models_of(asked.tokens)
         for name in (names | {REFERENCE} if OWN in names else names) & self.others.keys():
             rows = self.others[name].structure
-            theirs = laid if (rows.shared, rows.distinct) == self._rows else self._laid(examples, rows)
+            theirs = laid if (rows.shared, rows.distinct, rows.way) == self._rows else self._laid(examples, rows)
             voices[name] = self.others[name].scorer.voice(theirs, rows, inside.look_of(asked.tokens, name))
         scores: Scores = self.wrapped(laid, self.structure, asked.tokens, asked.router, voices)
         return scores
@@ -155,12 +156,12 @@ class Scoring:
         return self.scorer.read(self._laid(examples, self.structure), self.structure)
 
     @property
-    def _rows(self) -> tuple[bool, frozenset[int | None]]:
-        return self.structure.shared, self.structure.distinct
+    def _rows(self) -> tuple[bool, frozenset[int | None], Way]:
+        return self.structure.shared, self.structure.distinct, self.structure.way
 
     def _laid(self, examples: Sequence[Encoded], rows: Structure) -> Layout:
         if rows.shared:
-            return layout.shared(examples, rows.distinct, self.device, self.padding)
+            return layout.shared(examples, rows, self.device, self.padding)
         return layout.plain(examples, self.padding, self.device)
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,16 +27,22 @@ ATTENTION = frozenset({"sdpa", "plumbline"})
 FULL, SLIDING = "full_attention", "sliding_attention"
 STEADY_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
 """Rotary positions that do not depend on the length of the row."""
+Way = Literal["masks", "parts", "blocks"]
+"""How a shared row attends: torch's attention under a mask, part by part (`attention`), or by blocks (`blocks`)."""
 
 
 @dataclass(frozen=True)
 class Structure:
-    """How a model's rows are laid out: `windows` by type of layer when examples share a row, and why or why not."""
+    """How a model's rows are laid out: `windows` by type of layer when examples share a row, and why or why not.
+
+    `way` is how its attention is computed there.
+    """
 
     shared: bool
     why: str
     windows: tuple[tuple[str, int | None], ...] = ()
     by_layer: bool = False
+    way: Way = "masks"
 
     @property
     def distinct(self) -> frozenset[int | None]:

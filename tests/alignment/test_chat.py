@@ -12,6 +12,7 @@ from alignment.generation import Generator
 from alignment.sampling import Sampling
 from alignment.training.errors import TemplateHeld
 from alignment.training.layout import shared
+from alignment.training.structure import Structure
 from tests.alignment.chat_tokenizers import trained
 from tests.alignment.chats import (
     ANSWER,
@@ -65,7 +66,7 @@ def test_what_is_learned_is_the_response_alone(family: Family) -> None:
     """The first token that is predicted is the response's first, from the last one of the prompt; the last its end."""
     example = encoded(family)
 
-    row = shared([example], frozenset({None}), torch.device("cpu"))
+    row = shared([example], Structure(True, "", (("full_attention", None),)), torch.device("cpu"))
 
     assert row.target.tolist() == [*example.responses[0], *example.responses[1]]
     assert row.ids[0, row.source[0]] == example.prompt[-1]

@@ -25,7 +25,7 @@ LORA = LoraTuning(rank=4, alpha=4, dropout=0.2)
 def scored(scorer: Scorer, rows: structure.Structure) -> tuple[Tensor, Tensor, int]:
     """Log-probabilities, gradients, and how many values were kept for the backward pass."""
     some, kept = examples(), 0
-    laid = layout.shared(some, rows.distinct, CPU) if rows.shared else layout.plain(some, 0, CPU)
+    laid = layout.shared(some, rows, CPU) if rows.shared else layout.plain(some, 0, CPU)
 
     def keep(value: Tensor) -> Tensor:
         nonlocal kept

@@ -166,7 +166,7 @@ def test_a_shared_row_is_exact(name: str, by_parts: bool) -> None:
     slope = gradients(model, expected)
     rows = arrange(model, CPU) if by_parts else structure.of(model.config, model.config._attn_implementation)
 
-    found = Scorer(model, "fp32")(layout.shared(some, rows.distinct, CPU), rows).logps
+    found = Scorer(model, "fp32")(layout.shared(some, rows, CPU), rows).logps
 
     assert rows.shared
     assert kind.removesuffix("_text") in rows.why
@@ -217,7 +217,7 @@ def test_adapters_share_too() -> None:
     rows = arrange(adapted, CPU)
     some = examples()
 
-    found = Scorer(adapted, "fp32")(layout.shared(some, rows.distinct, CPU), rows).logps
+    found = Scorer(adapted, "fp32")(layout.shared(some, rows, CPU), rows).logps
 
     torch.testing.assert_close(found, alone(adapted, some), rtol=1e-5, atol=1e-4)
 

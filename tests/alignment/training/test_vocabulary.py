@@ -206,7 +206,7 @@ def test_the_full_logits_never_exist(asked: frozenset[str], others: bool) -> Non
     config = AutoConfig.for_model("llama", **parts)
     model = AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
     scorer, rows = Scorer(model, "fp32"), arrange(model, CPU)
-    laid = layout.shared(examples(), rows.distinct, CPU)
+    laid = layout.shared(examples(), rows, CPU)
     if others:
         asked |= {beside("reference", OtherValue.KL), beside("reference", OtherValue.EXPECTED)}
     with Largest() as watch:
