@@ -201,7 +201,7 @@ def _scoring(folder: Path, loss: RewardLoss | None, place: torch.device, dtype: 
     else:
         scorer = frozen.reward_model(folder, loss, padding, dtype, precision)
     scorer.to(place)
-    rows = arrange(scorer.model, place)
+    rows = arrange(scorer.model, place, exact=scorer.exact)
     return Scoring(scorer, scorer, loss or SFT(), rows, padding, auto_tokens(place.type), Ranks(place))
 
 

@@ -55,7 +55,7 @@ def ours(folder: Path, side: Side) -> Measured:
         grad_norms=norms,
         mib=peak_mib(device) - loaded,
         loaded_mib=loaded,
-        attention=learner.scoring.structure.way,
+        attention=learner.scoring.structure.way if learner.scoring.structure.shared else "plain",
     )
 
 
@@ -84,7 +84,7 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
         adapters = torch.bfloat16 if side["precision"] == "pure_bf16" else torch.float32
         model = add_adapters(model, LoraTuning(), folder / "model", adapters)
     loaded = held_mib(side["device"])
-    rows = arrange(model, device)
+    rows = arrange(model, device, exact=side["precision"] == "fp32")
     rows = structure.plain("measured so") if side["side"] == "plain" else rows
     scorer = Scorer(model, side["precision"])
     objectives = {"dpo": DPO(beta=BETA), "ipo": IPO(tau=BETA), "simpo": SimPO(beta=SIMPO_BETA, gamma=SIMPO_GAMMA)}

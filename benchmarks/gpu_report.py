@@ -7,21 +7,27 @@ from benchmarks.gpu_work import EXAMPLES, STEPS, Seen, chosen, peak, rivals
 
 TIMES_GOAL, MEMORY_GOAL = 2.0, 0.7
 SIZES_GB = (24, 80, 141)
+ALIKE = 0.05  # the first step's gradient norms, relative: what bf16 explains
 
 
 def report(kept: Mapping[str, Seen], machine: str, tests: str) -> str:
     """All that is known, as a page."""
     lines = ["# Measured on a GPU", "", "Written by `python -m benchmarks.gpu`.", "", machine, ""]
     lines += [f"Tests that need a GPU: {tests}", ""] if tests else []
-    lines += ["| what | Plumbline | best of TRL | times as fast | peak memory | of TRL's | promised |"]
-    lines += ["|---|---:|---:|---:|---:|---:|---|", *filter(None, (_row(name, seen) for name, seen in kept.items()))]
+    lines += [
+        "| what | Plumbline | best of TRL | times as fast | peak memory | of TRL's | gradients differ | promised |"
+    ]
+    lines += [
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+        *filter(None, (_row(name, seen) for name, seen in kept.items())),
+    ]
     lines += ["", "What fits, by the least that each method takes (GiB at its peak):", ""]
     lines += [f"| what | method | GiB | {' | '.join(f'{size} GB' for size in SIZES_GB)} |"]
     lines += [f"|---|---|---:|{'---|' * len(SIZES_GB)}"]
     for name, seen in kept.items():
         for method in dict.fromkeys((rival.name, rival.again) for rival in rivals()):
             lines.append(_fits(name, seen, *method))
-    return "\n".join(line for line in lines if line is not None) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _row(name: str, seen: Seen) -> str | None:
@@ -33,11 +39,14 @@ def _row(name: str, seen: Seen) -> str | None:
     ratios = [two["seconds"] / one["seconds"] for one, two in zip(own, other, strict=False)]
     ratio, memory = statistics.median(ratios), max(map(peak, own)) / max(map(peak, other))
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)} rounds"
-    kept = "kept" if ratio >= TIMES_GOAL and memory <= MEMORY_GOAL else "**not kept**"
+    differ = abs(own[0]["grad_norms"][0] / other[0]["grad_norms"][0] - 1)
+    alike = differ <= ALIKE
+    kept = "kept" if alike and ratio >= TIMES_GOAL and memory <= MEMORY_GOAL else "**not kept**"
     speeds = [f"{pairs / statistics.median(one['seconds'] for one in some):.3g} pairs/s" for some in (own, other)]
     ways = [f"{own[0]['attention']}, {ours.size or 'auto'} tokens", f"{theirs.name}, {theirs.size} at once"]
     cells = [name, *(f"{speed} ({way})" for speed, way in zip(speeds, ways, strict=True))]
     cells += [f"{ratio:.2f} ({spread})", f"{max(map(peak, own)) / 1024:.1f} GiB", f"{memory:.2f}"]
+    cells.append(f"{differ:.1%}{'' if alike else ': **not the same work**'}")
     return f"| {' | '.join(cells)} | at least {TIMES_GOAL:g} times, at most {MEMORY_GOAL:g} of the memory: {kept} |"
 
 

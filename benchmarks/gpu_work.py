@@ -82,8 +82,7 @@ def rivals() -> list[Rival]:
         found += [Rival("TRL", size) for size in TRL]
         if find_spec("liger_kernel") is not None:
             found += [Rival("TRL with Liger", size) for size in TRL]
-    names = dict.fromkeys(rival.name for rival in found)
-    return found + [Rival(name, min(one.size for one in found if one.name == name), again=True) for name in names]
+    return [rival._replace(again=again) for again in (False, True) for rival in found]
 
 
 def side_of(case: Case, rival: Rival, device: str) -> Side:
@@ -92,7 +91,7 @@ def side_of(case: Case, rival: Rival, device: str) -> Side:
         side="plumbline" if rival.name == "Plumbline" else "trl",
         size=rival.size,
         lean=False,
-        cached=False,
+        cached=True,
         precision="bf16" if case.lora else "pure_bf16",
         loss="dpo",
         examples=EXAMPLES,

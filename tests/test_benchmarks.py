@@ -49,8 +49,10 @@ def test_figures_that_come_one_by_one_are_written(tmp_path: Path, monkeypatch: p
     assert [word in (tmp_path / "results.md").read_text() for word in ("part 1", "part 2")] == [True, True]
 
 
-def measured(seconds: float, gib: float) -> Measured:
-    return Measured(seconds=seconds, losses=[], grad_norms=[], mib=gib * 512, loaded_mib=gib * 512, attention="blocks")
+def measured(seconds: float, gib: float, norm: float = 1.0) -> Measured:
+    return Measured(
+        seconds=seconds, losses=[], grad_norms=[norm], mib=gib * 512, loaded_mib=gib * 512, attention="blocks"
+    )
 
 
 def test_the_best_of_both_sides_meet_at_equal_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +63,7 @@ def test_the_best_of_both_sides_meet_at_equal_memory(monkeypatch: pytest.MonkeyP
         Rival("Plumbline", 0): measured(2, 30),
         Rival("Plumbline", 6144): measured(1.5, 40),
         Rival("Plumbline", 24_576): measured(1, 90),
-        Rival("TRL", 2): measured(4, 60),
+        Rival("TRL", 2): measured(4, 60, 1.01),
         Rival("TRL", 1, again=True): measured(6, 20),
     }
     turns = []
@@ -70,11 +72,15 @@ def test_the_best_of_both_sides_meet_at_equal_memory(monkeypatch: pytest.MonkeyP
         seen.setdefault(rival.key, []).append(speeds.get(rival, "out of memory"))
 
     own, other = Rival("Plumbline", 6144), Rival("TRL", 2)
-    assert sorted(turns[:9]) == sorted(gpu_work.rivals())
-    assert turns[9:] == [own, other] * 2
+    assert sorted(turns[:14]) == sorted(gpu_work.rivals())
+    assert turns[14:] == [own, other] * 2
     page = gpu_report.report({"a case": seen}, "a machine", "3 passed")
     assert "| a case | 10.7 pairs/s (blocks, 6144 tokens) | 4 pairs/s (TRL, 2 at once) | 2.67" in page
-    assert "40.0 GiB | 0.67 | at least 2 times, at most 0.7 of the memory: kept |" in page
+    assert "40.0 GiB | 0.67 | 1.0% | at least 2 times, at most 0.7 of the memory: kept |" in page
     assert "| a case | Plumbline | 30.0 | no | yes | yes |" in page
     assert "| a case | Plumbline, layers computed again | out of memory |" in page
+    seen[own.key] = [measured(1.5, 40, 1.2)]
+    assert "| 18.8%: **not the same work** | at least 2 times, at most 0.7 of the memory: **not kept** |" in (
+        gpu_report.report({"a case": seen}, "a machine", "")
+    )
     assert "Tests that need a GPU: 3 passed" in page

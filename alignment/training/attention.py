@@ -80,6 +80,8 @@ def _attend(
 
     other: Attend | None = getattr(attention_mask, _INSTEAD, None)
     if other is not None:
+        if settings.get("dropout") or settings.get("softcap"):
+            raise ValueError("attention that drops values or bends scores cannot be computed in a model's stead")
         return other(module.layer_idx, query, key, value, settings.get("scaling")), None  # type: ignore[arg-type]
     parts: list[Part] | None = getattr(attention_mask, _PARTS, None)
     if parts is None:

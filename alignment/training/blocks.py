@@ -16,11 +16,14 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 
+from alignment.training.structure import BLOCK
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-BLOCK = 128  # tokens: the size that FlexAttention's kernels like best
-TRIED, PROMPTS = (150, 70, 90, 40), (0, 0, 0, 3)  # a trial's segments: a prompt with two responses, and one alone
+KERNELS = 64  # of one process, of which each kind of heads takes a few
+TRIED = (((150, 70, 90, 40), (0, 0, 0, 3)), ((50, 30, 20), (0, 0, 0)))
+"""A trial's rows: a prompt with two responses and one alone; and one of a single block, which has its own kernels."""
 ALLOWED = {torch.float32: 1e-3, torch.bfloat16: 4e-2, torch.float16: 1e-2}
 """Largest difference from a mask that a trial may show, as a share of the largest value."""
 
@@ -94,50 +97,66 @@ def _listed(chosen: Tensor) -> tuple[Tensor, Tensor]:
 
 def attend(seen: BlockMask, _: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
     """Attention of (1, H, T, D) under such a mask, (1, T, H, D): see `attention.Attend`."""
-    heads = query.shape[1]
-    grouped = heads & (heads - 1) == 0
-    if not grouped:  # its kernels then want as many heads of keys
-        key, value = (one.repeat_interleave(heads // one.shape[1], dim=1) for one in (key, value))
     kind = value.dtype  # autocast knows nothing of FlexAttention: rotary positions may have left float32
-    compute = _compiled() if query.device.type != "cpu" else flex_attention
-    found: Tensor = compute(query.to(kind), key.to(kind), value, block_mask=seen, scale=scale, enable_gqa=grouped)
+    compute = flex_attention if query.device.type == "cpu" else _compiled()
+    found: Tensor = compute(query.to(kind), key.to(kind), value, block_mask=seen, scale=scale, enable_gqa=True)
     return found.transpose(1, 2).contiguous()
 
 
 @cache
 def _compiled() -> Any:
-    """FlexAttention as kernels of its own; lengths of rows differ from pack to pack, and are no reason for new ones."""
-    return torch.compile(flex_attention, dynamic=True)
+    """FlexAttention as kernels of its own: for rows of any length, but for each kind of heads and each scale anew.
+
+    Beyond a number of kernels torch goes back to computing all scores, and says so nowhere; here it is an error.
+    """
+    limits: Any = torch._dynamo.config
+    limits.recompile_limit = max(limits.recompile_limit, KERNELS)
+    return torch.compile(flex_attention, dynamic=True, fullgraph=True)
 
 
-def unusable(model: PreTrainedModel, device: torch.device) -> str:
-    """Why a model's heads cannot be computed this way on the device; empty where a trial went well."""
+def unusable(model: PreTrainedModel, device: torch.device, *, exact: bool) -> str:
+    """Why a model's heads cannot be computed this way on the device; empty where a trial went well.
+
+    `exact` is arithmetic in the type of the weights, otherwise it is bf16.
+    """
     text: Any = model.config.get_text_config()
     heads = text.num_attention_heads
     width = getattr(text, "head_dim", None) or text.hidden_size // heads
-    return _trial(heads, getattr(text, "num_key_value_heads", None) or heads, width, model.dtype, device)
-
-
-@cache
-def _trial(heads: int, groups: int, width: int, dtype: torch.dtype, device: torch.device) -> str:
-    """Values and gradients of a small row, against those under a mask."""
-    seen = sight(torch.tensor(TRIED), torch.tensor(PROMPTS), None).to(device)
-    length = sum(TRIED)
-    made = torch.Generator().manual_seed(0)
-
-    def drawn(count: int) -> Tensor:
-        return torch.randn(1, count, length, width, generator=made).to(device, dtype).requires_grad_()
-
-    given = query, key, value = drawn(heads), drawn(groups), drawn(groups)
+    groups = getattr(text, "num_key_value_heads", None) or heads
     try:
-        found = attend(mask(seen), 0, query, key, value, None)
-        slopes = torch.autograd.grad(found.float().square().sum(), given)
-    except Exception as error:  # noqa: BLE001  # whatever a compiler, a driver or a kernel has to say: masks do without them
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
-    usual = scaled_dot_product_attention(query, key, value, seen.mask(), enable_gqa=True).transpose(1, 2)
-    expected = torch.autograd.grad(usual.float().square().sum(), given)
-    for one, other in zip((found, *slopes), (usual, *expected), strict=True):
-        one, other = one.detach().float(), other.detach().float()
-        if not float((one - other).abs().max()) <= ALLOWED.get(dtype, 0.0) * float(other.abs().max()):  # NaN too
-            return "a trial gave other numbers than a mask does"
+        _try(heads, groups, width, model.dtype if exact else torch.bfloat16, device)
+    except Exception as error:  # noqa: BLE001  (whatever a compiler, a driver or a kernel has to say)
+        return f"{type(error).__name__}: {(str(error).splitlines() or ['no reason given'])[0]}"
     return ""
+
+
+class OtherNumbers(Exception):
+    """A trial gave other numbers than a mask does."""
+
+
+@cache  # what went well; a failure is raised, and may be another time's success
+def _try(heads: int, groups: int, width: int, dtype: torch.dtype, device: torch.device) -> None:
+    """Raise unless values and gradients of small rows are those under a mask, laid in memory as a model lays them."""
+    made = torch.Generator().manual_seed(0)
+    for sizes, prompts in TRIED:
+        seen = sight(torch.tensor(sizes), torch.tensor(prompts), None).to(device)
+        rows = [torch.randn(1, sum(sizes), count, width, generator=made) for count in (heads, groups, groups)]
+        query, key, value = (row.to(device, dtype).transpose(1, 2).requires_grad_() for row in rows)
+        scale, blocks, allowed = width**-0.5, mask(seen), seen.mask()
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            with torch.no_grad():
+                alone = attend(blocks, 0, query, key, value, scale)
+            found = attend(blocks, 0, query, key, value, scale)
+            usual = scaled_dot_product_attention(query, key, value, allowed, scale=scale, enable_gqa=True)
+        usual = usual.transpose(1, 2)
+        slopes, expected = (
+            torch.autograd.grad(values.float().square().sum(), (query, key, value)) for values in (found, usual)
+        )
+        for one, other in zip((alone, found, *slopes), (usual, usual, *expected), strict=True):
+            _require_alike(one.detach().float(), other.detach().float(), ALLOWED.get(dtype, 0.0))
+
+
+def _require_alike(one: Tensor, other: Tensor, allowed: float) -> None:
+    difference, largest = float((one - other).abs().max()), float(other.abs().max())
+    if not difference <= allowed * largest:  # NaN too
+        raise OtherNumbers(f"a trial differs from a mask by {difference:.3g}, of values up to {largest:.3g}")

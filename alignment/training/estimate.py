@@ -142,6 +142,7 @@ def estimate_parts(
         precision=settings.precision,
         device=device,
         shared=shared,
+        blocks=shared and device != "cpu",
         others=settings.asked,
         head=settings.head,
         own=settings.own,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from alignment.training.batches import chunk_rows
+from alignment.training.structure import BLOCK
 
 if TYPE_CHECKING:
     from alignment.training.folder import CheckpointFacts
@@ -65,6 +66,7 @@ class Work:
     precision: Precision
     device: str
     shared: bool
+    blocks: bool = False  # shared rows attend by blocks, and need no mask of their length squared
     others: int = 0  # models that are asked beside the one that is trained
     head: bool = False  # scores are taken of what layers give, and nothing is projected to the vocabulary
     own: OwnWork = NO_OWN
@@ -148,5 +150,7 @@ def _own(work: Work) -> int:
 
 
 def _masks(work: Work) -> int:
-    """The mask of a shared row, with what it is made from."""
-    return 5 * work.tokens**2 if work.shared else 0
+    """The mask of a shared row, with what it is made from: by blocks, tables of what each token sees of each block."""
+    if not work.shared:
+        return 0
+    return 48 * work.tokens * -(-work.tokens // BLOCK) if work.blocks else 5 * work.tokens**2

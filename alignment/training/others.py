@@ -41,7 +41,7 @@ def frozen(spec: Spec, folder: Path, device: device, name: str) -> Other:
     """Another checkpoint's model, in which nothing is trained.  Raises CheckpointRefused."""
     with at_its_field(name):
         scorer = language_model(folder, precision.of_weights(spec), spec.precision)
-    return Other(scorer, arrange(scorer.model, device))
+    return Other(scorer, arrange(scorer.model, device, exact=scorer.exact))
 
 
 def require_same_tokens(spec: Spec, name: str, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -285,7 +285,7 @@ def build(
         shardable = may_shard(spec) and wants_shards(model, ranks.device)
         shard = shardable if spec.parallel == "auto" else spec.parallel == "fsdp"
         ranks = replace(ranks, sharded=ranks.told(shard))
-    rows = arrange(model, ranks.device)
+    rows = arrange(model, ranks.device, exact=spec.precision == "fp32")
     asking = others.load(spec, ranks.device)
     own = inside.own_modules(spec, asking[REFERENCE].scorer.model if REFERENCE in asking else model)
     scorer = (

@@ -71,6 +71,7 @@ def origin(spec: Spec, scoring: Scoring, examples: Examples) -> Origin:
         weights=_weights([spec.checkpoint, *(folder for _, folder in sorted(spec.others().items()))]),
         tokens_per_pack=scoring.tokens,
         path="shared" if scoring.structure.shared else "plain",
+        attention=scoring.structure.way if scoring.structure.shared else None,
         versions={name: version(name) for name in LIBRARIES},
     )
 
@@ -101,6 +102,8 @@ def settle(spec: Spec, scoring: Scoring, told: Told | None) -> Scoring:
         scoring = replace(scoring, tokens=told.origin.tokens_per_pack)
     if told.origin.path == "plain" and scoring.structure.shared:
         scoring = replace(scoring, structure=structure.plain("the run began so"))
+    if told.origin.attention == "masks" and scoring.structure.way == "blocks":
+        scoring = replace(scoring, structure=replace(scoring.structure, way="masks", why="the run began under masks"))
     return scoring
 
 

@@ -186,7 +186,8 @@ class Rewarding:
         shard = spec.parallel != "ddp" and self.ranks.size > 1
         shard = shard and (spec.parallel == "fsdp" or wants_shards(scorer.model, self.ranks.device))
         ranks = replace(self.ranks, sharded=self.ranks.told(shard))
-        rows, asked = arrange(scorer.model, ranks.device), spec.batch.tokens_per_pack
+        rows = arrange(scorer.model, ranks.device, exact=scorer.exact)
+        asked = spec.batch.tokens_per_pack
         tokens = auto_tokens(ranks.device.type) if asked == "auto" else asked
         return Scoring(scorer, wrap(ranks, scorer), spec.objective, rows, padding, tokens, ranks)
 

@@ -84,6 +84,7 @@ def work_of(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence
         precision=spec.precision,
         device=scoring.device.type,
         shared=shared,
+        blocks=shared and scoring.structure.way == "blocks",
         others=len(spec.objective.needs.live),
         head=spec.kind == "reward_model",
         own=own_work(spec),

@@ -38,11 +38,12 @@ class Log(Protocol):
         """Take one line with its numbers."""
 
 
-def arrange(model: PreTrainedModel, device: torch.device) -> Structure:
+def arrange(model: PreTrainedModel, device: torch.device, *, exact: bool = True) -> Structure:
     """How the model's rows may be laid out, and attend there: part by part on a CPU, where masks hide no work; by
     blocks on an accelerator that shows that it can; under masks otherwise.
 
-    Its norms and feed-forward networks keep less for the backward pass from then on, wherever they are known.
+    `exact` is arithmetic in the type of the weights, otherwise it is bf16.  The model's norms and feed-forward networks
+    keep less for the backward pass from then on, wherever they are known.
     """
     lean.use(model)
     rows = structure.of(model.config, model.config._attn_implementation)
@@ -51,7 +52,7 @@ def arrange(model: PreTrainedModel, device: torch.device) -> Structure:
     attention.use(model)
     if device.type == "cpu":
         return replace(rows, way="parts")
-    if why := blocks.unusable(model, device):
+    if why := blocks.unusable(model, device, exact=exact):
         return replace(rows, why=f"{rows.why}, under masks, as attention by blocks does not work here ({why})")
     return replace(rows, way="blocks", why=f"{rows.why}, by blocks")
 
@@ -62,10 +63,15 @@ def checked(
     """The scoring with rows that are known to be exact, and an event that says which and why."""
     rows = scoring.structure
     worst = 0.0
-    if rows.shared and examples:
-        worst, allowed = _difference(scoring, _hard(examples), check)
-        if scoring.ranks.any(not worst <= allowed):  # NaN too
-            why = f"sharing changed a log-probability by {worst:.3g} on the longest examples"
+    while rows.shared and examples:
+        worst, allowed = _difference(replace(scoring, structure=rows), _hard(examples), check)
+        if not scoring.ranks.any(not worst <= allowed):  # NaN too
+            break
+        why = f"sharing changed a log-probability by {worst:.3g} on the longest examples"
+        if rows.way == "blocks":
+            events.log(f"{of}examples do not attend by blocks, although they should be able to: {why}", "warning")
+            rows = replace(rows, way="masks")
+        else:
             events.log(f"{of}examples do not share rows, although they should be able to: {why}", "warning")
             rows = structure.plain(why)
     said = "prompts are computed once and examples share rows" if rows.shared else "each response has a row of its own"
@@ -75,7 +81,7 @@ def checked(
         f"{of}{said}: {rows.why}",
         path=path,
         why=rows.why,
-        attention=rows.way,
+        attention=rows.way if rows.shared else None,
         largest_difference=difference,
     )
     return replace(scoring, structure=rows)

@@ -23,6 +23,7 @@ from alignment.training import footprint, tensors, whole
 from alignment.training.errors import StateRefused
 from alignment.training.failures import require_room
 from alignment.training.randomness import Generators, Randomness
+from alignment.training.structure import Way
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,6 +72,7 @@ class Origin(_Part):
     weights: str
     tokens_per_pack: int = Field(ge=1)
     path: Literal["shared", "plain"]
+    attention: Way | None = None  # how a shared row attended; states of before do not say
     versions: dict[str, str]
 
 

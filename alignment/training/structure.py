@@ -29,6 +29,7 @@ STEADY_ROPE = frozenset({"default", "linear", "llama3", "yarn"})
 """Rotary positions that do not depend on the length of the row."""
 Way = Literal["masks", "parts", "blocks"]
 """How a shared row attends: torch's attention under a mask, part by part (`attention`), or by blocks (`blocks`)."""
+BLOCK = 128  # tokens: the size that FlexAttention's kernels like best
 
 
 @dataclass(frozen=True)

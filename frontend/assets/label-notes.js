@@ -9,8 +9,11 @@ export function drawNotes(place, queue) {
   const note = waiting(queue);
   const refused = refusals();
   place.hidden = !note && !refused.length;
-  for (const old of place.querySelectorAll(":scope > :not([data-refused])")) old.remove();
-  if (note) place.prepend(note);
+  const old = place.querySelector(":scope > :not([data-refused])");
+  if (old?.textContent !== note?.textContent) {
+    old?.remove();
+    if (note) place.prepend(note);
+  }
   drawRefusals(place, refused, () => drawNotes(place, queue));
 }
 
