@@ -19,7 +19,7 @@ def run() -> None:
         try:
             with stack:
                 configure("up", settings)
-                console.print(f"Plumbline keeps its data in {settings.data}")
+                say(f"Plumbline keeps its data in {settings.data}")
                 show_admin(prepare(stack.settings, say))
                 stack.serve()
                 console.print(f"Plumbline is at [bold]{stack.address}[/bold]  (Ctrl-C stops it)")
@@ -32,13 +32,14 @@ def run() -> None:
 
 
 def say(sentence: str) -> None:
-    """Show a sentence that may hold a path."""
-    console.print(sentence, markup=False)
+    """Show a sentence that may hold a path or a command, which are not to be broken."""
+    console.print(sentence, markup=False, soft_wrap=True)
 
 
 def show_admin(admin: FirstAdmin | None) -> None:
-    """Show the first admin's name and password, this once."""
+    """Show the first admin's name and password, this once; afterwards how somebody gets in who has lost theirs."""
     if admin is None:
+        say("Accounts are there from before; who has lost a password gets another by `plumbline reset-password NAME`.")
         return
     if admin.password is None:
         console.print(f"The first admin is {admin.name}, with the password from PLUMBLINE_ADMIN_PASSWORD.")

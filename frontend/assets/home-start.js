@@ -9,8 +9,8 @@ const AGAIN_MS = 1500;
 const WAYS = { lora: "LoRA", full: "All weights" };
 const NARROW = "(max-width: 760px)";
 
-// new Start().draw(home) -> the question while nothing was trained yet, with the offers open where there is room for
-// them; afterwards the offers alone, closed.
+// The question stands while nothing was trained yet, with the offers open below what is under way, where there is room
+// for them; afterwards the offers alone are there, closed.
 export class Start {
   constructor() {
     this.place = h("div.pl-stack", skeleton(4));
@@ -18,10 +18,13 @@ export class Start {
     this.asked = false;
   }
 
+  question(home) {
+    return bare(home) ? h("section.pl-stack", h("h2", "What do you have?"), choices(home, () => this.show())) : null;
+  }
+
   draw(home) {
-    const bare = !home.runs.newest && !home.evaluations.succeeded;
-    if (bare && !this.asked && !matchMedia(NARROW).matches) this.offers.open = true;
-    return h("section.pl-stack", bare ? [h("h2", "What do you have?"), choices(home, () => this.show())] : null, this.offers);
+    if (bare(home) && !this.asked && !matchMedia(NARROW).matches) this.offers.open = true;
+    return this.offers;
   }
 
   show() {
@@ -44,13 +47,14 @@ export class Start {
   }
 }
 
+const bare = (home) => !home.runs.newest && !home.evaluations.succeeded;
 const card = (title, marks, body, ...ways) => h("div.pl-card.pl-choice", h("h3", title, marks), body, h("div.pl-row", ways));
 const go = (address) => () => location.assign(address);
 
 function choices(home, show) {
   const gpu = home.machine && home.machine.gpu;
   return h("div.pl-grid",
-    card("Nothing else", gpu ? null : badge("this machine", "good"), h("p", "Walk the whole loop in the toy world: a tiny model and sentences whose true preference is known. A run takes about a minute."),
+    card("Nothing yet", gpu ? null : badge("this machine", "good"), h("p", "Walk the whole loop in the toy world: a tiny model and sentences whose true preference is known. A run takes a minute or a few."),
       button("Train on the toy world", go("/new-run?toy=1"), { kind: "primary small" }), link("Label some pairs first", "/label")),
     card("Preference data of your own", null, h("p", "JSON lines, JSON, Parquet or CSV: chosen and rejected answers, or pairs still to be judged."),
       button("Import data", go("/import"), { kind: "small" })),
@@ -63,6 +67,12 @@ const HUB = {
   offline: () => [badge("Offline", "warn"), " This machine is told to ask no hub. Copy a model into an allowed folder and ", link("register that", "/checkpoints?register="), "."],
   unreachable: (address) => [`${address} does not answer from here. Copy a model into an allowed folder and `, link("register that", "/checkpoints?register="), ", or try later."],
 };
+
+// Why nothing can be fetched from the hub now; null where it can.
+function barred({ hub, hub_address: address }) {
+  if (hub === "offline") return "Offline: this machine is told to ask no hub.";
+  return hub === "unreachable" ? `${address} does not answer from here.` : null;
+}
 
 function here({ gpus, memory_bytes: memory, hub, hub_address: address, looking }) {
   const cards = gpus.map((one) => `${one.name} with ${bytes(one.memory_bytes)}`).join(", ");
@@ -82,10 +92,9 @@ function models({ models: all, machine }) {
 function model(one, machine) {
   const facts = h("p", `${size(one.parameters)} parameters · ${one.license}`);
   const ways = h("ul.pl-fits", one.fits.map((fit) => h("li", badge(`${WAYS[fit.tuning]}: ${fit.fits ? "fits" : "too large"}`, fit.fits ? "good" : "idle"), h("small.pl-help", fit.reason))));
-  const barred = machine.hub === "offline" ? "Offline: this machine is told to ask no hub." : null;
   const way = one.checkpoint_id
     ? button("Train it", go(`/new-run?checkpoint=${one.checkpoint_id}`), { kind: "primary small" })
-    : button("Look and download", go(`/checkpoints?hub=${encodeURIComponent(one.hub_id)}`), { kind: "small", disabled: barred });
+    : button("Look and download", go(`/checkpoints?hub=${encodeURIComponent(one.hub_id)}`), { kind: "small", disabled: barred(machine) });
   way.setAttribute("aria-label", `${way.textContent}: ${one.name}`);
   return card(one.name, one.gated ? badge("gated", "warn") : null, h("div.pl-grow", facts, ways), way);
 }
@@ -94,7 +103,7 @@ function datasets({ datasets: all, machine }) {
   return h("section.pl-stack", h("h3", "Preference data of a hub"), h("div.pl-grid", all.map((one) => {
     const query = new URLSearchParams({ from: "hub", hub: one.hub_id, config: one.config, split: one.split });
     const named = Object.entries(one.columns || {}).filter(([name, column]) => typeof column === "string" && column !== name && name !== "others").map(([name, column]) => `the ${name} is “${column}”`).join(", ");
-    const way = button("Look and import", go(`/import?${query}`), { kind: "small", disabled: machine.hub === "offline" ? "Offline: this machine is told to ask no hub." : null });
+    const way = button("Look and import", go(`/import?${query}`), { kind: "small", disabled: barred(machine) });
     way.setAttribute("aria-label", `Look and import: ${one.name}`);
     return card(one.name, one.kind === "paired" ? null : badge(one.kind), h("div.pl-grow",
       h("p", one.text), h("small.pl-help", `${count(one.rows)} rows · ${one.license}${named ? ` · Say which column is what: ${named}.` : ""}`)), way);

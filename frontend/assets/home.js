@@ -26,7 +26,7 @@ export async function mount(element) {
 }
 
 function draw(page, home, start) {
-  fill(page, loop(home), start ? start.draw(home) : null, h("div.pl-columns", resume(home), running(home), winRates(home)));
+  fill(page, loop(home), start ? start.question(home) : null, h("div.pl-columns", resume(home), running(home), winRates(home)), start ? start.draw(home) : null);
 }
 
 // The four stations in their order, and the way back from the last to the first.
@@ -73,7 +73,7 @@ function winRates(home) {
     interval(line),
     h("span.pl-muted", `${percent(line.rate)} won (${percent(line.level)} interval ${percent(line.low)}–${percent(line.high)}, n = ${count(line.n)}, judge: ${line.judge})`)));
   return h("section.pl-card", h("div.pl-row.between", h("h2", "Newest win rates"), link("All", "/evaluate")),
-    lines.length ? h("ul.pl-lines", lines) : h("p.pl-muted", "No evaluation has finished. ", link("Compare two checkpoints", "/evaluate"), "."));
+    lines.length ? h("ul.pl-lines", lines) : h("p.pl-muted", "No evaluation has finished. ", link("Evaluate two checkpoints", "/evaluate"), "."));
 }
 
 // The interval as a bar on a line from 0 to 100 %, the middle marked.

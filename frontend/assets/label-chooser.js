@@ -42,8 +42,8 @@ function list(rows) {
   return h("div.pl-stack", h("p.pl-muted", "What do you want to judge?"), rows.map((one) => row(one, one === first)));
 }
 
-function row({ href, name, toy, about, total, done, left, more, deadline }, first) {
-  const numbers = left ? `${plural(left, "item")} left for you` : total ? "nothing left for you" : "nothing in it yet";
+function row({ href, name, toy, about, total, done, left, more, deadline, fresh }, first) {
+  const numbers = fresh === false && left ? "label them again if you like" : left ? `${plural(left, "item")} left for you` : total ? "nothing left for you" : "nothing in it yet";
   const until = deadline && h("span", " · until ", h("time", { datetime: deadline, title: new Date(deadline).toString() }, new Date(deadline).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })));
   return h(
     "div.pl-card.pl-judge-dataset",
