@@ -26,7 +26,8 @@ from alignment.training.scoring import Scoring
 from tests.alignment.training.test_sharing import CPU, SHARED, alone, build, examples, gradients
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # as a CPU must
-SIZES, PROMPTS = (200, 1, 130, 3, 260, 40), (0, 0, 0, 3, 4, 4)
+SIZES, PROMPTS = (120, 8, 300, 200, 1, 130, 3, 260, 40), (0, 0, 0, 3, 3, 3, 6, 7, 7)
+"""The third segment has blocks of queries all of which see the prompt's 120 of the first block's 128 tokens."""
 
 
 def spelled(window: int | None) -> Tensor:
