@@ -1,6 +1,7 @@
 """Our side of the engine's benchmarks: the loop that a run drives, without what checks and tells around it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
     from alignment.objectives.simpo import SimPO
     from alignment.training import recompute, structure
     from alignment.training.adamw import MasteredAdamW
-    from alignment.training.batches import auto_tokens
+    from alignment.training.batches import LANES, auto_tokens
     from alignment.training.model import add_adapters, load_model
     from alignment.training.ranks import Ranks
     from alignment.training.rows import arrange
@@ -92,6 +93,8 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
         recompute.switch_on(scorer)
     tokens = side["size"] or auto_tokens(side["device"])
     scoring = Scoring(scorer, scorer, objectives[side["loss"]], rows, 0, tokens, Ranks(device))
+    if device.type == "cpu" and not side["again"]:
+        scoring = replace(scoring, lanes=min(LANES, torch.get_num_threads()))
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer: torch.optim.Optimizer = (
         MasteredAdamW(parameters, LEARNING_RATE, 0.0)
@@ -121,15 +124,17 @@ def _listwise(learner: "Learner") -> "Callable[..., Updated]":
 
     def step(examples: Any, reference: Any, state: Any, _: Any) -> Updated:
         learner.optimizer.zero_grad(set_to_none=True)
-        total = 0.0
-        for pack in learner.scoring.packs(examples):
+
+        def learn(pack: list[int]) -> float:
             some = [examples[index] for index in pack]
             batch = learner.scoring.batch(learner.scoring.scores(some), some, [reference[index] for index in pack])
             ratios = batch.singles().ratios.view(len(some), -1)
             better, worse = torch.triu_indices(ratios.shape[1], ratios.shape[1], offset=1)
             losses = -logsigmoid(BETA * (ratios[:, better] - ratios[:, worse])).mean(dim=1)
             torch.autograd.backward(losses.sum() / len(examples))
-            total += losses.detach().sum().item() / len(examples)
+            return losses.detach().sum().item() / len(examples)
+
+        total = sum(learner.scoring.each(learner.scoring.packs(examples), learn, _nothing))
         norm = torch.nn.utils.clip_grad_norm_(learner.parameters, learner.max_grad_norm)
         learner.optimizer.step()
         return Updated({"loss": total, "grad_norm": norm.item()}, state)

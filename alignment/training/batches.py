@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from alignment.training.encode import Encoded
+
+if TYPE_CHECKING:
+    from alignment.objectives import Needs
+    from alignment.training.spec import FullTuning, LoraTuning
 
 AUTO_TOKENS_CPU = 384
 AUTO_TOKENS_ACCELERATOR = 1536
 AT_ONCE = 512
+LANES = 4
+"""Packs that a CPU computes beside each other at most: each has activations of its own, and they share one Python."""
 CHUNK_VALUES_CPU, CHUNK_ROWS_CPU = 2**20, 128
 CHUNK_VALUES_ACCELERATOR, CHUNK_ROWS_ACCELERATOR = 2**26, 512
 
@@ -24,14 +32,15 @@ def order(examples: int, seed: int | str) -> Iterator[int]:
         epoch += 1
 
 
-def packs(examples: Sequence[Encoded], tokens: int, *, shared: bool) -> list[list[int]]:
+def packs(examples: Sequence[Encoded], tokens: int, *, shared: bool, lanes: int = 1) -> list[list[int]]:
     """Positions of the examples in groups of at most `tokens` computed tokens; a larger example is its own group.
 
     Shared, an example costs its prompt and its responses once.  Otherwise each response is a row with the prompt
     before it, and all rows of a group are as wide as the longest.  Within each `AT_ONCE` examples, which keeps long
-    lists quick, the longest come first, so that what does not fit fails at once.
+    lists quick, the longest come first, so that what does not fit fails at once.  Where several `lanes` compute shared
+    groups beside each other, groups are of like size, and as many that all lanes end together.
     """
-    divide = _fitted if shared else _padded
+    divide = partial(_balanced, lanes=lanes) if shared and lanes > 1 else _fitted if shared else _padded
     groups: list[list[int]] = []
     for start in range(0, len(examples), AT_ONCE):
         groups += divide(examples, range(start, min(start + AT_ONCE, len(examples))), tokens)
@@ -54,6 +63,21 @@ def _fitted(examples: Sequence[Encoded], positions: Sequence[int], tokens: int) 
     return groups
 
 
+def _balanced(examples: Sequence[Encoded], positions: Sequence[int], tokens: int, lanes: int) -> list[list[int]]:
+    """The longest first, each to the group that has least, over the next number of groups that the lanes share evenly;
+    as they are fitted where that would exceed the tokens."""
+    fitted = _fitted(examples, positions, tokens)
+    count = min(-(-len(fitted) // lanes) * lanes, len(positions))
+    groups: list[list[int]] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for position in sorted(positions, key=lambda position: -examples[position].shared_tokens):
+        place = sizes.index(min(sizes))
+        groups[place].append(position)
+        sizes[place] += examples[position].shared_tokens
+    most = max(tokens, *(examples[position].shared_tokens for position in positions))
+    return groups if max(sizes) <= most else fitted
+
+
 def _padded(examples: Sequence[Encoded], positions: Sequence[int], tokens: int) -> list[list[int]]:
     """Groups of like length, so that little is padding."""
     groups: list[list[int]] = []
@@ -68,6 +92,17 @@ def _padded(examples: Sequence[Encoded], positions: Sequence[int], tokens: int) 
             rows, width = more, example.longest
             groups.append([position])
     return groups
+
+
+def abreast(needs: Needs, tuning: FullTuning | LoraTuning) -> bool:
+    """Whether packs may be computed beside each other.
+
+    Not where anything is switched for the whole model while a pack is computed (adapters and anchors that stand aside,
+    hooks that look inside), where tokenizers are asked, which threads are not to share, or where values are dropped
+    out, which would draw their numbers in another order.
+    """
+    dropout = tuning.dropout if tuning.kind == "lora" else 0.0
+    return not (needs.live or needs.own or needs.steps or needs.anchor or dropout)
 
 
 def auto_tokens(device: str) -> int:

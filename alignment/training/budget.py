@@ -128,7 +128,7 @@ def _sizes(scoring: Scoring, some: Sequence[Encoded]) -> list[int]:
     around = ACCELERATOR if scoring.device.type != "cpu" else SHARED_CPU if shared else PLAIN_CPU
     divided: dict[str, int] = {}
     for size in (scoring.tokens, *around):
-        divided.setdefault(str(packs(some, size, shared=shared)), size)
+        divided.setdefault(str(packs(some, size, shared=shared, lanes=scoring.lanes)), size)
     return list(divided.values())
 
 
@@ -154,10 +154,12 @@ def _measured(scoring: Scoring, some: list[Encoded], sizes: list[int], check: Ca
 
 def _seconds(scoring: Scoring, some: list[Encoded], check: Callable[[], None]) -> float:
     """How long the examples take, forwards and backwards; no gradient is left behind."""
-    began = time.perf_counter()
-    for pack in scoring.packs(some):
-        check()
+
+    def learn(pack: list[int]) -> None:
         torch.autograd.backward(scoring.scores([some[index] for index in pack], scoring.asked).logps.sum())
+
+    began = time.perf_counter()
+    scoring.each(scoring.packs(some), learn, check)
     if scoring.device.type == "cuda":
         torch.cuda.synchronize(scoring.device)
     took = time.perf_counter() - began
@@ -178,6 +180,7 @@ def _name(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence[E
         spec.tuning.model_dump(mode="json"),
         spec.precision,
         scoring.structure.shared,
+        scoring.lanes,
         scoring.tokens,
         sorted(scoring.objective.needs.live),
         round(math.log2(mean)),

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from alignment.training import footprint
-from alignment.training.batches import auto_tokens
+from alignment.training.batches import LANES, abreast, auto_tokens
 from alignment.training.folder import CheckpointFacts, inspect
 from alignment.training.footprint import NO_OWN, Memory, OwnWork, Work
+from alignment.training.machine import threads
 from alignment.training.schedule import total_steps
 from alignment.training.spec import BatchSize, Checkpointing, Duration, FullTuning, LoraTuning, Precision, Spec
 from alignment.training.structure import MASK_BY_LAYER, ONE_MASK
@@ -73,6 +75,7 @@ class Settings:
     head: bool = False
     own: OwnWork = NO_OWN
     anchor: bool = False  # a moving average of what is trained
+    abreast: bool = True  # packs may be computed beside each other
 
 
 def settings_of(spec: Spec) -> Settings:
@@ -93,6 +96,7 @@ def settings_of(spec: Spec) -> Settings:
         head=spec.kind == "reward_model",
         own=own_work(spec),
         anchor=needs.anchor > 0,
+        abreast=abreast(needs, spec.tuning),
     )
 
 
@@ -150,7 +154,13 @@ def estimate_parts(
     kept = round((PAIR if lengths is None else lengths.responses) * 4 * examples) if settings.kept_reference else 0
     reference = kept + sum(inspect(other).parameters for other in settings.others) * footprint.weight_bytes(work)
     reference += footprint.anchor_bytes(work) * trainable if settings.anchor else 0
-    memory, again = fitted(facts, work, settings.gradient_checkpointing, reference, free)
+    able = shared and device == "cpu" and settings.abreast and settings.gradient_checkpointing != "on"
+    most = min(LANES, threads()) if able else 1
+    works = [
+        replace(work, lanes=count, tokens=_largest_pack(batch, device, lengths, count, shared=shared))
+        for count in range(most, 0, -1)
+    ]
+    memory, again = fitted(facts, works, settings.gradient_checkpointing, reference, free)
     return Estimate(
         parameters=facts.parameters,
         trainable=trainable + settings.own.weights,
@@ -168,13 +178,17 @@ def estimate_parts(
 
 
 def fitted(
-    facts: CheckpointFacts, work: Work, asked: Checkpointing, reference: int, free: int | None
+    facts: CheckpointFacts, works: Sequence[Work], asked: Checkpointing, reference: int, free: int | None
 ) -> tuple[Memory, bool]:
-    """The memory, and whether layers are computed again: as asked, or where it would not fit otherwise."""
-    keeping = footprint.memory(facts, work, reference, again=False)
-    if asked == "off" or (asked == "auto" and (free is None or keeping.total <= USABLE * free)):
+    """The memory of the first of several ways of working that fits, the last of which takes least; and whether layers
+    are computed again: as asked, or where nothing would fit otherwise."""
+    for work in works if asked != "on" else ():
+        keeping = footprint.memory(facts, work, reference, again=False)
+        if free is None or keeping.total <= USABLE * free:
+            return keeping, False
+    if asked == "off":
         return keeping, False
-    return footprint.memory(facts, work, reference, again=True), True
+    return footprint.memory(facts, works[-1], reference, again=True), True
 
 
 def adapter_parameters(facts: CheckpointFacts, tuning: LoraTuning) -> int:
@@ -191,14 +205,14 @@ def _computed(lengths: Lengths, *, shared: bool) -> float:
     return (1 if shared else lengths.responses) * lengths.prompt + lengths.responses * lengths.response
 
 
-def _largest_pack(batch: BatchSize, device: str, lengths: Lengths | None, *, shared: bool) -> int:
+def _largest_pack(batch: BatchSize, device: str, lengths: Lengths | None, lanes: int = 1, *, shared: bool) -> int:
     """Tokens of the largest pack: one example may exceed what was asked for."""
     tokens = auto_tokens(device) if batch.tokens_per_pack == "auto" else batch.tokens_per_pack
     if lengths is None:
         return tokens
     each = _computed(lengths, shared=shared)
     longest = lengths.longest * each / max(_computed(lengths, shared=True), 1.0)
-    return round(max(min(tokens, batch.examples_per_step * each), longest))
+    return round(max(min(tokens, batch.examples_per_step * each / lanes), longest))
 
 
 def _share_of_responses(lengths: Lengths | None, *, shared: bool) -> float:

@@ -70,6 +70,7 @@ class Work:
     others: int = 0  # models that are asked beside the one that is trained
     head: bool = False  # scores are taken of what layers give, and nothing is projected to the vocabulary
     own: OwnWork = NO_OWN
+    lanes: int = 1  # packs at once
 
 
 def weight_bytes(work: Work) -> int:
@@ -101,9 +102,14 @@ def memory(facts: CheckpointFacts, work: Work, reference: int, *, again: bool) -
         weights=facts.parameters * weight_bytes(work) + added * trained,
         gradients=moved * trained,
         optimizer=moved * (8 + (2 if work.precision == "pure_bf16" else 0)),
-        activations=_layers(facts, work, again=again) + _vocabulary(facts, work) + _masks(work) + _own(work),
+        activations=work.lanes * _pack(facts, work, again=again),
         reference=reference,
     )
+
+
+def _pack(facts: CheckpointFacts, work: Work, *, again: bool) -> int:
+    """What one pack takes while it is computed."""
+    return _layers(facts, work, again=again) + _vocabulary(facts, work) + _masks(work) + _own(work)
 
 
 def _layers(facts: CheckpointFacts, work: Work, *, again: bool) -> int:

@@ -41,6 +41,12 @@ def free_memory(group: Path = GROUP) -> int:
     return free if most == "max" else max(0, min(free, limit - used + caches))
 
 
+def threads() -> int:
+    """Threads with which torch computes on this machine, unless it is told otherwise."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdecimal() and int(told) else psutil.cpu_count(logical=False) or 1
+
+
 def processor(chosen: device) -> str:
     """The model of what computes: the accelerator's name, or the processor's with its number of cores."""
     import torch

@@ -122,7 +122,7 @@ def prepare(
         scoring = resume.settle(spec, learner.scoring, told)
         scoring = resume.settle(spec, checked(scoring, examples.train, events, check), told)
         scoring = others_checked(scoring, examples.train, events, check)
-        room.make(spec, facts, scoring, examples, events)
+        scoring = room.make(spec, facts, scoring, examples, events, begun=told.origin.lanes if told else None)
         begun = told is not None
         scoring = budget.choose(spec, facts, scoring, examples.train, steps, events, check, begun=begun)
         learner = replace(learner, scoring=scoring)

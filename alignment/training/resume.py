@@ -72,6 +72,7 @@ def origin(spec: Spec, scoring: Scoring, examples: Examples) -> Origin:
         tokens_per_pack=scoring.tokens,
         path="shared" if scoring.structure.shared else "plain",
         attention=scoring.structure.way if scoring.structure.shared else None,
+        lanes=scoring.lanes,
         versions={name: version(name) for name in LIBRARIES},
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from alignment.training import footprint, recompute
+from alignment.training import footprint, lanes, recompute
 from alignment.training.errors import BadSpec
 from alignment.training.estimate import USABLE, adapter_parameters, own_work
 from alignment.training.footprint import Memory, Work
@@ -23,15 +23,24 @@ if TYPE_CHECKING:
 GIB = 2**30
 
 
-def make(spec: Spec, facts: CheckpointFacts, scoring: Scoring, examples: Examples, events: Events) -> None:
-    """Switch gradient checkpointing on where it is asked for, or where the run would not fit without; and say so.
+def make(
+    spec: Spec, facts: CheckpointFacts, scoring: Scoring, examples: Examples, events: Events, begun: int | None = None
+) -> Scoring:
+    """The scoring with as many packs at once as fit; where the run would not fit with one, or where it is asked for,
+    layers are computed again from then on.  An event says both.
+
+    A run that has `begun` goes on with as many packs at once as it had.
 
     Raises BadSpec when it is asked for and the model's layers cannot be computed again.
     """
-    work = work_of(spec, facts, scoring, examples.train)
-    memory = footprint.memory(facts, work, 0, again=False)
     ranks, free = scoring.ranks, _free(scoring.ranks)
-    fits = not ranks.any(to_come(memory, ranks) > USABLE * free)
+    most = 1 if spec.gradient_checkpointing == "on" else lanes.most(spec, scoring)
+    for count in range(most, 0, -1) if begun is None else (begun,):
+        work = work_of(spec, facts, replace(scoring, lanes=count), examples.train)
+        memory = footprint.memory(facts, work, 0, again=False)
+        fits = not ranks.any(to_come(memory, ranks) > USABLE * free)
+        if fits:
+            break
     wanted = spec.gradient_checkpointing == "on" or (spec.gradient_checkpointing == "auto" and not fits)
     able = bool(recompute.layers(scoring.scorer))
     if spec.gradient_checkpointing == "on" and not able:
@@ -43,18 +52,22 @@ def make(spec: Spec, facts: CheckpointFacts, scoring: Scoring, examples: Example
     on = wanted and able
     if on:
         recompute.switch_on(scoring.scorer)
+        count = 1  # a layer that is computed again is in training meanwhile, for whoever asks
+        work = work_of(spec, facts, replace(scoring, lanes=count), examples.train)
         memory = footprint.memory(facts, work, 0, again=True)
     needed = to_come(memory, ranks)
     why = "as asked" if spec.gradient_checkpointing != "auto" else "it would not fit without" if on else "it fits"
     events.log(
         f"gradient checkpointing is {'on' if on else 'off'}, {why}: about {needed / GIB:.2f} GiB more are needed,"
-        f" and {free / GIB:.2f} GiB are free",
+        f" and {free / GIB:.2f} GiB are free" + (f"; packs at once: {count}" if count > 1 else ""),
         "info" if needed <= USABLE * free else "warning",
         gradient_checkpointing=on,
         needed_bytes=needed,
         memory=memory.model_dump(exclude={"reference"}),
         free_bytes=free,
+        packs_at_once=count,
     )
+    return replace(scoring, lanes=count)
 
 
 def fits(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence[Encoded], tokens: int) -> bool:
@@ -77,7 +90,7 @@ def work_of(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence
     lora = isinstance(spec.tuning, LoraTuning)
     step = round(spec.batch.examples_per_step * sum(sizes) / len(sizes))
     return Work(
-        tokens=max(min(scoring.tokens, step), *sizes),
+        tokens=max(min(scoring.tokens, -(-step // scoring.lanes)), *sizes),
         answers=predicted / sum(sizes),
         trainable=adapter_parameters(facts, spec.tuning) if isinstance(spec.tuning, LoraTuning) else facts.parameters,
         lora=lora,
@@ -88,6 +101,7 @@ def work_of(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence
         others=len(spec.objective.needs.live),
         head=spec.kind == "reward_model",
         own=own_work(spec),
+        lanes=scoring.lanes,
     )
 
 

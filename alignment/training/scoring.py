@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from alignment.objectives import (
     beside,
     head,
 )
-from alignment.training import cutting, inside, layout, measures, routing, sft_measures
+from alignment.training import cutting, inside, lanes, layout, measures, routing, sft_measures
 from alignment.training.batches import packs
 from alignment.training.cutting import Cutter
 from alignment.training.encode import Encoded
@@ -33,7 +33,7 @@ from alignment.training.head_measures import HeadMeasures
 from alignment.training.kinds.scored import RewardLoss
 from alignment.training.kinds.sft import SFT
 from alignment.training.own_measures import OwnMeasures
-from alignment.training.ranks import Ranks
+from alignment.training.ranks import Ranks, turns
 from alignment.training.scorer import Other, Scorer, Scores
 from alignment.training.structure import Structure
 from alignment.training.vocabulary import models_of
@@ -51,6 +51,7 @@ class Asked(NamedTuple):
 
 
 NOTHING = Asked()
+Result = TypeVar("Result")
 AnyScorer = Scorer | HeadScorer
 
 
@@ -83,7 +84,8 @@ class Scoring:
 
     `wrapped` is called in the place of `scorer`: the same, or what keeps the ranks' copies of it alike.  `others` are
     the frozen models that the objective asks at every step, by name; a reference that it asks and that is not among
-    them is the model without its adapters.  `cutters` say where the steps begin that the objective asks about.
+    them is the model without its adapters.  `cutters` say where the steps begin that the objective asks about, `lanes`
+    how many packs are computed at once.
     """
 
     scorer: AnyScorer
@@ -95,6 +97,7 @@ class Scoring:
     ranks: Ranks
     others: Mapping[str, Other] = field(default_factory=dict)
     cutters: Mapping[Cut, Cutter] = field(default_factory=dict)
+    lanes: int = 1
 
     @property
     def device(self) -> torch.device:
@@ -117,7 +120,7 @@ class Scoring:
         """The groups of every rank."""
         shared = self.structure.shared
         if self.ranks.size == 1:
-            return [packs(examples, self.tokens, shared=shared)]
+            return [packs(examples, self.tokens, shared=shared, lanes=self.lanes)]
         costs = [one.shared_tokens if shared else one.longest * len(one.responses) for one in examples]
         shares = []
         for share in self.ranks.divide(costs):
@@ -134,6 +137,21 @@ class Scoring:
             for share in self._shares(examples)
             for pack in share
         )
+
+    def each(
+        self, packs: Sequence[list[int]], work: Callable[[list[int]], Result], check: Callable[[], None]
+    ) -> list[Result]:
+        """What `work` gives for each of the packs, in their order; gradients are added in that order, too.
+
+        Whatever `check` raises, before a pack or while others are computed, leaves nothing running.
+        """
+        if self.lanes > 1 and self.structure.shared:
+            return lanes.each(packs, work, check, self.lanes, self.scorer.parameters())
+        found = []
+        for pack in turns(self.wrapped, packs):
+            check()
+            found.append(work(pack))
+        return found
 
     def scores(self, examples: Sequence[Encoded], asked: Asked = NOTHING) -> Scores:
         """Log-probabilities of the responses of each example, in turn: (S,), with what else is asked for."""

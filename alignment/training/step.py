@@ -16,10 +16,9 @@ from alignment.objectives import State
 from alignment.training.encode import Encoded
 from alignment.training.finite import require_finite
 from alignment.training.precision import clip
-from alignment.training.ranks import turns
 from alignment.training.scorer import Scores
 from alignment.training.scoring import NOTHING, Asked, Scoring
-from alignment.training.vocabulary import without_gradient
+from alignment.training.vocabulary import Values, without_gradient
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -54,21 +53,28 @@ def _measured(
     logps = torch.zeros(len(lengths), *scoring.scorer.shape, device=device)
     values = torch.zeros(len(names), len(response), device=device)
     routed = torch.zeros(2, scoring.scorer.experts, device=device) if asked.router and scoring.routes else None
-    for pack in scoring.packs(examples):
-        check()
+
+    @torch.no_grad()
+    def scored(pack: list[int]) -> tuple[Tensor, Values, Tensor | None]:
         if not pack:
             scoring.idle(examples, asked)
-            continue
+            return logps[:0], {}, None
         part = scoring.scores([examples[index] for index in pack], asked)
-        logps[torch.cat([where[index] for index in pack])] = part.logps
+        return part.logps, part.tokens, part.routed
+
+    groups = scoring.packs(examples)
+    for pack, (sums, tokens, chosen) in zip(groups, scoring.each(groups, scored, check), strict=True):
+        if not pack:
+            continue
+        logps[torch.cat([where[index] for index in pack])] = sums
         if names:
             places = torch.cat([token_where[index] for index in pack])
-            values[:, places] = torch.stack([part.tokens[name] for name in names])
-        if routed is not None and part.routed is not None:
-            routed += part.routed
+            values[:, places] = torch.stack([tokens[name] for name in names])
+        if routed is not None and chosen is not None:
+            routed += chosen
     total = scoring.ranks.total
-    tokens = dict(zip(names, total(values), strict=True))
-    return Scores(total(logps), lengths.float(), response, tokens, None if routed is None else total(routed))
+    told = dict(zip(names, total(values), strict=True))
+    return Scores(total(logps), lengths.float(), response, told, None if routed is None else total(routed))
 
 
 def _split(flat: Tensor, examples: Sequence[Encoded], *, tokens: bool = False) -> list[Tensor]:
@@ -146,18 +152,22 @@ class Learner:
             return self._twice(examples, groups, reference, state, check)
         groups = [sorted(pack) for pack in groups] if whole else groups  # as many packs of them would be seen
         rows = torch.zeros(len(examples), scoring.told.columns(routed=scoring.routes), device=scoring.device)
-        for pack in turns(scoring.wrapped, groups):
-            check()
+
+        def learn(pack: list[int]) -> tuple[Tensor, State]:
             if not pack:
                 torch.autograd.backward(scoring.idle(examples, scoring.asked))
-                continue
+                return rows[:0], state
             some = [examples[index] for index in pack]
             scores = scoring.scores(some, scoring.asked)
             batch = scoring.batch(scores, some, _of(reference, pack), examples)
-            state = scoring.moved(batch, state)
-            losses = scoring.losses(batch, scores, state, len(some))
+            moved = scoring.moved(batch, state)
+            losses = scoring.losses(batch, scores, moved, len(some))
             torch.autograd.backward(losses.sum() / len(examples) * scoring.ranks.size)
-            rows[pack] = scoring.measures(batch, losses, scores)
+            return scoring.measures(batch, losses, scores), moved
+
+        for pack, (told, moved) in zip(groups, scoring.each(groups, learn, check), strict=True):
+            rows[pack] = told
+            state = moved
         return scoring.ranks.total(rows), state
 
     def _twice(
@@ -187,11 +197,11 @@ class Learner:
             worth = [_kept(parts, learned, tokens=place > 0) for place, parts in enumerate(worth)]
             examples = learned
         asked = Asked(frozenset(wanted), router=True)
-        for pack in turns(scoring.wrapped, groups):
-            check()
+
+        def learn(pack: list[int]) -> None:
             if not pack:
                 torch.autograd.backward(scoring.idle(examples, asked))
-                continue
+                return
             again = scoring.scores([examples[index] for index in pack], asked)
             values = [again.logps, *(again.tokens[name] for name in wanted)]
             weights = [torch.cat([parts[index] for index in pack]) for parts in worth]
@@ -199,6 +209,8 @@ class Learner:
                 values, weights = [*values, again.routed], [*weights, slopes[-1]]
             terms = [(value * weight).sum() for value, weight in zip(values, weights, strict=True)]
             torch.autograd.backward(torch.stack(terms).sum())
+
+        scoring.each(groups, learn, check)
         return scoring.measures(batch, losses, found), state
 
 

@@ -1,0 +1,262 @@
+"""Packs that are computed beside each other change nothing: the same bits as one after another."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from alignment.objectives import Objective
+from alignment.objectives.dpo import DPO
+from alignment.training import Spec, lanes, ranks, room, structure, train
+from alignment.training.batches import LANES, packs
+from alignment.training.encode import Encoded
+from alignment.training.estimate import Lengths, estimate
+from alignment.training.model import load_tokenizer
+from alignment.training.prepare import build
+from alignment.training.rows import arrange
+from alignment.training.scoring import Scoring
+from alignment.training.step import Learner, sequence_logps
+from alignment.training.stop import Cancelled
+from tests.alignment.training import test_routing, test_sharing
+from tests.alignment.training.conftest import MakeSpec
+from tests.alignment.training.test_resume import curve, last, same, stopping_after
+from tests.alignment.training.test_run import events_of
+from tests.alignment.training.test_step import STATE, Softmin, encoded, nothing
+
+ROUTED = {
+    f"{name}, router loss": (name, test_sharing.EXPERTS | parts)
+    for name, parts in test_routing.MODELS.items()
+    if name != "gpt_oss"  # its rows are plain
+}
+MODELS = test_sharing.SHARED | ROUTED
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """As a machine with two processors has them."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def learner(spec: Spec) -> Learner:
+    """One whose packs hold few examples, two of them at once."""
+    made = build(spec, load_tokenizer(spec.checkpoint), 10)[0]
+    return replace(made, scoring=replace(made.scoring, tokens=120, lanes=2))
+
+
+def one_after_another(self: Scoring, some: Any, work: Any, check: Any) -> list[Any]:
+    """What `Scoring.each` does with one lane, for packs that were made for two."""
+    return [work(pack) for pack in some]
+
+
+def gradients(learner: Learner, examples: list[Encoded], reference: list[Tensor]) -> list[Tensor | None]:
+    for parameter in learner.parameters:
+        parameter.grad = None
+    learner.backward(examples, reference, STATE, nothing)
+    return [parameter.grad for parameter in learner.parameters]
+
+
+def alike(one: list[Tensor | None], other: list[Tensor | None]) -> bool:
+    pairs = zip(one, other, strict=True)
+    return all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in pairs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("objective", [DPO(beta=0.1), Softmin()], ids=["dpo", "coupled"])
+def test_gradients_are_the_same_to_the_last_bit(
+    learner: Learner, objective: Objective, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever pack is slow: what comes later waits until it is its turn to be added."""
+    learner = replace(learner, scoring=replace(learner.scoring, objective=objective))
+    some, real = encoded(24), Scoring.scores
+    reference = sequence_logps(learner.scoring, some, nothing)
+    slow: list[int] = []
+
+    def scores(self: Scoring, examples: Any, *asked: Any) -> Any:
+        if slow and int(examples[0].example.id) in slow:
+            time.sleep(0.05)
+        return real(self, examples, *asked)
+
+    groups = learner.scoring.packs(some)
+    assert len(groups) > 4
+    with monkeypatch.context() as patched:
+        patched.setattr(Scoring, "each", one_after_another)
+        expected = gradients(learner, some, reference)
+    assert any(gradient is not None for gradient in expected)
+    monkeypatch.setattr(Scoring, "scores", scores)
+    for late in ([], [groups[0][0]], [groups[1][0]], [group[0] for group in groups[::2]]):
+        slow[:] = late
+        assert alike(gradients(learner, some, reference), expected)
+    assert not any(parameter._backward_hooks for parameter in learner.parameters)  # they are gone with the step
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_architecture_computes_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experts that a pack leaves out, too, and the router loss of the whole batch."""
+    model = test_sharing.build(*MODELS[name])
+    rows = arrange(model, test_sharing.CPU)
+    some = test_routing.pairs() * 3
+    reference = [torch.full((2,), -40.0)] * len(some)
+    one = test_routing.learner(model, 80, rows, DPO())
+    one = replace(one, scoring=replace(one.scoring, lanes=2))
+    with monkeypatch.context() as patched:
+        patched.setattr(Scoring, "each", one_after_another)
+        expected = gradients(one, some, reference)
+        logps = sequence_logps(one.scoring, some, nothing)
+
+    assert alike(gradients(one, some, reference), expected)
+    assert alike(list(sequence_logps(one.scoring, some, nothing)), list(logps))
+    assert rows.shared
+
+
+def test_a_pack_that_fails_ends_all(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error is what is heard; nothing runs any more, no pack begins, and threads are as they were."""
+    begun: list[int] = []
+    before = threading.active_count()
+
+    def work(pack: int) -> None:
+        begun.append(pack)
+        time.sleep(0.02)
+        if pack == 1:
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        lanes.each(range(50), work, nothing, 2, learner.parameters)
+
+    assert len(begun) < 10
+    assert (threading.active_count(), torch.get_num_threads()) == (before, 1)
+    assert lanes.each(range(3), lambda pack: pack * 2, nothing, 2, learner.parameters) == [0, 2, 4]
+
+
+def test_a_stop_is_heard_between_packs(learner: Learner) -> None:
+    """The weights have what was added so far, and the run raises."""
+    asked = [0]
+
+    def check() -> None:
+        asked[0] += 1
+        if asked[0] == 2:
+            raise Cancelled
+
+    some = encoded(24)
+    with pytest.raises(Cancelled):
+        learner.backward(some, [torch.zeros(2)] * len(some), STATE, check)
+    assert asked == [2]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_each_lane_has_its_share_of_threads(learner: Learner) -> None:
+    """Afterwards this thread has all of them again; one pack alone has them all, too."""
+    assert lanes.each(range(4), lambda _: torch.get_num_threads(), nothing, 2, ()) == [1, 1, 1, 1]
+    assert torch.get_num_threads() == 2
+    assert lanes.each(range(1), lambda _: torch.get_num_threads(), nothing, 2, ()) == [2]
+    assert lanes.each([], lambda _: None, nothing, 2, ()) == []
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_lanes_know_whether_gradients_are_wanted(grad: bool) -> None:
+    """A new thread would otherwise want them."""
+    with torch.set_grad_enabled(grad):
+        assert lanes.each(range(6), lambda _: torch.is_grad_enabled(), nothing, 3, ()) == [grad] * 6
+
+
+def test_packs_for_lanes_are_of_like_size() -> None:
+    """As many as the lanes share evenly, within the budget; every example once."""
+    rng = random.Random(2)
+    for count, tokens, across in ((24, 120, 2), (7, 60, 3), (1, 50, 2), (40, 90, 4)):
+        some = encoded(count, rng.randrange(1000))
+        found = packs(some, tokens, shared=True, lanes=across)
+        sizes = [sum(some[place].shared_tokens for place in pack) for pack in found]
+
+        assert sorted(place for pack in found for place in pack) == list(range(count))
+        assert max(sizes) <= max(tokens, *(one.shared_tokens for one in some), 0)
+        if count >= across:
+            assert len(found) % across == 0
+    alone = packs(some, 90, shared=True)
+    assert max(sizes) - min(sizes) < max(sum(some[at].shared_tokens for at in pack) for pack in alone) / 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_run_of_two_lanes_goes_on_to_the_last_bit(make_spec: MakeSpec, tmp_path: Path) -> None:
+    """Stopped and continued, with as many packs at once as it began with, even where one would be taken now."""
+    spec = make_spec(batch={"examples_per_step": 8, "tokens_per_pack": 60}, duration={"steps": 4})
+    train(spec, tmp_path / "whole")
+    stop, hear = stopping_after(2)
+    train(spec, tmp_path / "halves", hear, stop)
+    torch.set_num_threads(1)
+    train(spec, tmp_path / "halves")
+
+    counts = [event["packs_at_once"] for event in events_of(tmp_path / "halves") if "packs_at_once" in event]
+    assert counts == [2, 2]
+    assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
+    assert same(last(tmp_path / "halves"), last(tmp_path / "whole"))
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(
+    ("parts", "count"),
+    [
+        ({}, 2),
+        ({"tuning": {"kind": "lora", "rank": 2}}, 2),
+        ({"tuning": {"kind": "lora", "rank": 2, "dropout": 0.1}}, 1),
+        ({"objective": {"name": "tdpo2"}}, 1),
+        ({"gradient_checkpointing": "on"}, 1),
+    ],
+)
+def test_what_must_be_alone_is(make_spec: MakeSpec, tmp_path: Path, parts: dict[str, Any], count: int) -> None:
+    """Dropout draws its numbers in one order; adapters are switched off, and layers computed again, for everybody."""
+    train(make_spec(duration={"steps": 1}, **parts), tmp_path / "out")
+    told = next(event for event in events_of(tmp_path / "out") if "packs_at_once" in event)
+
+    assert told["packs_at_once"] == count
+    assert ("packs at once: 2" in told["message"]) == (count == 2)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_less_room_means_fewer_packs_at_once(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is computed twice for want of memory, packs are computed one after another."""
+    spec = make_spec(batch={"examples_per_step": 8, "tokens_per_pack": 60}, duration={"steps": 1})
+    counts, needed = [], 2**40
+    for _ in range(3):
+        monkeypatch.setattr(room, "free_bytes", lambda _, free=needed: int(free / 0.9) - 1)
+        train(spec, tmp_path / str(needed))
+        told = next(event for event in events_of(tmp_path / str(needed)) if "packs_at_once" in event)
+        counts.append((told["packs_at_once"], told["gradient_checkpointing"]))
+        needed = told["needed_bytes"]
+
+    assert counts == [(2, False), (1, False), (1, True)]
+
+
+def test_only_shared_rows_of_one_processor_are_computed_abreast(
+    spec: Spec, learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other rows are of architectures that nobody has looked at; several ranks have a core each."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    scoring = learner.scoring
+    assert lanes.most(spec, scoring) == LANES
+    assert lanes.most(spec, replace(scoring, structure=structure.plain(""))) == 1
+    assert lanes.most(spec, replace(scoring, ranks=ranks.Ranks(torch.device("cpu"), 0, 2))) == 1
+    assert lanes.most(spec, replace(scoring, ranks=ranks.Ranks(torch.device("meta")))) == 1
+
+
+def test_more_packs_at_once_are_estimated_to_take_more(spec: Spec) -> None:
+    """Twice the activations where a pack is full; no more than a step has where it is not."""
+
+    def activations(threads: str, tokens: int) -> int:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("OMP_NUM_THREADS", threads)
+            batch = spec.batch.model_copy(update={"examples_per_step": 64, "tokens_per_pack": tokens})
+            told = spec.model_copy(update={"batch": batch})
+            return estimate(told, 1000, "cpu", Lengths(prompt=20, response=10, longest=60)).memory.activations
+
+    assert activations("2", 256) == 2 * activations("1", 256)
+    assert activations("2", 100_000) < 1.1 * activations("1", 100_000)
