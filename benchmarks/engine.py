@@ -6,7 +6,8 @@ A Llama of nine million parameters with random weights, DPO, fp32 unless said, 1
 measurement is a process of its own; the sides take turns, round after round, and ratios are taken within a round.
 "TRL best" has the number of pairs in a forward pass that was fastest of those that were tried, in all rounds together;
 "lean" leaves out the metrics that no option turns off.  With the reference given, TRL computes it before the first
-step, untimed, as ours does.  Ours packs as it does by itself.  Idle threads sleep on both sides.
+step, untimed, as ours does.  Ours packs as it does by itself.  Idle threads of ours
+sleep, as in every run of ours; TRL's spin for a while before they do, as torch has it by itself and as suits it best.
 `PLUMBLINE_BENCH_ROUNDS` sets how often.
 """
 
@@ -138,8 +139,8 @@ def _interleaved(folder: Path, rivals: Sequence[Rival], about: Side, rounds: int
 def _run(folder: Path, rival: Rival, about: Side) -> Measured:
     side: Side = {**about, "side": rival.side, "size": rival.size, "lean": rival.lean}
     command = [sys.executable, "-m", "benchmarks.engine_side", str(folder), json.dumps(side)]
-    calm = os.environ | {"OMP_WAIT_POLICY": "passive"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=calm)
+    waiting = {} if rival.side == "trl" else {"OMP_WAIT_POLICY": "passive"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | waiting)
     if done.returncode:
         raise SystemExit(f"{rival.name} failed:\n{done.stderr[-2000:]}")
     found: Measured = json.loads(done.stdout.splitlines()[-1])
