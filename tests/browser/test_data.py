@@ -69,6 +69,9 @@ def test_a_file_becomes_a_dataset(sign_in: SignIn, tmp_path: Path) -> None:
     assert page.evaluate("window.pwned") is None
     page.goto("/data")
     expect(page.get_by_role("link", name="my pairs")).to_be_visible()
+    page.goto("/label")
+    waiting = page.get_by_text("0 of 61 labelled by people · 61 came with labels · label them again if you like")
+    expect(waiting).to_be_visible()  # not “61 items left for you”: nobody has to
 
 
 def test_the_labels_of_one_task(sign_in: SignIn) -> None:

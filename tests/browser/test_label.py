@@ -215,7 +215,7 @@ def test_connection_comes_back(sign_in: SignIn) -> None:
 
 def test_a_server_that_fails(sign_in: SignIn) -> None:
     """While the server cannot save answers they are kept, also over a reload, and after a few attempts the person is
-    told; "Try now" sends them all."""
+    told; "Try now" sends them all, and keeps the keyboard's place while that fails."""
     page = sign_in(Role.annotator)
     open_card(page, numbered(3))
     page.route("**/items/*/labels", lambda route: route.fulfill(status=500, json={"title": "Unexpected error"}))
@@ -225,8 +225,13 @@ def test_a_server_that_fails(sign_in: SignIn) -> None:
     expect(told).to_be_visible()
     page.reload()
     expect(told).to_be_visible()
+    again = page.get_by_role("button", name="Try now")
+    again.focus()
+    with page.expect_response("**/items/*/labels"):
+        page.keyboard.press("Enter")
+    expect(again).to_be_focused()
     page.unroute("**/items/*/labels")
-    page.get_by_role("button", name="Try now").click()
+    page.keyboard.press("Enter")
     wait_for_labels(page, 2)
     expect(told).to_be_hidden()
 

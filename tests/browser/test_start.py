@@ -76,13 +76,17 @@ def test_data_are_offered(sign_in: SignIn) -> None:
     expect(tab.get_by_label("Dataset")).to_have_value("nvidia/HelpSteer3")
 
 
-def test_off_line(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that may ask no hub says what to do instead, and offers no download."""
-    monkeypatch.setattr(service, "PROBE", Known("offline"))
+@pytest.mark.parametrize(
+    ("hub", "why"), [("offline", "told to ask no hub"), ("unreachable", "127.0.0.1:9 does not answer from here")]
+)
+def test_without_a_hub(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch, hub: HubState, why: str) -> None:
+    """A machine that may ask no hub, or reaches none, says what to do instead, and offers no download."""
+    monkeypatch.setattr(service, "PROBE", Known(hub))
     tab = home(sign_in())
 
-    expect(tab.get_by_role("status").filter(has_text="told to ask no hub")).to_contain_text("Copy a model")
-    expect(tab.get_by_role("button", name="Look and download: Qwen3 0.6B")).to_have_attribute("aria-disabled", "true")
+    expect(tab.get_by_role("status").filter(has_text=why)).to_contain_text("Copy a model")
+    for name in ("Look and download: Qwen3 0.6B", "Look and import: HelpSteer3"):
+        expect(tab.get_by_role("button", name=name)).to_have_attribute("aria-disabled", "true")
 
 
 def test_a_run_starts_with_the_models_own_settings(sign_in: SignIn, tmp_path: Path) -> None:

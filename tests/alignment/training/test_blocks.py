@@ -17,12 +17,13 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
 from alignment.objectives.dpo import DPO
-from alignment.training import attention, blocks, layout, structure
+from alignment.training import Spec, attention, blocks, layout, resume, structure
 from alignment.training.events import Events
 from alignment.training.ranks import Ranks
 from alignment.training.rows import arrange, checked
 from alignment.training.scorer import Scorer
 from alignment.training.scoring import Scoring
+from alignment.training.state import Origin, Told
 from tests.alignment.training.test_sharing import CPU, SHARED, alone, build, examples, gradients
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # as a CPU must
@@ -220,3 +221,19 @@ def test_values_and_gradients_on_an_accelerator(name: str) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
     again = gradients(model, found).cpu()
     torch.testing.assert_close(again, slope, rtol=1e-3, atol=1e-3 * float(slope.abs().max()))
+
+
+def test_a_run_that_began_under_masks_goes_on_so(spec: Spec) -> None:
+    """Even where blocks would do by now: its sums are rounded as before, in packs of the size that it had."""
+    rows = structure.Structure(True, "llama", (("full_attention", None),), way="blocks")
+    scorer = Scorer(build("llama", {}), "fp32")
+    scoring = Scoring(scorer, scorer, DPO(), rows, 0, 128, Ranks(CPU))
+    begun = Origin(spec={}, data="", weights="", tokens_per_pack=99, path="shared", attention="masks", versions={})
+    told = Told.model_construct(origin=begun)
+
+    settled = resume.settle(spec, scoring, told)
+
+    assert (settled.structure.way, settled.structure.why, settled.tokens) == ("masks", "the run began under masks", 99)
+    plain = Told.model_construct(origin=begun.model_copy(update={"path": "plain"}))
+    assert not resume.settle(spec, scoring, plain).structure.shared
+    assert resume.settle(spec, scoring, None) is scoring
