@@ -94,7 +94,8 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
     tokens = side["size"] or auto_tokens(side["device"])
     scoring = Scoring(scorer, scorer, objectives[side["loss"]], rows, 0, tokens, Ranks(device))
     if device.type == "cpu" and not side["again"]:
-        scoring = replace(scoring, lanes=min(LANES, torch.get_num_threads()))
+        count = min(LANES, torch.get_num_threads())
+        scoring = replace(scoring, lanes=count, at_once=count)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer: torch.optim.Optimizer = (
         MasteredAdamW(parameters, LEARNING_RATE, 0.0)

@@ -38,7 +38,7 @@ def packs(examples: Sequence[Encoded], tokens: int, *, shared: bool, lanes: int 
     Shared, an example costs its prompt and its responses once.  Otherwise each response is a row with the prompt
     before it, and all rows of a group are as wide as the longest.  Within each `AT_ONCE` examples, which keeps long
     lists quick, the longest come first, so that what does not fit fails at once.  Where several `lanes` compute shared
-    groups beside each other, groups are of like size, and as many that all lanes end together.
+    groups beside each other, groups are of like size, and where they fit as many that all lanes end together.
     """
     divide = partial(_balanced, lanes=lanes) if shared and lanes > 1 else _fitted if shared else _padded
     groups: list[list[int]] = []

@@ -30,6 +30,12 @@ packs, adapters or bf16 make many tensors of many sizes (of 800 MiB that a run h
 PAIR = 2
 
 
+def usable(at_once: int) -> float:
+    """The share of the free memory that so many packs at once may be counted to take: more than one buys nothing but
+    speed, so they must fit even where the count is as wrong as it has ever been."""
+    return USABLE if at_once == 1 else 1 - ERROR
+
+
 class Lengths(BaseModel):
     """Tokens of a run's examples: means of prompts and of responses, and all of the longest example; and how many
     responses an example has."""
@@ -161,7 +167,7 @@ def estimate_parts(
     able = shared and device == "cpu" and settings.abreast and settings.gradient_checkpointing != "on"
     most = min(LANES, threads()) if able else 1
     works = [
-        replace(work, lanes=count, tokens=_largest_pack(batch, device, lengths, count, shared=shared))
+        replace(work, at_once=count, tokens=_largest_pack(batch, device, lengths, count, shared=shared))
         for count in range(most, 0, -1)
     ]
     memory, again = fitted(facts, works, settings.gradient_checkpointing, reference, free)
@@ -184,15 +190,16 @@ def estimate_parts(
 def fitted(
     facts: CheckpointFacts, works: Sequence[Work], asked: Checkpointing, reference: int, free: int | None
 ) -> tuple[Memory, bool]:
-    """The memory of the first of several ways of working that fits, the last of which takes least; and whether layers
-    are computed again: as asked, or where nothing would fit otherwise."""
-    for work in works if asked != "on" else ():
-        keeping = footprint.memory(facts, work, reference, again=False)
-        if free is None or keeping.total <= USABLE * free:
-            return keeping, False
-    if asked == "off":
-        return keeping, False
-    return footprint.memory(facts, works[-1], reference, again=True), True
+    """The memory of the first of several ways of working that fits, the last of which takes least and is taken where
+    nothing is known of what is free; and whether layers are computed again: as asked, or where none would fit."""
+    again = asked == "on"
+    if free is not None and not again:
+        for work in works:
+            keeping = footprint.memory(facts, work, reference, again=False)
+            if keeping.total <= usable(work.at_once) * free:
+                return keeping, False
+        again = asked == "auto"
+    return footprint.memory(facts, works[-1], reference, again=again), again
 
 
 def adapter_parameters(facts: CheckpointFacts, tuning: LoraTuning) -> int:

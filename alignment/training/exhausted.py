@@ -10,9 +10,9 @@ from alignment.training.spec import FullTuning, Spec
 
 
 def out_of_memory(
-    spec: Spec, step: int, tokens: int, examples: Sequence[Encoded], *, shared: bool, again: bool
+    spec: Spec, step: int, tokens: int, examples: Sequence[Encoded], *, shared: bool, again: bool, at_once: int = 1
 ) -> OutOfMemory:
-    """The error of a step whose examples did not fit in packs of so many tokens.
+    """The error of a step whose examples did not fit in packs of so many tokens, so many `at_once`.
 
     `shared`: a prompt is computed once; `again`: layers are computed again in the backward pass already.
     """
@@ -25,7 +25,8 @@ def out_of_memory(
             f"length.max_prompt_tokens ({spec.length.max_prompt_tokens}) or length.max_response_tokens "
             f"({spec.length.max_response_tokens})"
         )
-    more = [] if again else ["set gradient_checkpointing to on"]
+    more = ["start it with OMP_NUM_THREADS=1, for one pack at a time"] if at_once > 1 else []
+    more += [] if again else ["set gradient_checkpointing to on"]
     more += ["train adapters (LoRA) instead of all weights"] if isinstance(spec.tuning, FullTuning) else []
     more += ["train in bf16"] if spec.precision == "fp32" else []
     return OutOfMemory(

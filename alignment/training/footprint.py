@@ -70,7 +70,7 @@ class Work:
     others: int = 0  # models that are asked beside the one that is trained
     head: bool = False  # scores are taken of what layers give, and nothing is projected to the vocabulary
     own: OwnWork = NO_OWN
-    lanes: int = 1  # packs at once
+    at_once: int = 1  # packs
 
 
 def weight_bytes(work: Work) -> int:
@@ -102,7 +102,7 @@ def memory(facts: CheckpointFacts, work: Work, reference: int, *, again: bool) -
         weights=facts.parameters * weight_bytes(work) + added * trained,
         gradients=moved * trained,
         optimizer=moved * (8 + (2 if work.precision == "pure_bf16" else 0)),
-        activations=work.lanes * _pack(facts, work, again=again),
+        activations=work.at_once * _pack(facts, work, again=again),
         reference=reference,
     )
 

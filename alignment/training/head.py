@@ -59,7 +59,9 @@ class HeadScorer(nn.Module):
         whole = unadapted(self.model)
         route = route and self.router_weight > 0
         more = {"output_router_logits": True} if route else {}
-        with torch.autocast(layout.ids.device.type, torch.bfloat16) if not self.exact else nullcontext():
+        device = layout.ids.device.type  # on a CPU as in `Scorer`: threads share one cache
+        narrow = torch.autocast(device, torch.bfloat16, cache_enabled=device != "cpu")
+        with nullcontext() if self.exact else narrow:
             output = whole.base_model(
                 input_ids=layout.ids,
                 position_ids=layout.positions,

@@ -26,49 +26,68 @@ Pack = TypeVar("Pack")
 Result = TypeVar("Result")
 
 
+def able(scoring: Scoring) -> bool:
+    """Whether packs of such a model, on such a device, can be computed beside each other."""
+    return scoring.device.type == "cpu" and scoring.ranks.size == 1 and scoring.structure.shared
+
+
 def most(spec: Spec, scoring: Scoring) -> int:
     """How many packs of a run may be computed at once, as far as threads and exactness go."""
-    able = scoring.device.type == "cpu" and scoring.ranks.size == 1 and scoring.structure.shared
-    return min(LANES, torch.get_num_threads()) if able and abreast(spec.objective.needs, spec.tuning) else 1
+    free = able(scoring) and abreast(spec.objective.needs, spec.tuning)
+    return min(LANES, torch.get_num_threads()) if free else 1
 
 
 def each(
     packs: Sequence[Pack],
     work: Callable[[Pack], Result],
     check: Callable[[], None],
-    count: int,
     weights: Iterable[Tensor],
+    *,
+    lanes: int,
+    at_once: int,
 ) -> list[Result]:
-    """What `work` gives for each of the packs, in their order, so many of them at once: this thread is one lane.
+    """What `work` gives for each of the packs, in their order.
 
-    Gradients of the `weights` are added in the order of the packs.  Raises what `check`, asked before each pack of this
-    thread, or the first pack that failed raised, once no pack is computed any more; those that had not begun never are.
+    Each has its share of the threads, as if so many `lanes` were busy; so many packs are computed `at_once`, which
+    changes no bit.  This thread is one lane.  Gradients of the `weights` are added in the order of the packs.
+
+    Raises what `check`, asked before each pack of this thread, or the first pack that failed raised, once no pack is
+    computed any more; those that had not begun never are.
     """
-    count = max(1, min(count, len(packs)))
+    share = max(1, torch.get_num_threads() // max(1, min(lanes, len(packs))))
     gradients, threads = torch.is_grad_enabled(), torch.get_num_threads()
-    order = _Order(weights if gradients else ())
+    order = _Order(weights if gradients and at_once > 1 else ())
     places = iter(range(len(packs)))
     found: dict[int, Result] = {}
     failed: dict[int, BaseException] = {}
 
     def lane(check: Callable[[], None]) -> None:
-        torch.set_num_threads(max(1, threads // count))  # of this thread's own work
-        while not failed and (place := next(places, None)) is not None:
+        torch.set_num_threads(share)  # of this thread's own work
+        while not order.over and (place := next(places, None)) is not None:
             try:
-                check()
                 with torch.set_grad_enabled(gradients), order.at(place):
+                    check()
                     found[place] = work(packs[place])
             except BaseException as error:  # noqa: BLE001  (raised below, when all lanes have ended)
                 failed[place] = error
+                order.end()
 
-    others = [threading.Thread(target=lane, args=(_nothing,)) for _ in range(count - 1)]
+    others = [threading.Thread(target=lane, args=(_nothing,)) for _ in range(min(at_once, len(packs)) - 1)]
     with order:
-        for other in others:
-            other.start()
-        lane(check)
-        for other in others:
-            other.join()
-    torch.set_num_threads(threads)
+        try:
+            for other in others:
+                other.start()
+            lane(check)
+            for other in others:
+                other.join()
+        except BaseException:  # no thread could be started, or somebody would not wait
+            order.end()
+            raise
+        finally:
+            for other in others:
+                if other.is_alive():
+                    other.join()
+            torch.set_num_threads(threads)
     if failed:
         raise failed[min(failed)]
     return [found[place] for place in range(len(packs))]
@@ -79,7 +98,7 @@ def _nothing() -> None:
 
 
 class _Order:
-    """While it is entered, a weight's gradients are added pack after pack: who comes early waits."""
+    """While it is entered, a weight's gradients are added pack after pack: who comes early waits, unless it is over."""
 
     def __init__(self, weights: Iterable[Tensor]) -> None:
         self._weights = [weight for weight in weights if weight.requires_grad]
@@ -89,6 +108,13 @@ class _Order:
         self._added: list[set[int]] = [set() for _ in self._weights]  # to each weight: packs that have
         self._next = [0] * len(self._weights)  # of each weight: the first pack that may still add to it
         self._hooks = ExitStack()
+        self.over = False  # gradients will not be used
+
+    def end(self) -> None:
+        """Afterwards nobody waits."""
+        with self._moved:
+            self.over = True
+            self._moved.notify_all()
 
     def __enter__(self) -> None:
         for number, weight in enumerate(self._weights):
@@ -120,7 +146,7 @@ class _Order:
         while following < place and (following in self._done or following in added):
             following += 1
         self._next[number] = following
-        return following >= place
+        return self.over or following >= place
 
     def _note(self, number: int, _: Tensor) -> None:
         with self._moved:

@@ -167,7 +167,10 @@ class _Loop:
                 raise
             scoring = prepared.learner.scoring
             shared, again = scoring.structure.shared, recompute.is_on(scoring.scorer)
-            raise out_of_memory(self._spec, step, scoring.tokens, examples, shared=shared, again=again) from error
+            tokens, at_once = scoring.tokens, scoring.at_once
+            raise out_of_memory(
+                self._spec, step, tokens, examples, shared=shared, again=again, at_once=at_once
+            ) from error
         seconds = time.monotonic() - began
         tokens = sum(example.tokens for example in examples)
         values |= self._meter.values(examples, seconds)

@@ -42,9 +42,12 @@ def free_memory(group: Path = GROUP) -> int:
 
 
 def threads() -> int:
-    """Threads with which torch computes on this machine, unless it is told otherwise."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdecimal() and int(told) else psutil.cpu_count(logical=False) or 1
+    """Threads with which torch computes here, unless it is told otherwise: as it counts them itself, without it."""
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if told.isdecimal() and int(told):
+        return int(told)
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(psutil.cpu_count(logical=False) or allowed, allowed)
 
 
 def processor(chosen: device) -> str:

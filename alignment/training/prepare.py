@@ -119,12 +119,12 @@ def prepare(
     if spec.precision != "fp32" and learner.scoring.device.type == "cpu":
         events.log("bf16 is slower than fp32 on most CPUs", "warning", field="precision")
     with dropout_off(model):  # what is found on disk draws no numbers, and what is computed must not either
-        scoring = resume.settle(spec, learner.scoring, told)
-        scoring = resume.settle(spec, checked(scoring, examples.train, events, check), told)
+        then = told.origin if told else None
+        scoring = resume.settle(spec, learner.scoring, then)
+        scoring = resume.settle(spec, checked(scoring, examples.train, events, check), then)
         scoring = others_checked(scoring, examples.train, events, check)
-        scoring = room.make(spec, facts, scoring, examples, events, begun=told.origin.lanes if told else None)
-        begun = told is not None
-        scoring = budget.choose(spec, facts, scoring, examples.train, steps, events, check, begun=begun)
+        scoring = room.make(spec, facts, scoring, examples, events, begun=then.lanes if then else None)
+        scoring = budget.choose(spec, facts, scoring, examples.train, steps, events, check, begun=then is not None)
         learner = replace(learner, scoring=scoring)
         origin = resume.origin(spec, scoring, examples)
         if WANTED_PROMPT in spec.objective.needs.facts:

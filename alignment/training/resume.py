@@ -95,15 +95,15 @@ def _weights(checkpoints: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def settle(spec: Spec, scoring: Scoring, told: Told | None) -> Scoring:
+def settle(spec: Spec, scoring: Scoring, begun: Origin | None) -> Scoring:
     """The scoring with the packs and the rows that the run began with, so that its sums are rounded alike."""
-    if told is None:
+    if begun is None:
         return scoring
     if spec.batch.tokens_per_pack == "auto":
-        scoring = replace(scoring, tokens=told.origin.tokens_per_pack)
-    if told.origin.path == "plain" and scoring.structure.shared:
+        scoring = replace(scoring, tokens=begun.tokens_per_pack)
+    if begun.path == "plain" and scoring.structure.shared:
         scoring = replace(scoring, structure=structure.plain("the run began so"))
-    if told.origin.attention == "masks" and scoring.structure.way == "blocks":
+    if begun.attention == "masks" and scoring.structure.way == "blocks":
         scoring = replace(scoring, structure=replace(scoring.structure, way="masks", why="the run began under masks"))
     return scoring
 

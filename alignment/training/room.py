@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alignment.training import footprint, lanes, recompute
 from alignment.training.errors import BadSpec
-from alignment.training.estimate import USABLE, adapter_parameters, own_work
+from alignment.training.estimate import USABLE, adapter_parameters, own_work, usable
 from alignment.training.footprint import Memory, Work
 from alignment.training.machine import free_bytes
 from alignment.training.spec import LoraTuning, Spec
@@ -26,19 +26,18 @@ GIB = 2**30
 def make(
     spec: Spec, facts: CheckpointFacts, scoring: Scoring, examples: Examples, events: Events, begun: int | None = None
 ) -> Scoring:
-    """The scoring with as many packs at once as fit; where the run would not fit with one, or where it is asked for,
-    layers are computed again from then on.  An event says both.
+    """The scoring with as many packs at once as surely fit; where the run would not fit with one, or where it is asked
+    for, layers are computed again from then on.  An event says both.
 
-    A run that has `begun` goes on with as many packs at once as it had.
+    A run that has `begun` goes on in as many lanes as it had, so that its sums are rounded alike.
 
     Raises BadSpec when it is asked for and the model's layers cannot be computed again.
     """
     ranks, free = scoring.ranks, _free(scoring.ranks)
-    most = 1 if spec.gradient_checkpointing == "on" else lanes.most(spec, scoring)
-    for count in range(most, 0, -1) if begun is None else (begun,):
-        work = work_of(spec, facts, replace(scoring, lanes=count), examples.train)
-        memory = footprint.memory(facts, work, 0, again=False)
-        fits = not ranks.any(to_come(memory, ranks) > USABLE * free)
+    for way in _ways(spec, scoring, begun):
+        scoring = way
+        memory = footprint.memory(facts, work_of(spec, facts, scoring, examples.train), 0, again=False)
+        fits = not ranks.any(to_come(memory, ranks) > usable(scoring.at_once) * free)
         if fits:
             break
     wanted = spec.gradient_checkpointing == "on" or (spec.gradient_checkpointing == "auto" and not fits)
@@ -52,29 +51,38 @@ def make(
     on = wanted and able
     if on:
         recompute.switch_on(scoring.scorer)
-        count = 1  # a layer that is computed again is in training meanwhile, for whoever asks
-        work = work_of(spec, facts, replace(scoring, lanes=count), examples.train)
-        memory = footprint.memory(facts, work, 0, again=True)
+        memory = footprint.memory(facts, work_of(spec, facts, scoring, examples.train), 0, again=True)
     needed = to_come(memory, ranks)
     why = "as asked" if spec.gradient_checkpointing != "auto" else "it would not fit without" if on else "it fits"
     events.log(
         f"gradient checkpointing is {'on' if on else 'off'}, {why}: about {needed / GIB:.2f} GiB more are needed,"
-        f" and {free / GIB:.2f} GiB are free" + (f"; packs at once: {count}" if count > 1 else ""),
+        f" and {free / GIB:.2f} GiB are free" + (f"; packs at once: {scoring.at_once}" if scoring.at_once > 1 else ""),
         "info" if needed <= USABLE * free else "warning",
         gradient_checkpointing=on,
         needed_bytes=needed,
         memory=memory.model_dump(exclude={"reference"}),
         free_bytes=free,
-        packs_at_once=count,
+        packs_at_once=scoring.at_once,
     )
-    return replace(scoring, lanes=count)
+    return scoring
+
+
+def _ways(spec: Spec, scoring: Scoring, begun: int | None) -> Iterator[Scoring]:
+    """The scoring with as many packs at once as there may be, then with fewer, down to one.
+
+    Only then may layers be computed again: such a layer is in training meanwhile, for whoever asks.
+    """
+    most = 1 if spec.gradient_checkpointing == "on" else lanes.most(spec, scoring)
+    kept = begun if begun is None or lanes.able(scoring) else 1
+    for count in range(min(most, kept or most), 0, -1):
+        yield replace(scoring, lanes=kept or count, at_once=count)
 
 
 def fits(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence[Encoded], tokens: int) -> bool:
     """Whether packs of so many tokens would fit, with layers computed again or not as it has been decided."""
     work = work_of(spec, facts, replace(scoring, tokens=tokens), some)
     needed = footprint.memory(facts, work, 0, again=recompute.is_on(scoring.scorer))
-    return to_come(needed, scoring.ranks) <= USABLE * _free(scoring.ranks)
+    return to_come(needed, scoring.ranks) <= usable(scoring.at_once) * _free(scoring.ranks)
 
 
 def _free(ranks: Ranks) -> int:
@@ -101,7 +109,7 @@ def work_of(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence
         others=len(spec.objective.needs.live),
         head=spec.kind == "reward_model",
         own=own_work(spec),
-        lanes=scoring.lanes,
+        at_once=scoring.at_once,
     )
 
 

@@ -150,7 +150,8 @@ class Scorer(nn.Module):
         return found
 
     def _arithmetic(self, layout: Layout) -> AbstractContextManager[object]:
-        return nullcontext() if self.exact else torch.autocast(layout.ids.device.type, torch.bfloat16)
+        device = layout.ids.device.type  # on a CPU other threads would empty the cache of weights, which is one for all
+        return nullcontext() if self.exact else torch.autocast(device, torch.bfloat16, cache_enabled=device != "cpu")
 
     @property
     def _head(self) -> nn.Linear:

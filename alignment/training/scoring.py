@@ -85,7 +85,7 @@ class Scoring:
     `wrapped` is called in the place of `scorer`: the same, or what keeps the ranks' copies of it alike.  `others` are
     the frozen models that the objective asks at every step, by name; a reference that it asks and that is not among
     them is the model without its adapters.  `cutters` say where the steps begin that the objective asks about, `lanes`
-    how many packs are computed at once.
+    for how many lanes examples are divided and threads shared, of which so many are computed `at_once`.
     """
 
     scorer: AnyScorer
@@ -98,6 +98,7 @@ class Scoring:
     others: Mapping[str, Other] = field(default_factory=dict)
     cutters: Mapping[Cut, Cutter] = field(default_factory=dict)
     lanes: int = 1
+    at_once: int = 1
 
     @property
     def device(self) -> torch.device:
@@ -146,7 +147,8 @@ class Scoring:
         Whatever `check` raises, before a pack or while others are computed, leaves nothing running.
         """
         if self.lanes > 1 and self.structure.shared:
-            return lanes.each(packs, work, check, self.lanes, self.scorer.parameters())
+            weights = self.scorer.parameters()
+            return lanes.each(packs, work, check, weights, lanes=self.lanes, at_once=self.at_once)
         found = []
         for pack in turns(self.wrapped, packs):
             check()

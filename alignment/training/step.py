@@ -54,7 +54,6 @@ def _measured(
     values = torch.zeros(len(names), len(response), device=device)
     routed = torch.zeros(2, scoring.scorer.experts, device=device) if asked.router and scoring.routes else None
 
-    @torch.no_grad()
     def scored(pack: list[int]) -> tuple[Tensor, Values, Tensor | None]:
         if not pack:
             scoring.idle(examples, asked)

@@ -23,7 +23,7 @@ from alignment.training.ranks import Ranks
 from alignment.training.rows import arrange, checked
 from alignment.training.scorer import Scorer
 from alignment.training.scoring import Scoring
-from alignment.training.state import Origin, Told
+from alignment.training.state import Origin
 from tests.alignment.training.test_sharing import CPU, SHARED, alone, build, examples, gradients
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # as a CPU must
@@ -229,11 +229,10 @@ def test_a_run_that_began_under_masks_goes_on_so(spec: Spec) -> None:
     scorer = Scorer(build("llama", {}), "fp32")
     scoring = Scoring(scorer, scorer, DPO(), rows, 0, 128, Ranks(CPU))
     begun = Origin(spec={}, data="", weights="", tokens_per_pack=99, path="shared", attention="masks", versions={})
-    told = Told.model_construct(origin=begun)
 
-    settled = resume.settle(spec, scoring, told)
+    settled = resume.settle(spec, scoring, begun)
 
     assert (settled.structure.way, settled.structure.why, settled.tokens) == ("masks", "the run began under masks", 99)
-    plain = Told.model_construct(origin=begun.model_copy(update={"path": "plain"}))
-    assert not resume.settle(spec, scoring, plain).structure.shared
+    assert not resume.settle(spec, scoring, begun.model_copy(update={"path": "plain"})).structure.shared
     assert resume.settle(spec, scoring, None) is scoring
+    assert begun.lanes == 1  # of states that do not say

@@ -21,6 +21,7 @@ from alignment.training.estimate import Lengths, estimate
 from alignment.training.model import load_tokenizer
 from alignment.training.prepare import build
 from alignment.training.rows import arrange
+from alignment.training.scorer import Scorer
 from alignment.training.scoring import Scoring
 from alignment.training.step import Learner, sequence_logps
 from alignment.training.stop import Cancelled
@@ -50,7 +51,7 @@ def two_threads() -> Iterator[None]:
 def learner(spec: Spec) -> Learner:
     """One whose packs hold few examples, two of them at once."""
     made = build(spec, load_tokenizer(spec.checkpoint), 10)[0]
-    return replace(made, scoring=replace(made.scoring, tokens=120, lanes=2))
+    return replace(made, scoring=replace(made.scoring, tokens=120, lanes=2, at_once=2))
 
 
 def one_after_another(self: Scoring, some: Any, work: Any, check: Any) -> list[Any]:
@@ -106,7 +107,8 @@ def test_every_architecture_computes_the_same(name: str, monkeypatch: pytest.Mon
     some = test_routing.pairs() * 3
     reference = [torch.full((2,), -40.0)] * len(some)
     one = test_routing.learner(model, 80, rows, DPO())
-    one = replace(one, scoring=replace(one.scoring, lanes=2))
+    one = replace(one, scoring=replace(one.scoring, lanes=2, at_once=2))
+    assert len(one.scoring.packs(some)) > 3
     with monkeypatch.context() as patched:
         patched.setattr(Scoring, "each", one_after_another)
         expected = gradients(one, some, reference)
@@ -115,6 +117,22 @@ def test_every_architecture_computes_the_same(name: str, monkeypatch: pytest.Mon
     assert alike(gradients(one, some, reference), expected)
     assert alike(list(sequence_logps(one.scoring, some, nothing)), list(logps))
     assert rows.shared
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "qwen3_moe, experts"])
+def test_bf16_computes_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autocast's copies of weights are one lane's own."""
+    model = test_sharing.build(*MODELS[name])
+    some = test_routing.pairs() * 2
+    one = test_routing.learner(model, 80, arrange(model, test_sharing.CPU, exact=False), DPO())
+    scorer = Scorer(model, "bf16")
+    one = replace(one, scoring=replace(one.scoring, scorer=scorer, wrapped=scorer, lanes=2, at_once=2))
+    reference = [torch.full((2,), -40.0)] * len(some)
+    with monkeypatch.context() as patched:
+        patched.setattr(Scoring, "each", one_after_another)
+        expected = gradients(one, some, reference)
+
+    assert alike(gradients(one, some, reference), expected)
 
 
 def test_a_pack_that_fails_ends_all(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,20 +147,45 @@ def test_a_pack_that_fails_ends_all(learner: Learner, monkeypatch: pytest.Monkey
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        lanes.each(range(50), work, nothing, 2, learner.parameters)
+        lanes.each(range(50), work, nothing, learner.parameters, lanes=2, at_once=2)
 
     assert len(begun) < 10
     assert (threading.active_count(), torch.get_num_threads()) == (before, 1)
-    assert lanes.each(range(3), lambda pack: pack * 2, nothing, 2, learner.parameters) == [0, 2, 4]
+    assert lanes.each(range(3), lambda pack: pack * 2, nothing, (), lanes=2, at_once=2) == [0, 2, 4]
+
+
+def test_a_thread_that_cannot_start_leaves_none(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that had started end before the error is heard, and the weights have no hooks any more."""
+    begun, before, real = list[int](), threading.active_count(), threading.Thread.start
+    started = list[threading.Thread]()
+
+    def start(self: threading.Thread) -> None:
+        started.append(self)
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    def work(pack: int) -> None:
+        begun.append(pack)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="can't start"):
+        lanes.each(range(50), work, nothing, learner.parameters, lanes=3, at_once=3)
+
+    assert len(begun) < 10
+    assert threading.active_count() == before
+    assert not any(parameter._backward_hooks for parameter in learner.parameters)
 
 
 def test_a_stop_is_heard_between_packs(learner: Learner) -> None:
-    """The weights have what was added so far, and the run raises."""
+    """Also by whoever waits for the pack that is not computed any more."""
     asked = [0]
 
     def check() -> None:
         asked[0] += 1
         if asked[0] == 2:
+            time.sleep(0.3)  # the other lane comes to its gradients meanwhile
             raise Cancelled
 
     some = encoded(24)
@@ -154,17 +197,22 @@ def test_a_stop_is_heard_between_packs(learner: Learner) -> None:
 @pytest.mark.usefixtures("two_threads")
 def test_each_lane_has_its_share_of_threads(learner: Learner) -> None:
     """Afterwards this thread has all of them again; one pack alone has them all, too."""
-    assert lanes.each(range(4), lambda _: torch.get_num_threads(), nothing, 2, ()) == [1, 1, 1, 1]
+
+    def threads(packs: int, at_once: int) -> list[int]:
+        return lanes.each(range(packs), lambda _: torch.get_num_threads(), nothing, (), lanes=2, at_once=at_once)
+
+    assert threads(4, 2) == threads(4, 1) == [1, 1, 1, 1]
     assert torch.get_num_threads() == 2
-    assert lanes.each(range(1), lambda _: torch.get_num_threads(), nothing, 2, ()) == [2]
-    assert lanes.each([], lambda _: None, nothing, 2, ()) == []
+    assert threads(1, 2) == [2]
+    assert threads(0, 2) == []
 
 
 @pytest.mark.parametrize("grad", [True, False])
 def test_lanes_know_whether_gradients_are_wanted(grad: bool) -> None:
     """A new thread would otherwise want them."""
     with torch.set_grad_enabled(grad):
-        assert lanes.each(range(6), lambda _: torch.is_grad_enabled(), nothing, 3, ()) == [grad] * 6
+        found = lanes.each(range(6), lambda _: torch.is_grad_enabled(), nothing, (), lanes=3, at_once=3)
+    assert found == [grad] * 6
 
 
 def test_packs_for_lanes_are_of_like_size() -> None:
@@ -185,7 +233,7 @@ def test_packs_for_lanes_are_of_like_size() -> None:
 
 @pytest.mark.usefixtures("two_threads")
 def test_a_run_of_two_lanes_goes_on_to_the_last_bit(make_spec: MakeSpec, tmp_path: Path) -> None:
-    """Stopped and continued, with as many packs at once as it began with, even where one would be taken now."""
+    """Stopped and continued, in packs for as many lanes as it began with, even where there is one thread now."""
     spec = make_spec(batch={"examples_per_step": 8, "tokens_per_pack": 60}, duration={"steps": 4})
     train(spec, tmp_path / "whole")
     stop, hear = stopping_after(2)
@@ -194,7 +242,7 @@ def test_a_run_of_two_lanes_goes_on_to_the_last_bit(make_spec: MakeSpec, tmp_pat
     train(spec, tmp_path / "halves")
 
     counts = [event["packs_at_once"] for event in events_of(tmp_path / "halves") if "packs_at_once" in event]
-    assert counts == [2, 2]
+    assert counts == [2, 1]
     assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
     assert same(last(tmp_path / "halves"), last(tmp_path / "whole"))
 
@@ -245,18 +293,24 @@ def test_only_shared_rows_of_one_processor_are_computed_abreast(
     assert lanes.most(spec, scoring) == LANES
     assert lanes.most(spec, replace(scoring, structure=structure.plain(""))) == 1
     assert lanes.most(spec, replace(scoring, ranks=ranks.Ranks(torch.device("cpu"), 0, 2))) == 1
-    assert lanes.most(spec, replace(scoring, ranks=ranks.Ranks(torch.device("meta")))) == 1
+    elsewhere = replace(scoring, ranks=ranks.Ranks(torch.device("meta")))
+    assert lanes.most(spec, elsewhere) == 1
+    assert [(way.lanes, way.at_once) for way in room._ways(spec, elsewhere, 2)] == [(1, 1)]
+    assert [(way.lanes, way.at_once) for way in room._ways(spec, scoring, 2)] == [(2, 2), (2, 1)]
+    assert [way.at_once for way in room._ways(spec, scoring, None)] == [4, 3, 2, 1]
 
 
 def test_more_packs_at_once_are_estimated_to_take_more(spec: Spec) -> None:
     """Twice the activations where a pack is full; no more than a step has where it is not."""
 
-    def activations(threads: str, tokens: int) -> int:
+    def activations(threads: str, tokens: int, free: int | None = 2**40) -> int:
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("OMP_NUM_THREADS", threads)
             batch = spec.batch.model_copy(update={"examples_per_step": 64, "tokens_per_pack": tokens})
             told = spec.model_copy(update={"batch": batch})
-            return estimate(told, 1000, "cpu", Lengths(prompt=20, response=10, longest=60)).memory.activations
+            lengths = Lengths(prompt=20, response=10, longest=60)
+            return estimate(told, 1000, "cpu", lengths, free).memory.activations
 
     assert activations("2", 256) == 2 * activations("1", 256)
     assert activations("2", 100_000) < 1.1 * activations("1", 100_000)
+    assert activations("2", 256, None) == activations("1", 256)  # what it takes at least, where nothing else is known
