@@ -84,7 +84,8 @@ class Publisher(Written):
             if event.get("type") == "checkpoint":
                 path = self.folder / "checkpoints" / Path(str(event.get("path"))).name
                 key = f"runs/{run_id}/checkpoints/{path.name}"
-                if storage.fits(key) and not storage.get_storage().in_place(path, key):
+                known = key in self._sent  # `ready` was first, and it may be on its way
+                if storage.fits(key) and not known and not storage.get_storage().in_place(path, key):
                     self._linked[path] = self._aside(path)
             elif event.get("removed_checkpoint"):
                 path = self.folder / "checkpoints" / Path(str(event["removed_checkpoint"])).name

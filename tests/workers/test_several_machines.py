@@ -1,15 +1,18 @@
 """Machines with data folders of their own and one storage: what one has made another uses."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -21,6 +24,7 @@ from backend.db import transaction
 from backend.projects import service as projects
 from backend.runs import service
 from backend.runs.models import Run
+from backend.runs.sink import EVENTS
 from backend.settings import Settings
 from backend.work import State, now
 from tests import s3
@@ -158,6 +162,31 @@ def test_host_dies(stored_base: QueueRun, on_b: Callable[..., subprocess.Popen[b
     back = row(run)
     assert (back.state, back.failure) == (State.failed, "worker_gone")
     assert back.done > lost.done
+
+
+def test_a_checkpoint_on_its_way_stays(stored_base: QueueRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever looks ahead may come to a checkpoint after it has begun to be sent, and training may be done with it."""
+    run, here = stored_base(), tmp_path / "elsewhere"
+    made = here / "checkpoints" / "2"
+    made.mkdir(parents=True)
+    (made / "weights").write_text("learned")
+    event = {"type": "checkpoint", "step": 2, "path": str(made)}
+    (here / EVENTS).write_text(json.dumps(event) + "\n")
+    going, real = threading.Event(), storage.put
+
+    def slow(*given: Any, **more: Any) -> str:
+        assert going.wait(60)
+        return real(*given, **more)
+
+    monkeypatch.setattr(storage, "put", slow)
+    with publisher.Publisher(here) as found:
+        assert not found.ready(run, event)
+        shutil.rmtree(made)
+        found.scan(run.id)
+        going.set()
+
+    assert (found.trouble, found.sent) == (None, True)
+    assert (storage.local(f"runs/{run.id}/checkpoints/2") / "weights").read_text() == "learned"
 
 
 @pytest.mark.parametrize("shared", ["folder"], indirect=True)
