@@ -1,8 +1,8 @@
 """Packs computed beside each other on a CPU, each on processors of its own.
 
 A pack that fits a processor's caches has products too small to be divided well: two packs at once, on a thread each,
-are half again as fast as one after the other on two.  Every lane computes as it would alone, and the packs add their
-gradients to a weight in their own order, however fast each is, so that a run stays the same to the last bit.
+are a third to a half faster than one after the other on two.  Every lane computes as it would alone, and the packs add
+their gradients to a weight in their own order, however fast each is, so that a run stays the same to the last bit.
 """
 
 from __future__ import annotations
