@@ -73,7 +73,7 @@ class Origin(_Part):
     tokens_per_pack: int = Field(ge=1)
     path: Literal["shared", "plain"]
     attention: Way | None = None  # how a shared row attended; states of before do not say
-    lanes: int = Field(default=1, ge=1)  # packs that were computed at once
+    lanes: int = Field(default=1, ge=1)  # for which examples are divided; states of before had one
     versions: dict[str, str]
 
 
