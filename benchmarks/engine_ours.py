@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 def ours(folder: Path, side: Side) -> Measured:
     """Our loop as a run drives it: rows, reference, steps; the checks before a run are not timed."""
 
+    from alignment.training.machine import share
+
+    share()
     from alignment.training.step import sequence_logps
 
     learner, loaded = _learner(folder, side)

@@ -136,9 +136,10 @@ def _watched() -> Stopwatch:
 def main() -> None:
     """One run on the first pairs of the data, timed by its events."""
     folder, size, name = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    from alignment.training.run import share_processors, start
+    from alignment.training.machine import share
+    from alignment.training.run import start
 
-    share_processors()
+    share()
     watch = _watched()
     events: list[tuple[float, float, dict[str, Any]]] = []
     start(

@@ -116,6 +116,10 @@ def told(folder: Path, shape: Shape) -> Told:
     import gc
 
     import psutil
+
+    from alignment.training.machine import share
+
+    share()
     import torch
     import transformers.models.llama.modeling_llama
     import transformers.models.stablelm.modeling_stablelm  # noqa: F401  (what every run loads is not the run's)

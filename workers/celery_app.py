@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery, platforms, signals
 
-from alignment.training.run import share_processors
+from alignment.training.machine import share
 from backend import trace
 from backend.queue import QUEUES, get_celery
 from workers import presence, shutdown
@@ -70,7 +70,7 @@ def _tie_beat(**_: object) -> None:
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _be_modest(**_: object) -> None:
     """Torch, which the processes of the pool load later, lets idle threads sleep: web and training run beside it."""
-    share_processors()
+    share()
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]

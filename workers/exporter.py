@@ -19,7 +19,7 @@ from alignment.export.record import Comparison
 from alignment.export.write import Base, write
 from alignment.training.errors import TrainingError
 from alignment.training.failures import named
-from alignment.training.run import share_processors
+from alignment.training.machine import share
 from backend.leash import die_with_parent
 from workers.hub import say
 
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     """The command line."""
     (place,) = arguments
     die_with_parent()
-    share_processors()
+    share()
     order = Order.model_validate_json(Path(place).read_text("utf-8"))
     try:
         make(order)

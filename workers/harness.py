@@ -17,8 +17,8 @@ from pydantic import BaseModel
 
 from alignment.training.errors import TrainingError
 from alignment.training.failures import named
+from alignment.training.machine import share
 from alignment.training.model import load_model, load_tokenizer
-from alignment.training.run import share_processors
 from backend.leash import die_with_parent
 from workers.hub import say
 
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
     """The command line."""
     (place,) = arguments
     die_with_parent()
-    share_processors()
+    share()
     try:
         measure(Order.model_validate_json(Path(place).read_text("utf-8")))
     except ModuleNotFoundError as error:

@@ -8,19 +8,26 @@ elsewhere, which is how answers are generated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from alignment.training.blocks import Sight
+
 NAME = "plumbline"
+NOT_SEEN = float("-inf")
 _PARTS = "plumbline_parts"
 _INSTEAD = "plumbline_instead"
+_KERNEL: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
+_KERNEL_BACKWARD: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None)
 Attend = Callable[[int, Tensor, Tensor, Tensor, float | None], Tensor]
 """Layer, query (1, H, T, D), key and value with fewer heads, scale; what is seen (1, T, H, D)."""
 
@@ -36,24 +43,30 @@ class Part(NamedTuple):
     mask: Tensor | None
 
 
-def divide(mask: Tensor, spans: list[tuple[slice, slice | None]], *, windowed: bool) -> None:
-    """Let the mask (1, 1, T, T) carry its parts: in order, the span of each segment and that of a response's prompt."""
+def by_parts(seen: Sight, spans: Sequence[tuple[slice, slice | None]], *, windowed: bool) -> Tensor:
+    """A mask without places that says what the tokens of a row see part by part: in order, the span of each segment and
+    that of a response's prompt."""
     parts: list[Part] = []
-    places = {span.start: place for place, (span, _) in enumerate(spans)}
+    places = torch.arange(len(seen.own), device=seen.own.device)
+    numbers = {span.start: number for number, (span, _) in enumerate(spans)}
     for span, before in spans:
-        own, size = mask[:, :, span, span], span.stop - span.start
-        if before is None:
-            parts.append(Part(size, None, own.contiguous() if windowed else None))
-        else:
-            seen = torch.cat([mask[:, :, span, before], own], dim=3)
-            parts.append(Part(size, places[before.start], seen))
-    setattr(mask, _PARTS, parts)
+        queries, mask = places[span], None
+        if before is not None or windowed:
+            keys = queries if before is None else torch.cat([places[before], queries])
+            allowed = seen.sees(queries[:, None], keys)
+            mask = torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, NOT_SEEN)[None, None]
+        parts.append(Part(len(queries), None if before is None else numbers[before.start], mask))
+    return _carrying(_PARTS, parts)
 
 
 def instead(attend: Attend) -> Tensor:
     """A mask that lets `attend` do all attention; it has no places, so that no other attention takes it for one."""
+    return _carrying(_INSTEAD, attend)
+
+
+def _carrying(name: str, what: object) -> Tensor:
     mask = torch.zeros(1, 1, 0, 0)
-    setattr(mask, _INSTEAD, attend)
+    setattr(mask, name, what)
     return mask
 
 
@@ -89,10 +102,16 @@ def _attend(
             module, query, key, value, attention_mask, **settings
         )
         return found
+    dropout, scale = settings.get("dropout", 0.0), settings.get("scaling")
+    if torch.is_autocast_enabled(query.device.type):
+        kind = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(kind), key.to(kind), value.to(kind)
+    sizes = [part.size for part in parts]
+    if all(sizes) and sum(sizes) == query.shape[2] and _is_kernels(query, key, value, dropout):
+        return _Parts.apply(query, key, value, parts, scale), None  # type: ignore[no-untyped-call]
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    dropout, scale = settings.get("dropout", 0.0), settings.get("scaling")
-    sizes = [part.size for part in parts]  # split, because slices would each add a whole row of zeros on the way back
+    # split, because slices would each add a whole row of zeros on the way back
     queries, keys, values = (torch.split(whole, sizes, dim=2) for whole in (query, key, value))
     done = []
     for place, (_, before, mask) in enumerate(parts):
@@ -106,3 +125,86 @@ def _attend(
 
 def _seen(parts: Sequence[Tensor], before: int | None, place: int) -> Tensor:
     return parts[place] if before is None else torch.cat([parts[before], parts[place]], dim=2)
+
+
+def _is_kernels(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> bool:
+    """Whether torch's kernel for CPUs, the one that its attention takes there, can be called by itself."""
+    alike = query.dtype == key.dtype == value.dtype and query.shape[-1] == value.shape[-1]
+    flat = all(each.stride(-1) == 1 for each in (query, key, value))
+    there = None not in (_KERNEL, _KERNEL_BACKWARD)
+    return there and query.device.type == "cpu" and alike and flat and not dropout
+
+
+class _Parts(torch.autograd.Function):
+    """Attention by parts that keeps queries, keys and values as they came, with the results and a number a query.
+
+    Autograd would keep each response's keys and values once more, after a copy of its prompt's, and each part's result
+    beside all of them; and would add up slopes of keys and values part by part, each as long as the row.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, parts: Sequence[Part], scale: float | None
+    ) -> Tensor:
+        from transformers.integrations.sdpa_attention import repeat_kv
+
+        groups = query.shape[1] // key.shape[1]
+        keys, values = repeat_kv(key, groups), repeat_kv(value, groups)
+        found = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[3])
+        sums = []
+        for span, before, mask in _spans(parts, query.dtype):
+            seen, said = (_with(whole, span, before) for whole in (keys, values))
+            one, total = _KERNEL(query[:, :, span], seen, said, is_causal=mask is None, attn_mask=mask, scale=scale)
+            found[:, span] = one.transpose(1, 2)
+            sums.append(total)
+        ctx.parts, ctx.scale = parts, scale
+        ctx.save_for_backward(query, key, value, found, *sums)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        from transformers.integrations.sdpa_attention import repeat_kv
+
+        query, key, value, found, *sums = ctx.saved_tensors
+        groups = query.shape[1] // key.shape[1]
+        keys, values = repeat_kv(key, groups), repeat_kv(value, groups)
+        slope, found = slope.transpose(1, 2), found.transpose(1, 2)
+        to_query, to_keys, to_values = (torch.empty_like(whole) for whole in (query, keys, values))
+        for (span, before, mask), total in zip(_spans(ctx.parts, query.dtype), sums, strict=True):
+            seen, said = (_with(whole, span, before) for whole in (keys, values))
+            of_query, *others = _KERNEL_BACKWARD(
+                slope[:, :, span],
+                query[:, :, span],
+                seen,
+                said,
+                found[:, :, span],
+                total,
+                0.0,
+                mask is None,
+                attn_mask=mask,
+                scale=ctx.scale,
+            )
+            to_query[:, :, span] = of_query
+            for whole, part in zip((to_keys, to_values), others, strict=True):
+                own = span.stop - span.start
+                whole[:, :, span] = part[:, :, -own:]  # a prompt comes before its responses, which then add to it
+                if before is not None:
+                    whole[:, :, before] += part[:, :, :-own]
+        if groups > 1:  # heads that share their keys and values
+            to_keys, to_values = (each.view(1, -1, groups, *each.shape[2:]).sum(2) for each in (to_keys, to_values))
+        return to_query, to_keys, to_values, None, None
+
+
+def _spans(parts: Sequence[Part], dtype: torch.dtype) -> Iterator[tuple[slice, slice | None, Tensor | None]]:
+    """Where each part's queries stand, and those of the part before it; and its mask, which is kept as it came: all
+    layers share it."""
+    ends = list(accumulate(part.size for part in parts))
+    spans = [slice(end - part.size, end) for end, part in zip(ends, parts, strict=True)]
+    for span, (_, before, mask) in zip(spans, parts, strict=True):
+        yield span, None if before is None else spans[before], None if mask is None else mask.to(dtype)
+
+
+def _with(whole: Tensor, span: slice, before: slice | None) -> Tensor:
+    own = whole[:, :, span]
+    return own if before is None else torch.cat([whole[:, :, before], own], dim=2)

@@ -21,12 +21,8 @@ from alignment.training.spec import BatchSize, Checkpointing, Duration, FullTuni
 from alignment.training.structure import MASK_BY_LAYER, ONE_MASK
 
 USABLE = 0.9  # of the free memory: estimates are not exact
-ERROR = 0.6
-"""Share of the truth by which the total was wrong at most over the runs of `benchmarks/estimates.py`, rounded up.
-
-Runs took more than was counted: on a CPU the C library's heap keeps what autograd frees in between, most where large
-packs, adapters or bf16 make many tensors of many sizes (of 800 MiB that a run held, 470 were ever in use at once).
-"""
+ERROR = 0.25
+"""Share of the truth by which the total was wrong at most over the runs of `benchmarks/estimates.py`, rounded up."""
 PAIR = 2
 
 

@@ -53,6 +53,7 @@ class CheckpointFacts:
     linear_shapes: tuple[tuple[str, int, int], ...]
     model_type: str = ""  # what transformers calls the language model
     reward_model: bool = False
+    biased: bool = False  # its gated networks have biases
 
 
 def inspect(folder: Path, *, template: bool = True) -> CheckpointFacts:
@@ -88,6 +89,7 @@ def inspect(folder: Path, *, template: bool = True) -> CheckpointFacts:
         ),
         model_type=str(text.get("model_type", config.get("model_type", ""))),
         reward_model=is_reward_model(folder),
+        biased=any(name.endswith(".gate_proj.bias") for name, _, _ in whole),
     )
 
 

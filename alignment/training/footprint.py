@@ -21,6 +21,16 @@ NORMS: dict[Precision, int] = {"fp32": 0, "bf16": 16, "pure_bf16": 5}
 """Bytes that the norms keep for each value of the hidden size, because they compute in float32, beyond the rest."""
 
 
+LEAN = frozenset({"llama", "mistral", "ministral", "qwen2", "granite", "smollm3", "gemma", "stablelm"})
+"""Architectures whose gated networks keep less (`lean`); not those whose further norms keep as much as they save."""
+HEAP_CPU = 1.4
+"""Bytes that the C library's heap holds for each byte that packs keep: blocks of many sizes leave gaps."""
+RUNTIME_CPU = 80 * 2**20
+"""Bytes that a process needs beside all that is counted once it computes: code, and buffers of products."""
+KERNELS_BF16 = 350 * 2**20
+"""Bytes of the kernels that a CPU's library makes for bf16, one for each length that it meets, and keeps."""
+ADAPTERS_CPU = 100 * 2**20
+"""Bytes of the library that adapters come from, and of all that it loads."""
 ANCHOR_BYTES = 4
 """Bytes of each trained weight's moving average, kept in float32."""
 OF_ANOTHER = 16
@@ -29,7 +39,7 @@ product with the policy's."""
 
 
 class Memory(BaseModel):
-    """Bytes by part."""
+    """Bytes by part; `libraries` are there before the first step, `kernels` are made in the course of it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,11 +48,14 @@ class Memory(BaseModel):
     optimizer: int
     activations: int
     reference: int
+    libraries: int
+    kernels: int
 
     @property
     def total(self) -> int:
         """The most that is held at once."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.reference
+        parts: dict[str, int] = self.model_dump()
+        return sum(parts.values())
 
 
 class OwnWork(NamedTuple):
@@ -102,8 +115,10 @@ def memory(facts: CheckpointFacts, work: Work, reference: int, *, again: bool) -
         weights=facts.parameters * weight_bytes(work) + added * trained,
         gradients=moved * trained,
         optimizer=moved * (8 + (2 if work.precision == "pure_bf16" else 0)),
-        activations=work.at_once * _pack(facts, work, again=again),
+        activations=round((HEAP_CPU if work.device == "cpu" else 1) * work.at_once * _pack(facts, work, again=again)),
         reference=reference,
+        libraries=RUNTIME_CPU + (ADAPTERS_CPU if work.lora else 0) if work.device == "cpu" else 0,
+        kernels=KERNELS_BF16 if work.device == "cpu" and work.precision != "fp32" else 0,
     )
 
 
@@ -124,14 +139,14 @@ def _layers(facts: CheckpointFacts, work: Work, *, again: bool) -> int:
 def _of_token(facts: CheckpointFacts, work: Work) -> float:
     """Bytes that autograd keeps of one token in one layer, counted in layers of Llama's kind.
 
-    The outputs of the linear layers are kept twice, by what follows them and as the input of the next; attention by
-    parts keeps its results once more, and keys and values again for every response but the first.
+    Attention keeps what its projections gave, turned to their positions, and its result; the hidden state is kept
+    after attention and after the network, and as the norms leave it.  A gated network keeps what its first two
+    projections gave and, where it is not known to keep less, its activation and the product that goes into the third.
     """
     outputs = sum(rows for _, rows, _ in facts.linear_shapes) / max(facts.layers, 1)
-    parts = facts.hidden * (3 - work.answers) if work.shared and work.device == "cpu" else 0.0
-    width = 4 if work.precision == "fp32" else 2
-    norms = NORMS[work.precision] - (2 * width if work.lora else 0)  # frozen ones keep no inputs
-    return width * (2 * outputs + parts) + facts.hidden * norms
+    lean = facts.model_type in LEAN and not facts.biased and not work.lora
+    kept = outputs + 3 * facts.hidden if lean else 2 * outputs - (2 * facts.hidden if work.lora else 0)
+    return (4 if work.precision == "fp32" else 2) * kept + facts.hidden * NORMS[work.precision]
 
 
 def _casts(work: Work) -> bool:
@@ -156,7 +171,10 @@ def _own(work: Work) -> int:
 
 
 def _masks(work: Work) -> int:
-    """The mask of a shared row, with what it is made from: by blocks, tables of what each token sees of each block."""
+    """What says who sees whom in a shared row, with what it is made from: on a CPU for each response what it sees, by
+    blocks tables of what each token sees of each block, otherwise a mask."""
     if not work.shared:
         return 0
+    if work.device == "cpu":
+        return round(5 * work.answers * work.tokens**2)
     return 48 * work.tokens * -(-work.tokens // BLOCK) if work.blocks else 5 * work.tokens**2

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from alignment.training.encode import Encoded
     from alignment.training.structure import Structure, Way
 
-NOT_SEEN = float("-inf")
 NOTHING = -1  # no token
 
 
@@ -36,10 +35,10 @@ class Layout:
 
     `source` (P,) counts positions of the flattened rows: the hidden state there predicts `target` (P,), a token of
     response `response` (P,).  `positions` (R, T) are None where they count from 0 in each row, which models assume by
-    themselves.  `masks` (1, 1, T, T) are additive, or name who attends in their stead, by window (None: every earlier
-    token may be seen).  `weights` (R * T,) says in how many of the sequences each token stands: 0 for padding.
-    `last` (S,) counts positions of the flattened rows too: of each response's `last_token`.  `steps` are those of the
-    responses where somebody asks about them, by the way they are cut.
+    themselves.  `masks` (1, 1, T, T) are additive, or have no places and say how or by whom attention is computed, by
+    window (None: every earlier token may be seen).  `weights` (R * T,) says in how many of the sequences each token
+    stands: 0 for padding.  `last` (S,) counts positions of the flattened rows too: of each response's `last_token`.
+    `steps` are those of the responses where somebody asks about them, by the way they are cut.
     """
 
     ids: Tensor
@@ -90,10 +89,11 @@ def shared(examples: Sequence[Encoded], rows: Structure, device: torch.device, p
     placed = torch.tensor(positions)
     counts = torch.tensor(lengths)
     segments = torch.tensor(sizes), torch.tensor(prompts)
-    masks = {window: _mask(blocks.sight(*segments, window).to(device), rows.way) for window in rows.distinct}
-    if rows.way == "parts":
-        for window, mask in masks.items():
-            attention.divide(mask, spans, windowed=window is not None)
+    masks = {}
+    for window in rows.distinct:
+        seen = blocks.sight(*segments, window).to(device)
+        parts = rows.way == "parts"
+        masks[window] = attention.by_parts(seen, spans, windowed=window is not None) if parts else _mask(seen, rows.way)
     return Layout(
         ids=torch.tensor([ids], device=device),
         positions=placed[None].to(device),
@@ -111,7 +111,7 @@ def _mask(seen: Sight, way: Way) -> Tensor:
     if way == "blocks":
         return attention.instead(partial(blocks.attend, blocks.mask(seen)))
     allowed = seen.mask()
-    return torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, NOT_SEEN)[None, None]
+    return torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, attention.NOT_SEEN)[None, None]
 
 
 def plain(examples: Sequence[Encoded], padding: int, device: torch.device) -> Layout:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,22 @@ if TYPE_CHECKING:
 
 GROUP = Path("/sys/fs/cgroup")
 PROCESSORS = Path("/proc/cpuinfo")
+ARENAS = -8  # M_ARENA_MAX, as the C library numbers what can be set
+
+
+def share() -> None:
+    """Take no more of the machine than the work needs, unless the environment says otherwise: idle threads sleep, where
+    spinning beside other busy processes makes a run many times slower; products give their buffers back, and the memory
+    of all threads comes from one heap, which otherwise is up to a fifth more for nothing that could be measured.
+
+    Threads and buffers follow only where torch has not been imported yet; the heap does at once, for good.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
+    if "MALLOC_ARENA_MAX" in os.environ or "arena_max" in os.environ.get("GLIBC_TUNABLES", "") or os.name != "posix":
+        return
+    with suppress(OSError, AttributeError):  # another C library than GNU's, or none that can be asked
+        ctypes.CDLL(None).mallopt(ARENAS, 1)
 
 
 def free_bytes(chosen: device) -> int:

@@ -116,4 +116,4 @@ def work_of(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence
 def to_come(memory: Memory, ranks: Ranks) -> int:
     """Bytes of one device that are not taken yet when the model is loaded and nothing has been trained."""
     shares = ranks.size if ranks.sharded else 1
-    return memory.activations + (memory.gradients + memory.optimizer) // shares
+    return memory.kernels + memory.activations + (memory.gradients + memory.optimizer) // shares

@@ -42,11 +42,10 @@ def arrange(model: PreTrainedModel, device: torch.device, *, exact: bool = True)
     """How the model's rows may be laid out, and attend there: part by part on a CPU, where masks hide no work; by
     blocks on an accelerator that shows that it can; under masks otherwise.
 
-    `exact` is arithmetic in the type of the weights, otherwise it is bf16.  On an accelerator the model's norms and
-    feed-forward networks keep less for the backward pass from then on, wherever they are known.
+    `exact` is arithmetic in the type of the weights, otherwise it is bf16.  The model's norms and feed-forward networks
+    keep less for the backward pass from then on, wherever they are known.
     """
-    if device.type != "cpu":  # where it would save one part in fifty, and cost one in ten of the speed
-        lean.use(model)
+    lean.use(model)
     rows = structure.of(model.config, model.config._attn_implementation)
     if not rows.shared:
         return rows

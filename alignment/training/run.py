@@ -18,6 +18,7 @@ from alignment.training.errors import BadSpec, FolderInUse, bad_spec
 from alignment.training.events import Events, Listener, began
 from alignment.training.failures import named
 from alignment.training.launch import PLACE, Seat, report, seat, train_together
+from alignment.training.machine import share
 from alignment.training.same import comparable
 from alignment.training.spec import Spec
 from alignment.training.stop import Cancelled, Stop
@@ -30,14 +31,6 @@ SPEC = "spec.json"
 EVENTS = "events.jsonl"
 CHECKPOINTS = "checkpoints"
 FOLDER = "state"
-
-
-def share_processors() -> None:
-    """Let idle threads sleep instead of spin: beside other busy processes, spinning makes a run many times slower.
-
-    Takes effect only before torch is first imported.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def start(
@@ -71,7 +64,7 @@ def run_folder(folder: Path, listener: Listener | None = None, stop: Stop | None
     Raises TrainingError for every failure, under its own name; FolderInUse, and nothing is written, when the run has
     come to its end or another process is at it.
     """
-    share_processors()
+    share()
     place, stop = seat(), stop or Stop()
     first = place is None or place.rank == 0
     try:

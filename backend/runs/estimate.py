@@ -48,7 +48,8 @@ def of(
     available = free_memory() if device == "cpu" else None
     free = None if available is None else available - PROGRAM_BYTES
     found = estimate(whole, examples, device, lengths, free)
-    parts = found.memory.model_dump() | {"program": PROGRAM_BYTES}
+    parts = found.memory.model_dump()
+    parts["program"] = PROGRAM_BYTES + parts.pop("libraries") + parts.pop("kernels")
     memory = [MemoryPart(name=name, bytes=size) for name, size in parts.items() if size]
     kept = body.keep.last + (2 if body.keep.best else 1)  # the best one too, and the one that is being written
     states = 0 if body.keep.state == "never" else 2  # one is there while the next is being written

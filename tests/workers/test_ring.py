@@ -126,13 +126,17 @@ def test_a_broker_that_is_away_breaks_nothing(clean: None, monkeypatch: pytest.M
 
 def test_a_worker_that_starts_lets_idle_threads_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever answers prompts beside web and training does not spin; what somebody has set stays set."""
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    ours = {"OMP_WAIT_POLICY": "passive", "MKL_DISABLE_FAST_MM": "1"}
+    theirs = {"OMP_WAIT_POLICY": "active", "MKL_DISABLE_FAST_MM": "0"}
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
     signals.worker_init.send(sender=None)
-    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    assert {name: os.environ[name] for name in theirs} == theirs
 
-    monkeypatch.delenv("OMP_WAIT_POLICY")
+    for name in ours:
+        monkeypatch.delenv(name)
     signals.worker_init.send(sender=None)
-    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    assert {name: os.environ[name] for name in ours} == ours
 
 
 def test_a_stop_is_seen_by_forked_workers() -> None:

@@ -274,7 +274,7 @@ def test_less_room_means_fewer_packs_at_once(
     """Before anything is computed twice for want of memory, packs are computed one after another."""
     spec = make_spec(batch={"examples_per_step": 8, "tokens_per_pack": 60}, duration={"steps": 1})
     counts, needed = [], 2**40
-    for share in (1.0, 0.5, 0.95):  # of the free memory that would be taken: half of it is too much for two at once
+    for share in (1.0, 0.8, 0.95):  # of the free memory that would be taken: four fifths are too much for two at once
         monkeypatch.setattr(room, "free_bytes", lambda _, free=int(needed / share): free)
         train(spec, tmp_path / str(share))
         told = next(event for event in events_of(tmp_path / str(share)) if "packs_at_once" in event)
@@ -311,6 +311,6 @@ def test_more_packs_at_once_are_estimated_to_take_more(spec: Spec) -> None:
             lengths = Lengths(prompt=20, response=10, longest=60)
             return estimate(told, 1000, "cpu", lengths, free).memory.activations
 
-    assert activations("2", 256) == 2 * activations("1", 256)
+    assert activations("2", 256) == pytest.approx(2 * activations("1", 256), abs=2)
     assert activations("2", 100_000) < 1.1 * activations("1", 100_000)
     assert activations("2", 256, None) == activations("1", 256)  # what it takes at least, where nothing else is known

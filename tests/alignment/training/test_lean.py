@@ -35,7 +35,7 @@ def known(model: nn.Module) -> int:
     return sum("forward" in vars(module) for module in model.modules())
 
 
-def learned(model: PreTrainedModel) -> tuple[Tensor, dict[str, Tensor], int]:
+def learned(model: PreTrainedModel, *, autocast: bool = False) -> tuple[Tensor, dict[str, Tensor], int]:
     """Logits, gradients, and how many values were kept for them."""
     kept = 0
 
@@ -45,7 +45,7 @@ def learned(model: PreTrainedModel) -> tuple[Tensor, dict[str, Tensor], int]:
         return value
 
     draws = torch.Generator().manual_seed(3)
-    with saved_tensors_hooks(keep, lambda value: value):
+    with saved_tensors_hooks(keep, lambda value: value), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         logits = model(torch.randint(3, VOCABULARY, (2, 24), generator=draws)).logits
     torch.autograd.backward(logits.float().log_softmax(-1).square().mean())
     slopes = {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
@@ -62,9 +62,11 @@ def pair(kind: str, change: Change = lambda model: model) -> tuple[PreTrainedMod
     return own, other
 
 
-def same(own: PreTrainedModel, other: PreTrainedModel, within: float = 0.0) -> tuple[int, int]:
-    """Values and, in float32, gradients to the last bit; how many values each of the two keeps."""
-    (logits, slopes, kept), (found, again, less) = learned(own), learned(other)
+def same(
+    own: PreTrainedModel, other: PreTrainedModel, within: float = 2e-6, *, autocast: bool = False
+) -> tuple[int, int]:
+    """Values to the last bit, and gradients up to rounding; how many values each of the two keeps."""
+    (logits, slopes, kept), (found, again, less) = (learned(model, autocast=autocast) for model in (own, other))
     assert torch.equal(found, logits)
     assert again.keys() == slopes.keys()
     for name, slope in slopes.items():
@@ -88,8 +90,45 @@ def test_rounding_to_bf16_happens_where_it_did(way: str) -> None:
     """Weights in bf16, and bf16 under autocast."""
     own, other = pair("qwen3", lambda model: model.bfloat16() if way == "bf16" else model)
 
-    with torch.autocast("cpu", torch.bfloat16, enabled=way == "autocast"):
-        same(own, other, within=2e-2)
+    same(own, other, within=2e-2, autocast=way == "autocast")
+
+
+class Trained(nn.Module):
+    """An activation with a weight, as `prelu` and `xielu` have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.3))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return torch.where(values > 0, values, values * self.weight)
+
+
+def test_what_an_activation_learns_is_learned() -> None:
+    """A network whose activation has weights keeps its own forward."""
+
+    def bend(model: PreTrainedModel) -> None:
+        for name, module in model.named_modules():
+            if name.endswith("mlp"):
+                module.act_fn = Trained()
+
+    own, other = pair("llama", bend)
+    same(own, other)
+
+    assert sum(name.endswith("act_fn.weight") for name, one in other.named_parameters() if one.grad is not None) == 2
+
+
+def test_networks_with_biases_keep_their_own_forward() -> None:
+    """The Function of the others knows none."""
+    own, other = (build("llama", {"mlp_bias": True}) for _ in range(2))
+    for name, parameter in [*own.named_parameters(), *other.named_parameters()]:
+        if name.endswith("bias"):
+            nn.init.constant_(parameter, 0.1)
+    lean.use(other)
+
+    same(own, other)
+
+    assert all(one.grad is not None for name, one in other.named_parameters() if name.endswith("bias"))
 
 
 def test_adapters_keep_the_networks_own_forward() -> None:
@@ -117,8 +156,9 @@ def test_adapters_keep_the_networks_own_forward() -> None:
     assert calls == NETWORKS
 
 
-def test_whoever_watches_a_layer_sees_it_once() -> None:
-    """Computing a watched layer again would call its watcher again."""
+@pytest.mark.parametrize("part", ["gate_proj", "up_proj", "down_proj", "act_fn"])
+def test_whoever_watches_a_part_sees_it_once(part: str) -> None:
+    """A network whose parts are watched calls them as it did."""
     calls = 0
 
     def count(*_: object) -> None:
@@ -127,7 +167,7 @@ def test_whoever_watches_a_layer_sees_it_once() -> None:
 
     own, other = pair("llama")
     for name, module in other.named_modules():
-        if name.endswith("down_proj"):
+        if name.endswith(part):
             module.register_forward_hook(count)
 
     same(own, other)

@@ -27,7 +27,7 @@ from alignment.training.ranks import Ranks
 from alignment.training.run import EVENTS
 from alignment.training.stop import Stop
 from tests.alignment.training.conftest import MakeSpec, examples, moved
-from tests.alignment.training.together import OBJECTIVES
+from tests.alignment.training.together import OBJECTIVES, STEPS
 
 CPU = torch.device("cpu")
 LIMIT_SECONDS = 300
@@ -106,7 +106,10 @@ def test_two_processes_take_the_steps_of_one(together: Together, way: str, case:
         found = rank[f"{case}, {way}"]
         assert len(found["steps"]) == 5
         for step, expected in zip(found["steps"], alone["steps"], strict=True):
-            assert step == pytest.approx(expected, rel=relative, abs=absolute)
+            for key in step.keys() | expected.keys():
+                # rounding to bf16 may turn the sign of one example's margin
+                within = absolute if exact or key != "rewards/accuracies" else 1 / min(STEPS[:3]) + absolute
+                assert step[key] == pytest.approx(expected[key], rel=relative, abs=within), key
         assert found["evaluated"] == pytest.approx(alone["evaluated"], rel=relative, abs=absolute)
     assert together.two[0][f"{case}, {way}"]["steps"] == together.two[1][f"{case}, {way}"]["steps"]
 
@@ -119,7 +122,7 @@ def test_two_processes_leave_the_checkpoint_of_one(together: Together, way: str,
 
     assert found.keys() == expected.keys()
     for name, values in expected.items():
-        close = 1e-3 if "bf16" in case else 2e-6
+        close = 2e-3 if "bf16" in case else 2e-6  # a slope whose sign rounding turns moves a weight the other way
         torch.testing.assert_close(found[name], values, rtol=1e-5, atol=close)
 
 
@@ -131,8 +134,9 @@ def test_objectives_of_the_whole_batch_see_it_from_every_rank(together: Together
         for step, expected in zip(rank[name]["steps"], alone, strict=True):
             assert step.keys() == expected.keys()
             for key, value in expected.items():
-                # log-probabilities of some hundred nats, which are rounded to 1e-5, are subtracted
-                absolute = 1e-5 if key == "kl" else 1e-6
+                # log-probabilities of some hundred nats, which are rounded to 1e-5, are subtracted; and slopes of
+                # examples nearly cancel in one step of beta_dpo, whose norm is a hundredth of the others'
+                absolute = 1e-5 if key in ("kl", "grad_norm") else 1e-6
                 assert step[key] == pytest.approx(value, rel=1e-6, abs=absolute), key
     assert together.two[0][name] == together.two[1][name]
     assert alone[0] != alone[1]
