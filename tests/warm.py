@@ -159,8 +159,8 @@ def serve() -> None:
                     _tell_ended(asking)
                 else:
                     who = door.accept()[0]
-                    child = _forked(who, [door, awake, wake, *asking.values()])
-                    asking[child] = who
+                    if asked := _asked(who):
+                        asking[_forked(who, *asked, [door, awake, wake, *asking.values()])] = who
 
 
 def _tell_ended(asking: dict[int, socket.socket]) -> None:
@@ -168,22 +168,38 @@ def _tell_ended(asking: dict[int, socket.socket]) -> None:
         child, status = os.waitpid(-1, os.WNOHANG)
         if not child:
             return
-        with asking.pop(child) as who, contextlib.suppress(BrokenPipeError):
-            who.sendall(NUMBER.pack(os.waitstatus_to_exitcode(status)))
+        with asking.pop(child) as who:
+            _tell(who, os.waitstatus_to_exitcode(status))
 
 
-def _forked(who: socket.socket, ours: Sequence[socket.socket]) -> int:
+def _tell(who: socket.socket, number: int) -> None:
+    with contextlib.suppress(ConnectionError):  # who asked may have been killed since
+        who.sendall(NUMBER.pack(number))
+
+
+def _asked(who: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """What to start and its descriptors; nothing if who asks was killed over it."""
+    descriptors: list[int] = []
+    with contextlib.suppress(ConnectionError, json.JSONDecodeError), who.makefile() as line:
+        descriptors = socket.recv_fds(who, 1, 64)[1]
+        return json.loads(line.readline()), descriptors
+    for one in descriptors:
+        os.close(one)
+    who.close()
+    return None
+
+
+def _forked(
+    who: socket.socket, order: dict[str, Any], descriptors: Sequence[int], ours: Sequence[socket.socket]
+) -> int:
     """The number of the new process."""
-    descriptors = socket.recv_fds(who, 1, 64)[1]
-    with who.makefile() as line:
-        order = json.loads(line.readline())
     named, naming = os.pipe()
     child = os.fork()
     if child:
         os.close(naming)
         os.read(named, 1)  # it ends once the process has its group and its command line, as after a real start
         os.close(named)
-        who.sendall(NUMBER.pack(child))
+        _tell(who, child)
         for one in descriptors:
             os.close(one)
         return child
@@ -204,7 +220,7 @@ def _forked(who: socket.socket, ours: Sequence[socket.socket]) -> int:
         os._exit(code)
 
 
-def _become(order: dict[str, Any], descriptors: list[int]) -> None:
+def _become(order: dict[str, Any], descriptors: Sequence[int]) -> None:
     """Afterwards this process has the group, descriptors, folder, environment and name that were asked for."""
     subprocess.Popen, Popen.place, Popen.session = Popen, sys.argv[1], os.getsid(0)  # type: ignore[misc]
     if order["group"] is None:
