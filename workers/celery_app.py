@@ -69,7 +69,7 @@ def _tie_beat(**_: object) -> None:
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _be_modest(**_: object) -> None:
-    """Torch, which the processes of the pool load later, lets idle threads sleep: web and training run beside it."""
+    """What the pool's processes compute later takes no more of the machine than it needs: others run beside it."""
     share()
 
 

@@ -108,11 +108,16 @@ class Publisher(Written):
         self._threads.shutdown(wait=kind is None, cancel_futures=True)
 
     def _aside(self, path: Path) -> Path:
+        """Where it lies now, out of training's hands; nothing is there if training has removed it."""
         aside = self.folder / UNSENT / path.name
         shutil.rmtree(aside, ignore_errors=True)
-        if path.is_dir():
-            aside.parent.mkdir(exist_ok=True)
+        aside.parent.mkdir(exist_ok=True)
+        try:
             shutil.copytree(path, aside, copy_function=os.link)
+        except OSError:
+            shutil.rmtree(aside, ignore_errors=True)
+            if path.exists():
+                raise
         return aside
 
     def _send(self, aside: Path, key: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +110,7 @@ class Checkpoints:
         gone = [saved for saved in self.saved if saved.step not in kept]
         for saved in gone:
             if saved.path.exists():  # else it was written on another machine
-                shutil.rmtree(saved.path)
+                whole.remove(saved.path)
         self.saved = [saved for saved in self.saved if saved.step in kept]
         return gone
 

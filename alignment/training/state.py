@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,7 +173,7 @@ class States:
     def prune(self) -> None:
         """Delete all but the newest."""
         for older in self.places()[:-1]:
-            shutil.rmtree(older)
+            whole.remove(older)
 
     def places(self) -> list[Path]:
         """The folders of states, oldest first."""

@@ -43,6 +43,14 @@ def replace(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def remove(place: Path) -> None:
+    """Afterwards the folder is gone; whoever reads it meanwhile meets all of it or an error, never a part."""
+    partial = place.with_name(f".{place.name}{PARTIAL}")
+    shutil.rmtree(partial, ignore_errors=True)
+    place.rename(partial)
+    shutil.rmtree(partial)
+
+
 def clear(folder: Path) -> None:
     """Remove what killed processes have left half-written in the folder."""
     for partial in folder.glob(f".*{PARTIAL}"):

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from alignment.training import whole
 from backend import storage
 from backend.checkpoints import service as checkpoints
 from backend.checkpoints.models import Checkpoint
@@ -187,6 +188,33 @@ def test_a_checkpoint_on_its_way_stays(stored_base: QueueRun, monkeypatch: pytes
 
     assert (found.trouble, found.sent) == (None, True)
     assert (storage.local(f"runs/{run.id}/checkpoints/2") / "weights").read_text() == "learned"
+
+
+@pytest.mark.parametrize("shared", ["folder"], indirect=True)
+def test_a_checkpoint_that_goes_while_it_is_linked(
+    shared: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What training removes in the very moment in which it is linked aside is not sent in part."""
+    run, here = uuid.uuid4(), tmp_path / "elsewhere"
+    made = here / "checkpoints" / "2"
+    made.mkdir(parents=True)
+    (made / "config").write_text("a model")
+    (made / "weights").write_text("learned")
+    (here / EVENTS).write_text(json.dumps({"type": "checkpoint", "step": 2, "path": str(made)}) + "\n")
+    real, linked = os.link, []
+
+    def link(source: Any, *rest: Any) -> None:
+        real(source, *rest)
+        linked.append(source)
+        if made.exists():
+            whole.remove(made)
+
+    monkeypatch.setattr(os, "link", link)
+    with publisher.Publisher(here) as found:
+        found.scan(run)
+    assert linked
+    assert list((here / "unsent").iterdir()) == []
+    assert not made.parent.joinpath(".2.partial").exists()
 
 
 @pytest.mark.parametrize("shared", ["folder"], indirect=True)

@@ -17,6 +17,7 @@ from alignment.objectives.dpo import DPO
 from alignment.training import Spec, lanes, ranks, room, structure, train
 from alignment.training.batches import LANES, packs
 from alignment.training.encode import Encoded
+from alignment.training.errors import OutOfMemory
 from alignment.training.estimate import Lengths, estimate
 from alignment.training.model import load_tokenizer
 from alignment.training.prepare import build
@@ -245,6 +246,52 @@ def test_a_run_of_two_lanes_goes_on_to_the_last_bit(make_spec: MakeSpec, tmp_pat
     assert counts == [2, 1]
     assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
     assert same(last(tmp_path / "halves"), last(tmp_path / "whole"))
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("objective", [{"name": "dpo"}, {"name": "spo_degree"}], ids=lambda one: one["name"])
+def test_a_run_measures_the_same(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: dict[str, Any]
+) -> None:
+    """Evaluations are computed in lanes, too; and what an objective learns beside the model, a module of its own."""
+    spec = make_spec(
+        objective=objective,
+        batch={"examples_per_step": 8, "tokens_per_pack": 60},
+        duration={"steps": 3},
+        evaluate={"every_steps": 1, "samples": 0},
+    )
+    train(spec, tmp_path / "abreast")
+    monkeypatch.setattr(Scoring, "each", one_after_another)
+    torch.set_num_threads(1)
+    monkeypatch.setattr(lanes, "most", lambda *_: 2)  # the same packs, on one thread each
+    train(spec, tmp_path / "one by one")
+
+    found, expected = (curve(tmp_path / place) for place in ("abreast", "one by one"))
+    assert [event["packs_at_once"] for event in events_of(tmp_path / "abreast") if "packs_at_once" in event] == [2]
+    assert "eval/loss" in found[3]
+    assert found == expected
+    assert same(last(tmp_path / "abreast"), last(tmp_path / "one by one"))
+
+
+def test_memory_that_another_lane_lacks_is_told(spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what this thread lacks: the run ends with the reason, and no thread stays behind."""
+    before, real = threading.active_count(), Scoring.scores
+    others = []
+
+    def scores(self: Scoring, *asked: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            return real(self, *asked)
+        others.append(1)
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes.")
+
+    monkeypatch.setattr(lanes, "most", lambda *_: 2)
+    monkeypatch.setattr(Scoring, "scores", scores)
+    with pytest.raises(OutOfMemory):
+        train(
+            spec.model_copy(update={"batch": spec.batch.model_copy(update={"tokens_per_pack": 60})}), tmp_path / "out"
+        )
+    assert len(others) == 1
+    assert threading.active_count() == before
 
 
 @pytest.mark.usefixtures("two_threads")
