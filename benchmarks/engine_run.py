@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -87,25 +88,31 @@ def _run(folder: Path, size: int, name: str) -> Run:
 
 
 class Stopwatch:
-    """Adds up the seconds inside of the functions that it watches, the outermost alone."""
+    """Adds up the seconds in which any thread is inside of the functions that it watches."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._inside = False
+        self._inside = 0
+        self._began = 0.0
+        self._lock = threading.Lock()
 
     def watch(self, function: F) -> F:
         @wraps(function)
         def timed(*arguments: Any, **named: Any) -> Any:
-            if self._inside:
-                return function(*arguments, **named)
-            self._inside, began = True, time.perf_counter()
+            self._count(1)
             try:
                 return function(*arguments, **named)
             finally:
-                self._inside = False
-                self.seconds += time.perf_counter() - began
+                self._count(-1)
 
         return timed  # type: ignore[return-value]
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            now = time.perf_counter()
+            if self._inside:
+                self.seconds += now - self._began
+            self._inside, self._began = self._inside + more, now
 
 
 def _spec(folder: Path, size: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ What is cheap to refuse is refused first: the spec, the folders and the data bef
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -94,6 +94,7 @@ def prepare(
     from alignment.training.matching import MATCHING, matched
     from alignment.training.model import dropout_off, load_tokenizer
     from alignment.training.others import require_same_tokens
+    from alignment.training.ranks import alone
     from alignment.training.reference import compute as reference_of
     from alignment.training.rewarding import rewarded
     from alignment.training.rows import checked, others_checked
@@ -101,13 +102,15 @@ def prepare(
     tokenizer = load_tokenizer(spec.checkpoint)
     for name, folder in spec.others().items():
         require_same_tokens(spec, name, folder, tokenizer)
+    ranks = ranks or alone()
+    check = ranks.check(stop)
     examples = load_examples(
-        spec, tokenizer, facts.max_tokens, events, stop, rewarded(spec, events, stop, ranks, states)
+        spec, tokenizer, facts.max_tokens, events, check, rewarded(spec, events, check, ranks, states)
     )
     steps = total_steps(spec.duration, len(examples.train), spec.batch.examples_per_step)
     used = _used(spec, examples, steps * spec.batch.examples_per_step)
 
-    stop.check()
+    check()
     for name, folder in spec.others().items():
         size = folders.inspect(folder).parameters
         events.log(f"the {name} is asked at every step, and loaded beside the model", parameters=size)
@@ -115,7 +118,6 @@ def prepare(
     learner, model = build(spec, tokenizer, steps, ranks)
     _look_at_experts(spec, learner, model, events)
     _tell_devices(learner.scoring.ranks, events)
-    check = learner.scoring.ranks.check(stop)
     if spec.precision != "fp32" and learner.scoring.device.type == "cpu":
         events.log("bf16 is slower than fp32 on most CPUs", "warning", field="precision")
     with dropout_off(model):  # what is found on disk draws no numbers, and what is computed must not either
@@ -193,7 +195,7 @@ def load_examples(
     tokenizer: PreTrainedTokenizerBase,
     context: int | None,
     events: Events,
-    stop: Stop,
+    check: Callable[[], None],
     rewarded: Rewarded | None = None,
 ) -> Examples:
     """The encoded examples; says what was cut or dropped.  Raises BadData, TooFewExamples."""
@@ -215,7 +217,7 @@ def load_examples(
         untold=Reader(spec.objective, rewards.told_by(needs, spec.third)),
         turns=needs.turns,
     )
-    examples = encoder.encode(read(spec.snapshots, wanted, left_out), stop.check)
+    examples = encoder.encode(read(spec.snapshots, wanted, left_out), check)
     examples.counts.update(left_out)
     require_fit(spec, examples)
     require_steps(spec, tokenizer, examples)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from alignment.training.errors import BadSpec
 from alignment.training.inside import layers_of
 from alignment.training.launch import PLACE, Seat
-from alignment.training.stop import Stop
+from alignment.training.stop import Cancelled, Stop
 from alignment.training.tensors import gathered
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ class Ranks:
         """What raises Cancelled on every rank when one of them was asked to stop; all must call it in turn."""
 
         def check() -> None:
-            if self.any(stop.asked):
+            if self.any(stop.asked):  # asked once: whoever is asked later stops at the next turn, with all others
                 stop.ask()
-            stop.check()
+                raise Cancelled
 
         return check
 

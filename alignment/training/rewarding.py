@@ -26,7 +26,7 @@ from alignment.training.data import Example, Rewarded
 from alignment.training.encode import Encoded, Encoder
 from alignment.training.errors import BadData, BadSpec, CheckpointRefused, TrainingError
 from alignment.training.model import load_generation_config, load_tokenizer
-from alignment.training.ranks import alone, wants_shards, wrap
+from alignment.training.ranks import wants_shards, wrap
 from alignment.training.reference import keep, kept_file
 from alignment.training.rows import arrange, checked
 from alignment.training.scoring import Scoring
@@ -43,19 +43,19 @@ if TYPE_CHECKING:
     from alignment.training.scorer import Scorer
     from alignment.training.spec import Spec
     from alignment.training.state import States
-    from alignment.training.stop import Stop
 
 REWARDS: Final = "rewards.json"
 """The file of a run's folder that keeps what was found: the numbers of each example's responses, by name and hash."""
 
 
-def rewarded(spec: Spec, events: Events, stop: Stop, ranks: Ranks | None, states: States | None) -> Rewarded | None:
+def rewarded(
+    spec: Spec, events: Events, check: Callable[[], None], ranks: Ranks, states: States | None
+) -> Rewarded | None:
     """What gives examples the facts that checkpoints of the spec tell; None where none does."""
     if not rewards.rewards(spec.third):
         return None
-    mine = ranks or alone()
     file = states.folder.parent / REWARDS if states else None
-    return Rewarding(spec, mine, events, mine.check(stop), file).told
+    return Rewarding(spec, ranks, events, check, file).told
 
 
 @dataclass

@@ -23,12 +23,13 @@ from alignment.training.folder import READING
 from alignment.training.kept import PLACE
 from alignment.training.model import load_tokenizer
 from alignment.training.prepare import load_examples
+from alignment.training.ranks import alone
 from alignment.training.requirements import require_supported
 from alignment.training.rewarding import REWARDS, rewarded
-from alignment.training.stop import Stop
 from tests.alignment.training.conftest import Another, MakeSnapshot, MakeSpec, examples
 from tests.alignment.training.test_resume import curve, last, same, stopping_after
 from tests.alignment.training.test_run import events_of
+from tests.alignment.training.test_step import nothing
 
 MADPO: dict[str, Any] = {"name": "madpo"}
 LORA = {"kind": "lora", "rank": 2, "alpha": 8}
@@ -72,9 +73,9 @@ def taken(spec: dict[str, Any], folder: Path, step: int = 2) -> list[Encoded]:
     with Events(folder / "events.jsonl") as events:
         chosen = Spec.model_validate({**spec, "batch": {"examples_per_step": step}})
         require_supported(chosen)
-        tell = rewarded(chosen, events, Stop(), None, None)
+        tell = rewarded(chosen, events, nothing, alone(), None)
         tokenizer = load_tokenizer(chosen.checkpoint)
-        return load_examples(chosen, tokenizer, None, events, Stop(), tell).train
+        return load_examples(chosen, tokenizer, None, events, nothing, tell).train
 
 
 def log_of(folder: Path) -> str:
