@@ -46,16 +46,22 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[ChatMessa
 
 
 def render(tokenizer: PreTrainedTokenizerBase, dialogues: Sequence[Dialogue]) -> list[Turn]:
-    """Prompts and their answers as the tokenizer's template writes them, rendered apart with limits.
-
-    Raises UnsupportedContent, TemplateRefused for the first dialogue that cannot be written, TemplateStopped.
-    """
-    plain = [_plain(asked, index) for index, asked in enumerate(dialogues)]
+    """Prompts and their answers as the tokenizer's template writes them.  Raises as `write`."""
     try:
         template = tokenizer.get_chat_template()
     except ValueError as error:
         raise TemplateRefused("there is no chat template, or several and none is the default") from error
-    turns = RENDERER.render(template, tokenizer.special_tokens_map, plain)
+    return write(template, tokenizer.special_tokens_map, dialogues)
+
+
+def write(template: str, names: Mapping[str, Any], dialogues: Sequence[Dialogue]) -> list[Turn]:
+    """Prompts and their answers as a template writes them that knows these `names` of special tokens, rendered apart
+    with limits.
+
+    Raises UnsupportedContent, TemplateRefused for the first dialogue that cannot be written, TemplateStopped.
+    """
+    plain = [_plain(asked, index) for index, asked in enumerate(dialogues)]
+    turns = RENDERER.render(template, names, plain)
     for index, (asked, turn) in enumerate(zip(plain, turns, strict=True)):
         if asked.opened and not turn.prompt:
             raise TemplateRefused("the chat template makes nothing of the prompt", index)

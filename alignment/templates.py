@@ -85,6 +85,22 @@ def _render(template: str, tokens: dict[str, str], messages: list[dict[str, str]
         raise Refused(f"{sentence[:1].upper()}{sentence[1:]}.") from error
 
 
+def template_of(folder: Path) -> str | None:
+    """The chat template in a checkpoint's folder; None without one, or with several of which none is the default.
+
+    Raises CheckpointRefused when the tokenizer's settings cannot be read.
+    """
+    from alignment.training.folder import TEMPLATE, read_json
+
+    own, settings = folder / TEMPLATE, folder / "tokenizer_config.json"
+    if own.exists():
+        return own.read_text(encoding="utf-8")
+    found = read_json(settings).get("chat_template") if settings.exists() else None
+    if isinstance(found, list):
+        found = {one["name"]: one["template"] for one in found}.get("default")
+    return found if isinstance(found, str) else None
+
+
 def special_tokens(folder: Path) -> dict[str, str]:
     """The special tokens by name that the tokenizer's settings in a folder state."""
     from alignment.training.folder import read_json

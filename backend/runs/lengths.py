@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from alignment.chat import UnsupportedContent, text_of
+from alignment.chat import Dialogue, Turn, Unrenderable, write
 from alignment.formats import FileRefused, snapshot
 from alignment.formats.facts import training_facts
 from alignment.objectives import Role
 from alignment.objectives.feeding import TOLD
+from alignment.templates import special_tokens, template_of
 from alignment.tokenizing import TOKENIZING
 from alignment.training.estimate import Lengths
 from backend import storage
@@ -22,13 +23,16 @@ from backend.runs.schemas import RunIn
 LOOKED_AT = 100  # examples of each part; a form asks at every change
 LONGEST_TEXT = 20_000  # characters of a text that are counted
 CHARACTERS = 4_000_000  # of all texts together
+TEXTS = ("content", "reasoning")  # of a message
+
+Message = Mapping[str, Any]
 
 
 class Sample(NamedTuple):
-    """The texts of one example: its prompt, its responses, and what data hold beside them, by name."""
+    """One example: the messages of its prompt, its responses, and the texts that data hold beside them, by name."""
 
-    prompt: str
-    responses: list[str]
+    prompt: list[Message]
+    responses: list[Message]
     told: dict[str, str]
 
 
@@ -52,17 +56,15 @@ def of_dataset(session: Session, dataset: Dataset) -> list[Sample]:
 
 def _samples(found: Iterable[tuple[Sequence[Any], Sequence[Any], Mapping[str, Any]]]) -> list[Sample]:
     return [
-        Sample("\n".join(_texts(prompt)), list(_texts(responses)), _told(facts))
+        Sample([_message(one) for one in prompt], [_message(one) for one in responses], _told(facts))
         for prompt, responses, facts in islice(found, LOOKED_AT)
     ]
 
 
-def _texts(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for message in messages:
-        try:
-            yield f"{message.get('reasoning') or ''}{text_of(message.get('content'))}"[:LONGEST_TEXT]
-        except UnsupportedContent:
-            yield ""
+def _message(message: Message) -> Message:
+    """The message with as much of its texts as is counted."""
+    texts = {name: message[name][:LONGEST_TEXT] for name in TEXTS if message.get(name)}
+    return {name: value for name, value in message.items() if name != "parts"} | texts
 
 
 def _told(facts: Mapping[str, Any]) -> dict[str, str]:
@@ -78,23 +80,27 @@ class _Sizes(NamedTuple):
 
 
 def of_run(body: RunIn, checkpoint: Path, samples: Sequence[Sample]) -> Lengths | None:
-    """The lengths in tokens of a run's examples; None where they cannot be counted.
+    """The lengths in tokens of a run's examples as the checkpoint's chat template writes them; None where they cannot
+    be counted.
 
-    What the chat template writes around the texts is not in them.
+    Raises CheckpointRefused.
     """
     asked = [name for role, name in TOLD.items() if role in body.objective.needs.roles]
+    if not any(sample.responses for sample in samples) or sum(map(_characters, samples)) > CHARACTERS:
+        return None
+    turns = _written(checkpoint, samples)
+    if turns is None:
+        return None
     texts = [
         text
-        for sample in samples
-        for text in (sample.prompt, *sample.responses, *(sample.told.get(name, "") for name in asked))
+        for sample, turn in zip(samples, turns, strict=True)
+        for text in (turn.prompt, *turn.responses, *(sample.told.get(name, "") for name in asked))
     ]
-    if not any(sample.responses for sample in samples) or sum(map(len, texts)) > CHARACTERS:
-        return None
     counts = TOKENIZING.counts(checkpoint, texts)
     if counts is None:
         return None
     left = iter(counts)
-    found = [_sizes(sample, asked, body, left) for sample in samples]
+    found = [_sizes(turn, asked, body, left) for turn in turns]
     taken = [size for one in found for size in one.responses]
     apart = body.pairs == "apart"
     formed = Role.MISMATCHED in body.objective.needs.roles  # each example has another's answer as well
@@ -106,13 +112,42 @@ def of_run(body: RunIn, checkpoint: Path, samples: Sequence[Sample]) -> Lengths 
     )
 
 
-def _sizes(sample: Sample, asked: Sequence[str], body: RunIn, left: Iterator[int]) -> _Sizes:
+def _characters(sample: Sample) -> int:
+    messages = (*sample.prompt, *sample.responses)
+    return sum(len(message.get(name) or "") for message in messages for name in TEXTS) + sum(
+        map(len, sample.told.values())
+    )
+
+
+def _written(checkpoint: Path, samples: Sequence[Sample]) -> list[Turn] | None:
+    """The examples as the checkpoint's template writes them, each response up to its end; None where it refuses one."""
+    template, names = template_of(checkpoint), special_tokens(checkpoint)
+    if template is None:
+        return None
+    try:
+        turns = write(template, names, [Dialogue(one.prompt, one.responses) for one in samples])
+    except Unrenderable:
+        return None
+    end = names.get("eos_token", "")
+    return [
+        Turn(turn.prompt, [_ended(*pair, end) for pair in zip(turn.responses, sample.responses, strict=True)])
+        for turn, sample in zip(turns, samples, strict=True)
+    ]
+
+
+def _ended(text: str, response: Message, end: str) -> str:
+    """What is learned of a response: its end included, which the run adds where the template writes none."""
+    text = text.rstrip()
+    return text + end if text.endswith((response.get("content") or "").rstrip()) else text
+
+
+def _sizes(turn: Turn, asked: Sequence[str], body: RunIn, left: Iterator[int]) -> _Sizes:
     most_prompt, most_response = body.length.max_prompt_tokens, body.length.max_response_tokens
     prompt = min(next(left), most_prompt)
-    whole = [next(left) for _ in sample.responses]
-    responses = [min(size, most_response) + 1 for size in whole]  # and its end
+    whole = [next(left) for _ in turn.responses]
+    responses = [min(size, most_response) for size in whole]
     for name in asked:
-        size = min(next(left), most_response) + 1
+        size = min(next(left) + 1, most_response)  # and its end
         before = min(prompt + sum(whole), most_prompt) - prompt if name == TOLD[Role.RATIONALE] else 0
         responses.append(before + size)
     return _Sizes(prompt, responses)

@@ -32,19 +32,44 @@ def estimate(client: Client, body: object) -> dict[str, Any]:
     return found
 
 
-def test_tokens_are_told_before_a_launch(researcher: Client, body: Body, real: Checkpoint) -> None:
-    """Those of every example that is seen; a shared prompt is computed once, and what is cut is not counted."""
+CHATML = (
+    "{% for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] }}{{ eos_token }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+WITHOUT_END = (
+    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
+
+@pytest.mark.parametrize("template", [None, CHATML, WITHOUT_END], ids=["own", "chatml", "without_end"])
+def test_tokens_are_told_before_a_launch(
+    template: str | None, researcher: Client, body: Body, real: Checkpoint
+) -> None:
+    """Those that the run will count: of every example that is seen, with what the chat template writes around its
+    texts and their ends; a shared prompt is computed once, and what is cut is not counted."""
     from transformers import AutoTokenizer
 
+    from alignment.chat import ending
+    from alignment.training.data import Example
+    from alignment.training.encode import Encoder
+    from alignment.training.spec import Length
+
+    if template is not None:
+        (Path(real.path) / "chat_template.jinja").write_text(template)
     tokenizer = AutoTokenizer.from_pretrained(real.path)
-    pairs = loop.pairs(60)
-
-    def size(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    prompt = sum(size(pair.prompt[0]["content"]) for pair in pairs) / 60
-    answers = sum(size(answer["content"]) + 1 for pair in pairs for answer in pair.responses) / 60
-    whole = estimate(researcher, body(checkpoint_id=str(real.id), duration={"steps": 10}))
+    encoder = Encoder(tokenizer, ending(tokenizer), Length(), None)
+    pairs: list[Any] = loop.pairs(60)
+    items = [Example(str(n), "train", one.prompt, tuple(one.responses)) for n, one in enumerate(pairs)]
+    found = encoder.encode(items, lambda: None).train
+    whole = estimate(
+        researcher,
+        body(
+            checkpoint_id=str(real.id),
+            duration={"steps": 10},
+            length={"max_prompt_tokens": 512, "max_response_tokens": 512},
+        ),
+    )
     seen = 10 * body()["batch"]["examples_per_step"]
     cut = estimate(
         researcher,
@@ -55,10 +80,21 @@ def test_tokens_are_told_before_a_launch(researcher: Client, body: Body, real: C
         ),
     )
 
-    assert whole["tokens"] == pytest.approx(seen * (2 * prompt + answers), abs=1)
-    assert whole["tokens_computed"] == pytest.approx(seen * (prompt + answers), abs=1)
-    assert cut["tokens"] == seen * (2 * 2 + 2 * 2)
+    assert whole["tokens"] == pytest.approx(seen * sum(one.tokens for one in found) / 60, rel=0.01)
+    assert whole["tokens_computed"] == pytest.approx(seen * sum(one.shared_tokens for one in found) / 60, rel=0.01)
+    assert cut["tokens"] == seen * 2 * (2 + 1)
     assert 0 < whole["memory_error"] < 1
+
+
+def test_a_template_that_refuses_an_example_has_no_tokens_told(
+    researcher: Client, body: Body, real: Checkpoint
+) -> None:
+    """The rest of the estimate is there all the same."""
+    (Path(real.path) / "chat_template.jinja").write_text("{{ raise_exception('Not so.') }}")
+    told = estimate(researcher, body(checkpoint_id=str(real.id)))
+
+    assert told["tokens"] is None
+    assert told["memory_bytes"] > 0
 
 
 def test_a_checkpoint_whose_tokenizer_cannot_be_read_has_no_tokens_told(researcher: Client, body: Body) -> None:
