@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel
 
+from alignment.amounts import amount
 from alignment.export.card import Card, Written, render
 from alignment.export.plan import Dtype, Kind, Plan, plan
 from alignment.export.record import Comparison
@@ -76,8 +77,8 @@ def _require_memory(planned: Plan) -> None:
     free = psutil.virtual_memory().available
     if free < planned.memory_bytes:
         raise TooLittleMemory(
-            f"Writing and comparing it takes {planned.memory_bytes / 10**9:,.1f} GB of memory, and "
-            f"{free / 10**9:,.1f} GB are free on the worker's machine.",
+            f"Writing and comparing it takes {amount(planned.memory_bytes)} of memory, and "
+            f"{amount(free)} are free on the worker's machine.",
             "Wait until less runs there, or let a worker on a larger machine do it.",
         )
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from alignment.amounts import amount
 from alignment.formats.canonical import BadRow, FileRefused, RowError, excerpt, storable
 
 MEMORY_BYTES = 2 << 30
@@ -105,7 +106,7 @@ def _answer(code: int, out: bytes) -> dict[str, Any]:
         found = orjson.loads(out)
     if code != 0 or not isinstance(found, dict) or not found or "memory" in found:
         raise TooMuch(
-            f"Reading the file takes more than {MEMORY_BYTES >> 30} GiB of memory, or breaks the reader: it unpacks to "
+            f"Reading the file takes more than {amount(MEMORY_BYTES)} of memory, or breaks the reader: it unpacks to "
             "far more than its size.",
             SMALLER,
         )

@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from alignment.amounts import amount
 from alignment.training.errors import DiskFull, OutOfMemory, ProcessLost, TrainingError, Unexpected
 
 EXHAUSTED = (  # what libraries say instead of raising an error of its own kind
@@ -58,7 +59,7 @@ def require_room(folder: Path, needed_bytes: int, what: str = "a checkpoint", in
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise DiskFull(
-            f"There is no room for {what}: {needed_bytes / 2**30:.2f} GiB needed, {free / 2**30:.2f} GiB free.",
+            f"There is no room for {what}: {amount(needed_bytes)} needed, {amount(free)} free.",
             f"Free space, or {instead}, and start the run again.",
         )
 

@@ -128,13 +128,13 @@ class Meter:
             "throughput/examples_per_second": len(examples) / seconds,
             "throughput/sharing_factor": tokens / real,
             "throughput/padding_share": 1 - real / scoring.computed(examples),
-            "memory/peak_gib": scoring.ranks.most(self._peak_gib()),
+            "memory/peak_gb": scoring.ranks.most(self._peak_gb()),
         }
         if self._work is not None and self._most is not None:
             found["throughput/mfu"] = self._work.of(examples, shared=shared) / seconds / self._most
         return found
 
-    def _peak_gib(self) -> float:
+    def _peak_gb(self) -> float:
         if self._cuda:
-            return torch.cuda.max_memory_allocated(self._scoring.device) / 2**30
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 2**30
+            return torch.cuda.max_memory_allocated(self._scoring.device) / 1e9
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

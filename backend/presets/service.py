@@ -6,6 +6,7 @@ import psutil
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from alignment.amounts import amount
 from alignment.presets import TUNINGS, Model, TuningKind
 from backend.checkpoints import hub_address
 from backend.checkpoints.models import Checkpoint, Source
@@ -56,16 +57,12 @@ def fit(model: Model, kind: TuningKind, machine: HereOut) -> FitOut:
     needed = model.estimate(kind, "cpu" if largest is None else "cuda").memory_total + PROGRAM_BYTES
     fits = needed <= USABLE * there
     what = "this machine" if largest is None else "the GPU"
-    reason = f"Takes about {_gb(needed)}; {what} has {_gb(there)}."
+    reason = f"Takes about {amount(needed)}; {what} has {amount(there)}."
     if needed <= there and not fits:
         reason += " A tenth is left to the system and other programs."
     if fits and largest is None and model.parameters > SLOW_ON_CPU:
         reason += " Without a GPU a run takes many hours."
     return FitOut(tuning=kind, fits=fits, memory_bytes=needed, reason=reason)
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
 
 
 def _checkpoints(session: Session, project: Project) -> dict[str, uuid.UUID]:

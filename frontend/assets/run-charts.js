@@ -34,7 +34,8 @@ const MORE = {
   "throughput/sharing_factor": ["Tokens of the sequences per token computed", ""],
   "throughput/padding_share": ["Share of padding", ""],
   "throughput/mfu": ["Share of the accelerator's peak speed", ""],
-  "memory/peak_gib": ["Peak memory", "GiB"],
+  "memory/peak_gb": ["Peak memory", "GB"],
+  "memory/peak_gib": ["Peak memory, in GiB", "GiB"], // as earlier versions recorded it
 };
 const WORDS = { mean_reward: "mean", min_reward: "lowest", max_reward: "highest" };
 const SMOOTH = 0.8;

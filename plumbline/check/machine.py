@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from backend.checkpoints.room import gib
+from alignment.amounts import amount
 from backend.presets.machine import gpus
 from plumbline.check.said import Said, ok, problem, warning
 from plumbline.check.scene import Scene
@@ -102,7 +102,7 @@ def disk(scene: Scene) -> Said:
     folder = scene.settings.data.absolute()
     place = next(one for one in (folder, *folder.parents) if one.exists())
     free = shutil.disk_usage(place).free
-    found = f"{gib(free)} are free on the disk of the data folder."
+    found = f"{amount(free)} are free on the disk of the data folder."
     if free < LEAST:
         return problem(found, "Free some space now: databases stop when a disk is full.")
     if free < LITTLE:

@@ -31,7 +31,7 @@ from alignment.training.stop import Stop, signals
 from tests.alignment.training.conftest import MakeSnapshot, MakeSpec, ended, examples, fork, small, written
 from tests.alignment.training.test_run import events_of, of_type, weights
 
-MEASURED_BY_TIME = ("throughput/tokens_per_second", "throughput/examples_per_second", "memory/peak_gib")
+MEASURED_BY_TIME = ("throughput/tokens_per_second", "throughput/examples_per_second", "memory/peak_gb")
 LORA = {"kind": "lora", "rank": 2, "alpha": 8, "dropout": 0.3}
 
 

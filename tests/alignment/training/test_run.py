@@ -57,7 +57,7 @@ def test_a_run_tells_its_steps_and_leaves_a_checkpoint_that_answers(make_spec: M
 
     assert heard == events
     assert [event["step"] for event in steps] == list(range(1, 13))
-    assert {*METRICS, "grad_norm", "learning_rate", "memory/peak_gib"} < set(steps[0]["values"])
+    assert {*METRICS, "grad_norm", "learning_rate", "memory/peak_gb"} < set(steps[0]["values"])
     assert abs(steps[0]["values"]["rewards/margins"]) < 1e-5
     assert steps[0]["values"]["loss"] == pytest.approx(0.693147, abs=1e-5)
     assert steps[-1]["values"]["loss"] < 0.69

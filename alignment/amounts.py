@@ -1,0 +1,8 @@
+"""Amounts of bytes for people, of memory and of disks alike, in the decimal units that the pages have too."""
+
+from __future__ import annotations
+
+
+def amount(size: int) -> str:
+    """Bytes as a text: 512 MB, 16.4 GB."""
+    return f"{size / 10**9:,.1f} GB" if size >= 10**9 else f"{size / 10**6:,.0f} MB"
