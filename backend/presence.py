@@ -38,15 +38,25 @@ class Worker(NamedTuple):
     silent_seconds: float
     machine: Machine = NOTHING_SPECIAL
 
+    @property
+    def host(self) -> str:
+        """The name of its machine."""
+        return self.name.rpartition(":")[0]
+
 
 def connect(url: str, seconds: float = 3.0) -> "redis.Redis":
     """A client that gives up soon."""
     return redis.Redis.from_url(url, decode_responses=True, socket_timeout=seconds, socket_connect_timeout=seconds)
 
 
+def host() -> str:
+    """What this machine is called among workers."""
+    return socket.gethostname()
+
+
 def name() -> str:
     """What this process is called among workers."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{host()}:{os.getpid()}"
 
 
 def announce(client: "redis.Redis", queues: tuple[str, ...], *, beat: bool, machine: Machine = NOTHING_SPECIAL) -> None:
@@ -62,7 +72,7 @@ def leave(client: "redis.Redis") -> None:
 
 def forget_dead(client: "redis.Redis") -> None:
     """Remove those of this host whose process is gone: killed, they could not say goodbye.  Raises RedisError."""
-    here = f"{PREFIX}{socket.gethostname()}:"
+    here = f"{PREFIX}{host()}:"
     for key in client.scan_iter(match=here + "*", count=1000):
         if not psutil.pid_exists(int(key.removeprefix(here))):
             client.delete(key)

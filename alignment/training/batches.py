@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 AUTO_TOKENS_CPU = 384
 AUTO_TOKENS_ACCELERATOR = 1536
-AT_ONCE = 512
+AT_ONCE = 512  # examples that are divided into packs together, so a pack holds no more
 LANES = 4
 """Packs that a CPU computes beside each other at most: each has activations of its own, and they share one Python."""
 CHUNK_VALUES_CPU, CHUNK_ROWS_CPU = 2**20, 128

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from alignment.training import footprint
-from alignment.training.batches import LANES, abreast, auto_tokens
+from alignment.training.batches import AT_ONCE, LANES, abreast, auto_tokens
 from alignment.training.folder import CheckpointFacts, inspect
 from alignment.training.footprint import NO_OWN, Memory, OwnWork, Work
 from alignment.training.machine import threads
@@ -145,7 +145,7 @@ def estimate_parts(
     seen = steps * batch.examples_per_step
     shared = facts.model_type in ONE_MASK | MASK_BY_LAYER
     work = Work(
-        tokens=_largest_pack(batch, device, lengths, shared=shared),
+        tokens=_largest_pack(batch, examples, device, lengths, shared=shared),
         answers=_share_of_responses(lengths, shared=shared),
         trainable=trainable,
         lora=isinstance(tuning, LoraTuning),
@@ -163,7 +163,7 @@ def estimate_parts(
     able = shared and device == "cpu" and settings.abreast and settings.gradient_checkpointing != "on"
     most = min(LANES, threads()) if able else 1
     works = [
-        replace(work, at_once=count, tokens=_largest_pack(batch, device, lengths, count, shared=shared))
+        replace(work, at_once=count, tokens=_largest_pack(batch, examples, device, lengths, count, shared=shared))
         for count in range(most, 0, -1)
     ]
     memory, again = fitted(facts, works, settings.gradient_checkpointing, reference, free)
@@ -212,14 +212,17 @@ def _computed(lengths: Lengths, *, shared: bool) -> float:
     return (1 if shared else lengths.responses) * lengths.prompt + lengths.responses * lengths.response
 
 
-def _largest_pack(batch: BatchSize, device: str, lengths: Lengths | None, lanes: int = 1, *, shared: bool) -> int:
-    """Tokens of the largest pack: one example may exceed what was asked for."""
+def _largest_pack(
+    batch: BatchSize, examples: int, device: str, lengths: Lengths | None, lanes: int = 1, *, shared: bool
+) -> int:
+    """Tokens of the largest pack: one example may exceed what was asked for, and all that there are may not fill it."""
     tokens = auto_tokens(device) if batch.tokens_per_pack == "auto" else batch.tokens_per_pack
     if lengths is None:
         return tokens
     each = _computed(lengths, shared=shared)
     longest = lengths.longest * each / max(_computed(lengths, shared=True), 1.0)
-    return round(max(min(tokens, batch.examples_per_step * each / lanes), longest))
+    most = min(batch.examples_per_step, examples, AT_ONCE)
+    return round(max(min(tokens, most * each / lanes), longest))
 
 
 def _share_of_responses(lengths: Lengths | None, *, shared: bool) -> float:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from alignment.amounts import amount
 from alignment.training import footprint, lanes, recompute
+from alignment.training.batches import AT_ONCE
 from alignment.training.errors import BadSpec
 from alignment.training.estimate import USABLE, adapter_parameters, own_work, usable
 from alignment.training.footprint import Memory, Work
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from alignment.training.folder import CheckpointFacts
     from alignment.training.ranks import Ranks
     from alignment.training.scoring import Scoring
-
-GIB = 2**30
 
 
 def make(
@@ -55,8 +55,8 @@ def make(
     needed = to_come(memory, ranks)
     why = "as asked" if spec.gradient_checkpointing != "auto" else "it would not fit without" if on else "it fits"
     events.log(
-        f"gradient checkpointing is {'on' if on else 'off'}, {why}: about {needed / GIB:.2f} GiB more are needed,"
-        f" and {free / GIB:.2f} GiB are free" + (f"; packs at once: {scoring.at_once}" if scoring.at_once > 1 else ""),
+        f"gradient checkpointing is {'on' if on else 'off'}, {why}: about {amount(needed)} more are needed,"
+        f" and {amount(free)} are free" + (f"; packs at once: {scoring.at_once}" if scoring.at_once > 1 else ""),
         "info" if needed <= USABLE * free else "warning",
         gradient_checkpointing=on,
         needed_bytes=needed,
@@ -96,7 +96,7 @@ def work_of(spec: Spec, facts: CheckpointFacts, scoring: Scoring, some: Sequence
     sizes = [one.shared_tokens if shared else len(one.responses) * one.longest for one in some]
     predicted = sum(len(answer) for one in some for answer in one.responses)
     lora = isinstance(spec.tuning, LoraTuning)
-    step = round(spec.batch.examples_per_step * sum(sizes) / len(sizes))
+    step = round(min(spec.batch.examples_per_step, AT_ONCE) * sum(sizes) / len(sizes))
     return Work(
         tokens=max(min(scoring.tokens, -(-step // scoring.lanes)), *sizes),
         answers=predicted / sum(sizes),

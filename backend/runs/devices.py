@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func
 
 from backend import presence
 from backend.errors import Invalid
-from backend.presence import Machine
+from backend.presence import Machine, Worker
 from backend.presets.machine import gpus
 from backend.runs.models import Run
 from backend.runs.schemas import RunIn
@@ -30,14 +30,24 @@ def here() -> Machine:
 
 def largest(redis_url: str | None) -> Machine | None:
     """The machine with most devices of those whose workers train and are alive; None when nobody knows of any."""
+    found = [worker.machine for worker in _trainers(redis_url)]
+    return max(found, key=lambda machine: (machine.gpus, machine.processors), default=None)
+
+
+def only_here(redis_url: str | None) -> bool:
+    """Whether it is known that a worker of this machine will train: there are some, and none elsewhere."""
+    return {worker.host for worker in _trainers(redis_url)} == {presence.host()}
+
+
+def _trainers(redis_url: str | None) -> list[Worker]:
+    """The workers that train and are alive, as far as somebody knows of any."""
     if redis_url is None:
-        return None
+        return []
     try:
         with presence.connect(redis_url) as client:
-            found = [worker.machine for worker in presence.workers(client) if "train" in worker.queues]
+            return [worker for worker in presence.workers(client) if "train" in worker.queues]
     except redis.RedisError:
-        return None
-    return max(found, key=lambda machine: (machine.gpus, machine.processors), default=None)
+        return []
 
 
 def refuse_too_many(body: RunIn, machine: Machine | None) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
+from alignment.amounts import amount
 from alignment.objectives import REFERENCE
 from alignment.training.errors import CheckpointRefused, problems_of
 from alignment.training.spec import Spec
@@ -100,7 +102,8 @@ class _Check:
             self.errors.append(Finding(field="checkpoint_id", detail=error.detail, remedy=error.remedy))
             return None
         if self.body.where == "worker":
-            self.warnings += _about_room(taken)
+            self._look_at_memory(taken)
+            self._look_at_disk(taken)
         return taken
 
     def _usable(self, checkpoint_id: Any, field: str) -> Checkpoint | None:
@@ -182,6 +185,28 @@ class _Check:
             many = f"{self.body.devices} processes share its processors"
             self._doubt("devices", f"No worker has a GPU: {many}, and are no faster than one.")
 
+    def _look_at_memory(self, taken: EstimateOut) -> None:
+        """More than is free is doubtful, as it may be free when a worker takes the run. More than the machine has,
+        however far the estimate is off, is wrong where all who might take it are on this machine."""
+        needed, free = taken.memory_bytes, taken.available_bytes
+        if free is None or needed <= free:
+            return
+        there = psutil.virtual_memory().total
+        never = needed / (1 + taken.memory_error) > there and devices.only_here(get_settings().redis_url)
+        (self.errors if never else self.warnings).append(
+            Finding(
+                field="batch.tokens_per_pack",
+                detail=f"About {amount(needed)} of memory are needed, and "
+                + (f"this machine has {amount(there)}." if never else f"{amount(free)} are free."),
+                remedy=_ways_to_less(self.body, taken),
+            )
+        )
+
+    def _look_at_disk(self, taken: EstimateOut) -> None:
+        if taken.disk_bytes > taken.free_disk_bytes:
+            told = f"about {amount(taken.disk_bytes)} of disk, and {amount(taken.free_disk_bytes)} are free."
+            self._doubt("keep.last", f"The checkpoints take {told}", "Lower keep.last, or free some space.")
+
     def _doubts(self, base: Checkpoint) -> Iterator[Finding]:
         body, length = self.body, self.body.length
         asked = length.max_prompt_tokens + length.max_response_tokens
@@ -207,18 +232,12 @@ class _Check:
         self.warnings.append(Finding(field=field, detail=detail, remedy=remedy))
 
 
-def _about_room(taken: EstimateOut) -> Iterator[Finding]:
-    if taken.available_bytes is not None and taken.memory_bytes > taken.available_bytes:
-        yield Finding(
-            field="batch.tokens_per_pack",
-            detail=f"About {taken.memory_bytes / 2**30:,.1f} GiB are needed, and"
-            f" {taken.available_bytes / 2**30:,.1f} GiB are free.",
-            remedy="Use LoRA or pure_bf16, lower batch.tokens_per_pack, or choose a smaller checkpoint.",
-        )
-    if taken.disk_bytes > taken.free_disk_bytes:
-        yield Finding(
-            field="keep.last",
-            detail=f"The checkpoints take about {taken.disk_bytes / 2**30:,.1f} GiB of disk, and"
-            f" {taken.free_disk_bytes / 2**30:,.1f} GiB are free.",
-            remedy="Lower keep.last, or free some space.",
-        )
+def _ways_to_less(body: RunIn, taken: EstimateOut) -> str:
+    """What would take less memory, of what is not done yet."""
+    batch = body.batch.tokens_per_pack
+    ways = [] if batch == "auto" else [f"lower batch.tokens_per_pack from {batch:,}, or leave it at auto"]
+    ways += [] if taken.gradient_checkpointing else ["let layers be computed again (gradient_checkpointing)"]
+    ways += ["use LoRA"] if body.tuning.kind == "full" else []
+    ways += ["use pure_bf16"] if body.precision == "fp32" else []
+    told = ", ".join([*ways, "or choose a smaller checkpoint" if ways else "choose a smaller checkpoint"])
+    return f"{told[:1].upper()}{told[1:]}."

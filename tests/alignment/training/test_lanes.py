@@ -15,7 +15,7 @@ from torch import Tensor
 from alignment.objectives import Objective
 from alignment.objectives.dpo import DPO
 from alignment.training import Spec, lanes, ranks, room, structure, train
-from alignment.training.batches import LANES, packs
+from alignment.training.batches import AT_ONCE, LANES, packs
 from alignment.training.encode import Encoded
 from alignment.training.errors import OutOfMemory
 from alignment.training.estimate import Lengths, estimate
@@ -361,3 +361,15 @@ def test_more_packs_at_once_are_estimated_to_take_more(spec: Spec) -> None:
     assert activations("2", 256) == pytest.approx(2 * activations("1", 256), abs=2)
     assert activations("2", 100_000) < 1.1 * activations("1", 100_000)
     assert activations("2", 256, None) == activations("1", 256)  # what it takes at least, where nothing else is known
+
+
+def test_a_pack_holds_no_more_than_there_are_examples(spec: Spec) -> None:
+    """However much a pack may hold: neither more examples than the data, nor than are divided at once."""
+
+    def activations(examples: int, per_step: int) -> int:
+        batch = spec.batch.model_copy(update={"examples_per_step": per_step, "tokens_per_pack": 10_000_000})
+        told = spec.model_copy(update={"batch": batch})
+        return estimate(told, examples, "cpu", Lengths(prompt=20, response=10, longest=60)).memory.activations
+
+    assert activations(40, 65_536) == activations(40, 40) < activations(80, 65_536)
+    assert activations(100_000, 65_536) == activations(100_000, AT_ONCE)

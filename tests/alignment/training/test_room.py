@@ -1,6 +1,7 @@
 """Gradient checkpointing changes memory and time, nothing else; it is chosen where a run would not fit without."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,7 @@ def test_it_is_chosen_where_memory_is_short(
     told = said(tmp_path / "out")
     assert (told["gradient_checkpointing"], told["level"], told["free_bytes"]) == (on, level, free)
     assert why in told["message"]
+    assert re.search(r": about [\d.,]+ [MG]B more are needed, and [\d.,]+ [MG]B are free", told["message"])
 
 
 def test_the_curve_is_the_same(make_spec: MakeSpec, tmp_path: Path) -> None:
