@@ -1,6 +1,9 @@
 """What a run will take: steps, memory by part, and a range of time from what earlier runs measured."""
 
+import math
 import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -16,7 +19,7 @@ from alignment.training.requirements import require_supported
 from alignment.training.schedule import total_steps
 from alignment.training.spec import Spec
 from backend.checkpoints.models import Checkpoint
-from backend.runs.models import Metric, Run
+from backend.runs.models import Metric, Run, RunEvent
 from backend.runs.schemas import EstimateOut, MemoryPart, RunIn
 from backend.settings import get_settings
 from backend.work import State
@@ -25,7 +28,11 @@ NVIDIA = Path("/dev/nvidia0")
 PROGRAM_BYTES = 500 << 20  # Python with torch and transformers, before any weights
 RATE = "throughput/examples_per_second"
 EARLIER_RUNS = 5
-SPREAD = (0.7, 1.5)  # the next run is seldom outside this share of the median
+FEW_RUNS = 3
+SPREAD, SPREAD_OF_FEW = (0.7, 1.5), (0.5, 2.0)
+"""Shares of the median outside which the next run seldom is, by many earlier runs and by fewer than `FEW_RUNS`."""
+AGAIN = 4 / 3  # the time of a step whose layers are computed again, in times of one that keeps them
+RECOMPUTES = "gradient_checkpointing"  # what the log line of a run that says whether it does is known by
 
 
 def unsupported(whole: Spec) -> list[tuple[str | None, str]]:
@@ -68,7 +75,7 @@ def of(
         tokens=found.tokens,
         tokens_computed=found.tokens_computed,
         gradient_checkpointing=found.gradient_checkpointing,
-        seconds=seconds(session, body, checkpoint, found.steps),
+        seconds=seconds(session, body, checkpoint, found.steps, again=found.gradient_checkpointing),
     )
 
 
@@ -77,11 +84,14 @@ def steps(body: RunIn, examples: int) -> int:
     return total_steps(body.duration, examples, body.batch.examples_per_step)
 
 
-def seconds(session: Session, body: RunIn, checkpoint: Checkpoint, steps: int) -> tuple[float, float] | None:
+def seconds(
+    session: Session, body: RunIn, checkpoint: Checkpoint, steps: int, *, again: bool
+) -> tuple[float, float] | None:
     """Low and high seconds of a run, from runs of this kind on checkpoints of the same size; None without any.
 
-    What these took beside their steps (loading, the reference, evaluations) is added to the steps' own time.  Where
-    some had the same objective, only those count: others may ask for a reference, or for more tokens.
+    To the steps' own time is added what these took to begin (loading, the reference), and for each evaluation, with its
+    samples and its checkpoint, what one took there.  Where some had the same objective, only those count: others may
+    ask for a reference, or for more tokens.  `again`: layers are computed again.
     """
     alike = (
         select(Run.id)
@@ -100,17 +110,27 @@ def seconds(session: Session, body: RunIn, checkpoint: Checkpoint, steps: int) -
     found = _measured(session, alike.where(Run.objective == body.objective.name)) or _measured(session, alike)
     if not found:
         return None
-    beside = [one.beside for one in found if one.beside is not None]
-    expected = steps * body.batch.examples_per_step / median(one.rate for one in found)
-    expected += median(beside) if beside else 0.0
-    return expected * SPREAD[0], expected * SPREAD[1]
+    per_example = median((1 / one.rate) * AGAIN ** (again - one.again) for one in found)
+    evaluations = math.ceil(steps / body.evaluate.every_steps)
+    expected = steps * body.batch.examples_per_step * per_example
+    expected += _usual(one.to_begin for one in found) + evaluations * _usual(one.to_evaluate for one in found)
+    low, high = SPREAD_OF_FEW if len(found) < FEW_RUNS else SPREAD
+    return expected * low, expected * high
+
+
+def _usual(found: Iterable[float | None]) -> float:
+    known = [one for one in found if one is not None]
+    return median(known) if known else 0.0
 
 
 class _Measured(NamedTuple):
-    """The usual examples a second of a run, and the seconds that a whole one took beside its steps."""
+    """The usual examples a second of a run, whether its layers were computed again, and what a whole one took beside
+    its steps: to begin, and for each evaluation."""
 
     rate: float
-    beside: float | None
+    again: bool
+    to_begin: float | None
+    to_evaluate: float | None
 
 
 def _measured(session: Session, runs: Select[UUID]) -> list[_Measured]:
@@ -121,13 +141,31 @@ def _measured(session: Session, runs: Select[UUID]) -> list[_Measured]:
         .group_by(Metric.run_id)
         .subquery()
     )
-    rows = session.execute(select(Run, rates.c.rate).join(rates, rates.c.run_id == Run.id))
-    return [_Measured(rate, _beside(run, rate)) for run, rate in rows]
+    rows = session.execute(select(Run, rates.c.rate).join(rates, rates.c.run_id == Run.id)).all()
+    told = defaultdict[UUID, list[RunEvent]](list)
+    wanted = (RunEvent.kind == "checkpoint") | ((RunEvent.kind == "log") & RunEvent.payload.has_key(RECOMPUTES))
+    ids = [run.id for run, _ in rows]
+    for event in session.scalars(select(RunEvent).where(RunEvent.run_id.in_(ids), wanted).order_by(RunEvent.id)):
+        told[event.run_id].append(event)
+    return [_Measured(rate, _recomputed(told[run.id]), *_beside(run, rate, told[run.id])) for run, rate in rows]
 
 
-def _beside(run: Run, rate: float) -> float | None:
+def _recomputed(events: Sequence[RunEvent]) -> bool:
+    return any(event.payload.get(RECOMPUTES) is True for event in events)
+
+
+def _beside(run: Run, rate: float, events: Sequence[RunEvent]) -> tuple[float | None, float | None]:
+    """Seconds that a run took to begin, and for each of its evaluations, which all end with a checkpoint: from one
+    checkpoint to another it took steps and evaluations alone.  With one evaluation, that is among what it took to
+    begin."""
     if run.state != State.succeeded or run.started_at is None or run.finished_at is None:
-        return None
-    whole = (run.finished_at - run.started_at).total_seconds()
-    per_step: int = run.spec["batch"]["examples_per_step"]
-    return max(0.0, whole - run.done * per_step / rate)
+        return None, None
+    per_step: float = run.spec["batch"]["examples_per_step"] / rate
+    beside = max(0.0, (run.finished_at - run.started_at).total_seconds() - run.done * per_step)
+    ends = [(event.step, event.created_at) for event in events if event.kind == "checkpoint" and event.step is not None]
+    if len(ends) < 2:
+        return beside, None
+    (first, earlier), (last, later) = ends[0], ends[-1]
+    evaluating = (later - earlier).total_seconds() - (last - first) * per_step
+    to_evaluate = min(max(0.0, evaluating / (len(ends) - 1)), beside / len(ends))
+    return beside - to_evaluate * len(ends), to_evaluate

@@ -181,7 +181,7 @@ class MemoryPart(BaseModel):
 class EstimateOut(BaseModel):
     """What a run will take; `seconds` is a range, null where nothing comparable was measured.
 
-    Tokens are null where they cannot be counted before the launch; what a chat template writes is not among them.
+    Tokens are null where they cannot be counted before the launch.
     """
 
     memory: list[MemoryPart]

@@ -1030,7 +1030,7 @@ class MemoryPart(Answer):
 class EstimateOut(Answer):
     """What a run will take; `seconds` is a range, null where nothing comparable was measured.
 
-    Tokens are null where they cannot be counted before the launch; what a chat template writes is not among them."""
+    Tokens are null where they cannot be counted before the launch."""
 
     memory: list[MemoryPart]
     memory_bytes: int

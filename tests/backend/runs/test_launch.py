@@ -14,7 +14,7 @@ from backend.checkpoints.models import Checkpoint
 from backend.datasets.models import Dataset, Snapshot
 from backend.db import transaction
 from backend.runs import service
-from backend.runs.models import Metric, Run
+from backend.runs.models import Metric, Run, RunEvent
 from backend.runs.schemas import BESIDE_THE_SPEC, RunIn
 from backend.work import State
 from tests import loop
@@ -263,12 +263,16 @@ def test_time_is_told_by_earlier_runs_like_it(researcher: Client, body: Body, la
     assert told() is None
 
     measured(8.0, objective={"name": "simpo"})
-    assert told() == pytest.approx((16 / 8 * 0.7, 16 / 8 * 1.5))  # four steps of four examples
+    assert told() == pytest.approx((16 / 8 * 0.5, 16 / 8 * 2.0))  # four steps of four examples
 
     measured(2.0)
-    assert told() == pytest.approx((16 / 2 * 0.7, 16 / 2 * 1.5))
-    assert told(objective={"name": "simpo"}) == pytest.approx((16 / 8 * 0.7, 16 / 8 * 1.5))
-    assert told(**scored) == pytest.approx((16 / 1000 * 0.7, 16 / 1000 * 1.5))
+    assert told() == pytest.approx((16 / 2 * 0.5, 16 / 2 * 2.0))
+    assert told(objective={"name": "simpo"}) == pytest.approx((16 / 8 * 0.5, 16 / 8 * 2.0))
+    assert told(**scored) == pytest.approx((16 / 1000 * 0.5, 16 / 1000 * 2.0))
+
+    measured(2.0)
+    measured(2.0)
+    assert told() == pytest.approx((16 / 2 * 0.7, 16 / 2 * 1.5))  # by three, that is surer
 
 
 @pytest.mark.parametrize(
@@ -308,8 +312,42 @@ def test_time_holds_what_earlier_runs_took_beside_their_steps(
     change(run["id"], state=State.succeeded, done=4, started_at=began, finished_at=began + took)
     after = researcher.post("/api/v1/runs/preflight", json=body()).json()["estimate"]["seconds"]
 
-    assert before == pytest.approx([1.6 * 0.7, 1.6 * 1.5])
-    assert after == pytest.approx([61.6 * 0.7, 61.6 * 1.5])
+    assert before == pytest.approx([1.6 * 0.5, 1.6 * 2.0])
+    assert after == pytest.approx([61.6 * 0.5, 61.6 * 2.0])
+
+
+def test_time_beside_the_steps_goes_by_how_often_it_is_taken(
+    researcher: Client, body: Body, launched: Launched
+) -> None:
+    """A short run begins once, as a long one did, and is evaluated as often as it is asked to be; layers that are
+    computed again take a third more, in a run after one that kept them."""
+    run = launched(duration={"steps": 400}, evaluate={"every_steps": 10, "samples": 1})
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    per_step, to_begin, to_evaluate = 0.4, 8.0, 1.5
+    took = to_begin + 400 * per_step + 40 * to_evaluate
+    with transaction() as session:
+        owner = uuid.UUID(run["id"])
+        session.add(Metric(run_id=owner, name="throughput/examples_per_second", step=1, value=10.0, at=0))
+        kept = {"gradient_checkpointing": False, "message": "gradient checkpointing is off"}
+        session.add(RunEvent(run_id=owner, kind="log", payload=kept))
+        for step in range(10, 401, 10):
+            after = timedelta(seconds=to_begin + step * per_step + step // 10 * to_evaluate)
+            session.add(RunEvent(run_id=owner, kind="checkpoint", step=step, payload={}, created_at=began + after))
+            session.flush()
+    change(run["id"], state=State.succeeded, done=400, started_at=began, finished_at=began + timedelta(seconds=took))
+
+    def told(**changes: Any) -> float:
+        """What lies in the middle of the range."""
+        sent = body(duration={"steps": 20}, **changes)
+        low, high = researcher.post("/api/v1/runs/preflight", json=sent).json()["estimate"]["seconds"]
+        assert high == pytest.approx(4 * low)
+        return float(high / 2)
+
+    seldom, often = {"every_steps": 100, "samples": 1}, {"every_steps": 5, "samples": 1}
+    assert told(evaluate=seldom) == pytest.approx(to_begin + 20 * per_step + to_evaluate)
+    assert told(evaluate=often) == pytest.approx(to_begin + 20 * per_step + 4 * to_evaluate)
+    again = told(evaluate=seldom, gradient_checkpointing="on")
+    assert again == pytest.approx(to_begin + 20 * per_step * 4 / 3 + to_evaluate)
 
 
 def test_a_composed_objective(researcher: Client, body: Body) -> None:
