@@ -97,7 +97,9 @@ def health(*, web: bool) -> None:
     require_services(settings)
     check_services(settings)
     if web:
-        from plumbline.up import answers
+        from plumbline.embedded import holder
+        from plumbline.up import answers, bound
 
-        if not answers(settings, "/health/ready"):
-            raise Unwell(f"The web server does not answer on port {settings.port}, or something that it needs is away.")
+        found = bound(settings, holder(settings.data))
+        if not answers(found, "/health/ready"):
+            raise Unwell(f"The web server does not answer on port {found.port}, or something that it needs is away.")

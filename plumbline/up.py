@@ -50,7 +50,7 @@ class Stack:
         check_services(self.settings)
         try:
             self.servers.start()
-            self.servers.lock.tell(address=self.address)
+            self.servers.lock.tell(address=self.address, host=self.settings.host, port=self.settings.port)
             use(**self.servers.urls)
             self.settings = get_settings()
             self.children.env = dict(os.environ)
@@ -120,6 +120,13 @@ def address(settings: Settings) -> str:
     local = settings.host in {"127.0.0.1", "::1"} or everywhere
     name = "localhost" if local and "localhost" in settings.allowed_hosts else settings.host
     return f"http://{f'[{name}]' if ':' in name else name}:{settings.port}"
+
+
+def bound(settings: Settings, running: Mapping[str, Any] | None) -> Settings:
+    """The settings with host and port of the program that holds the data folder, as far as it tells them: it may have
+    been started with others."""
+    told = {name: running[name] for name in ("host", "port") if name in running} if running is not None else {}
+    return settings.model_copy(update=told)
 
 
 def answers(settings: Settings, path: str = "/health/live") -> bool:

@@ -15,6 +15,7 @@ from backend.settings import Settings
 from plumbline.check.said import Said, ok, problem, warning
 from plumbline.embedded import AlreadyRunning, Embedded, holder
 from plumbline.servers import ServerFailed
+from plumbline.up import bound
 
 CONNECT_SECONDS = 5
 AWAY = "Start its server, or correct {name}; look at the network and at what the server's own log says."
@@ -22,8 +23,8 @@ AWAY = "Start its server, or correct {name}; look at the network and at what the
 
 @dataclass
 class Scene:
-    """`running` is what the program that holds the data folder tells of itself, None when none does. A connection is
-    None where there is none to be had, and `database` and `broker` say why."""
+    """`running` is what the program that holds the data folder tells of itself, None when none does; `settings` have
+    its host and port. A connection is None where there is none to be had, and `database` and `broker` say why."""
 
     settings: Settings
     running: dict[str, Any] | None
@@ -54,7 +55,7 @@ def survey(settings: Settings) -> Iterator[Scene]:
     """The scene, for as long as the block lasts. A private database that nobody runs is started meanwhile, under the
     lock of its folder; one that is not there is not made."""
     running = holder(settings.data)
-    scene = Scene(settings, running, ok(""), ok(""))
+    scene = Scene(bound(settings, running), running, ok(""), ok(""))
     with ExitStack() as held:
         scene.database = _database(scene, held)
         scene.broker = _broker(scene, held)

@@ -121,6 +121,17 @@ def test_a_folder_in_use_is_not_started_twice(servers: Embedded, clean: None, ca
     assert servers.lock.path.read_text() == before
 
 
+def test_the_web_server_is_asked_where_it_was_started(
+    tmp_path: Path, call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the port that the running program tells of, which need not be that of the settings."""
+    monkeypatch.setattr(ways, "answers", lambda settings, *_: settings.port == 18731)
+    with Embedded(tmp_path / "data", postgres=False, valkey=False) as folder:
+        folder.lock.tell(host="127.0.0.1", port=18731)
+        done = call("--json", PLUMBLINE_DATA=str(tmp_path / "data"))
+    assert findings(done)["web server"]["found"].startswith("It answers on port 18731")
+
+
 def test_servers_that_are_away_are_named_without_their_passwords(tmp_path: Path, call: Callable[..., Result]) -> None:
     """Both problems come at once, each with its remedy, and neither form shows an address or a password."""
     key = "sk-" + "s" * 30
