@@ -88,6 +88,12 @@ class Judge(NamedPart):
 
     title: ClassVar[str]
     decided_by: ClassVar[DecidedBy] = "part"
+    mend: ClassVar[str] = "Mend its template, its model or its endpoint"
+    """What to do where it decides nothing."""
+
+    def knows(self, prompt: Sequence[Mapping[str, Any]]) -> bool:  # noqa: ARG002  (most know all)
+        """Whether it can decide any match on this prompt."""
+        return True
 
     def decide(self, matches: Sequence[Match]) -> list[Verdict]:
         """One verdict per match, in order."""

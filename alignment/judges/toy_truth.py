@@ -1,13 +1,13 @@
 """The true preference of the toy world, as a judge."""
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from alignment.judges.judge import Judge, Match, Verdict
-from alignment.toyworld.requests import UnknownPrompt
+from alignment.toyworld.requests import UnknownPrompt, topic_of
 from alignment.toyworld.reward import BEST_REWARD, Reading, read
 
 NOT_TOY = "The prompt is not one of the toy world's, so its truth says nothing about the answers."
@@ -18,6 +18,9 @@ class ToyTruth(Judge):
 
     name: ClassVar[str] = "toy_truth"
     title: ClassVar[str] = "Truth of the toy world"
+    mend: ClassVar[str] = (
+        "Choose a dataset of the toy world's prompts, such as “Toy world: held-out prompts”, or another judge"
+    )
 
     temperature: float = Field(
         0.0,
@@ -26,6 +29,14 @@ class ToyTruth(Judge):
         title="Temperature",
         description="0: the better answer wins for certain; above, the odds are exp(difference of rewards / this).",
     )
+
+    def knows(self, prompt: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether it is a prompt of the toy world."""
+        try:
+            topic_of(prompt)
+        except UnknownPrompt:
+            return False
+        return True
 
     def decide(self, matches: Sequence[Match]) -> list[Verdict]:
         """Equal rewards are a tie; a prompt from outside the toy world is left undecided."""

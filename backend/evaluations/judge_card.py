@@ -70,7 +70,7 @@ def read(session: Session, evaluation: Evaluation, judge: str | None, scope: Sco
         dissection=_dissection(session, judged, asked),
         self_preference=_self_preference(session, evaluation, name, judged, asked),
     )
-    return card.model_copy(update={"words": judge_words.told(card)})
+    return card.model_copy(update={"words": judge_words.told(card, judging.mend(evaluation.judge, name))})
 
 
 def _rates(judged: Judged, asked: Asked) -> dict[str, Any]:

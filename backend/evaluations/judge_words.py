@@ -25,15 +25,12 @@ PEOPLE = (
 FINE = "Nothing here speaks against this judge."
 
 
-def told(card: JudgeCardOut) -> list[WordOut]:
-    """The gravest first; where nothing can be told, that alone."""
+def told(card: JudgeCardOut, mend: str) -> list[WordOut]:
+    """The gravest first; where nothing can be told, that alone, with what may `mend` it."""
     if not card.verdicts:
         return [WordOut(kind="note", text=NOTHING)]
     if not card.shown_first.n:
-        text = (
-            f"None of its {card.verdicts} verdicts came to anything. See the reasons below, and mend its template,"
-            " its model or its endpoint."
-        )
+        text = f"None of its {card.verdicts:,} verdicts came to anything. See the reasons below. {mend}."
         return [WordOut(kind="bad", text=text)]
     if card.matches == 1:
         return [WordOut(kind="note", text=ONE)]

@@ -13,7 +13,7 @@ from alignment.judges.checks import Checks, installed
 from alignment.judges.llm import LLM
 from alignment.judges.panel import MEMBER
 from alignment.judges.prompt_checks import PromptChecks
-from alignment.parts import said
+from alignment.parts import faults
 from backend.checkpoints.models import Checkpoint
 from backend.errors import Invalid
 from backend.evaluations.schemas import EvaluationOut, JudgeOut
@@ -43,20 +43,21 @@ def resolve(spec: dict[str, Any]) -> Judge:
     try:
         return resolve_part(spec)
     except ValidationError as error:
-        problem = error.errors()[0]
-        path = ".".join(str(part) for part in ("judge", *problem["loc"]))
-        raise BadJudge(f"{path}: {said(problem)}.", field=path, remedy="Choose a judge from the list.") from error
+        (place, problem), *_ = faults(error.errors())
+        path = ".".join(str(part) for part in ("judge", *place))
+        raise BadJudge(f"{path}: {problem}.", field=path, remedy="Choose a judge from the list.") from error
     except PydanticCustomError as error:
         raise BadJudge(f"judge: {error.message()}.", field="judge", remedy="Choose a judge from the list.") from error
 
 
 def called(session: Session, spec: dict[str, Any], judge: str) -> str:
-    """What to call the voice `judge` in an evaluation whose recorded judge is `spec`: a model by its own name."""
+    """What to call the voice `judge` in an evaluation whose recorded judge is `spec`: a model by its own name, every
+    other in words."""
     if _place(spec, judge):
         return called(session, member(spec, judge), member(spec, judge)["name"])
     asked = model_id(spec) if judge == spec.get("name") else None
     found = session.get(Checkpoint, asked) if asked else None
-    return found.name if found else judge
+    return found.name if found else judge.replace("_", " ")
 
 
 def in_words(voice: str, evaluation: EvaluationOut) -> str:
@@ -70,6 +71,12 @@ def in_words(voice: str, evaluation: EvaluationOut) -> str:
         return f"member {number} of the panel ({what})"
     model = evaluation.judge_model if voice == LLM.name else None
     return model.name if model else voice.replace("_", " ")
+
+
+def mend(spec: dict[str, Any], voice: str) -> str:
+    """What to do where the voice, in an evaluation whose recorded judge is `spec`, decides nothing."""
+    name = member(spec, voice)["name"] if _place(spec, voice) else voice
+    return CATALOGUE.get(name, Judge).mend
 
 
 def _place(spec: dict[str, Any], voice: str) -> int:

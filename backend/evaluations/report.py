@@ -28,7 +28,7 @@ from backend.evaluations.contamination_schemas import ContaminationOut
 from backend.evaluations.models import Evaluation, Source
 from backend.evaluations.report_schemas import AgreementOut, PublishedOut, ReportOut, StepRateOut, TableOut
 from backend.evaluations.said import PEOPLE, Rule, plain
-from backend.evaluations.schemas import CheckpointBrief
+from backend.evaluations.schemas import EvaluationOut
 
 GUIDED = (
     "People judged more of some verdicts of the judge than of others, so their own rate is not that of all prompts."
@@ -63,7 +63,7 @@ def read(session: Session, evaluation: Evaluation, rule: Rule) -> ReportOut:
         agreement=_agreement(voices, len(found.ids)),
         measured=benchmarks.read(evaluation, rule),
         contamination=(trained := contamination.read(session, evaluation)),
-        warnings=_warnings(evaluation, shown.judge_model, told_so, list(known.values()), trained, guided=guided),
+        warnings=_warnings(evaluation, shown, told_so, list(known.values()), trained, guided=guided),
     )
 
 
@@ -157,7 +157,7 @@ def _winner(score: Floats) -> Places:
 
 def _warnings(
     evaluation: Evaluation,
-    model: CheckpointBrief | None,
+    shown: EvaluationOut,
     told: Sequence[TableOut],
     found: Sequence[Checkpoint],
     trained: ContaminationOut,
@@ -182,6 +182,6 @@ def _warnings(
     for one in told:
         missing = sum(sum(pair.undecided.values()) for pair in one.pairs)
         if missing and one.source == Source.judge:
-            of = f"{missing} of {one.verdicts} verdicts of {model.name if model else one.judge}"
+            of = f"{missing} of {one.verdicts} verdicts of {judging.in_words(one.judge, shown)}"
             warnings.append(f"{of} came to nothing; the rates leave their matches out.")
     return warnings

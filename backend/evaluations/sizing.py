@@ -1,7 +1,7 @@
 """What an evaluation would take before it is started: how much of it is known already, its cost and time."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -157,6 +157,16 @@ def unpriced(asked: Iterable[Checkpoint]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _unknown(checked: Checked) -> Iterator[str]:
+    """Judges that can say nothing of some of the prompts."""
+    prompts = checked.drawn.prompts
+    for judge in {voice.judge.name: voice.judge for voice in checked.voices}.values():
+        unknown = sum(not judge.knows(prompt.messages) for prompt in prompts)
+        if unknown:
+            which = f"{unknown:,} of the {len(prompts):,} prompts" if unknown < len(prompts) else "any of the prompts"
+            yield f"“{judge.title}” cannot give a verdict on {which}. {judge.mend}."
+
+
 def _warnings(checked: Checked, body: EvaluationIn, cost: CostOut | None) -> list[str]:
     limits = body.limits
     over = (
@@ -174,7 +184,8 @@ def _warnings(checked: Checked, body: EvaluationIn, cost: CostOut | None) -> lis
         (OWN_JUDGE, any(one in checked.found for one in checked.models.values())),
         ("It may reach its limit before its end. It can go on from there with a higher one.", over),
     )
-    return [*(sentence for sentence, holds in doubts if holds), *outputs.lacking(checked.found, checked.given)]
+    told = (sentence for sentence, holds in doubts if holds)
+    return [*_unknown(checked), *told, *outputs.lacking(checked.found, checked.given)]
 
 
 def _known(session: Session, project: Project, body: EvaluationIn, checked: Checked) -> _Known:

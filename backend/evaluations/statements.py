@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from alignment.statistics import WinRate
-from backend.evaluations import columns, tables
+from backend.evaluations import columns, judging, tables
 from backend.evaluations.columns import Read
 from backend.evaluations.models import Evaluation
 from backend.evaluations.report_schemas import PairOut, RateOut, TableOut
@@ -21,7 +21,7 @@ UNANSWERED = "There is no prompt that both answered."
 ONE_MATCH = "One match has been decided, from which no rate can be told. Judge more of them."
 SILENT = (
     "None of its {count} verdicts names a winner or a tie (most of all: {reason}), so nothing can be told of anybody."
-    " Mend the judge's template, its model or its endpoint, and judge again."
+    " {mend}, and judge again."
 )
 NAMED = 3  # pairs or groups that a sentence names
 
@@ -30,11 +30,13 @@ Names = Mapping[uuid.UUID, str]
 
 
 class Met(NamedTuple):
-    """How often pairs of contestants met, and how often both had answered; `ended`: neither number will grow."""
+    """How often pairs of contestants met, and how often both had answered; `ended`: neither number will grow; `judge`
+    is whom the evaluation asks, as it was recorded."""
 
     matches: Mapping[Pair, int]
     answered: Mapping[Pair, int]
     ended: bool
+    judge: dict[str, Any]
 
 
 def met(read: Read, evaluation: Evaluation) -> Met:
@@ -46,7 +48,7 @@ def met(read: Read, evaluation: Evaluation) -> Met:
         {frozenset((ids[one // size], ids[one % size])): int(count) for one, count in enumerate(np.bincount(own))}
         for own in (pair, pair[both])
     )
-    return Met(matches, answered, evaluation.state in ENDED)
+    return Met(matches, answered, evaluation.state in ENDED, evaluation.judge)
 
 
 def meaningless(session: Session, evaluation: Evaluation, judge: str, rate: WinRate | RateOut) -> bool:
@@ -74,7 +76,7 @@ def told(one: TableOut, names: Names, met: Met, by_place: str | None) -> TableOu
             if row.contestant not in alone
         ],
         "by_step": [row for row in one.by_step if row.checkpoint_id not in alone],
-        "statements": list(_statements(one, pairs, decided, names)),
+        "statements": list(_statements(one, pairs, decided, names, met)),
     }
     if decided == 1:
         found |= {
@@ -94,7 +96,7 @@ def _meaningless(one: TableOut, names: Names, met: Met, said: str) -> TableOut:
     none: dict[str, Any] = {"against": [], "clean": [], "by_step": [], "ranking": None, "pairs": pairs}
     bare = one.model_copy(update=none)
     decided = sum(rate.n for rate in rates)
-    return bare.model_copy(update={"statements": [said, *_statements(bare, pairs, decided, names)]})
+    return bare.model_copy(update={"statements": [said, *_statements(bare, pairs, decided, names, met)]})
 
 
 def _rate(pair: PairOut, met: Met) -> RateOut:
@@ -121,7 +123,7 @@ def _without(rate: RateOut, reason: str = ALONE) -> RateOut:
     return rate.model_copy(update=none if rate.n else {})
 
 
-def _statements(one: TableOut, pairs: Sequence[PairOut], decided: int, names: Names) -> Iterator[str]:
+def _statements(one: TableOut, pairs: Sequence[PairOut], decided: int, names: Names, met: Met) -> Iterator[str]:
     """The gravest first."""
     if one.verdicts and not decided:
         reasons: Counter[str] = Counter()
@@ -129,7 +131,8 @@ def _statements(one: TableOut, pairs: Sequence[PairOut], decided: int, names: Na
             reasons.update(pair.undecided)
         if reasons.total() == one.verdicts:
             (reason, _), *_ = reasons.most_common(1)
-            yield SILENT.format(count=f"{one.verdicts:,}", reason=reason.rstrip("."))
+            mend = judging.mend(met.judge, one.judge)
+            yield SILENT.format(count=f"{one.verdicts:,}", reason=reason.rstrip("."), mend=mend)
     if decided == 1:
         yield ONE_MATCH
     for reason in (APART, UNANSWERED):

@@ -10,6 +10,7 @@ import psutil
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from alignment.training.kinds import LOSSES
 from backend.accounts.models import Role, User
 from backend.checkpoints.models import Checkpoint, Source
 from backend.datasets.models import Dataset
@@ -135,7 +136,7 @@ def _resume(session: Session, visitor: Visitor, progress: list[DatasetProgress])
     own = Run.created_by == visitor.user.id, Run.project_id == visitor.project_id
     for run in session.scalars(select(Run).where(*own).order_by(Run.id.desc()).limit(2)):
         at = run.finished_at or run.started_at or run.created_at
-        detail = f"{run.objective}, {run.state}"
+        detail = f"{LOSSES[run.objective].title if run.objective in LOSSES else run.objective}, {run.state}"
         lines.append(ResumeLine(kind="run", title=run.name, detail=detail, address=f"/run?id={run.id}", at=at))
     mine = Evaluation.created_by == visitor.user.id, Evaluation.project_id == visitor.project_id
     for one in session.scalars(select(Evaluation).where(*mine).order_by(Evaluation.id.desc()).limit(1)):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from alignment.toyworld import prompts
 from backend.db import transaction
 from backend.evaluations import progress, service
 from backend.evaluations.models import Evaluation, Match, Verdict
@@ -114,6 +115,23 @@ def test_the_size_is_told_beforehand(researcher: Client, body: Body) -> None:
     assert researcher.get("/api/v1/evaluations").json()["items"] == []
 
 
+def test_a_judge_that_knows_none_of_the_prompts_is_told_beforehand(researcher: Client, body: Body) -> None:
+    """How many it knows nothing of, and where others are; nothing where it knows them all."""
+    toy = prompts(2, seed=0)
+
+    def told(texts: list[str], judge: Body) -> list[str]:
+        sent = body | {"judge": judge, "prompts": {"texts": texts}}
+        warnings: list[str] = researcher.post("/api/v1/evaluations/preflight", json=sent).json()["warnings"]
+        return [one for one in warnings if "cannot give a verdict" in one]
+
+    truth = {"name": "toy_truth"}
+    (nothing,) = told(TEXTS, truth)
+    (some,) = told([*toy, *TEXTS], {"name": "panel", "members": [truth, truth, {"name": "rules"}]})
+    assert nothing.startswith("“Truth of the toy world” cannot give a verdict on any of the prompts. Choose a dataset")
+    assert "on 12 of the 14 prompts" in some
+    assert told(toy, truth) == told(TEXTS, {"name": "rules"}) == []
+
+
 def test_launching_twice_with_one_key_launches_once(researcher: Client, body: Body) -> None:
     """A repeated request gives the first answer."""
     answers = [
@@ -171,15 +189,21 @@ def test_a_new_evaluation_has_no_rate(researcher: Client, body: Body) -> None:
 
 
 def test_verdicts_without_an_answer_are_counted(researcher: Client, body: Body) -> None:
-    """The toy truth knows nothing of these prompts: every verdict is kept with its reason, none is a loss or a tie."""
+    """The toy truth knows nothing of these prompts: every verdict is kept with its reason, none is a loss or a tie, and
+    the advice, on the report card too, is to ask others."""
     launched = researcher.post("/api/v1/evaluations", json=body | {"judge": {"name": "toy_truth"}}).json()
     evaluate.work()
+    card = researcher.get(f"/api/v1/evaluations/{launched['id']}/judge").json()
 
     report = researcher.get(f"/api/v1/evaluations/{launched['id']}/report").json()
 
     row = report["tables"][0]["pairs"][0]
     assert (row["verdicts"], list(row["undecided"].values()), row["win_rate"]["n"]) == (24, [24], 0)
-    assert any("24 verdicts" in warning for warning in report["warnings"])
+    assert any("24 verdicts of toy truth came to nothing" in warning for warning in report["warnings"])
+    (said,) = report["tables"][0]["statements"]
+    for text in (said, card["words"][0]["text"]):
+        assert "Choose a dataset of the toy world's prompts" in text
+        assert "template" not in text
 
 
 def test_a_prompt_over_the_context_is_told(researcher: Client, body: Body) -> None:

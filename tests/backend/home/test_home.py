@@ -92,11 +92,12 @@ def test_the_numbers_are_those_of_the_rows(researcher: Client) -> None:
     assert [run["name"] for run in home["runs"]["active"]] == ["Second"]
     assert (home["runs"]["waiting"], home["runs"]["succeeded"], home["runs"]["failed"]) == (1, 1, 1)
     (rate,) = home["evaluations"]["newest"]
-    assert (rate["contestant"], rate["baseline"], rate["judge"]) == ("Trained", "Base", "toyworld")
+    assert (rate["contestant"], rate["baseline"], rate["judge"]) == ("Trained", "Base", "toy truth")
     assert (rate["rate"], rate["n"]) == (0.75, 20)
     assert rate["low"] < 0.75 < rate["high"]
     assert home["trained_checkpoints"] == 1
     assert {line["kind"] for line in home["resume"]} == {"label", "run", "evaluation"}
+    assert [line["detail"] for line in home["resume"] if line["kind"] == "run"] == ["DPO, queued", "DPO, running"]
 
 
 def test_a_judge_that_goes_by_the_place(researcher: Client) -> None:
@@ -147,7 +148,7 @@ def fill(user: User) -> None:
             name="Against base",
             contestants=[str(base.id), str(trained.id)],
             prompts={},
-            judge={"name": "toyworld"},
+            judge={"name": "toy_truth"},
             sampling={},
             seed=0,
             state=State.succeeded,
@@ -198,7 +199,7 @@ def judge(
                 project_id=project_id,
                 match_id=match.id,
                 source=VerdictSource.judge,
-                judge="toyworld",
+                judge="toy_truth",
                 swapped=swapped,
                 probability=float(won == first),
             )
