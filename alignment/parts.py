@@ -25,18 +25,78 @@ WORDS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("int_parsing", "int_parsing_size", "int_type", "int_from_float"), "Must be a whole number"),
         **dict.fromkeys(("float_parsing", "float_type"), "Must be a number"),
+        **dict.fromkeys(("bool_parsing", "bool_type"), "Must be true or false"),
+        **dict.fromkeys(("uuid_parsing", "uuid_type"), "Must be an id"),
+        **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "Must be an object"),
+        **dict.fromkeys(("literal_error", "enum"), "Must be {expected}"),
+        "string_type": "Must be text",
+        "list_type": "Must be a list",
         "finite_number": "Must be a finite number",
+        "greater_than": "Must be above {gt}",
+        "greater_than_equal": "Must be at least {ge}",
+        "less_than": "Must be below {lt}",
+        "less_than_equal": "Must be at most {le}",
+        "multiple_of": "Must be a multiple of {multiple_of}",
+        "string_too_short": "Must have at least {min_length} characters",
+        "string_too_long": "Must have at most {max_length} characters",
+        "too_short": "Must have at least {min_length} entries",
+        "too_long": "Must have at most {max_length} entries",
+        "union_tag_invalid": "The {discriminator} must be one of {expected_tags}",
+        "union_tag_not_found": "Has no {discriminator}",
         "missing": "Is missing",
+        "extra_forbidden": "Is not known",
     }
 )
-"""What is said of a value instead of pydantic's message, by the type of the error."""
+"""What is said of a value instead of pydantic's message, by the type of the error and with its context."""
+BOUNDS = ("greater_than_equal", "less_than_equal")
+Location = tuple[str | int, ...]
 
 
 def said(line: Mapping[str, Any]) -> str:
     """What is wrong with a value, for whoever typed it, without a full stop: one line of `ValidationError.errors()`."""
-    if line["type"] == "string_too_short" and line.get("ctx", {}).get("min_length") == 1:
+    kind, context = line["type"], line.get("ctx", {})
+    if kind in ("string_too_short", "too_short") and context.get("min_length") == 1:
         return "Must not be empty"
-    return WORDS.get(line["type"], str(line["msg"]).removeprefix("Value error, "))
+    if kind in WORDS:
+        return WORDS[kind].format_map({name: _plain(value) for name, value in context.items()})
+    return str(line["msg"]).removeprefix("Value error, ")
+
+
+def _plain(value: Any) -> str:
+    """A bound or the words to choose from, as people write them."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return f"{value:,}" if isinstance(value, int | float) else str(value).replace("'", "")
+
+
+def faults(errors: Iterable[Mapping[str, Any]]) -> list[tuple[Location, str]]:
+    """Where each value at fault stands, and what is `said` of it by the lines of `ValidationError.errors()`.
+
+    Of a number or a word instead, which pydantic tries under places of their own, it is one sentence.
+    """
+    lines = sorted(errors, key=_is_word)  # "a whole number of at least 16, or auto"
+    either = {line["loc"][:-1] for line in lines if _is_word(line)}
+    found: dict[Location, list[str]] = {}
+    for line in lines:
+        loc = line["loc"]
+        place = next((loc[:length] for length in range(len(loc)) if loc[:length] in either), None)
+        text = said(line) if place is None else _branch(line)
+        found.setdefault(loc if place is None else place, []).append(text)
+    return [
+        (place, ", or ".join([first, *(one.removeprefix("Must be ") for one in others)]))
+        for place, (first, *others) in found.items()
+    ]
+
+
+def _is_word(line: Mapping[str, Any]) -> bool:
+    """Whether the line tells that a value is none of the words that may stand instead of something else."""
+    return str(line["loc"][-1]).startswith("literal[") if line["loc"] else False
+
+
+def _branch(line: Mapping[str, Any]) -> str:
+    """What is said of a value that might be something else: its kind belongs to its bound."""
+    bound = line["type"] in BOUNDS and str(line["loc"][-1]).endswith("int")
+    return said(line).replace("Must be ", "Must be a whole number of ") if bound else said(line)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.exceptions import HTTPException
 
-from alignment.parts import said
+from alignment.parts import faults
 from backend import trace
 
 log = structlog.get_logger()
@@ -121,15 +121,19 @@ async def _app_error(_: Request, error: Exception) -> JSONResponse:
     return _respond(error)
 
 
-async def _validation(_: Request, error: Exception) -> JSONResponse:
+async def _validation(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
+    found = faults(error.errors())
+    missing = [str(place[1]) for place, _ in found if place[0] == "path"]
+    if missing:  # nothing has such an address
+        return _respond(NotFound.of(missing[0].removesuffix("_id").replace("_", " ")))
     problems = [
-        {"field": ".".join(str(part) for part in found["loc"] if part != "body"), "detail": said(found)}
-        for found in error.errors()
+        {"field": ".".join(str(part) for part in place if part != "body"), "detail": f"{detail}."}
+        for place, detail in found
     ]
     first = problems[0]
     return _respond(
-        Invalid(f"{first['field'] or 'The body'}: {first['detail']}.", field=first["field"] or None, problems=problems)
+        Invalid(f"{first['field'] or 'The body'}: {first['detail']}", field=first["field"] or None, problems=problems)
     )
 
 

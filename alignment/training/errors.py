@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from alignment.parts import said
+from alignment.parts import faults
 
 
 class TrainingError(Exception):
@@ -155,8 +155,8 @@ def template_held(detail: str) -> TemplateHeld:
 
 
 def problems_of(error: ValidationError) -> list[Problem]:
-    """The lines of a validation error with dotted field paths."""
-    return [Problem(field=_path(line["loc"]), message=said(line)) for line in error.errors()]
+    """The values at fault with dotted field paths."""
+    return [Problem(field=_path(place), message=message) for place, message in faults(error.errors())]
 
 
 def bad_spec(error: ValidationError) -> BadSpec:

@@ -14,7 +14,7 @@ from alignment.formats.canonical import hash_of
 from alignment.judges.checks import installed
 from alignment.judges.prompt_checks import Expected
 from alignment.judges.rules import Rules
-from alignment.parts import said
+from alignment.parts import faults
 from backend import paging, storable
 from backend.accounts.models import User
 from backend.errors import Conflict, Invalid, NotFound
@@ -167,9 +167,9 @@ def _line(line: str) -> PromptCheckIn:
 
 def _why(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        problem = error.errors()[0]
-        path = ".".join(str(part) for part in problem["loc"])
-        return f"{path}: {said(problem)}." if path else f"{said(problem)}."
+        (place, problem), *_ = faults(error.errors())
+        path = ".".join(str(part) for part in place)
+        return f"{path}: {problem}." if path else f"{problem}."
     return error.detail if isinstance(error, Invalid) else "This is no JSON object."
 
 

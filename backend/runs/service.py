@@ -101,9 +101,9 @@ def refuse_unfitting(examples: int, body: RunIn, field: str) -> None:
     wanted = body.batch.examples_per_step
     if examples < wanted:
         raise TooFewExamples(
-            f"There are {examples} training examples, and one step takes {wanted}.",
-            field=field,
-            remedy=f"Lower batch.examples_per_step to {max(examples, 1)} or less, or add more data.",
+            f"There are {examples:,} training examples, and one step takes {wanted:,}.",
+            field="batch.examples_per_step" if examples else field,
+            remedy=f"Lower the examples per step to {max(examples, 1):,} or less, or add more data.",
         )
     if estimate.steps(body, examples) > MOST_STEPS:
         raise TooManySteps(

@@ -13,6 +13,7 @@ export class ApiError extends Error {
     this.detail = problem.detail || this.message;
     this.field = problem.field || null;
     this.remedy = problem.remedy || null;
+    this.problems = problem.problems || [this]; // each field at fault, where several are
     this.outside = problem.type === "/problems/NotAMember"; // of the project that this page is about
     this.problem = problem;
   }

@@ -240,7 +240,7 @@ class Form {
       const size = await post("/evaluations/preflight", this.body());
       if (turn === this.turn) this.draw(size, "", tasks);
     } catch (error) {
-      if (turn === this.turn) this.draw(null, this.fail(error) ? "One field needs a change first." : error.message);
+      if (turn === this.turn) this.draw(null, this.refused(error));
     }
     return null;
   }
@@ -268,6 +268,13 @@ class Form {
     this.harness.clear();
   }
 
+  // Put each of the API's complaints at its field; the sentence that says so, or what it complains of.
+  refused(error) {
+    const placed = error.problems.filter((one) => this.fail(one)).length;
+    if (placed < error.problems.length) return error.message;
+    return placed === 1 ? "One field needs a change first." : `${placed} fields need a change first.`;
+  }
+
   // Put the API's complaint where it belongs; false when it belongs nowhere here.
   fail(error) {
     const path = error.field || "";
@@ -292,7 +299,7 @@ class Form {
       const evaluation = await post("/evaluations", this.body(), { key: this.key });
       location.assign(`/evaluation?id=${evaluation.id}`);
     } catch (error) {
-      if (!this.fail(error)) fill(this.general, errorCard(error));
+      if (error.problems.map((one) => this.fail(one)).includes(false)) fill(this.general, errorCard(error));
       this.element.querySelector(".wrong .pl-input")?.focus();
     }
   }

@@ -43,6 +43,16 @@ def test_broker_away(anonymous: Client, monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert answer.json()["remedy"]
 
 
+@pytest.mark.parametrize(("address", "noun"), [("runs/nonsense", "run"), ("suggestion-jobs/7", "suggestion job")])
+def test_a_mistyped_address_names_what_is_not_there(admin: Client, address: str, noun: str) -> None:
+    """As one whose thing was removed: 404, and where to go."""
+    answer = admin.get(f"/api/v1/{address}")
+
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == f"There is no such {noun}."
+    assert answer.json()["remedy"]
+
+
 AWAY = [OperationalError("SELECT secret", {}, Exception("10.0.0.7")), BrokerAway("10.0.0.7")]
 
 

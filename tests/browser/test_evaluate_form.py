@@ -45,6 +45,14 @@ def test_what_goes_while_the_form_is_open(sign_in: SignIn, clean: None, tmp_path
     page.get_by_role("button", name="Typed here").click()
     page.get_by_role("textbox", name="Prompts").fill("Why is tea green?")
     expect(page.get_by_role("button", name="Start evaluation")).to_be_enabled()
+    for label, wrong in (("Temperature", "9"), ("Longest answer", "abc")):
+        page.get_by_role("textbox", name=label).fill(wrong)
+    expect(page.get_by_text("2 fields need a change first.")).to_be_visible()
+    expect(page.get_by_text("Must be at most 2.", exact=True)).to_be_visible()
+    expect(page.get_by_text("Must be a whole number.", exact=True)).to_be_visible()
+    for label, right in (("Temperature", "1"), ("Longest answer", "20")):
+        page.get_by_role("textbox", name=label).fill(right)
+    expect(page.get_by_role("button", name="Start evaluation")).to_be_enabled()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.get_by_role("checkbox", name="Outside").check()

@@ -74,7 +74,7 @@ def test_launch_watch_and_follow(sign_in: SignIn, tiny: Path, work: Work) -> Non
     expect(page.get_by_label("Name")).to_have_value("DPO on Harbor pairs")
 
     page.get_by_label("Examples per step").fill("5000")
-    expect(page.get_by_text("one step takes 5000").first).to_be_visible()
+    expect(page.get_by_text("one step takes 5,000").first).to_be_visible()
     expect(page.get_by_role("button", name="Launch run")).to_have_attribute("aria-disabled", "true")
     fill_form(page)
     page.get_by_text("The same run as YAML").click()

@@ -153,8 +153,8 @@ def test_what_an_anchor_takes_is_estimated(precision: str, held: int, make_spec:
     ("parts", "field", "words"),
     [
         ({"reference": "elsewhere"}, "reference", "begins as the checkpoint and follows it"),
-        ({"objective": {**ADPO, "anchor_decay": 1.0}}, "objective.anchor_decay", "less than 1"),
-        ({"objective": {**ADPO, "anchor_decay": 0.0}}, "objective.anchor_decay", "greater than 0"),
+        ({"objective": {**ADPO, "anchor_decay": 1.0}}, "objective.anchor_decay", "below 1"),
+        ({"objective": {**ADPO, "anchor_decay": 0.0}}, "objective.anchor_decay", "above 0"),
         (
             {"objective": {"name": "sum", "terms": [{"objective": ADPO}, {"objective": {"name": "dpo"}}]}},
             "objective",

@@ -408,7 +408,7 @@ def test_checkpoints_that_tell_no_reward_are_refused_by_name(
         ({"name": "madpo"}, {"third": {"reward.short": "x"}}, "third", "asks for no checkpoint named 'reward.short'"),
         ({"name": "madpo"}, {"third": {"reward_reference": "x"}}, "third", "name the checkpoint of that reward"),
         ({"name": "madpo"}, {"third": {"reward": "x"}, "reward_beta": 0.2}, "reward_beta", "would scale nothing"),
-        ({"name": "madpo"}, {"reward_beta": 0}, "reward_beta", "greater than 0"),
+        ({"name": "madpo"}, {"reward_beta": 0}, "reward_beta", "above 0"),
         ({"name": "gpo_score"}, {"third": {"reward": "x"}}, "third", "asks for no checkpoint named 'reward'"),
         (
             {"name": "spo_degree", "degrees": "data"},

@@ -45,7 +45,7 @@ def test_somebody_elses_lease(annotator: Client, admin: Client, make_pairs: Make
 def test_unknown_dataset_and_no_pairs(annotator: Client, make_pairs: MakePairs) -> None:
     """An unknown dataset is 404, one without pairs says that it holds none, an empty one has no card."""
     assert annotator.post(f"/api/v1/datasets/{uuid.uuid4()}/cards", json={}).status_code == 404
-    assert annotator.post("/api/v1/datasets/nonsense/cards", json={}).status_code == 422
+    assert annotator.post("/api/v1/datasets/nonsense/cards", json={}).status_code == 404
     refused = annotator.post(f"/api/v1/datasets/{make_pairs(kind=Kind.prompts)}/cards", json={})
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/NothingToLabel")
     assert take(annotator, make_pairs(0)) == []

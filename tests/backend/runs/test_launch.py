@@ -108,7 +108,7 @@ def test_once(researcher: Client, body: Body) -> None:
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"objective": {"name": "dpoo"}}, "objective", "did you mean 'dpo'"),
     ({"objective": {"name": "dpo", "betta": 1}}, "objective.betta", "did you mean 'beta'"),
-    ({"objective": {"name": "dpo", "beta": -1}}, "objective.beta", "greater than 0"),
+    ({"objective": {"name": "dpo", "beta": -1}}, "objective.beta", "Must be above 0."),
     ({"objective": {"name": "dpo", "beta": "inf"}}, "objective.beta", "finite"),
     ({"objective": {}}, "objective", "dpo"),
     (
@@ -117,21 +117,21 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "did you mean 'beta'",
     ),
     ({"objective": {"name": "beta_dpo"}, "batch": {"examples_per_step": 1}}, "batch.examples_per_step", "batches of 2"),
-    ({"optimizer": {"learning_rate": 7}}, "optimizer.learning_rate", "less than or equal to 1"),
+    ({"optimizer": {"learning_rate": 7}}, "optimizer.learning_rate", "Must be at most 1."),
     ({"optimizer": {"learnin_rate": 1}}, "optimizer.learnin_rate", "did you mean 'learning_rate'"),
-    ({"tuning": {"kind": "lora", "rank": 0}}, "tuning", "greater than or equal to 1"),
-    ({"tuning": {"kind": "qlora"}}, "tuning", "lora"),
-    ({"batch": {"examples_per_step": 0}}, "batch.examples_per_step", "greater than or equal to 1"),
+    ({"tuning": {"kind": "lora", "rank": 0}}, "tuning", "Must be at least 1."),
+    ({"tuning": {"kind": "qlora"}}, "tuning", "The kind must be one of full, lora."),
+    ({"batch": {"examples_per_step": 0}}, "batch.examples_per_step", "Must be at least 1."),
     ({"batch": {"examples_per_step": 1e400}}, "batch.examples_per_step", ""),
     ({"duration": {"epochs": 1, "steps": 1}}, "duration", "either"),
     ({"duration": {}}, "duration", "either"),
-    ({"seed": -1}, "seed", "greater than or equal to 0"),
+    ({"seed": -1}, "seed", "Must be at least 0."),
     ({"precision": "fp8"}, "precision", "bf16"),
     ({"devices": 65}, "devices", "64"),
     ({"parallel": "deepspeed"}, "parallel", "fsdp"),
     ({"name": "   "}, "name", "not be empty"),
     ({"checkpiont_id": "x"}, "checkpiont_id", "did you mean 'checkpoint_id'"),
-    ({"checkpoint_id": "nonsense"}, "checkpoint_id", "UUID"),
+    ({"checkpoint_id": "nonsense"}, "checkpoint_id", "Must be an id."),
     ({"kind": "sft"}, "objective", "DPO trains runs of kind preference"),
     ({"dataset_id": None}, "", "dataset_id"),
 ]
@@ -165,7 +165,8 @@ def test_too_few(researcher: Client, body: Body) -> None:
 
     assert answer.status_code == 422
     assert "one step takes 64" in answer.json()["detail"]
-    assert "examples_per_step" in answer.json()["remedy"]
+    assert "examples per step" in answer.json()["remedy"]
+    assert answer.json()["field"] == told["errors"][0]["field"] == "batch.examples_per_step"
     assert "one step takes 64" in told["errors"][0]["detail"]
 
 
@@ -281,20 +282,29 @@ def test_time_is_told_by_earlier_runs_like_it(researcher: Client, body: Body, la
         ({"name": ""}, "name", "Must not be empty."),
         ({"batch": {"examples_per_step": "x"}}, "batch.examples_per_step", "Must be a whole number."),
         ({"batch": {"examples_per_step": 1.5}}, "batch.examples_per_step", "Must be a whole number."),
+        (
+            {"batch": {"tokens_per_pack": -5}},
+            "batch.tokens_per_pack",
+            "Must be a whole number of at least 16, or auto.",
+        ),
+        ({"batch": {"tokens_per_pack": "x"}}, "batch.tokens_per_pack", "Must be a whole number, or auto."),
+        ({"keep": {"state": 0}}, "keep.state", "Must be a whole number of at least 1, or checkpoint or never."),
+        ({"optimizer": {"schedule": "x"}}, "optimizer.schedule", "Must be cosine, linear or constant."),
         ({"objective": {"name": "dpo", "beta": ""}}, "objective.beta", "Must be a number."),
         ({"objective": {"name": "dpo", "beta": "nan"}}, "objective.beta", "Must be a finite number."),
     ],
-    ids=["name", "letters", "fraction", "nothing", "nan"],
+    ids=["name", "letters", "fraction", "bound-or-word", "kind-or-word", "either-word", "words", "nothing", "nan"],
 )
 def test_a_wrong_value_is_told_in_plain_words(
     researcher: Client, body: Body, changes: dict[str, Any], field: str, words: str
 ) -> None:
-    """At its field, by the pre-flight and by the launch alike."""
+    """Once, at its field, by the pre-flight and by the launch alike."""
     (found,) = researcher.post("/api/v1/runs/preflight", json=body(**changes)).json()["errors"]
     answer = researcher.post("/api/v1/runs", json=body(**changes)).json()
 
     assert (found["field"], found["detail"]) == (field, words)
     assert answer["detail"].endswith(words)
+    assert answer["problems"] == [{"field": field, "detail": words}]
 
 
 def test_time_holds_what_earlier_runs_took_beside_their_steps(

@@ -28,9 +28,9 @@ GUIDED = {"name": "tgdpo", "beta": 0.1}
         ({"name": "adpa"}, {"teacher": SOME}, "teacher_reference"),
         (GUIDED, {"guide": SOME, "teacher": SOME}, "asks for no checkpoint named 'teacher'"),
         ({"name": "dpo"}, {"guide": SOME}, "asks for no checkpoint named 'guide'"),
-        (GUIDED, {"guide": "nonsense"}, "UUID"),
-        (GUIDED, {"guide": None}, "UUID"),
-        (GUIDED, [SOME], "dictionary"),
+        (GUIDED, {"guide": "nonsense"}, "Must be an id"),
+        (GUIDED, {"guide": None}, "Must be an id"),
+        (GUIDED, [SOME], "Must be an object"),
     ],
 )
 def test_a_missing_or_unasked_checkpoint_is_named(
