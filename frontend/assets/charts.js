@@ -1,11 +1,12 @@
 // Charts with Plotly: live lines, interval bands, forest plots, histograms; and small lines without it.
-// A run has the same color everywhere, chosen by its id from a palette that color-blind people can tell apart.
+// A run has a color of its own, chosen by its id from a palette that color-blind people can tell apart.
 
 import { h } from "./dom.js";
 
-// Okabe and Ito's set without yellow and black, darkened or lightened until each reads on its theme.
-const LIGHT = ["#0072b2", "#c04f00", "#007d5c", "#a4548a", "#8a6d00", "#3a6ea5", "#b3402e", "#4f5d75"];
-const DARK = ["#56b4e9", "#f0914a", "#2fc79a", "#e18fc4", "#d9c24a", "#8fb7ff", "#ff8f86", "#a9b4c6"];
+// Blue, orange, green, pink, yellow, violet, red and slate, so light or dark that any two differ for everybody, people
+// who see no red or no green included, and that each stands out from its theme.
+const LIGHT = ["#0071bc", "#d25e15", "#14935c", "#cd6f9b", "#745603", "#4f3781", "#6d2a24", "#375c64"];
+const DARK = ["#53b4ea", "#e88519", "#6bd19b", "#b27c9e", "#fed137", "#686bd9", "#c3423e", "#c4d6f7"];
 const HEIGHT = 240;
 const DASHES = ["solid", "dash", "dot", "dashdot"];
 
@@ -19,10 +20,24 @@ function hash(text) {
   return value >>> 0;
 }
 
-// The color and the dash of a run: eight colors times four dashes, so that two runs rarely look alike.
-export const runColor = (id) => palette()[hash(id) % LIGHT.length];
+// The color of a run as its place in the palette, the color itself, and the dash of a run.
+export const runTone = (id) => hash(id) % LIGHT.length;
+export const runColor = (id) => colorAt(runTone(id));
 export const runDash = (id) => DASHES[Math.floor(hash(id) / LIGHT.length) % DASHES.length];
-export const colorAt = (index) => palette()[index % LIGHT.length];
+export const colorAt = (tone) => palette()[tone % LIGHT.length];
+
+// The places of runs that stand in one chart: each its own, or the next that no older run has. With more runs than
+// colors, those beyond have their own, whoever has it too.
+export function runTones(ids) {
+  const tones = new Map();
+  for (const id of [...new Set(ids)].sort()) {
+    const taken = new Set(tones.values());
+    const own = runTone(id);
+    const free = LIGHT.map((_, further) => (own + further) % LIGHT.length).find((tone) => !taken.has(tone));
+    tones.set(id, free ?? own);
+  }
+  return tones;
+}
 
 let loading = null;
 export function plotly() {
@@ -161,15 +176,19 @@ export function smoothed(values, weight) {
 // loss.append({ id: run.id, name: run.name }, steps, values)         adds points after the last
 // loss.replace({ id, name }, steps, values, { low, high })           sets all points, with an interval band
 // loss.smoothing = 0.8; loss.draw()                                  the raw line stays, faint, under the smooth one
-// series: {id, name, color?, tone?, dash?}; without a color it is the tone's (a place in the palette) or the id's.
+// series: {id, name, tone?, dash?}; the tone is a place in the palette, without one the line is a run's.
 export function lineChart(place, options) {
   const lines = new Map();
-  const self = chart(place, options.title || options.y, () => ({
-    ...options,
-    legend: options.legend ?? lines.size > 1,
-    data: [...lines.values()].flatMap((line) => traces(line, self.smoothing, options.shares?.includes("y") ? ".1%" : ".4g")),
-    shapes: empty() ? [] : options.shapes || [],
-  }));
+  const self = chart(place, options.title || options.y, () => {
+    const own = runTones([...lines.keys()]);
+    const color = ({ id, tone }) => colorAt(tone ?? own.get(id));
+    return {
+      ...options,
+      legend: options.legend ?? lines.size > 1,
+      data: [...lines.values()].flatMap((line) => traces(line, color(line.series), self.smoothing, options.shares?.includes("y") ? ".1%" : ".4g")),
+      shapes: empty() ? [] : options.shapes || [],
+    };
+  });
   const empty = () => [...lines.values()].every((line) => !line.x.length);
   const line = (series) => {
     if (!lines.has(series.id)) lines.set(series.id, { series, x: [], y: [], low: [], high: [] });
@@ -195,8 +214,7 @@ export function lineChart(place, options) {
   });
 }
 
-function traces({ series, x, y, low, high }, smoothing, digits) {
-  const color = series.color || (series.tone === undefined ? runColor(series.id) : colorAt(series.tone));
+function traces({ series, x, y, low, high }, color, smoothing, digits) {
   const name = escapeMarkup(series.name);
   const common = { x, type: "scatter", mode: x.length < 2 ? "markers" : "lines", connectgaps: false };
   const band = low.length

@@ -1,7 +1,7 @@
 // Reward against KL: checkpoints as points, runs as lines in the order of their steps, and two runs at one KL.
 
 import { get } from "./api.js";
-import { chart, colorAt, escapeMarkup, runColor, runDash, translucent, variable } from "./charts.js";
+import { chart, colorAt, escapeMarkup, runDash, runTones, translucent, variable } from "./charts.js";
 import { badge, button, errorCard, field, fill, h, skeleton, table } from "./dom.js";
 import { number, percent } from "./format.js";
 import { param, setParam } from "./frame.js";
@@ -120,10 +120,11 @@ class Frontier {
     }
     const reach = (value, bound, way) => (value[bound] === null ? 0 : Math.abs(way(value[bound]) - way(value.value)));
     const error = (own, name, way, color) => ({ type: "data", symmetric: false, array: own.map((one) => reach(one[name], "high", way)), arrayminus: own.map((one) => reach(one[name], "low", way)), color: translucent(color, 0.45), thickness: 1.2, width: 3 });
+    const tones = runTones([...runs.values()].flatMap((one) => one.run ?? []));
     const data = [...runs].map(([id, { name, run, points: some }]) => {
       const start = this.told.began.includes(run) ? points.filter((one) => one.contestant.id === this.told.reference.id) : [];
       const own = [...start, ...some.filter((one) => !start.includes(one)).sort((one, other) => (one.step ?? 0) - (other.step ?? 0))];
-      const color = run ? runColor(id) : colorAt(7);
+      const color = run ? colorAt(tones.get(id)) : variable("--pl-muted");
       return {
         type: "scatter", mode: own.length > 1 ? "lines+markers" : "markers", name: escapeMarkup(name), x: own.map(({ kl }) => at(kl.value)), y: own.map(({ reward }) => reward.value),
         line: { color, width: 1.8, dash: run ? runDash(id) : "solid" }, marker: { size: 10, color, symbol: own.map(({ front }) => (front ? "circle" : "circle-open")), line: { width: 2, color } },

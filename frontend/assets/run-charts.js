@@ -1,11 +1,11 @@
 // The charts of a run: what preference training is judged by first, everything else that it reports after that.
 
 import { button, h } from "./dom.js";
-import { colorAt, lineChart, plotly, runColor } from "./charts.js";
+import { lineChart, plotly, runTone } from "./charts.js";
 import { ofForgetting } from "./run-forgetting.js";
 
 const EVALUATED = "eval/";
-// title, y, names; the first name of a panel has the run's own color
+// title, y, names
 const PANELS = [
   ["Loss", "nats", ["loss"]],
   ["Accuracy", "share right", ["rewards/accuracies"]],
@@ -38,6 +38,7 @@ const MORE = {
   "memory/peak_gib": ["Peak memory, in GiB", "GiB"], // as earlier versions recorded it
 };
 const WORDS = { mean_reward: "mean", min_reward: "lowest", max_reward: "highest" };
+const DASHES = ["solid", "dot", "dashdot"];
 const SMOOTH = 0.8;
 
 export class Charts {
@@ -111,17 +112,18 @@ export class Charts {
     return lineChart(cell, { title, x: "Step", y, height: 230, legend: known ? undefined : false, smoothing: this.smooth ? SMOOTH : 0 });
   }
 
+  // The first metric of a panel has the run's own color, held-out and further ones those that follow it in the palette.
   line(name) {
     const plain = name.replace(EVALUATED, "");
     const held = name.startsWith(EVALUATED);
     const panel = PANELS.find(([, , names]) => names.includes(plain));
-    const second = panel && panel[2].indexOf(plain) > 0;
+    const place = panel ? panel[2].indexOf(plain) : 0;
     const word = panel && panel[2].length > 1 ? WORDS[plain] || plain.split("/").pop() : held ? "" : "training";
     return {
       id: name,
       name: [held ? "held-out" : "", word].filter(Boolean).join(" ") || plain,
-      color: held ? colorAt(second ? 3 : 1) : second ? colorAt(2) : runColor(this.run.id),
-      dash: held ? "dash" : second ? "dot" : "solid",
+      tone: runTone(this.run.id) + 2 * place + Number(held),
+      dash: held ? "dash" : DASHES[place],
     };
   }
 }

@@ -1,7 +1,7 @@
 // What contestants gain in one respect and lose in another: two measures as axes, the front, and weights between them.
 
 import { get } from "./api.js";
-import { chart, colorAt, escapeMarkup, runColor, variable } from "./charts.js";
+import { chart, colorAt, escapeMarkup, runTones, variable } from "./charts.js";
 import { badge, empty, field, fill, h, link, table } from "./dom.js";
 import { number, percent } from "./format.js";
 import { actions, param, setParam, title } from "./frame.js";
@@ -118,7 +118,8 @@ class TradeOffs {
     const line = points.filter((point) => point.front).sort((one, other) => one.a.value - other.a.value);
     const reach = (value, bound) => (value[bound] === null || value[bound] === undefined ? 0 : Math.abs(value[bound] - value.value));
     const error = (side, color) => ({ type: "data", symmetric: false, array: points.map((point) => reach(point[side], "high")), arrayminus: points.map((point) => reach(point[side], "low")), color, thickness: 1, width: 3 });
-    const colors = points.map(({ one }) => (one.run_id ? runColor(one.run_id) : colorAt(7)));
+    const tones = runTones(points.flatMap(({ one }) => one.run_id ?? []));
+    const colors = points.map(({ one }) => (one.run_id ? colorAt(tones.get(one.run_id)) : variable("--pl-muted")));
     return {
       x: arrow(x, this.x.less.checked), y: arrow(y, this.y.less.checked), height: 420, legend: true, shares: `${x.share ? "x" : ""}${y.share ? "y" : ""}`,
       data: [
