@@ -4,32 +4,30 @@ import { button, fill, h } from "./dom.js";
 
 const MOST = 16;
 
+// What is chosen is told as [{id, weight, words, kind}]: the value of an option and null without weights; how it is
+// called and what kind of data it is, where it is none of the options.
 export class DataChoice {
-  constructor(options, { onchange, mixed = null }) {
+  constructor(options, { onchange, chosen }) {
     this.options = options;
     this.onchange = onchange;
-    this.rows = [];
     this.list = h("div.pl-stack.tight");
-    this.weighted = h("input", { type: "checkbox", checked: Boolean(mixed?.some((one) => one.weight !== null)), onchange: () => { this.draw(); onchange(); } });
+    this.weighted = h("input", { type: "checkbox", onchange: () => { this.draw(); onchange(); } });
     this.weightedLine = h("label.pl-check", this.weighted, h("span", "Draw by weight, instead of taking every example once an epoch"));
     this.more = button("Mix in more data", () => { this.add(); this.draw(); onchange(); }, { kind: "small" });
     this.element = h("div.pl-field", h("label", { for: "pl-run-data" }, "Data"), this.list,
       h("small.pl-help", "Its labelled pairs, or its answers, are frozen when the run is launched."), h("small.pl-field-error", { role: "alert" }),
       this.weightedLine, h("div.pl-row", this.more));
-    for (const one of mixed?.length > 1 ? mixed : [null]) this.add(one);
-    this.draw();
+    this.choose(chosen);
   }
 
   add(one = null) {
     const taken = new Set(this.rows.map((row) => row.select.value));
     const label = this.rows.length ? { "aria-label": `Data ${this.rows.length + 1}` } : { id: "pl-run-data" };
     const select = h("select.pl-input", { ...label, onchange: () => this.onchange() }, this.options());
-    if (one) select.value = `snapshot:${one.snapshot_id}`;
-    if (one && select.value !== `snapshot:${one.snapshot_id}`) {
-      select.append(h("option", { value: `snapshot:${one.snapshot_id}` }, `Snapshot ${one.hash.slice(0, 12)} of ${one.dataset}`));
-      select.value = `snapshot:${one.snapshot_id}`;
-    }
-    if (!one && taken.has(select.value)) select.value = [...select.options].map((option) => option.value).find((value) => !taken.has(value)) || select.value;
+    if (one) {
+      if (![...select.options].some((option) => option.value === one.id)) select.append(h("option", { value: one.id, "data-kind": one.kind }, one.words));
+      select.value = one.id;
+    } else if (taken.has(select.value)) select.value = [...select.options].map((option) => option.value).find((value) => !taken.has(value)) || select.value;
     const weight = h("input.pl-input.pl-weight", { type: "text", inputmode: "decimal", "aria-label": `Weight ${this.rows.length + 1}`, value: one?.weight ?? 1, oninput: () => this.onchange() });
     this.rows.push({ select, weight });
   }
@@ -52,16 +50,19 @@ export class DataChoice {
     return this.rows.map((row) => row.select.value.replace(/^dataset:/, ""));
   }
 
-  choose(values) {
+  // The first option where nothing is.
+  choose(chosen) {
     this.rows = [];
-    for (const value of values) {
-      this.add();
-      this.rows.at(-1).select.value = value.id;
-      this.rows.at(-1).weight.value = value.weight ?? 1;
-    }
-    if (!this.rows.length) this.add();
-    this.weighted.checked = values.some((value) => value.weight !== null && value.weight !== undefined);
+    for (const one of chosen.length ? chosen : [null]) this.add(one);
+    this.weighted.checked = chosen.some((one) => one.weight !== null);
     this.draw();
+  }
+
+  chosen() {
+    return this.rows.map(({ select, weight }) => {
+      const { textContent, dataset } = select.selectedOptions[0];
+      return { id: select.value, weight: this.weighted.checked ? weight.value : null, words: textContent, kind: dataset.kind };
+    });
   }
 
   body() {

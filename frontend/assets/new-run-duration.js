@@ -1,15 +1,24 @@
-// How long a run takes: epochs or steps, one of the two.
+// How long a run takes: epochs or steps, one of the two; in the other unit it is as long.
 
 import { field, h, showError } from "./dom.js";
 
+const UNITS = { epochs: "Passes over the examples", steps: "Optimizer steps" };
+
+// As many whole steps as the epochs fill, at least one; and the epochs that fill so many.
+const IN = {
+  steps: (epochs, perEpoch) => Math.max(1, Math.floor(epochs * perEpoch + 1e-9)),
+  epochs: (steps, perEpoch) => Math.ceil((1e4 * steps) / perEpoch - 1e-6) / 1e4,
+};
+
 export class Duration {
-  constructor(schema, values, onchange) {
+  // perEpoch() is how many steps an epoch has, not a number where that is not known.
+  constructor(schema, values, { perEpoch, onchange }) {
     this.unit = values?.steps ? "steps" : "epochs";
+    this.perEpoch = perEpoch;
     this.input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", value: values?.[this.unit] ?? 1, oninput: onchange });
     this.field = field("Duration", this.input);
     const help = h("small.pl-help");
-    const words = { epochs: "Passes over the examples", steps: "Optimizer steps" };
-    const buttons = Object.entries(words).map(([unit, text]) => h("button", { type: "button", value: unit, onclick: () => { this.unit = unit; show(); onchange(); } }, text));
+    const buttons = Object.entries(UNITS).map(([unit, text]) => h("button", { type: "button", value: unit, onclick: () => { this.turn(unit); show(); onchange(); } }, text));
     const show = () => {
       buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.unit)));
       help.textContent = schema.properties[this.unit].description;
@@ -18,6 +27,23 @@ export class Duration {
     this.input.after(help);
     this.element = h("div.pl-form", this.field);
     show();
+  }
+
+  // The same length in another unit: what it was there before, unless another number was typed since; where nobody
+  // knows the steps of an epoch it is asked for.
+  turn(unit) {
+    if (unit === this.unit) return;
+    const typed = this.input.value;
+    const same = typed === this.turned?.to ? this.turned.from : this.converted(unit, Number(typed));
+    this.turned = { from: typed, to: same };
+    this.unit = unit;
+    this.input.value = same;
+    if (same === "") this.input.focus();
+  }
+
+  converted(unit, amount) {
+    const perEpoch = this.perEpoch();
+    return amount > 0 && perEpoch > 0 && Number.isFinite(perEpoch) ? String(IN[unit](amount, perEpoch)) : "";
   }
 
   value() {

@@ -19,7 +19,7 @@ export class LaunchForm {
     const onchange = () => this.changed();
     this.sources = new Sources(found, start, { losses: () => this.losses(), onchange, onsuit: () => this.suit() });
     this.objective = new ObjectivePart(objectives, this.losses(), { checkpoints, scorers: found.scorers, chosen: { ...from?.third_ids }, beta: from?.spec.reward_beta, onchoose: () => this.follow(), onchange });
-    this.training = new Training(form, start.preset, { onchange, onpreset: (name) => { this.choose(name); this.changed(); } });
+    this.training = new Training(form, start.preset, { examples: () => this.checks.examples, onchange, onpreset: (name) => { this.choose(name); this.changed(); } });
     this.guard = new GuardChoice(from?.guard, onchange);
     this.element = h("form.pl-split.pl-new-run", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.checks.launch(); } },
       h("div.pl-stack", this.kind.element, this.sources.element, this.objective.element, this.training.element, this.guard.element), this.checks.element);

@@ -11,6 +11,13 @@ export function suited(datasets, losses) {
   return [...kinds].flatMap((kind) => datasets.filter((one) => one.kind === kind));
 }
 
+// Those of them that are made for the losses; where there are none, the pairs.
+export function fitting(datasets, losses) {
+  const offered = suited(datasets, losses);
+  const made = offered.filter((one) => losses.some((loss) => loss.kinds.includes(one.kind)));
+  return made.length ? made : offered;
+}
+
 export class KindChoice {
   // `after` is the run of a recipe that this one goes on from, if any.
   constructor(kinds, chosen, { after, onchange }) {

@@ -41,6 +41,11 @@ export class Preflight {
     }
   }
 
+  // How many examples the run would train on, by the last answer; undefined without one.
+  get examples() {
+    return this.told?.estimate?.examples;
+  }
+
   draw(why = "") {
     const { told } = this;
     const wrong = told ? told.errors.length : 0;

@@ -6,8 +6,8 @@ import { schemaForm } from "./form.js";
 import { count } from "./format.js";
 import { nouns } from "./kinds.js";
 import { DataChoice } from "./new-run-data.js";
-import { suited } from "./new-run-kind.js";
-import { schemaOf, without } from "./new-run-start.js";
+import { fitting, suited } from "./new-run-kind.js";
+import { schemaOf, usualData, without } from "./new-run-start.js";
 import { TaskChoice } from "./new-run-task.js";
 import { size, toyBadge } from "./run-state.js";
 
@@ -15,12 +15,13 @@ export class Sources {
   // `found` is what there is, `start` the checkpoint and dataset to begin with; losses() are those of the kind of run.
   // onchange() follows every change, onsuit() another checkpoint.
   constructor(found, start, { losses, onchange, onsuit }) {
-    Object.assign(this, { datasets: found.datasets, checkpoints: found.checkpoints, schema: found.form.schema, losses, onchange, begun: start.dataset });
+    Object.assign(this, { found, datasets: found.datasets, checkpoints: found.checkpoints, schema: found.form.schema, losses, onchange, turned: losses(), left: [] });
     const { from, snapshot } = found;
     this.named = Boolean(from);
     this.name = h("input", { type: "text", maxlength: 120, value: from ? `${from.name} again`.slice(0, 120) : "" });
     this.name.addEventListener("input", () => { this.named = this.name.value !== ""; onchange(); });
-    this.data = new DataChoice(() => choices(found, losses(), this.begun), { onchange, mixed: snapshot ? null : from?.data });
+    const again = !snapshot && from?.data.length > 1 ? from.data.map((part) => frozen(part, this.datasets)) : whole(start.dataset);
+    this.data = new DataChoice(() => choices(found, losses()), { onchange, chosen: again });
     const named = (one) => `${one.name} · ${size(one.parameters)}${one.toy ? " · toy" : ""}`;
     const option = (one, chosen) => h("option", { value: one.id, selected: one.id === chosen }, named(one));
     this.checkpoint = h("select", { onchange: onsuit }, this.checkpoints.map((one) => option(one, start.checkpoint.id)));
@@ -48,12 +49,13 @@ export class Sources {
     fill(this.pairsPlace, this.pairs.element);
   }
 
-  // Data for another kind of run: what was chosen where it is made for that, else its first.
+  // Data for another kind of run: of all that was chosen the last that fits it or was chosen for it, else what is usual.
   turn() {
-    const kinds = this.losses().flatMap((one) => one.kinds);
-    const chosen = this.datasets.find((one) => one.id === this.data.ids()[0]);
-    this.begun = kinds.includes(chosen?.kind) ? chosen : null;
-    this.data.choose([]);
+    this.left.unshift({ losses: this.turned, data: this.data.chosen() });
+    this.turned = this.losses();
+    const kinds = new Set(fitting(this.datasets, this.turned).map((one) => one.kind));
+    const last = this.left.find(({ losses, data }) => losses === this.turned || data.every((one) => kinds.has(one.kind)));
+    this.data.choose(last?.data || whole(usualData(this.found, this.turned)));
   }
 
   // Some objectives compare with no reference: a choice that was made stands where it cannot be seen, and is not sent.
@@ -97,7 +99,7 @@ export class Sources {
     if (known(checkpoint_id)) this.checkpoint.value = checkpoint_id;
     if (known(reference_id)) this.reference.value = reference_id;
     const here = data.filter((one) => this.datasets.some((other) => other.id === one.dataset_id));
-    if (here.length) this.data.choose(here.map((one) => ({ id: `dataset:${one.dataset_id}`, weight: one.weight })));
+    if (here.length) this.data.choose(here.map((one) => ({ id: `dataset:${one.dataset_id}`, weight: one.weight ?? null })));
   }
 
   clear() {
@@ -117,12 +119,19 @@ export class Sources {
   }
 }
 
+// One dataset, or one part of a run's frozen data, as what is chosen.
+const whole = (dataset) => (dataset ? [{ id: `dataset:${dataset.id}`, weight: null }] : []);
+const frozen = (part, datasets) => ({
+  id: `snapshot:${part.snapshot_id}`, weight: part.weight, words: `Snapshot ${part.hash.slice(0, 12)} of ${part.dataset}`, kind: kindOf(part.dataset_id, datasets),
+});
+const kindOf = (id, datasets) => datasets.find((one) => one.id === id)?.kind;
+
 // What there is to train on, as options: the frozen data that are meant, and the datasets that the losses can learn from.
-function choices({ snapshot, from, datasets }, losses, chosen) {
-  const frozen = snapshot ? [h("option", { value: `snapshot:${snapshot.id}`, selected: true }, `Snapshot ${snapshot.hash.slice(0, 12)} of ${snapshot.dataset_name}`)] : [];
-  const again = from ? [h("option", { value: `snapshot:${from.snapshot_id}` }, `The very data of “${from.name}”`)] : [];
+function choices({ snapshot, from, datasets }, losses) {
+  const meant = snapshot ? [h("option", { value: `snapshot:${snapshot.id}`, "data-kind": snapshot.kind }, `Snapshot ${snapshot.hash.slice(0, 12)} of ${snapshot.dataset_name}`)] : [];
+  const again = from ? [h("option", { value: `snapshot:${from.snapshot_id}`, "data-kind": kindOf(from.dataset_id, datasets) }, `The very data of “${from.name}”`)] : [];
   const held = (one) => (one.kind === "paired" ? `${count(one.labelled)} of ${count(one.items)} labelled` : `${count(one.items)} ${nouns(one.kind)}`);
-  const whole = suited(datasets, losses).map((one) => h("option", { value: `dataset:${one.id}`, "data-name": one.name, selected: one === chosen }, `${one.name} (${held(one)})`));
-  const found = [...frozen, ...again, ...whole];
+  const offered = suited(datasets, losses).map((one) => h("option", { value: `dataset:${one.id}`, "data-name": one.name, "data-kind": one.kind }, `${one.name} (${held(one)})`));
+  const found = [...meant, ...again, ...offered];
   return found.length ? found : [h("option", { value: "" }, "Nothing here yet that it could learn from")];
 }

@@ -1,9 +1,11 @@
 // Where a launch form begins: a run to repeat, else what the address names, else what is usual.
 
 import { param } from "./frame.js";
-import { suited } from "./new-run-kind.js";
+import { fitting, suited } from "./new-run-kind.js";
 import { usual, valuesFor } from "./new-run-presets.js";
 
+// About the share of labelled pairs, or of answers, that trains: a tenth is held out, and some labels are ties.
+const TRAINS = 0.8;
 // What data that are no pairs are usually trained on with.
 const USUAL = { unpaired: "kto", ranked: "pl_dpo" };
 
@@ -16,17 +18,31 @@ export function startingKind({ form: { kinds }, snapshot, datasets, from }) {
   return kinds.some((one) => one.name === wanted) ? wanted : "preference";
 }
 
-// A run to repeat, else the preset that suits the checkpoint; the address may name parts.
-export function startingPoint({ form, snapshot, datasets, checkpoints, from }, kind, losses) {
+// The newest data that fill a step of the run that they would usually begin, those of the toy world where the address
+// asks for it; where none do, the most there are.
+export function usualData(found, losses) {
+  const held = (one) => (one.kind === "paired" ? one.labelled : one.items);
+  const offered = fitting(found.datasets, losses);
+  const enough = offered.filter((one) => TRAINS * held(one) >= usual(found.form.presets, usualCheckpoint(found, one)).values.batch.examples_per_step);
+  const toy = param("toy") ? enough.find((one) => one.toy) : null;
+  return toy || enough[0] || offered.toSorted((one, other) => held(other) - held(one))[0] || null;
+}
+
+// The checkpoint that the address names or the run to repeat began with, else one that is toy where the data are.
+function usualCheckpoint({ checkpoints, from }, dataset) {
   const wanted = param("checkpoint") || from?.checkpoint_id;
-  const offered = suited(datasets, losses);
-  const useful = offered.filter((one) => one.kind !== "paired" || one.labelled > 0);
-  const toy = param("toy") ? useful.find((one) => one.toy) : null;
-  const dataset = offered.find((one) => one.id === (param("dataset") || from?.dataset_id)) || toy || useful[0] || offered[0] || null;
   const alike = checkpoints.filter((one) => !dataset || one.toy === dataset.toy);
   // What a run made is chosen by name, or run after run would pile up on the last one unnoticed.
   const given = (some) => some.find((one) => !one.run_id);
-  const checkpoint = checkpoints.find((one) => one.id === wanted) || given(alike) || given(checkpoints) || checkpoints[0];
+  return checkpoints.find((one) => one.id === wanted) || given(alike) || given(checkpoints) || checkpoints[0];
+}
+
+// A run to repeat, else the preset that suits the checkpoint; the address may name parts.
+export function startingPoint(found, kind, losses) {
+  const { form, snapshot, datasets, from } = found;
+  const named = suited(datasets, losses).find((one) => one.id === (param("dataset") || from?.dataset_id));
+  const dataset = named || usualData(found, losses);
+  const checkpoint = usualCheckpoint(found, dataset);
   const preset = usual(form.presets, checkpoint);
   const objective = param("objective") || (from ? null : kind === "preference" ? USUAL[(snapshot || dataset)?.kind] || null : losses[0].name);
   const values = { ...(from ? from.spec : valuesFor(preset, objective)) };

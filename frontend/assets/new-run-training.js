@@ -15,10 +15,10 @@ const WHERE = {
 };
 
 export class Training {
-  // `preset` is the name of the one to begin with, null for a run that is repeated; onchange() follows every change,
-  // onpreset(name) the choice of another one.
-  constructor({ presets, schema, gpus }, preset, { onchange, onpreset }) {
-    Object.assign(this, { presets, schema, gpus, preset, onchange });
+  // `preset` is the name of the one to begin with, null for a run that is repeated; examples() is how many there are to
+  // train on, where that is known; onchange() follows every change, onpreset(name) the choice of another preset.
+  constructor({ presets, schema, gpus }, preset, { examples, onchange, onpreset }) {
+    Object.assign(this, { presets, schema, gpus, preset, examples, onchange });
     this.where = "worker";
     this.place = h("div.pl-stack");
     this.buttons = presets.map((one) => h("button", { type: "button", value: one.name, "aria-pressed": "false", onclick: () => onpreset(one.name) }, h("b", one.title), h("small", one.text)));
@@ -70,7 +70,8 @@ export class Training {
     this.first = make(FIRST);
     this.rest = make(REST);
     this.many = make(MANY);
-    this.duration = new Duration(this.schema.$defs.Duration, values.duration, this.onchange);
+    const perEpoch = () => this.examples() / this.first.value().batch?.examples_per_step;
+    this.duration = new Duration(this.schema.$defs.Duration, values.duration, { perEpoch, onchange: this.onchange });
     this.buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.preset)));
     fill(this.place, this.duration.element, this.first.element, h("details", h("summary", "Lengths, evaluation, checkpoints to keep, precision and memory, devices, seed, trackers"), this.rest.element, this.many.element));
     this.showMany();

@@ -1,5 +1,7 @@
 """The launch form by kinds of runs: each asks for what it needs, and offers what it can learn from."""
 
+import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -32,13 +34,9 @@ def test_the_kind_decides_what_is_asked_for(sign_in: SignIn, tiny: Path) -> None
     page = sign_in()
     loop.add_checkpoint(tiny, "Tiny base")
     loop.add_dataset(name="Harbor pairs")
-    with transaction() as session:
-        said = [Item(one.prompt, one.responses[:1]) for one in loop.pairs(60)]
-        answers = datasets.create_from_items(
-            session, projects.default(session), "Harbor answers", said, kind=DataKind.demonstrations
-        )
+    answers = add_answers("Harbor answers")
 
-    page.goto(f"/new-run?dataset={answers.id}")
+    page.goto(f"/new-run?dataset={answers}")
     kinds = page.get_by_role("group", name="Kind of run")
     expect(kinds.get_by_role("button", name="Supervised fine-tuning")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_label("Name", exact=True)).to_have_value("SFT on Harbor answers")
@@ -84,6 +82,95 @@ def test_the_kind_decides_what_is_asked_for(sign_in: SignIn, tiny: Path) -> None
     page.get_by_role("radio", name="DPO", exact=False).first.click()
     expect(page.get_by_label("Reference", exact=True)).to_be_visible()
     expect(page.get_by_label("Reference", exact=True)).not_to_have_value("")
+
+
+def add_answers(name: str) -> uuid.UUID:
+    """Sixty demonstrations."""
+    with transaction() as session:
+        said = [Item(one.prompt, one.responses[:1]) for one in loop.pairs(60)]
+        return datasets.create_from_items(
+            session, projects.default(session), name, said, kind=DataKind.demonstrations
+        ).id
+
+
+def test_chosen_data_stay_with_another_kind_or_come_back(sign_in: SignIn, tiny: Path) -> None:
+    """What another kind can use stays chosen, what it cannot is there again when one switches back."""
+    loop.add_checkpoint(tiny, "Tiny base")
+    for name in ("Harbor pairs", "Mill pairs"):
+        loop.add_dataset(name=name)
+    for name in ("Harbor answers", "Mill answers"):
+        add_answers(name)
+    page = sign_in()
+    page.goto("/new-run")
+    kinds, data = page.get_by_role("group", name="Kind of run"), page.get_by_label("Data", exact=True)
+    chosen = data.locator("option:checked")
+    data.select_option(label="Harbor pairs (60 of 60 labelled)")
+    kinds.get_by_role("button", name="Supervised fine-tuning").click()
+    expect(chosen).to_contain_text("Mill answers")
+    data.select_option(label="Harbor answers (60 demonstrations)")
+    for kind, name in (
+        ("Reward model", "Harbor pairs"),
+        ("Preference run", "Harbor pairs"),
+        ("Supervised fine-tuning", "Harbor answers"),
+    ):
+        kinds.get_by_role("button", name=kind).click()
+        expect(chosen).to_contain_text(name)
+
+    data.select_option(label="Mill pairs (60 of 60 labelled)")
+    for kind in ("Preference run", "Supervised fine-tuning"):
+        kinds.get_by_role("button", name=kind).click()
+        expect(chosen).to_contain_text("Mill pairs")
+    kinds.get_by_role("button", name="Preference run").click()
+    page.get_by_role("button", name="Mix in more data").click()
+    page.get_by_text("Draw by weight").click()
+    page.get_by_label("Weight 2").fill("3")
+    kinds.get_by_role("button", name="Reward model").click()
+    expect(chosen).to_contain_text("Mill pairs")
+    expect(page.get_by_label("Data 2").locator("option:checked")).to_contain_text("Harbor pairs")
+    expect(page.get_by_label("Weight 2")).to_have_value("3")
+
+
+def test_it_opens_on_data_that_fill_a_step(sign_in: SignIn, tiny: Path) -> None:
+    """Data of which a few pairs are labelled are newer, but nothing could be launched with them."""
+    loop.add_checkpoint(tiny, "Tiny base")
+    for count, name in ((60, "Old pairs"), (60, "Enough pairs"), (10, "Few pairs")):
+        loop.add_dataset(count, name)
+    page = sign_in()
+    page.goto("/new-run")
+    expect(page.get_by_label("Data", exact=True).locator("option:checked")).to_contain_text("Enough pairs")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+
+
+def test_a_duration_is_as_long_in_another_unit(sign_in: SignIn, tiny: Path) -> None:
+    """Epochs become the steps that they fill, steps the epochs that fill them; without a batch it is asked for."""
+    loop.add_checkpoint(tiny, "Tiny base")
+    loop.add_dataset()
+    page = sign_in()
+    page.goto("/new-run")
+    length, batch = page.get_by_role("textbox", name="Duration"), page.get_by_label("Examples per step")
+    units = page.get_by_role("group", name="Unit of the duration")
+    epochs, steps = (units.get_by_role("button", name=name) for name in ("Passes over the examples", "Optimizer steps"))
+    batch.fill("4")
+    length.fill("2")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+    examples = int(re.findall(r"\d+", page.locator("dt:has-text('Training examples') + dd").inner_text())[0])
+    steps.click()
+    expect(length).to_have_value(str(2 * examples // 4))
+    epochs.click()
+    expect(length).to_have_value("2")
+
+    steps.click()
+    length.fill("7")
+    epochs.click()
+    expect(length).not_to_have_value("7")
+    expect(page.locator("dt:text-is('Steps') + dd")).to_have_text("7")
+    batch.fill("")
+    steps.click()
+    expect(length).to_have_value("7")
+    length.fill("9")
+    epochs.click()
+    expect(length).to_have_value("")
+    expect(length).to_be_focused()
 
 
 def test_an_emptied_number_is_asked_for(sign_in: SignIn, tiny: Path) -> None:
