@@ -64,7 +64,7 @@ class Events:
         self._listeners.append(listener)
 
     def log(self, message: str, level: str = "info", **facts: Any) -> None:
-        """A line of the run's log; `facts` hold its numbers."""
+        """A line of the run's log; `facts` hold its numbers, `phase` marks what it is at before its first step."""
         self.emit("log", level=level, message=message, **facts)
 
     def _append(self, line: bytes) -> None:

@@ -62,7 +62,7 @@ def matched(
     known: dict[str, float] = scoring.ranks.told(read)
     every = [*examples.train, *examples.validation]
     if any(name(one) not in known for one in every):
-        events.log("reading prompts as the reference does", prompts=len({name(one) for one in every}))
+        events.log("reading prompts as the reference does", phase=True, prompts=len({name(one) for one in every}))
         judge = scoring if spec.reference is None else other(spec, spec.reference, scoring, tokenizer)
         known = _found(judge, examples, spec.seed, events, check)
         if file is not None and scoring.ranks.first:

@@ -114,7 +114,7 @@ def prepare(
     for name, folder in spec.others().items():
         size = folders.inspect(folder).parameters
         events.log(f"the {name} is asked at every step, and loaded beside the model", parameters=size)
-    events.log("loading the model", parameters=facts.parameters, architecture=facts.architecture)
+    events.log("loading the model", phase=True, parameters=facts.parameters, architecture=facts.architecture)
     learner, model = build(spec, tokenizer, steps, ranks)
     _look_at_experts(spec, learner, model, events)
     _tell_devices(learner.scoring.ranks, events)

@@ -73,12 +73,12 @@ def compute(
             known = {}
         gone = kept.missing(keys, known)
         if gone:
-            events.log("computing the reference", examples=len(gone), kept=len(wanted) - len(gone))
+            events.log("computing the reference", phase=True, examples=len(gone), kept=len(wanted) - len(gone))
             known |= _scored(spec, scoring, tokenizer, [wanted[place] for place in gone], events, check)
             keep(file, known, events)
     seconds = round(time.monotonic() - started, 3)
     floor = _noise_floor(fresh, keys, known)
-    events.log("reference computed" if gone else "reference found", seconds=seconds, noise_floor=floor)
+    events.log("reference computed" if gone else "reference found", phase=True, seconds=seconds, noise_floor=floor)
     train: list[Tensor | None] = [None] * len(examples.train)
     for index, name in zip(indices, keys, strict=False):
         train[index] = known[name]

@@ -107,7 +107,7 @@ class Rewarding:
         places = {id(example): place for place, example in enumerate(examples)}
         known = self._known().get(name, {})
         if any(kept.key(one).hex() not in known for one in encoded):
-            self.events.log(f"asking the {name} about every response", examples=len(encoded))
+            self.events.log(f"asking the {name} about every response", phase=True, examples=len(encoded))
             told = self._asked(name, tokenizer, encoded)
             known |= {key.hex(): [float(value) for value in values] for key, values in told.items()}
             self._note(name, known)

@@ -7,10 +7,11 @@ import { count, duration } from "./format.js";
 export const MOVING = ["queued", "starting", "running", "stopping"];
 export const moving = (run) => MOVING.includes(run.state);
 
-export function progressLine(run) {
+// `phase` is what a run says that it is at before its first step, where that is known.
+export function progressLine(run, phase = "loading model and data") {
   if (run.state === "queued" && run.place === "elsewhere") return h("span.pl-muted", "Waits for the machine elsewhere");
   if (run.state === "queued") return h("span.pl-muted", run.position > 1 ? `Number ${run.position} in the queue` : "Next in the queue");
-  if (run.state === "starting" || (run.state === "running" && !run.done)) return h("span.pl-muted", "Loading model and data…");
+  if (run.state === "starting" || (run.state === "running" && !run.done)) return h("span.pl-muted", `${phase.charAt(0).toUpperCase()}${phase.slice(1)}…`);
   if (run.state === "running" && run.done >= run.total) return h("span.pl-muted", "Finishing: the last measurement, answers and checkpoint…");
   const left = moving(run) && run.eta_seconds !== null ? ` · about ${duration(run.eta_seconds)} left` : "";
   return h("span.pl-muted", `Step ${count(run.done)} of ${count(run.total)}${left}`);

@@ -48,10 +48,12 @@ class RunPage {
     this.reporter = reporter(() => this.run);
     this.regressions = regressions(() => this.run);
     this.facts = h("section.pl-card");
+    this.clock = h("span");
     this.cursor = null; // of metrics
     this.seen = null; // of events
     this.asked = -Infinity; // when row and events were
     this.messages = []; // the latest words of the log, for the failure card
+    this.phase = undefined; // what the log says that it is at before its first step
   }
 
   start() {
@@ -63,6 +65,7 @@ class RunPage {
     this.recipe.refresh(this.run);
     this.tellReporter();
     this.watchRegressions();
+    setInterval(() => moving(this.run) && this.tick(), 1000);
     this.polling = live((signal) => this.refresh(signal), { ...CALM, onerror: (error) => { if (this.cursor === null) fill(this.trouble, errorCard(error, () => this.polling.now())); } });
   }
 
@@ -112,11 +115,16 @@ class RunPage {
     else this.charts.append(metrics);
     // Too many points: the next answer is the whole picture, from a coarser level of the ladder.
     this.cursor = !metrics.whole && this.charts.points > MOST_POINTS ? null : metrics.cursor;
+    const step = Math.max(0, ...Object.values(metrics.series).map((one) => one.step.at(-1) ?? 0));
+    if (step <= this.run.done) return;
+    this.run.done = step; // the row, asked next, says so too
+    this.draw();
   }
 
   takeEvents({ items, cursor }) {
     this.seen = cursor;
     for (const event of items) {
+      if (event.payload.phase) this.phase = event.payload.message;
       if (event.kind === "log") this.messages = [...this.messages, event.payload.message].slice(-4);
       this.forgetting.hear(event);
       if (event.kind === "sample") this.samples.add(event);
@@ -140,14 +148,20 @@ class RunPage {
       resumable(run) ? button(`Continue from step ${count(run.state_step)}`, () => this.resume(), { kind: "primary", title: "Goes on after the last step that was saved, as if it had not stopped" }) : null,
       button("Launch again", () => location.assign(`/new-run?from=${run.id}`), { kind: moving(run) || resumable(run) ? "" : "primary", title: "Opens the form with this run's settings" }),
     );
-    const time = worked(run);
     fill(this.head,
-      h("div.pl-row.between", h("div.pl-row", stateBadge(run.state), moving(run) ? [progressLine(run), waitsFor(run)] : h("span.pl-muted", `${count(run.done)} of ${count(run.total)} steps`)),
-        h("span.pl-muted", time === null ? ["Launched ", ago(run.created_at)] : [moving(run) ? "For " : "Took ", duration(time), " · launched ", ago(run.created_at)])),
+      h("div.pl-row.between", h("div.pl-row", stateBadge(run.state), moving(run) ? [progressLine(run, this.phase), waitsFor(run)] : h("span.pl-muted", `${count(run.done)} of ${count(run.total)} steps`)),
+        h("span.pl-muted", worked(run) === null ? ["Launched ", ago(run.created_at)] : [moving(run) ? "For " : "Took ", this.clock, " · launched ", ago(run.created_at)])),
       progress(run.state === "succeeded" ? 1 : run.done, run.state === "succeeded" ? 1 : run.total, "Progress of the run"));
+    this.tick();
     this.charts.await(moving(run));
     this.log.await(moving(run));
     this.drawTrouble();
+  }
+
+  // How long it has been at work goes on while nothing is heard of it.
+  tick() {
+    const time = duration(worked(this.run));
+    if (this.clock.textContent !== time) this.clock.textContent = time;
   }
 
   drawTrouble() {

@@ -4,16 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import select
 
+from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.runs import resuming
-from backend.runs.models import Run, RunEvent
+from backend.runs.models import Metric, Run, RunEvent
 from backend.settings import Settings
 from backend.work import State, finish
 from tests import loop
@@ -123,8 +125,6 @@ def test_cancel_and_continue(sign_in: SignIn, tiny: Path, work: Work) -> None:
     """Cancelling asks once, then the run saves and ends, and says so; it goes on from there when asked."""
     page = sign_in(name="ada")
     with transaction() as session:
-        from backend.accounts.models import User
-
         user = session.scalars(select(User)).one()
     run = loop.add_run(
         user,
@@ -170,9 +170,43 @@ def test_what_ran_out_of_memory_goes_on_with_smaller_packs(sign_in: SignIn, tiny
     assert newest().spec["batch"]["tokens_per_pack"] == 256
 
 
-def failed_run(tiny: Path, user_name: str) -> Run:
-    from backend.accounts.models import User
+def test_before_the_first_step(sign_in: SignIn, tiny: Path) -> None:
+    """The page says what the run is at, and for how long now while nothing is heard of it; and that it has begun when a
+    step is drawn, however late the run's own row is answered."""
+    page = sign_in(name="ada", alone=True)
+    with transaction() as session:
+        user = session.scalars(select(User)).one()
+    run = loop.add_run(user, loop.add_checkpoint(tiny), loop.add_dataset())
+    with transaction() as session:
+        row = session.get_one(Run, run.id)
+        row.state, row.started_at = State.running, datetime.now(UTC)
+        session.add(RunEvent(run_id=run.id, kind="log", step=None, payload={"message": "starting"}))
+    page.clock.install()
+    page.goto(f"/run?id={run.id}")
+    status = page.get_by_label("Status")
+    expect(status).to_contain_text("Loading model and data…")
+    page.clock.fast_forward("01:00:00")
+    expect(status).to_contain_text("For 1 h 0 min")
 
+    with transaction() as session:
+        payload = {"message": "computing the reference", "phase": True}
+        session.add(RunEvent(run_id=run.id, kind="log", step=None, payload=payload))
+    expect(status).to_contain_text("Computing the reference…")
+
+    def late(route: Route) -> None:
+        answer = route.fetch()
+        if answer.json()["series"]:
+            page.route(f"**/api/v1/runs/{run.id}", lambda _: None)
+        route.fulfill(response=answer)
+
+    page.route(f"**/api/v1/runs/{run.id}/metrics*", late)
+    with transaction() as session:
+        session.get_one(Run, run.id).events_offset = 9
+        session.add(Metric(run_id=run.id, name="loss", step=1, at=1, value=0.7))
+    expect(status).to_contain_text("Step 1 of 4")
+
+
+def failed_run(tiny: Path, user_name: str) -> Run:
     with transaction() as session:
         user = session.scalars(select(User).where(User.name == user_name)).one()
     run = loop.add_run(user, loop.add_checkpoint(tiny, HOSTILE), loop.add_dataset(name=HOSTILE), name=HOSTILE)

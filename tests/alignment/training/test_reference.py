@@ -55,6 +55,8 @@ def test_a_second_run_finds_what_the_first_computed(make_spec: MakeSpec, cache: 
     train({**spec, "objective": {"name": "ipo_avg"}, "seed": 3}, tmp_path / "other")
 
     assert computed(tmp_path / "one") == [16]
+    phases = [event["message"] for event in logs(tmp_path / "one") if event.get("phase")]
+    assert phases == ["loading the model", "computing the reference", "reference computed"]
     assert computed(tmp_path / "again") == computed(tmp_path / "other") == []
     assert losses(tmp_path / "again") == losses(tmp_path / "one")
     assert any(event["message"] == "reference found" for event in logs(tmp_path / "again"))
