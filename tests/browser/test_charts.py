@@ -49,6 +49,19 @@ OF_RUN = """async ([id, names]) => {
   charts.element.remove();
   return boxes.map((box) => box.data.map((line) => line.line.color));
 }"""
+# How far below the axis's word the first row of the legend of a chart of rewards begins, and how high the curves are.
+LEGEND = """async () => {
+  const { Charts } = await import("/ui/run-charts.js");
+  const charts = new Charts({ id: "run" });
+  document.body.prepend(charts.element);
+  const one = { step: [1, 2, 3], value: [1, 2, 3], low: [], high: [] };
+  const names = ["rewards/chosen", "rewards/rejected", "eval/rewards/chosen", "eval/rewards/rejected"];
+  charts.replace({ series: Object.fromEntries(names.map((name) => [name, one])) });
+  const find = (name) => charts.element.querySelector(name);
+  while (!find(".legend")) await new Promise(requestAnimationFrame);
+  const below = find(".legend").getBoundingClientRect().top - find(".xtitle").getBoundingClientRect().bottom;
+  return { below, height: Number(find(".plotclip rect").getAttribute("height")) };
+}"""
 OF_RUNS = """async (ids) => {
   const { colorAt, runTones } = await import("/ui/charts.js");
   return Object.fromEntries([...runTones(ids)].map(([id, tone]) => [id, colorAt(tone)]));
@@ -111,3 +124,11 @@ def test_runs_in_one_chart_have_colors_of_their_own(sign_in: SignIn) -> None:
 
     assert len(set(alone.values())) == 8
     assert page.evaluate(OF_RUNS, [*reversed(older), "run 08", "run 09"]).items() >= alone.items()
+
+
+def test_the_legend_of_a_chart_on_a_phone_lies_below_its_axis(sign_in: SignIn) -> None:
+    """Four rows cover no word of the axis, and leave most of the chart to its curves."""
+    drawn = opened(sign_in, viewport={"width": 390, "height": 844}).evaluate(LEGEND)
+
+    assert drawn["below"] >= 0
+    assert drawn["height"] > 60
