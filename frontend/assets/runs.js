@@ -98,18 +98,19 @@ class Runs {
       { title: "State", cell: (run) => [stateCell(run), run.regression?.mark ? markBadge(run.regression.mark, run.regression.summary) : null] },
       { title: "Objective", cell: (run) => badge(this.titleOf(run.objective)) },
       { title: "Data and checkpoint", cell: (run) => h("div.pl-run-from", link(run.dataset, `/dataset?id=${run.dataset_id}`), h("span", link(run.checkpoint, checkpointPage(run.checkpoint_id)), run.checkpoint_toy ? [" ", toyBadge()] : null)) },
-      { title: "Accuracy", kind: "number", hint: "Share of pairs whose chosen response has the higher reward: held-out pairs where there are any", cell: accuracy },
-      { title: "Loss", kind: "number", cell: (run) => number(run.metrics.loss, 3) },
+      { title: "Accuracy", kind: "number", hint: "Share of pairs whose chosen response has the higher reward: held-out pairs where there are any", cell: (run) => measured(run, ["rewards/accuracies", "accuracy"], percent) },
+      { title: "Loss", kind: "number", hint: "Of held-out examples where there are any", cell: (run) => measured(run, ["loss"], (value) => number(value, 3)) },
       { title: "", hint: "Course of the loss", cell: (run) => sparkline(run.sparkline, { color: runColor(run.id), label: `Loss of ${run.name}` }) },
       { title: "Launched", cell: (run) => ago(run.created_at) },
     ];
   }
 }
 
-function accuracy(run) {
-  const [held, value] = ["rewards/accuracies", "accuracy"].map((name) => [run.metrics[`eval/${name}`], run.metrics[`eval/${name}`] ?? run.metrics[name]]).find(([, found]) => found !== undefined) || [];
+// The first of these metrics that is known, and of what: held-out examples, or the last training batch alone.
+function measured(run, names, written) {
+  const [held, value] = names.map((name) => [run.metrics[`eval/${name}`], run.metrics[`eval/${name}`] ?? run.metrics[name]]).find(([, found]) => found !== undefined) || [];
   if (value === undefined) return "–";
-  return h("span", { title: held === undefined ? "On the last training batch" : "On held-out pairs" }, percent(value), held === undefined ? h("span.pl-muted", " batch") : null);
+  return h("span", { title: held === undefined ? "On the last training batch" : "On held-out examples" }, written(value), held === undefined ? h("span.pl-muted", " batch") : null);
 }
 
 const nothing = () =>

@@ -1,6 +1,7 @@
 """A run in a real browser: launched from the form, watched while a real worker trains it, followed to its lineage."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from backend.runs import resuming
 from backend.runs.models import Metric, Run, RunEvent
 from backend.settings import Settings
 from backend.work import State, finish
-from tests import loop
+from tests import contest, loop
 from tests.browser.conftest import SignIn
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("warm")]
@@ -275,6 +276,22 @@ def test_register(sign_in: SignIn, tiny: Path, settings: Settings, monkeypatch: 
     expect(page.get_by_role("cell", name="tiny", exact=True)).to_be_visible()
     page.get_by_role("link", name="tiny").click()
     expect(page.get_by_text("registered from a folder")).to_be_visible()
+
+
+def test_the_list_measures_held_out_examples(sign_in: SignIn, clean: None) -> None:
+    """Accuracy and loss are both of held-out examples, or both say that they are of the last batch."""
+    tested, untested = contest.make(2).runs
+    values = {"loss": 0.25, "rewards/accuracies": 0.9}
+    with transaction() as session:
+        for run, metrics in (tested, values | {"eval/loss": 0.5, "eval/rewards/accuracies": 0.75}), (untested, values):
+            session.add_all(Metric(run_id=run, name=name, step=1, at=1, value=value) for name, value in metrics.items())
+    page = sign_in()
+    page.goto("/runs")
+    rows = page.get_by_role("table", name="Runs").get_by_role("row")
+    held_out = rows.filter(has_text="DPO, beta 0.1").get_by_title("On held-out examples")
+    of_batch = rows.filter(has_text="SimPO").get_by_title("On the last training batch")
+    expect(held_out).to_have_text([re.compile("^75.%$"), "0.5"])
+    expect(of_batch).to_have_text([re.compile("^90.% batch$"), "0.25 batch"])
 
 
 def test_phone_width(sign_in: SignIn, tiny: Path) -> None:
