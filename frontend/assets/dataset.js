@@ -68,7 +68,7 @@ function numbers(dataset) {
   return h("section.pl-numbers", { "aria-label": "Numbers" },
     stat(count(dataset.items), nouns(dataset.kind)),
     dataset.kind === "paired" ? stat(dataset.items ? percent(dataset.labelled / dataset.items) : "–", `labelled (${count(dataset.labelled)})`) : null,
-    dataset.kind === "paired" ? stat(count(dataset.labels), sources ? `labels: ${sources}` : "labels", "Labels by where they come from, every version counted") : null,
+    dataset.kind === "paired" ? stat(count(dataset.labels), `labels on record${sources && `: ${sources}`}, changed, undone and skipped ones too`, "Labels by where they come from, every version counted") : null,
     h("div.pl-card.pl-stat", { title: "Fixed for life by the prompt: a test prompt never enters training" }, h("strong", part("train")), h("span", `${part("validation")} · ${part("test")}`)));
 }
 

@@ -82,6 +82,8 @@ def test_the_labels_of_one_task(sign_in: SignIn) -> None:
     for name, better in ("Helpful", 2), ("Safe", -2):
         answered(add_task(dataset, {}, name=name, guidelines=f"{name}?"), better)
     page.goto(f"/dataset?id={dataset}")
+    numbers = page.get_by_role("region", name="Numbers")
+    expect(numbers).to_contain_text("labels on record: 8 from people, changed, undone and skipped ones too")
     page.get_by_role("button", name="Freeze now").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("“Helpful” and “Safe” ask different questions")
