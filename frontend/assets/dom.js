@@ -93,6 +93,12 @@ export function button(text, onclick, { kind = "", key = null, disabled = null, 
 
 export const link = (text, href, kind = "") => h("a", { href, class: kind }, text);
 
+// The name of a checkpoint in one line: where it is too long its run's name is shortened, and the step stays.
+export function named(name, selector = "span") {
+  const [, run, step] = name.match(/^(.*)( · step \d+)$/s) || [null, name, null];
+  return h(`${selector}.pl-named`, { title: name }, h("span.pl-cut", run), step && h("span.pl-named-step", step));
+}
+
 export function progress(done, total, label = "Progress") {
   const share = total > 0 ? Math.min(1, done / total) : 0;
   const bar = h("div.pl-progress", { role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 });

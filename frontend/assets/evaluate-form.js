@@ -1,7 +1,7 @@
 // The form of a new evaluation: who answers, which prompts, who judges, how; and what it will take, told beforehand.
 
 import { newKey, post } from "./api.js";
-import { badge, button, errorCard, field, fill, h, showError } from "./dom.js";
+import { badge, button, errorCard, field, fill, h, named, showError } from "./dom.js";
 import { judgePart } from "./evaluate-judge.js";
 import { takes } from "./evaluate-size.js";
 import { limitFields } from "./evaluation-cost.js";
@@ -46,7 +46,7 @@ class Form {
       const box = h("input", { type: "checkbox", checked: this.chosen.includes(one.id), disabled: one.source !== "outputs" && (one.available === false || one.chat_template === "missing") });
       box.addEventListener("change", () => this.tick(one.id, box));
       const place = h("span.pl-eval-place");
-      return { id: one.id, place, element: h("label.pl-check.pl-eval-contestant", box, h("span.pl-grow.pl-cut", { title: one.name }, one.name), place,
+      return { id: one.id, place, element: h("label.pl-check.pl-eval-contestant", box, named(one.name, "span.pl-grow"), place,
         one.toy ? badge("toy", "warn") : null, one.source === "outputs" ? null : one.available === false ? badge("files missing", "bad") : one.chat_template === "missing" ? badge("needs a chat template", "warn") : null, h("span.pl-muted", one.source === "outputs" ? "imported outputs" : one.endpoint ? "endpoint" : size(one.parameters))) };
     });
     fill(this.list, this.rows.map((row) => row.element));

@@ -10,12 +10,24 @@ const KINDS = [
   { key: "corrected", name: "As people would say", symbol: "square", tone: 2 },
 ];
 
+const LETTER = 6.4; // pixels of a row's name
+const SIDES = 24; // and of the margins beside it
+
 // Of one judge, for every contestant the rates against the baseline that there are: {id, name, raw, controlled, corrected}.
 export function baselineRates(one, names, base) {
   const against = Object.fromEntries(one.against.map((row) => [row.contestant, row]));
   return one.pairs
     .filter((pair) => pair.second === base && pair.win_rate.rate !== null)
     .map(({ first, win_rate: raw }) => ({ id: first, name: names[first], raw, controlled: against[first]?.controlled, corrected: against[first]?.corrected }));
+}
+
+// In lines of so many letters, two at most: their end stays, which tells the step.
+function inTwo(text, most) {
+  if (text.length <= most) return escapeMarkup(text);
+  const from = text.length - Math.floor(most);
+  const at = text.indexOf(" ", from) + 1 || from;
+  const start = text.slice(0, at);
+  return `${escapeMarkup(start.length > most ? `${start.slice(0, most - 1)}…` : start)}<br>${escapeMarkup(text.slice(at))}`;
 }
 
 export function baselineForest(place, rows, base) {
@@ -34,7 +46,7 @@ export function baselineForest(place, rows, base) {
     }).filter(Boolean);
   const annotations = () => rows.map((row, index) => ({
     xref: "paper", x: 0, y: index, yshift: 30, xanchor: "left", showarrow: false, align: "left",
-    text: escapeMarkup(`${row.name} (n = ${row.raw.n})`), font: { size: 12, color: variable("--pl-text") },
+    text: inTwo(`${row.name} (n = ${row.raw.n})`, (place.clientWidth - SIDES) / LETTER), font: { size: 12, color: variable("--pl-text") },
   }));
   return chart(place, `Win rates against ${base}`, () => ({
     x: "Win rate against the baseline", y: "", legend: true, height: 96 + 74 * rows.length, data: series(),

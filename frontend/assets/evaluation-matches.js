@@ -1,7 +1,7 @@
 // An evaluation's matches, prompt by prompt: filtered, side by side, with every verdict, and what can be made of them.
 
 import { get } from "./api.js";
-import { badge, button, errorCard, fill, h, html, link, skeleton } from "./dom.js";
+import { badge, button, errorCard, fill, h, html, link, named, skeleton } from "./dom.js";
 import { count, number, percent, plural } from "./format.js";
 import { judgeName } from "./judge-name.js";
 import { filterNow, filterTail, matchFilter } from "./match-filter.js";
@@ -86,7 +86,7 @@ function verdictBadge(score, verdicts) {
 
 function response(side, names, best) {
   return h("div.pl-eval-response", { class: best ? "best" : "" },
-    h("div.pl-row.tight", h("strong.pl-cut", { title: names[side.checkpoint_id] }, names[side.checkpoint_id]), best ? badge("✓ better", "good") : null, side.ended === false ? badge("cut off", "warn") : null),
+    h("div.pl-row.tight", named(names[side.checkpoint_id], "strong"), best ? badge("✓ better", "good") : null, side.ended === false ? badge("cut off", "warn") : null),
     side.message ? body(side.message) : h("p.pl-muted", side.error || "No answer yet."));
 }
 

@@ -1,7 +1,7 @@
 // An evaluation as a grid: prompts down, contestants across, each answer coloured by how it did against the baseline.
 
 import { get } from "./api.js";
-import { badge, button, empty, errorCard, fill, h, link, skeleton, toastError } from "./dom.js";
+import { badge, button, empty, errorCard, fill, h, link, named, skeleton, toastError } from "./dom.js";
 import { count, plural } from "./format.js";
 import { actions, param, setParam, title } from "./frame.js";
 import { bind } from "./keys.js";
@@ -99,7 +99,7 @@ class Grid {
   }
 
   columns() {
-    const heads = this.evaluation.contestants.map((one, index) => h("span", h("strong.pl-cut", { title: one.name }, one.name), index ? null : h("span.pl-muted", " baseline")));
+    const heads = this.evaluation.contestants.map((one, index) => h("span", named(one.name, "strong"), index ? null : h("span.pl-muted", " baseline")));
     return ["Prompt", ...(narrow.matches ? [heads[Number(this.chooser.value)]] : heads)];
   }
 

@@ -30,6 +30,8 @@ FILLED = """() => {
   const box = document.querySelector("[aria-label='Who beats whom'] .pl-chart");
   return box.clientWidth > 0 && box.querySelector("svg.main-svg")?.clientWidth === box.clientWidth;
 }"""
+INSIDE = """(element, selector) =>
+  element.getBoundingClientRect().right <= element.closest(selector).getBoundingClientRect().right"""
 SHOTS = os.environ.get("PLUMBLINE_SHOTS")
 
 
@@ -80,6 +82,30 @@ def test_the_evaluation_page(sign_in: SignIn, clean: None, tmp_path: Path) -> No
     expect(page.get_by_label("Seen in training", exact=True)).to_have_value("true")
     expect(page.get_by_text("seen in training", exact=True).first).to_be_visible()
     shoot(page, "grid")
+
+
+def test_long_names_on_a_phone(sign_in: SignIn, clean: None) -> None:
+    """Nothing is wider than its box, and steps stay where names are shortened: on the page, in the form, in the grid."""
+    made = contest.make(2)
+    step = " · step 90"
+    with transaction() as session:
+        session.get_one(Checkpoint, made.contestants[1]).name = f"DPO on Toy world: labelled pairs of everybody{step}"
+    page = sign_in(viewport={"width": 390, "height": 844})
+    page.goto(f"/evaluation?id={made.id}")
+    answers = page.locator(".pl-eval-response")
+    expect(answers.first).to_be_visible()
+    assert answers.evaluate_all("boxes => boxes.filter((box) => box.scrollWidth > box.clientWidth).length") == 0
+    label = page.locator(".pl-chart .annotation-text").filter(has_text="step 90").first
+    expect(label).to_contain_text("(n = ")
+    assert label.evaluate(INSIDE, ".pl-chart")
+    expect(answers.get_by_text(step).first).to_be_visible()
+    page.goto("/evaluate?new")
+    listed = page.locator(".pl-eval-list .pl-named-step")
+    expect(listed).to_have_text(step)
+    assert listed.evaluate(INSIDE, ".pl-eval-list")
+    page.set_viewport_size({"width": 1280, "height": 900})  # the grid of a phone has no heads
+    page.goto(f"/grid?id={made.id}")
+    expect(page.get_by_role("columnheader", name="DPO on Toy world").locator(".pl-named-step")).to_be_in_viewport()
 
 
 def test_rankings_and_trade_offs(sign_in: SignIn, clean: None) -> None:
