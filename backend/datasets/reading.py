@@ -6,7 +6,7 @@ from typing import NamedTuple
 from typing import cast as said
 
 import orjson
-from sqlalchemy import Row, String, Text, cast, select
+from sqlalchemy import Row, String, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from alignment.formats import Item as ReadItem
@@ -60,6 +60,18 @@ def walk(
     while found := chunk(session, dataset_id, after, until, at_once, task_id):
         yield from found
         after = found[-1].item.line
+
+
+def spread(session: Session, dataset_id: uuid.UUID, count: int) -> list[ReadItem]:
+    """So many items at most, in order, evenly from all over the dataset; without their labels."""
+    mine = Item.dataset_id == dataset_id
+    places = (session.scalar(select(func.max(Item.position)).where(mine)) or 0) + 1
+    rows = session.execute(
+        select(cast(Item.id, String), Item.position, Item.split, _WHOLE)
+        .where(mine, Item.position.in_({n * places // count for n in range(count)}), Item.withdrawn_at.is_(None))
+        .order_by(Item.position)
+    )
+    return [_judged(row, []).item for row in rows]
 
 
 def by_prompt(session: Session, dataset_id: uuid.UUID) -> Iterator[Judged]:

@@ -1,5 +1,6 @@
-"""How long the examples of a run are, from the first of them: an estimate for whoever launches it."""
+"""How long the examples of a run are, from some of all over its data: an estimate for whoever launches it."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,9 +21,9 @@ from backend.datasets import reading
 from backend.datasets.models import Dataset, Snapshot
 from backend.runs.schemas import RunIn
 
-LOOKED_AT = 100  # examples of each part; a form asks at every change
+LOOKED_AT = 200  # examples of each part; a form asks at every change
 LONGEST_TEXT = 20_000  # characters of a text that are counted
-CHARACTERS = 4_000_000  # of all texts together
+CHARACTERS = 1_000_000  # of all texts together, about; of longer ones fewer examples are counted
 TEXTS = ("content", "reasoning")  # of a message
 
 Message = Mapping[str, Any]
@@ -37,7 +38,8 @@ class Sample(NamedTuple):
 
 
 def of_snapshot(found: Snapshot) -> list[Sample]:
-    """The first examples of a frozen snapshot; none of a damaged one, which whoever trains on it refuses.
+    """The first examples of a frozen snapshot, which lie in an order by hash; none of a damaged one, which whoever
+    trains on it refuses.
 
     Raises StorageTrouble.
     """
@@ -49,8 +51,8 @@ def of_snapshot(found: Snapshot) -> list[Sample]:
 
 
 def of_dataset(session: Session, dataset: Dataset) -> list[Sample]:
-    """The first items of a dataset, whether or not somebody has judged them."""
-    items = (item for item, _, _ in reading.walk(session, dataset.id, at_once=LOOKED_AT))
+    """Items from all over a dataset, judged or not: files often hold alike ones together."""
+    items = reading.spread(session, dataset.id, LOOKED_AT)
     return _samples((item.prompt, item.responses, training_facts(item.facts)) for item in items)
 
 
@@ -86,7 +88,8 @@ def of_run(body: RunIn, checkpoint: Path, samples: Sequence[Sample]) -> Lengths 
     Raises CheckpointRefused.
     """
     asked = [name for role, name in TOLD.items() if role in body.objective.needs.roles]
-    if not any(sample.responses for sample in samples) or sum(map(_characters, samples)) > CHARACTERS:
+    samples = samples[:: max(1, math.ceil(sum(map(_characters, samples)) / CHARACTERS))]
+    if not any(sample.responses for sample in samples):
         return None
     turns = _written(checkpoint, samples)
     if turns is None:

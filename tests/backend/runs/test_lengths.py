@@ -1,4 +1,4 @@
-"""The estimate before a launch knows how many tokens the run will read, from the first of its examples."""
+"""The estimate before a launch knows how many tokens the run will read, from some of its examples."""
 
 import uuid
 from pathlib import Path
@@ -12,6 +12,7 @@ from backend.datasets import service as datasets
 from backend.datasets.models import Snapshot
 from backend.db import transaction
 from backend.projects import service as projects
+from backend.runs import lengths
 from tests import loop
 from tests.backend.runs.conftest import Body
 from tests.checkpoints import make_llama
@@ -131,3 +132,28 @@ def test_a_damaged_snapshot_is_no_server_error(researcher: Client, body: Body, r
 
     assert answer.status_code == 200
     assert answer.json()["estimate"]["tokens"] is None
+
+
+def test_tokens_are_those_of_the_whole_dataset(
+    researcher: Client, body: Body, real: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few items that are looked at lie all over it, and where their texts are long, fewer of them do: a file whose long
+    texts come last is not told as short."""
+    items: list[Any] = loop.pairs(60)
+    for item in items[30:]:
+        item.prompt[0]["content"] *= 20
+    with transaction() as session:
+        dataset = datasets.create_from_items(session, projects.default(session), "Short ones first", items)
+    sent = body(
+        checkpoint_id=str(real.id),
+        dataset_id=str(dataset.id),
+        length={"max_prompt_tokens": 1024, "max_response_tokens": 64},
+    )
+    whole = estimate(researcher, sent)["tokens"]
+    monkeypatch.setattr(lengths, "LOOKED_AT", 20)
+    some = estimate(researcher, sent)["tokens"]
+    monkeypatch.setattr(lengths, "CHARACTERS", 10_000)
+    fewer = estimate(researcher, sent)["tokens"]
+
+    assert some == pytest.approx(whole, rel=0.02)
+    assert fewer == pytest.approx(whole, rel=0.1)
