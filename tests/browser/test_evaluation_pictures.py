@@ -85,7 +85,7 @@ def test_the_evaluation_page(sign_in: SignIn, clean: None, tmp_path: Path) -> No
 
 
 def test_long_names_on_a_phone(sign_in: SignIn, clean: None) -> None:
-    """Nothing is wider than its box, and steps stay where names are shortened: on the page, in the form, in the grid."""
+    """Nothing is wider than its box, and shortened names keep their steps: on the page, in the form and in the grid."""
     made = contest.make(2)
     step = " · step 90"
     with transaction() as session:
