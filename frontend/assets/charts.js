@@ -68,7 +68,7 @@ function layout({ title, x, y, log = false, range = null, legend = false, height
     title: heading ? { text: heading, font: { size: 13, weight: 600 }, x: 0, xref: "paper", pad: { l: 0 } } : undefined,
     xaxis: { ...axis(x, "x"), ...(rows && share && { range: [-0.02, 1.02], tickformat: ".0%" }) },
     yaxis: rows ? { visible: false, range: [rows.length - 0.4, -0.75], fixedrange: true } : { ...axis(y, "y"), type: log ? "log" : "linear", range: range || undefined },
-    height, margin: { l: rows ? 12 : 52, r: 12, t: heading ? 17 + 17 * heading.split("<br>").length : 12, b: 42 }, showlegend: legend, shapes,
+    height, margin: { l: rows ? 12 : 52, r: 12, t: heading ? 17 + 17 * heading.split("<br>").length : 12, b: 8 }, showlegend: legend, shapes,
     legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { size: 12 } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: variable("--pl-muted"), activecolor: variable("--pl-text") },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: variable("--pl-font"), color: variable("--pl-text") },

@@ -131,4 +131,4 @@ def test_the_legend_of_a_chart_on_a_phone_lies_below_its_axis(sign_in: SignIn) -
     drawn = opened(sign_in, viewport={"width": 390, "height": 844}).evaluate(LEGEND)
 
     assert drawn["below"] >= 0
-    assert drawn["height"] > 60
+    assert drawn["height"] > 90
