@@ -7,7 +7,7 @@ import { bytes, count, duration, plural } from "./format.js";
 
 const PAUSE = 300; // milliseconds without a change before it is asked
 const PLACES = { dataset_id: "data", checkpoint_id: "checkpoint", reference_id: "reference", third_ids: "other models", mixture: "data", policy: "labels" };
-const PARTS = { weights: "weights", gradients: "gradients", optimizer: "optimizer", activations: "activations", reference: "reference", program: "program" };
+const PARTS = ["weights", "gradients", "optimizer", "activations", "reference", "program"]; // of the memory, each with its color
 
 export class Preflight {
   constructor({ body, show, clear }) {
@@ -117,9 +117,9 @@ function memory(estimate) {
   const whole = Math.max(estimate.available_bytes || 0, estimate.memory_bytes);
   const error = `give or take ${Math.round(100 * estimate.memory_error)} %`;
   const words = estimate.available_bytes ? `about ${bytes(estimate.memory_bytes)} (${error}) of ${bytes(estimate.available_bytes)} free` : `about ${bytes(estimate.memory_bytes)} (${error}) on the GPU`;
-  const color = (index) => ({ background: colorAt(index) });
+  const color = ({ name }) => ({ background: colorAt(PARTS.indexOf(name)) });
   return h("div", h("h3", `Memory: ${words}`),
-    h("div.pl-memory", { role: "img", "aria-label": `Memory: ${words}` }, estimate.memory.map((part, index) => h("i", { style: { ...color(index), width: `${(100 * part.bytes) / whole}%` }, title: `${PARTS[part.name] || part.name}: ${bytes(part.bytes)}` }))),
+    h("div.pl-memory", { role: "img", "aria-label": `Memory: ${words}` }, estimate.memory.map((part) => h("i", { style: { ...color(part), width: `${(100 * part.bytes) / whole}%` }, title: `${part.name}: ${bytes(part.bytes)}` }))),
     estimate.gradient_checkpointing && h("p.pl-muted", "With gradient checkpointing: layers are computed again in the backward pass, which takes about a third more time."),
-    h("ul.pl-memory-key", estimate.memory.map((part, index) => h("li", h("i", { style: color(index) }), `${PARTS[part.name] || part.name} ${bytes(part.bytes)}`))));
+    h("ul.pl-memory-key", estimate.memory.map((part) => h("li", h("i", { style: color(part) }), `${part.name} ${bytes(part.bytes)}`))));
 }

@@ -20,6 +20,7 @@ export class Training {
   constructor({ presets, schema, gpus }, preset, { examples, onchange, onpreset }) {
     Object.assign(this, { presets, schema, gpus, preset, examples, onchange });
     this.where = "worker";
+    this.changed = false;
     this.place = h("div.pl-stack");
     this.buttons = presets.map((one) => h("button", { type: "button", value: one.name, "aria-pressed": "false", onclick: () => onpreset(one.name) }, h("b", one.title), h("small", one.text)));
     this.element = h("section.pl-card.pl-stack", h("div.pl-row.between", h("h2", "3 · Training"), this.wherePart()), h("div.pl-presets", { role: "group", "aria-label": "Presets" }, this.buttons), this.place);
@@ -51,6 +52,7 @@ export class Training {
     const preset = this.presets.find((one) => one.name === name) || usual(this.presets, checkpoint);
     const values = valuesFor(preset, objective);
     this.preset = preset.name;
+    this.changed = false;
     this.set(values);
     return values.objective?.name === objective ? values.objective : null;
   }
@@ -66,15 +68,21 @@ export class Training {
 
   set(values) {
     this.rate = values.optimizer?.learning_rate;
-    const make = (names) => schemaForm(schemaOf(this.schema, names), { values, onchange: this.onchange });
+    const onchange = () => { this.changed = true; this.showPreset(); this.onchange(); };
+    const make = (names) => schemaForm(schemaOf(this.schema, names), { values, onchange });
     this.first = make(FIRST);
     this.rest = make(REST);
     this.many = make(MANY);
     const perEpoch = () => this.examples() / this.first.value().batch?.examples_per_step;
-    this.duration = new Duration(this.schema.$defs.Duration, values.duration, { perEpoch, onchange: this.onchange });
-    this.buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.preset)));
+    this.duration = new Duration(this.schema.$defs.Duration, values.duration, { perEpoch, onchange });
+    this.showPreset();
     fill(this.place, this.duration.element, this.first.element, h("details", h("summary", "Lengths, evaluation, checkpoints to keep, precision and memory, devices, seed, trackers"), this.rest.element, this.many.element));
     this.showMany();
+  }
+
+  // A preset is marked as long as nobody has changed what it gave.
+  showPreset() {
+    this.buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.preset && !this.changed)));
   }
 
   // Several devices are offered where there are some: a worker's GPUs, or whatever is elsewhere.

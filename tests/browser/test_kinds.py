@@ -173,6 +173,46 @@ def test_a_duration_is_as_long_in_another_unit(sign_in: SignIn, tiny: Path) -> N
     expect(length).to_be_focused()
 
 
+PARTS = """(keys) => Object.fromEntries(
+  keys.map((key) => [key.textContent.split(" ")[0], key.querySelector("i").style.background]),
+)"""
+
+
+def test_a_part_of_the_memory_has_one_color(sign_in: SignIn, tiny: Path) -> None:
+    """Whatever kind of run it is, and however many parts there are."""
+    loop.add_checkpoint(tiny, "Tiny base")
+    loop.add_dataset()
+    add_answers("Harbor answers")
+    page = sign_in()
+    page.goto("/new-run")
+    key = page.locator(".pl-memory-key li")
+    expect(key.filter(has_text="reference")).to_be_visible()
+    before = key.evaluate_all(PARTS)
+    page.get_by_role("button", name="Supervised fine-tuning").click()
+    expect(key.filter(has_text="reference")).to_have_count(0)
+    after = key.evaluate_all(PARTS)
+    assert len(set(before.values())) == len(before)
+    assert "program" in after
+    assert after.items() <= before.items()
+
+
+def test_a_preset_that_was_changed_is_not_marked(sign_in: SignIn, tiny: Path) -> None:
+    """A number typed by hand takes the mark away; choosing the preset again brings number and mark back."""
+    loop.add_checkpoint(tiny, "Tiny base")
+    loop.add_dataset()
+    page = sign_in()
+    page.goto("/new-run")
+    marked = page.get_by_role("group", name="Presets").get_by_role("button", pressed=True)
+    expect(marked).to_contain_text("LoRA")
+    page.get_by_label("Examples per step").fill("4")
+    expect(marked).to_have_count(0)
+    page.get_by_role("radio", name="IPO").click()
+    expect(marked).to_have_count(0)
+    page.get_by_role("button", name="LoRA").click()
+    expect(marked).to_contain_text("LoRA")
+    expect(page.get_by_label("Examples per step")).to_have_value("32")
+
+
 def test_an_emptied_number_is_asked_for(sign_in: SignIn, tiny: Path) -> None:
     """A run is not launched with a default that stands nowhere on the page."""
     page = sign_in()
