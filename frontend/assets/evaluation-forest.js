@@ -45,15 +45,15 @@ export function baselineForest(place, rows, base) {
       };
     }).filter(Boolean);
   const annotations = () => rows.map((row, index) => ({
-    xref: "paper", x: 0, y: index, yshift: 30, xanchor: "left", showarrow: false, align: "left",
+    xref: "paper", x: 0, y: index, yshift: 22, xanchor: "left", yanchor: "bottom", showarrow: false, align: "left",
     text: inTwo(`${row.name} (n = ${row.raw.n})`, (place.clientWidth - SIDES) / LETTER), font: { size: 12, color: variable("--pl-text") },
   }));
   return chart(place, `Win rates against ${base}`, () => ({
-    x: "Win rate against the baseline", y: "", legend: true, height: 96 + 74 * rows.length, data: series(),
+    x: "Win rate against the baseline", y: "", legend: true, height: 112 + 74 * rows.length, data: series(),
     shapes: [{ type: "line", x0: 0.5, x1: 0.5, yref: "paper", y0: 0, y1: 1, line: { color: variable("--pl-line-strong"), dash: "dot", width: 1 } }],
     more: {
       annotations: annotations(), hovermode: "closest", margin: { l: 12, r: 12, t: 26, b: 42 },
-      yaxis: { visible: false, range: [rows.length - 0.5, -0.55], fixedrange: true },
+      yaxis: { visible: false, range: [rows.length - 0.5, -0.75], fixedrange: true },
       xaxis: { range: [-0.02, 1.02], tickformat: ".0%", title: { text: "Win rate against the baseline", font: { size: 12, color: variable("--pl-muted") }, standoff: 6 }, gridcolor: variable("--pl-line"), zeroline: false, tickfont: { size: 11, color: variable("--pl-muted") } },
       legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { size: 12 } },
     },

@@ -32,6 +32,10 @@ FILLED = """() => {
 }"""
 INSIDE = """(element, selector) =>
   element.getBoundingClientRect().right <= element.closest(selector).getBoundingClientRect().right"""
+ABOVE = """(element, selector) => {
+  const other = element.closest(".pl-chart").querySelector(selector);
+  return element.getBoundingClientRect().bottom <= other.getBoundingClientRect().top;
+}"""
 SHOTS = os.environ.get("PLUMBLINE_SHOTS")
 
 
@@ -98,6 +102,7 @@ def test_long_names_on_a_phone(sign_in: SignIn, clean: None) -> None:
     label = page.locator(".pl-chart .annotation-text").filter(has_text="step 90").first
     expect(label).to_contain_text("(n = ")
     assert label.evaluate(INSIDE, ".pl-chart")
+    assert label.evaluate(ABOVE, ".scatterlayer .points path")
     expect(answers.get_by_text(step).first).to_be_visible()
     page.goto("/evaluate?new")
     listed = page.locator(".pl-eval-list .pl-named-step")
@@ -106,6 +111,8 @@ def test_long_names_on_a_phone(sign_in: SignIn, clean: None) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})  # the grid of a phone has no heads
     page.goto(f"/grid?id={made.id}")
     expect(page.get_by_role("columnheader", name="DPO on Toy world").locator(".pl-named-step")).to_be_in_viewport()
+    heads = page.get_by_role("columnheader").locator(".pl-cut")
+    assert heads.evaluate_all("(cut) => cut.every((one) => getComputedStyle(one).display === 'block')")  # else no “…”
 
 
 def test_rankings_and_trade_offs(sign_in: SignIn, clean: None) -> None:
