@@ -94,10 +94,11 @@ def template_of(folder: Path) -> str | None:
 
     own, settings = folder / TEMPLATE, folder / "tokenizer_config.json"
     if own.exists():
-        return own.read_text(encoding="utf-8")
+        return own.read_text(encoding="utf-8", errors="replace")
     found = read_json(settings).get("chat_template") if settings.exists() else None
     if isinstance(found, list):
-        found = {one["name"]: one["template"] for one in found}.get("default")
+        named = (one for one in found if isinstance(one, dict) and one.get("name") == "default")
+        found = next(named, {}).get("template")
     return found if isinstance(found, str) else None
 
 

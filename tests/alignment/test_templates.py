@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from alignment.templates import Refused, attempt, special_tokens
+from alignment.templates import Refused, attempt, special_tokens, template_of
 
 TOKENS = {"eos_token": "</s>"}
 GOOD = (
@@ -66,3 +67,24 @@ def test_tokens_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": {"content": "</s>"}, "pad_token": None}))
 
     assert special_tokens(tmp_path) == {"bos_token": "<s>", "eos_token": "</s>"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        (None, None),
+        ({}, None),
+        ({"chat_template": GOOD}, GOOD),
+        ({"chat_template": [{"name": "tool_use", "template": "x"}, {"name": "default", "template": GOOD}]}, GOOD),
+        ({"chat_template": [{"name": "tool_use", "template": "x"}]}, None),
+        ({"chat_template": [1, {"name": "default"}]}, None),
+    ],
+)
+def test_the_template_of_a_folder(tmp_path: Path, settings: dict[str, Any] | None, found: str | None) -> None:
+    """The settings' own, or of several the default; a file beside them comes first, as it does in transformers."""
+    if settings is not None:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert template_of(tmp_path) == found
+
+    (tmp_path / "chat_template.jinja").write_text("its own")
+    assert template_of(tmp_path) == "its own"
