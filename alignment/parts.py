@@ -64,9 +64,8 @@ def said(line: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> str:
     """A bound or the words to choose from, as people write them."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return f"{value:,}" if isinstance(value, int | float) else str(value).replace("'", "")
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value).replace("'", "")
 
 
 def faults(errors: Iterable[Mapping[str, Any]]) -> list[tuple[Location, str]]:

@@ -279,6 +279,7 @@ def _plain_troubles() -> Iterator[None]:
     they may not ask."""
     from pydantic import ValidationError
 
+    from alignment.parts import said
     from backend import offline
     from backend.errors import AppError
     from backend.settings import Settings
@@ -298,7 +299,7 @@ def _plain_troubles() -> Iterator[None]:
             raise
         for found in error.errors():
             name = "_".join(str(part) for part in found["loc"]).upper()
-            _fail(f"The setting {name if name.endswith('_URL') else 'PLUMBLINE_' + name} is wrong: {found['msg']}.")
+            _fail(f"The setting {name if name.endswith('_URL') else 'PLUMBLINE_' + name} is wrong: {said(found)}.")
     except OSError as error:
         if error.filename is None:
             raise

@@ -80,7 +80,7 @@ def test_rankings_become_pairs(sign_in: SignIn, tmp_path: Path) -> None:
     page.get_by_label("Which answers meet").select_option("all")
     expect(page.get_by_text("15 pairs of 5 items")).to_be_visible()
     page.get_by_label("Margin").fill("-1")
-    expect(page.get_by_role("dialog").get_by_text("greater than or equal to 0")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_text("Must be at least 0")).to_be_visible()
     page.get_by_label("Margin").fill("9")
     expect(page.get_by_text("5 of 5 items have no scores; left out.")).to_be_visible()
     page.get_by_label("Margin").fill("0")

@@ -102,7 +102,7 @@ def test_a_busy_folder_is_named_before_its_port(tmp_path: Path, call: Callable[.
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"PLUMBLINE_PORT": "70000"}, "PLUMBLINE_PORT"),
+        ({"PLUMBLINE_PORT": "70000"}, "PLUMBLINE_PORT is wrong: Must be at most 65535."),
         ({"PLUMBLINE_HOST": "203.0.113.7"}, "no address 203.0.113.7"),
         ({"DATABASE_URL": "postgresql://me:hidden@127.0.0.1:1/x"}, "that DATABASE_URL names"),
         ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "REDIS_URL"),
