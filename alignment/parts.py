@@ -89,7 +89,8 @@ def faults(errors: Iterable[Mapping[str, Any]]) -> list[tuple[Location, str]]:
 
 def _is_word(line: Mapping[str, Any]) -> bool:
     """Whether the line tells that a value is none of the words that may stand instead of something else."""
-    return str(line["loc"][-1]).startswith("literal[") if line["loc"] else False
+    word = line["type"] in ("literal_error", "enum")  # else it may be a key that somebody has sent
+    return word and bool(line["loc"]) and str(line["loc"][-1]).startswith("literal[")
 
 
 def _branch(line: Mapping[str, Any]) -> str:

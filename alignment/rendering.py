@@ -124,7 +124,9 @@ def render(template: str, names: Mapping[str, Any], messages: Sequence[Message],
         raise Unwritable(f"line {error.lineno} of the chat template: {_sentence(error)}") from error
     except TemplateError as error:
         raise Unwritable(f"the chat template refuses it: {_sentence(error)}") from error
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a stranger's template calls may raise
         raise Unwritable(f"the chat template fails on it ({type(error).__name__})") from error
     return str(rendered[0][0])
 
@@ -183,8 +185,12 @@ def main() -> int:
         job = json.loads(line)
         _be_on(job["day"])
         limit(base, len(line), job["cpu_seconds"])
+        room = MEMORY_BYTES + MEMORY_BYTES_EACH * len(line)  # whoever asks has all answers at once
         for dialogue in job["dialogues"]:
             answer = _answer(job, dialogue)
+            room -= sum(map(len, (answer.get("prompt", ""), *answer.get("responses", ()))))
+            if room < 0:
+                answer = {"refused": TOO_MUCH, "stopped": True}
             say(answer)
             if "refused" in answer:
                 break

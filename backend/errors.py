@@ -121,12 +121,17 @@ async def _app_error(_: Request, error: Exception) -> JSONResponse:
     return _respond(error)
 
 
+NO_ADDRESS = frozenset(("uuid_parsing", "uuid_type", "int_parsing", "int_parsing_size", "enum", "literal_error"))
+"""What is said of a part of a path that nothing can have; a name that breaks a rule can be told the rule."""
+
+
 async def _validation(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    found = faults(error.errors())
-    missing = [str(place[1]) for place, _ in found if place[0] == "path"]
-    if missing:  # nothing has such an address
+    lines = error.errors()
+    missing = [str(line["loc"][1]) for line in lines if line["loc"][0] == "path" and line["type"] in NO_ADDRESS]
+    if missing:
         return _respond(NotFound.of(missing[0].removesuffix("_id").replace("_", " ")))
+    found = faults(lines)
     problems = [
         {"field": ".".join(str(part) for part in place if part != "body"), "detail": f"{detail}."}
         for place, detail in found

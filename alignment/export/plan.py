@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from alignment.amounts import amount
 from alignment.export.errors import NoAdapter
 from alignment.training.errors import CheckpointRefused, DiskFull
 from alignment.training.folder import ADAPTER, BYTES, base_chain, is_reward_model, read_json, tensors
@@ -123,13 +124,9 @@ def require_room(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed_bytes + MARGIN:
         raise DiskFull(
-            f"The export takes {_size(needed_bytes)}, and {_size(free)} are free.",
+            f"The export takes {amount(needed_bytes)}, and {amount(free)} are free.",
             "Delete old exports, or free space on the disk of the data folder.",
         )
-
-
-def _size(amount: int) -> str:
-    return f"{amount / 10**9:,.2f} GB" if amount >= 10**7 else f"{amount / 10**6:,.2f} MB"
 
 
 def adapter_settings(adapter: Path) -> dict[str, Any]:

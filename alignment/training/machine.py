@@ -59,6 +59,15 @@ def free_memory(group: Path = GROUP) -> int:
     return free if most == "max" else max(0, min(free, limit - used + caches))
 
 
+def total_memory(group: Path = GROUP) -> int:
+    """Bytes of memory that this machine has, as far as the container's limit allows."""
+    there: int = psutil.virtual_memory().total
+    try:
+        return min(there, int((group / "memory.max").read_text()))
+    except (OSError, ValueError):  # no control group of version 2, or no limit
+        return there
+
+
 def threads() -> int:
     """Threads with which torch computes here, unless it is told otherwise: as it counts them itself, without it."""
     told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]

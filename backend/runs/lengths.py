@@ -21,9 +21,10 @@ from backend.datasets import reading
 from backend.datasets.models import Dataset, Snapshot
 from backend.runs.schemas import RunIn
 
-LOOKED_AT = 200  # examples of each part; a form asks at every change
+LOOKED_AT = 200  # examples; a form asks at every change
 LONGEST_TEXT = 20_000  # characters of a text that are counted
 CHARACTERS = 1_000_000  # of all texts together, about; of longer ones fewer examples are counted
+WRITTEN = 5 * CHARACTERS  # what a template makes of them; what makes more is not counted
 TEXTS = ("content", "reasoning")  # of a message
 
 Message = Mapping[str, Any]
@@ -88,7 +89,8 @@ def of_run(body: RunIn, checkpoint: Path, samples: Sequence[Sample]) -> Lengths 
     Raises CheckpointRefused.
     """
     asked = [name for role, name in TOLD.items() if role in body.objective.needs.roles]
-    samples = samples[:: max(1, math.ceil(sum(map(_characters, samples)) / CHARACTERS))]
+    much, many = sum(map(_characters, samples)) / CHARACTERS, len(samples) / LOOKED_AT
+    samples = samples[:: max(1, math.ceil(much), math.ceil(many))]
     if not any(sample.responses for sample in samples):
         return None
     turns = _written(checkpoint, samples)
@@ -99,7 +101,7 @@ def of_run(body: RunIn, checkpoint: Path, samples: Sequence[Sample]) -> Lengths 
         for sample, turn in zip(samples, turns, strict=True)
         for text in (turn.prompt, *turn.responses, *(sample.told.get(name, "") for name in asked))
     ]
-    counts = TOKENIZING.counts(checkpoint, texts)
+    counts = TOKENIZING.counts(checkpoint, texts) if sum(map(len, texts)) <= WRITTEN else None
     if counts is None:
         return None
     left = iter(counts)
@@ -140,8 +142,8 @@ def _written(checkpoint: Path, samples: Sequence[Sample]) -> list[Turn] | None:
 
 def _ended(text: str, response: Message, end: str) -> str:
     """What is learned of a response: its end included, which the run adds where the template writes none."""
-    text = text.rstrip()
-    return text + end if text.endswith((response.get("content") or "").rstrip()) else text
+    text, content = text.rstrip(), (response.get("content") or "").rstrip()
+    return text + end if content and text.endswith(content) else text
 
 
 def _sizes(turn: Turn, asked: Sequence[str], body: RunIn, left: Iterator[int]) -> _Sizes:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-import psutil
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from alignment.amounts import amount
 from alignment.objectives import REFERENCE
 from alignment.training.errors import CheckpointRefused, problems_of
+from alignment.training.machine import total_memory
 from alignment.training.spec import Spec
 from backend import storage
 from backend.checkpoints import places
@@ -191,8 +191,8 @@ class _Check:
         needed, free = taken.memory_bytes, taken.available_bytes
         if free is None or needed <= free:
             return
-        there = psutil.virtual_memory().total
-        never = needed / (1 + taken.memory_error) > there and devices.only_here(get_settings().redis_url)
+        there, known = total_memory(), taken.tokens is not None  # else nobody knows how full packs are
+        never = known and needed / (1 + taken.memory_error) > there and devices.only_here(get_settings().redis_url)
         (self.errors if never else self.warnings).append(
             Finding(
                 field="batch.tokens_per_pack",

@@ -20,7 +20,7 @@ from plumbline.check.scene import Scene
 
 PINS = Path(__file__).resolve().parents[2] / "requirements.txt"
 INSTALL = "Run `make setup`; it installs the pinned versions."
-LEAST, LITTLE = 1 << 30, 10 << 30
+LEAST, LITTLE = 10**9, 10 * 10**9
 TORCH_SECONDS = 120
 TRY_CUDA = (
     "import json, torch\n"

@@ -8,7 +8,8 @@ from alignment.amounts import amount
 @pytest.mark.parametrize(
     ("size", "told"),
     [
-        (0, "0 MB"),
+        (0, "0 kB"),
+        (20_400, "20 kB"),
         (512 * 10**6, "512 MB"),
         (2**30, "1.1 GB"),
         (16_384 * 10**6, "16.4 GB"),

@@ -51,6 +51,15 @@ def test_a_template_that_waits_for_its_moment_is_stopped(renderer: Renderer, hos
     assert renderer.render(template, {}, [QUESTION])[0].prompt == "<user>hi<assistant>"
 
 
+def test_texts_that_are_too_much_together_are_stopped(renderer: Renderer) -> None:
+    """Each alone would be allowed, and whoever asks for many has all of them at once."""
+    template = "{{ 'x' * 30000000 }}" + PLAIN
+    with pytest.raises(TemplateStopped, match="too much memory") as stopped:
+        renderer.render(template, {}, [QUESTION] * 20)
+
+    assert stopped.value.index == 8
+
+
 @pytest.mark.parametrize(
     "template",
     [
@@ -59,6 +68,7 @@ def test_a_template_that_waits_for_its_moment_is_stopped(renderer: Renderer, hos
         "{{ messages[0].update(a=1) }}",
         "{% for",
         "{{ 1 / 0 }}",
+        "{{ cycler() }}",
         "{% include '/etc/passwd' %}",
         "{{ raise_exception('no') }}",
         "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",

@@ -272,7 +272,7 @@ def test_no_room_is_said_before(make: Make, base: Path, small_disk: Path) -> Non
     (small_disk / "theirs").write_bytes(bytes(20 << 20))
     steps: list[str] = []
 
-    with pytest.raises(DiskFull, match=r"takes 0\.\d\d MB, and .* are free"):
+    with pytest.raises(DiskFull, match=r"takes \d+ kB, and \d+ MB are free"):
         make(base, place=small_disk / "out", tell=steps.append)
     assert steps == []
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from torch import Tensor, nn
@@ -162,6 +163,7 @@ def test_a_container_has_what_its_limit_leaves(
     found = machine.free_memory(tmp_path)
 
     assert found == free if free is not None else found > 2**20
+    assert machine.total_memory(tmp_path) == (1000 if most == "1000" else psutil.virtual_memory().total)
 
 
 @pytest.mark.parametrize("value", ["yes", True, None, "ON"])

@@ -254,7 +254,7 @@ def test_a_run_on_two_devices_is_told_stopped_and_continued_as_one(make_spec: Ma
 
 @pytest.mark.usefixtures("warm")
 def test_a_run_on_two_devices_is_stopped_while_it_is_prepared(make_spec: MakeSpec, tmp_path: Path) -> None:
-    """Wherever each of the two has come to: neither goes on to wait for the other."""
+    """While the examples are read, wherever in that each of the two is: neither goes on to wait for the other."""
     stop = Stop()
 
     def listen(event: dict[str, Any]) -> None:

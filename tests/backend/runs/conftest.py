@@ -15,6 +15,7 @@ from backend.runs.models import Run
 from backend.settings import Settings
 from tests import loop
 from tests.backend.checkpoints.conftest import config, weights
+from tests.checkpoints import make_llama
 from tests.conftest import Client
 
 Body = Callable[..., dict[str, Any]]
@@ -31,6 +32,13 @@ def base(clean: None, tmp_path: Path) -> Checkpoint:
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
     weights(folder / "model.safetensors")
     return loop.add_checkpoint(folder, "Base")
+
+
+@pytest.fixture
+def real(clean: None, tmp_path: Path) -> Checkpoint:
+    """A checkpoint with a tokenizer that can be read."""
+    make_llama(tmp_path / "real", [answer["content"] for pair in loop.pairs(60) for answer in pair.responses])
+    return loop.add_checkpoint(tmp_path / "real", "Real")
 
 
 @pytest.fixture

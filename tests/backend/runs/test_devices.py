@@ -9,6 +9,7 @@ import pytest
 
 from alignment.training.estimate import ERROR
 from backend import presence, work
+from backend.checkpoints.models import Checkpoint
 from backend.datasets import service as datasets
 from backend.db import transaction
 from backend.presence import Machine
@@ -123,13 +124,15 @@ def test_hidden_gpus_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_can_never_fit_holds_the_launch_back(
-    researcher: Client, body: Body, redis: Any, monkeypatch: pytest.MonkeyPatch
+    researcher: Client, body: Body, real: Checkpoint, redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than the machine of all workers has, even if the estimate were off by its error, is a problem; what is only
-    more than is free, or may be taken by a machine that nobody here knows, is a warning. Both say what to change."""
-    sent = body(batch={"examples_per_step": 4, "tokens_per_pack": 10_000})
+    more than is free, or may be taken by a machine that nobody here knows, is a warning, and so it is where nobody
+    knows how long the examples are. Both say what to change."""
+    batch = {"examples_per_step": 4, "tokens_per_pack": 10_000}
+    uncounted, counted = body(batch=batch), body(batch=batch, checkpoint_id=str(real.id))
 
-    def told(share: float) -> dict[str, list[dict[str, Any]]]:
+    def told(share: float, sent: dict[str, Any] = counted) -> dict[str, list[dict[str, Any]]]:
         """The findings about memory, by kind, on a machine with that share of what is needed."""
         needed = researcher.post("/api/v1/runs/preflight", json=sent).json()["estimate"]["memory_bytes"]
         memory = psutil.virtual_memory()._replace(total=int(share * needed))
@@ -144,16 +147,16 @@ def test_what_can_never_fit_holds_the_launch_back(
 
     unknown = told(0.1)
     presence.announce(redis, ("train",), beat=False, machine=PROCESSORS)
-    never, close = told(0.1), told(1 / (1 + ERROR) + 0.05)
+    never, close, full = told(0.1), told(1 / (1 + ERROR) + 0.05), told(0.1, uncounted)
     redis.set(f"{presence.PREFIX}elsewhere:1", redis.get(presence.PREFIX + presence.name()), ex=60)
     elsewhere = told(0.1)
 
-    assert [len(found["errors"]) for found in (unknown, never, close, elsewhere)] == [0, 1, 0, 0]
-    assert [len(found["warnings"]) for found in (unknown, never, close, elsewhere)] == [1, 0, 1, 1]
+    assert [len(found["errors"]) for found in (unknown, never, close, full, elsewhere)] == [0, 1, 0, 0, 0]
+    assert [len(found["warnings"]) for found in (unknown, never, close, full, elsewhere)] == [1, 0, 1, 1, 1]
     assert re.fullmatch(
         r"About [\d.,]+ [MG]B of memory are needed, and this machine has [\d.,]+ [MG]B\.", never["errors"][0]["detail"]
     )
-    assert re.search(r"and 0 MB are free\.", close["warnings"][0]["detail"])
+    assert re.search(r"and 0 kB are free\.", close["warnings"][0]["detail"])
     for finding in (never["errors"][0], close["warnings"][0]):
         assert "Lower batch.tokens_per_pack from 10,000" in finding["remedy"]
         assert "LoRA" in finding["remedy"]

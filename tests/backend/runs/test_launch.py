@@ -307,6 +307,12 @@ def test_a_wrong_value_is_told_in_plain_words(
     assert answer["problems"] == [{"field": field, "detail": words}]
 
 
+def test_a_key_that_looks_like_a_place_of_ours_hides_nothing(researcher: Client, body: Body) -> None:
+    """Each of two problems is told at its own field."""
+    answer = researcher.post("/api/v1/runs", json=body(name="", **{"literal[x": 1})).json()
+    assert {one["field"] for one in answer["problems"]} == {"name", "literal[x"}
+
+
 def test_time_holds_what_earlier_runs_took_beside_their_steps(
     researcher: Client, body: Body, launched: Launched
 ) -> None:

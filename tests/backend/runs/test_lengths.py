@@ -15,15 +15,7 @@ from backend.projects import service as projects
 from backend.runs import lengths
 from tests import loop
 from tests.backend.runs.conftest import Body
-from tests.checkpoints import make_llama
 from tests.conftest import Client
-
-
-@pytest.fixture
-def real(clean: None, tmp_path: Path) -> Checkpoint:
-    """A checkpoint with a tokenizer that can be read."""
-    make_llama(tmp_path / "real", [answer["content"] for pair in loop.pairs(60) for answer in pair.responses])
-    return loop.add_checkpoint(tmp_path / "real", "Real")
 
 
 def estimate(client: Client, body: object) -> dict[str, Any]:
@@ -87,11 +79,28 @@ def test_tokens_are_told_before_a_launch(
     assert 0 < whole["memory_error"] < 1
 
 
+@pytest.mark.parametrize(
+    ("written", "content", "found"),
+    [
+        ("yes", "yes", "yes</s>"),
+        ("yes<|end|>", "yes", "yes<|end|>"),
+        ("<call>time</call><|end|>", "", "<call>time</call><|end|>"),
+    ],
+    ids=["none", "its own", "a call alone"],
+)
+def test_an_end_is_counted_once(written: str, content: str, found: str) -> None:
+    """The run's own where the template writes none."""
+    assert lengths._ended(written, {"content": content}, "</s>") == found
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ raise_exception('Not so.') }}", "{{ cycler() }}", "{{ 'x' * 99999 }}" + CHATML]
+)
 def test_a_template_that_refuses_an_example_has_no_tokens_told(
-    researcher: Client, body: Body, real: Checkpoint
+    template: str, researcher: Client, body: Body, real: Checkpoint
 ) -> None:
-    """The rest of the estimate is there all the same."""
-    (Path(real.path) / "chat_template.jinja").write_text("{{ raise_exception('Not so.') }}")
+    """The rest of the estimate is there all the same; so it is where a template writes too much to be counted."""
+    (Path(real.path) / "chat_template.jinja").write_text(template)
     told = estimate(researcher, body(checkpoint_id=str(real.id)))
 
     assert told["tokens"] is None
