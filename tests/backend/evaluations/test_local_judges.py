@@ -149,7 +149,7 @@ def test_what_does_not_fit_is_refused_at_its_field(
         plain = str(bare.id)
     cases: list[tuple[Body, str, str]] = [
         ({"name": "reward_model", "members": [reward_model, pair[0]]}, "judge.members.1", "is no reward model"),
-        ({"name": "reward_model", "members": []}, "judge.members", "at least 1"),
+        ({"name": "reward_model", "members": []}, "judge.members", "not be empty"),
         ({"name": "reward_model", "members": [far]}, "judge.members.0", "is an endpoint"),
         ({"name": "reward_model", "members": [strange]}, "judge.members.0", "no such checkpoint"),
         ({"name": "reward_model", "members": [str(uuid.uuid4())]}, "judge.members.0", "no such checkpoint"),

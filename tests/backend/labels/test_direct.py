@@ -157,7 +157,7 @@ def test_no_item_no_person_no_member(
     (card,) = take(annotator, make_pairs())
     (theirs,) = take(admin, uuid.UUID(card["dataset_id"]))
 
-    assert post(annotator, "1", body(card), QUICK).status_code == 422
+    assert post(annotator, "1", body(card), QUICK).status_code == 404
     assert post(anonymous, card["item_id"], body(card), QUICK).status_code == 401
     assert post(annotator, card["item_id"], body(card), QUICK, plumbline_project=str(uuid.uuid4())).status_code == 403
     assert post(admin, theirs["item_id"], body(theirs), QUICK).status_code == 201
