@@ -136,6 +136,7 @@ class _Loop:
         """Go to where the run stood, if it is one that goes on; afterwards there is room for what it will write."""
         progress, summary = self._keeper.begin(), self.summary
         if progress is None:
+            self._events.log("beginning to train", phase=True)
             self._recall(first=True)
             return
         self.checkpoints.restore((saved.step, saved.metrics) for saved in progress.checkpoints)

@@ -78,7 +78,7 @@ def compute(
             keep(file, known, events)
     seconds = round(time.monotonic() - started, 3)
     floor = _noise_floor(fresh, keys, known)
-    events.log("reference computed" if gone else "reference found", phase=True, seconds=seconds, noise_floor=floor)
+    events.log("reference computed" if gone else "reference found", seconds=seconds, noise_floor=floor)
     train: list[Tensor | None] = [None] * len(examples.train)
     for index, name in zip(indices, keys, strict=False):
         train[index] = known[name]

@@ -19,6 +19,7 @@ const SECONDS = 0.35; // with the worker's one transaction a second, a step is s
 const REST_MS = 1000; // row and events are asked with new metrics, else this often
 const REPORTER_MS = 5000;
 const MOST_POINTS = 3000;
+const GOES_ON = ["continued", "resumed"]; // events of a run that was stopped before
 const CALM = { seconds: SECONDS, slowest: 0.7 };
 
 export async function mount(element) {
@@ -124,8 +125,8 @@ class RunPage {
   takeEvents({ items, cursor }) {
     this.seen = cursor;
     for (const event of items) {
-      if (event.payload.phase) this.phase = event.payload.message;
-      if (event.kind === "log") this.messages = [...this.messages, event.payload.message].slice(-4);
+      if (GOES_ON.includes(event.kind)) this.phase = undefined;
+      if (event.kind === "log") this.hear(event.payload);
       this.forgetting.hear(event);
       if (event.kind === "sample") this.samples.add(event);
       if (event.kind === "checkpoint") this.made.add(event);
@@ -137,6 +138,12 @@ class RunPage {
       this.log.draw();
     }
     if (items.some((event) => event.kind === "checkpoint" || event.payload.removed_checkpoint)) this.made.refresh();
+  }
+
+  // A line of the log; what a program elsewhere says need not be text.
+  hear({ message, phase }) {
+    this.messages = [...this.messages, message].slice(-4);
+    if (phase && typeof message === "string") this.phase = message;
   }
 
   draw() {

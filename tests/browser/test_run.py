@@ -207,6 +207,33 @@ def test_before_the_first_step(sign_in: SignIn, tiny: Path) -> None:
     expect(status).to_contain_text("Step 1 of 4")
 
 
+def test_a_phase_is_of_the_run_as_it_goes_now(sign_in: SignIn, tiny: Path) -> None:
+    """A run that goes on is not said to be at what it was at before it was stopped; what is no text, or no line of the
+    log, names no phase."""
+    page = sign_in(name="ada")
+    with transaction() as session:
+        user = session.scalars(select(User)).one()
+    run = loop.add_run(user, loop.add_checkpoint(tiny), loop.add_dataset())
+
+    def told(*events: tuple[str, object]) -> None:
+        with transaction() as session:
+            for kind, message in events:
+                payload = {"message": message, "phase": True}
+                session.add(RunEvent(run_id=run.id, kind=kind, step=None, payload=payload))
+                session.flush()
+
+    with transaction() as session:
+        session.get_one(Run, run.id).state = State.running
+    page.goto(f"/run?id={run.id}")
+    status, log = page.get_by_label("Status"), page.get_by_role("log")
+    for event in ("continued", "resumed"):
+        told(("log", "computing the reference"))
+        expect(status).to_contain_text("Computing the reference…")
+        told((event, None), ("alarm", f"rewards fall after {event}"), ("log", 5))
+        expect(log).to_contain_text(f"rewards fall after {event}")
+        expect(status).to_contain_text("Loading model and data…")
+
+
 def failed_run(tiny: Path, user_name: str) -> Run:
     with transaction() as session:
         user = session.scalars(select(User).where(User.name == user_name)).one()

@@ -56,7 +56,7 @@ def test_a_second_run_finds_what_the_first_computed(make_spec: MakeSpec, cache: 
 
     assert computed(tmp_path / "one") == [16]
     phases = [event["message"] for event in logs(tmp_path / "one") if event.get("phase")]
-    assert phases == ["loading the model", "computing the reference", "reference computed"]
+    assert phases == ["loading the model", "computing the reference", "beginning to train"]
     assert computed(tmp_path / "again") == computed(tmp_path / "other") == []
     assert losses(tmp_path / "again") == losses(tmp_path / "one")
     assert any(event["message"] == "reference found" for event in logs(tmp_path / "again"))
