@@ -92,14 +92,15 @@ export class Sources {
     };
   }
 
-  // What of a converted configuration is here.
+  // What of a converted configuration is here, for its kind of run.
   take({ spec, checkpoint_id, reference_id, data }) {
+    this.turn();
     this.makePairs(spec);
     const known = (id) => this.checkpoints.some((one) => one.id === id);
     if (known(checkpoint_id)) this.checkpoint.value = checkpoint_id;
     if (known(reference_id)) this.reference.value = reference_id;
-    const here = data.filter((one) => this.datasets.some((other) => other.id === one.dataset_id));
-    if (here.length) this.data.choose(here.map((one) => ({ id: `dataset:${one.dataset_id}`, weight: one.weight ?? null })));
+    const here = data.flatMap((one) => this.datasets.filter(({ id }) => id === one.dataset_id).map((dataset) => asChosen(dataset, one.weight)));
+    if (here.length) this.data.choose(here);
   }
 
   clear() {
@@ -119,8 +120,9 @@ export class Sources {
   }
 }
 
-// One dataset, or one part of a run's frozen data, as what is chosen.
-const whole = (dataset) => (dataset ? [{ id: `dataset:${dataset.id}`, weight: null }] : []);
+// A dataset, alone or one of several, or one part of a run's frozen data, as what is chosen.
+const asChosen = (dataset, weight = null) => ({ id: `dataset:${dataset.id}`, weight, words: dataset.name, kind: dataset.kind });
+const whole = (dataset) => (dataset ? [asChosen(dataset)] : []);
 const frozen = (part, datasets) => ({
   id: `snapshot:${part.snapshot_id}`, weight: part.weight, words: `Snapshot ${part.hash.slice(0, 12)} of ${part.dataset}`, kind: kindOf(part.dataset_id, datasets),
 });

@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from alignment.formats import Item
@@ -128,6 +128,43 @@ def test_chosen_data_stay_with_another_kind_or_come_back(sign_in: SignIn, tiny: 
     expect(chosen).to_contain_text("Mill pairs")
     expect(page.get_by_label("Data 2").locator("option:checked")).to_contain_text("Harbor pairs")
     expect(page.get_by_label("Weight 2")).to_have_value("3")
+
+
+def paste(page: Page, text: str) -> None:
+    """A configuration of another trainer is taken over."""
+    page.get_by_role("button", name="Paste a configuration").click()
+    page.get_by_label("YAML, JSON or the command line").fill(text)
+    page.get_by_role("button", name="Convert").click()
+    page.get_by_role("button", name="Use these settings").click()
+
+
+def test_a_pasted_configuration_of_another_kind_brings_data_of_its_kind(sign_in: SignIn, tiny: Path) -> None:
+    """It is as if that kind had been chosen: what was chosen for the other one comes back with it. Data that a kind
+    cannot learn from are shown by name, and the pre-flight says what is wrong with them."""
+    loop.add_checkpoint(tiny, "Tiny base")
+    loop.add_dataset(name="Harbor pairs")
+    add_answers("Harbor answers")
+    page = sign_in()
+    page.goto("/new-run?kind=reward_model")
+    kinds, data = page.get_by_role("group", name="Kind of run"), page.get_by_label("Data", exact=True)
+    chosen, ready = data.locator("option:checked"), page.get_by_role("heading", name="Ready to launch")
+    expect(chosen).to_contain_text("Harbor pairs")
+    paste(page, "stage: sft\ndataset: Harbor answers")
+    expect(kinds.get_by_role("button", name="Supervised fine-tuning")).to_have_attribute("aria-pressed", "true")
+    expect(chosen).to_have_text("Harbor answers (60 demonstrations)")
+    kinds.get_by_role("button", name="Reward model").click()
+    expect(chosen).to_contain_text("Harbor pairs")
+    expect(data).not_to_contain_text("Harbor answers")
+
+    paste(page, "stage: sft")
+    expect(chosen).to_contain_text("Harbor answers")
+    paste(page, "stage: rm")
+    expect(chosen).to_contain_text("Harbor pairs")
+    expect(data).not_to_contain_text("Harbor answers")
+    expect(ready).to_be_visible()
+    paste(page, "stage: rm\ndataset: Harbor answers")
+    expect(chosen).to_have_text("Harbor answers")
+    expect(page.get_by_role("list", name="Problems and warnings")).to_contain_text("these data are demonstrations")
 
 
 def test_it_opens_on_data_that_fill_a_step(sign_in: SignIn, tiny: Path) -> None:
