@@ -10,6 +10,8 @@ const IN = {
   epochs: (steps, perEpoch) => Math.ceil((1e4 * steps) / perEpoch - 1e-6) / 1e4,
 };
 
+const converted = (unit, amount, perEpoch) => (amount > 0 && perEpoch > 0 && Number.isFinite(perEpoch) ? String(IN[unit](amount, perEpoch)) : "");
+
 export class Duration {
   // perEpoch() is how many steps an epoch has, not a number where that is not known.
   constructor(schema, values, { perEpoch, onchange }) {
@@ -29,21 +31,17 @@ export class Duration {
     show();
   }
 
-  // The same length in another unit: what it was there before, unless another number was typed since; where nobody
-  // knows the steps of an epoch it is asked for.
+  // The same length in another unit: what it was there before, unless another number was typed since or the steps of
+  // an epoch are others now. Where nobody knows those it is asked for, and what was there comes back with its unit.
   turn(unit) {
     if (unit === this.unit) return;
     const typed = this.input.value;
-    const same = typed === this.turned?.to ? this.turned.from : this.converted(unit, Number(typed));
-    this.turned = { from: typed, to: same };
-    this.unit = unit;
-    this.input.value = same;
-    if (same === "") this.input.focus();
-  }
-
-  converted(unit, amount) {
     const perEpoch = this.perEpoch();
-    return amount > 0 && perEpoch > 0 && Number.isFinite(perEpoch) ? String(IN[unit](amount, perEpoch)) : "";
+    const alike = typed === this.same?.[this.unit] && (typed === "" || perEpoch === this.same.perEpoch);
+    if (!alike) this.same = { [this.unit]: typed, [unit]: converted(unit, Number(typed), perEpoch), perEpoch };
+    this.unit = unit;
+    this.input.value = this.same[unit];
+    if (this.input.value === "") this.input.focus();
   }
 
   value() {

@@ -7,6 +7,7 @@ import { bytes, count, duration, plural } from "./format.js";
 
 const PAUSE = 300; // milliseconds without a change before it is asked
 const PLACES = { dataset_id: "data", checkpoint_id: "checkpoint", reference_id: "reference", third_ids: "other models", mixture: "data", policy: "labels" };
+const LEARNED = ["dataset_id", "snapshot_id", "mixture", "policy", "pairs", "objective", "third_ids"]; // they decide how many examples there are
 const PARTS = ["weights", "gradients", "optimizer", "activations", "reference", "program"]; // of the memory, each with its color
 
 export class Preflight {
@@ -28,9 +29,11 @@ export class Preflight {
   async ask() {
     const turn = (this.turn += 1);
     try {
-      const told = await post("/runs/preflight", this.body());
+      const body = this.body();
+      const told = await post("/runs/preflight", body);
       if (turn !== this.turn) return;
       this.told = told;
+      this.learned = learned(body);
       this.clear();
       for (const one of told.errors) if (one.field) this.show(one.field, one.detail);
       this.draw();
@@ -41,9 +44,9 @@ export class Preflight {
     }
   }
 
-  // How many examples the run would train on, by the last answer; undefined without one.
+  // How many examples the run would train on; undefined as long as no answer tells of what it learns from now.
   get examples() {
-    return this.told?.estimate?.examples;
+    return this.learned === learned(this.body()) ? this.told?.estimate?.examples : undefined;
   }
 
   draw(why = "") {
@@ -80,6 +83,8 @@ export class Preflight {
     }
   }
 }
+
+const learned = (body) => JSON.stringify(LEARNED.map((name) => body[name]));
 
 function findings({ errors, warnings }) {
   if (!errors.length && !warnings.length) return null;

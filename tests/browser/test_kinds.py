@@ -1,5 +1,6 @@
 """The launch form by kinds of runs: each asks for what it needs, and offers what it can learn from."""
 
+import math
 import re
 import uuid
 from pathlib import Path
@@ -20,6 +21,10 @@ from tests.browser.labelling import add_task, answered, numbered
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=45_000)
+
+
+EXAMPLES = "dt:has-text('Training examples') + dd"
+UNITS = ("Passes over the examples", "Optimizer steps")
 
 
 @pytest.fixture(scope="session")
@@ -185,12 +190,11 @@ def test_a_duration_is_as_long_in_another_unit(sign_in: SignIn, tiny: Path) -> N
     page = sign_in()
     page.goto("/new-run")
     length, batch = page.get_by_role("textbox", name="Duration"), page.get_by_label("Examples per step")
-    units = page.get_by_role("group", name="Unit of the duration")
-    epochs, steps = (units.get_by_role("button", name=name) for name in ("Passes over the examples", "Optimizer steps"))
+    epochs, steps = (page.get_by_role("button", name=name) for name in UNITS)
     batch.fill("4")
     length.fill("2")
     expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
-    examples = int(re.findall(r"\d+", page.locator("dt:has-text('Training examples') + dd").inner_text())[0])
+    examples = trained_on(page)
     steps.click()
     expect(length).to_have_value(str(2 * examples // 4))
     epochs.click()
@@ -201,13 +205,66 @@ def test_a_duration_is_as_long_in_another_unit(sign_in: SignIn, tiny: Path) -> N
     epochs.click()
     expect(length).not_to_have_value("7")
     expect(page.locator("dt:text-is('Steps') + dd")).to_have_text("7")
+    passes = length.input_value()
     batch.fill("")
     steps.click()
-    expect(length).to_have_value("7")
-    length.fill("9")
+    expect(length).to_have_value("")
+    expect(length).to_be_focused()
+    epochs.click()
+    expect(length).to_have_value(passes)
+
+
+def trained_on(page: Page) -> int:
+    """How many examples the pre-flight tells."""
+    return int(re.findall(r"\d+", page.locator(EXAMPLES).inner_text())[0])
+
+
+def test_a_duration_is_turned_by_what_is_chosen_now(sign_in: SignIn, tiny: Path) -> None:
+    """Another batch and other data give an epoch other steps, and a number that was right before is not shown again;
+    until the pre-flight tells of the other data the length is asked for."""
+    loop.add_checkpoint(tiny, "Tiny base")
+    loop.add_dataset(120, "Many pairs")
+    loop.add_dataset(60, "Few pairs")
+    page = sign_in()
+    page.goto("/new-run")
+    length, batch = page.get_by_role("textbox", name="Duration"), page.get_by_label("Examples per step")
+    data = page.get_by_label("Data", exact=True)
+    epochs, steps = (page.get_by_role("button", name=name) for name in UNITS)
+    batch.fill("4")
+    length.fill("2")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+    few = trained_on(page)
+
+    steps.click()
+    taken = 2 * few // 4
+    batch.fill("2")
+    epochs.click()
+    expect(length).to_have_value(passes(taken, few, 2))
+    steps.click()
+    expect(length).to_have_value(str(taken))
+    data.select_option(label="Many pairs (120 of 120 labelled)")
+    expect(page.locator(EXAMPLES)).not_to_have_text(f"about {few}")
+    epochs.click()
+    expect(length).to_have_value(passes(taken, trained_on(page), 2))
+    steps.click()
+    expect(length).to_have_value(str(taken))
+
+    page.route("**/runs/preflight", lambda _: None)
+    data.select_option(label="Few pairs (60 of 60 labelled)")
     epochs.click()
     expect(length).to_have_value("")
     expect(length).to_be_focused()
+    page.unroute("**/runs/preflight")
+    steps.click()
+    expect(length).to_have_value(str(taken))
+    expect(page.locator(EXAMPLES)).to_have_text(f"about {few}")
+    epochs.click()
+    expect(length).to_have_value(passes(taken, few, 2))
+
+
+def passes(steps: int, examples: int, batch: int) -> str:
+    """The fewest epochs that fill so many steps, as the form writes them."""
+    return f"{math.ceil(1e4 * steps * batch / examples) / 1e4:g}"
 
 
 PARTS = """(keys) => Object.fromEntries(
