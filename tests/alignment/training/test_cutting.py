@@ -143,7 +143,7 @@ def test_a_step_is_compared_with_the_best_responses_by_the_policys_states(make_s
 
 def test_what_has_no_steps_is_refused(make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ways to cut that there are none of, responses of one step each, and architectures that show no states."""
-    with pytest.raises(BadSpec, match="'lines' or 'paragraphs'") as unknown:
+    with pytest.raises(BadSpec, match="lines or paragraphs") as unknown:
         train(make_spec(objective={**TPO, "steps": "words"}), tmp_path / "one")
     assert unknown.value.field == "objective.steps"
     prompt: list[Message] = [{"role": "user", "content": "cat"}]
