@@ -125,7 +125,7 @@ NO_ADDRESS = frozenset(("uuid_parsing", "uuid_type", "int_parsing", "int_parsing
 """What is said of a part of a path that nothing can have; a name that breaks a rule can be told the rule."""
 
 
-async def _validation(_request: Request, error: Exception) -> JSONResponse:
+async def _validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     lines = error.errors()
     missing = [str(line["loc"][1]) for line in lines if line["loc"][0] == "path" and line["type"] in NO_ADDRESS]

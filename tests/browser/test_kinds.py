@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import select
 
 from alignment.formats import Item
@@ -188,12 +188,7 @@ def test_a_duration_is_as_long_in_another_unit(sign_in: SignIn, tiny: Path) -> N
     loop.add_checkpoint(tiny, "Tiny base")
     loop.add_dataset()
     page = sign_in()
-    page.goto("/new-run")
-    length, batch = page.get_by_role("textbox", name="Duration"), page.get_by_label("Examples per step")
-    epochs, steps = (page.get_by_role("button", name=name) for name in UNITS)
-    batch.fill("4")
-    length.fill("2")
-    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+    length, batch, epochs, steps = two_epochs(page)
     examples = trained_on(page)
     steps.click()
     expect(length).to_have_value(str(2 * examples // 4))
@@ -214,6 +209,17 @@ def test_a_duration_is_as_long_in_another_unit(sign_in: SignIn, tiny: Path) -> N
     expect(length).to_have_value(passes)
 
 
+def two_epochs(page: Page) -> tuple[Locator, Locator, Locator, Locator]:
+    """The fields of a run's length and of its batch, of four examples, and the buttons of both units of the length."""
+    page.goto("/new-run")
+    length, batch = page.get_by_role("textbox", name="Duration"), page.get_by_label("Examples per step")
+    batch.fill("4")
+    length.fill("2")
+    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+    epochs, steps = (page.get_by_role("button", name=name) for name in UNITS)
+    return length, batch, epochs, steps
+
+
 def trained_on(page: Page) -> int:
     """How many examples the pre-flight tells."""
     return int(re.findall(r"\d+", page.locator(EXAMPLES).inner_text())[0])
@@ -226,13 +232,8 @@ def test_a_duration_is_turned_by_what_is_chosen_now(sign_in: SignIn, tiny: Path)
     loop.add_dataset(120, "Many pairs")
     loop.add_dataset(60, "Few pairs")
     page = sign_in()
-    page.goto("/new-run")
-    length, batch = page.get_by_role("textbox", name="Duration"), page.get_by_label("Examples per step")
+    length, batch, epochs, steps = two_epochs(page)
     data = page.get_by_label("Data", exact=True)
-    epochs, steps = (page.get_by_role("button", name=name) for name in UNITS)
-    batch.fill("4")
-    length.fill("2")
-    expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
     few = trained_on(page)
 
     steps.click()

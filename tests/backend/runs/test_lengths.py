@@ -55,23 +55,13 @@ def test_tokens_are_told_before_a_launch(
     pairs: list[Any] = loop.pairs(60)
     items = [Example(str(n), "train", one.prompt, tuple(one.responses)) for n, one in enumerate(pairs)]
     found = encoder.encode(items, lambda: None).train
-    whole = estimate(
-        researcher,
-        body(
-            checkpoint_id=str(real.id),
-            duration={"steps": 10},
-            length={"max_prompt_tokens": 512, "max_response_tokens": 512},
-        ),
-    )
     seen = 10 * body()["batch"]["examples_per_step"]
-    cut = estimate(
-        researcher,
-        body(
-            checkpoint_id=str(real.id),
-            duration={"steps": 10},
-            length={"max_prompt_tokens": 2, "max_response_tokens": 1},
-        ),
-    )
+
+    def told(prompt: int, response: int) -> dict[str, Any]:
+        length = {"max_prompt_tokens": prompt, "max_response_tokens": response}
+        return estimate(researcher, body(checkpoint_id=str(real.id), duration={"steps": 10}, length=length))
+
+    whole, cut = told(512, 512), told(2, 1)
 
     assert whole["tokens"] == pytest.approx(seen * sum(one.tokens for one in found) / 60, rel=0.01)
     assert whole["tokens_computed"] == pytest.approx(seen * sum(one.shared_tokens for one in found) / 60, rel=0.01)
