@@ -120,7 +120,7 @@ def test_it_is_chosen_where_memory_is_short(
     told = said(tmp_path / "out")
     assert (told["gradient_checkpointing"], told["level"], told["free_bytes"]) == (on, level, free)
     assert why in told["message"]
-    assert re.search(r": about [\d.,]+ [MG]B more are needed, and [\d.,]+ [MG]B are free", told["message"])
+    assert re.search(r": about [\d.,]+ [kMG]B more are needed, and [\d.,]+ [kMG]B are free", told["message"])
 
 
 def test_the_curve_is_the_same(make_spec: MakeSpec, tmp_path: Path) -> None:
