@@ -89,7 +89,7 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
         model = add_adapters(model, LoraTuning(), folder / "model", adapters)
     loaded = held_mib(side["device"])
     rows = arrange(model, device, exact=side["precision"] == "fp32")
-    rows = structure.plain("measured so") if side["side"] == "plain" else rows
+    rows = structure.plain("measured so", steady=rows.steady) if side["side"] == "plain" else rows
     scorer = Scorer(model, side["precision"])
     objectives = {"dpo": DPO(beta=BETA), "ipo": IPO(tau=BETA), "simpo": SimPO(beta=SIMPO_BETA, gamma=SIMPO_GAMMA)}
     if side["again"]:

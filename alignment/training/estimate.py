@@ -18,7 +18,7 @@ from alignment.training.footprint import NO_OWN, Memory, OwnWork, Work
 from alignment.training.machine import threads
 from alignment.training.schedule import total_steps
 from alignment.training.spec import BatchSize, Checkpointing, Duration, FullTuning, LoraTuning, Precision, Spec
-from alignment.training.structure import MASK_BY_LAYER, ONE_MASK
+from alignment.training.structure import KNOWN, MASK_BY_LAYER, ONE_MASK
 
 USABLE = 0.9  # of the free memory: estimates are not exact
 ERROR = 0.25
@@ -160,7 +160,9 @@ def estimate_parts(
     kept = round((PAIR if lengths is None else lengths.responses) * 4 * examples) if settings.kept_reference else 0
     reference = kept + sum(inspect(other).parameters for other in settings.others) * footprint.weight_bytes(work)
     reference += footprint.anchor_bytes(work) * trainable if settings.anchor else 0
-    able = shared and device == "cpu" and settings.abreast and settings.gradient_checkpointing != "on"
+    able = (
+        facts.model_type in KNOWN and device == "cpu" and settings.abreast and settings.gradient_checkpointing != "on"
+    )
     most = min(LANES, threads()) if able else 1
     works = [
         replace(work, at_once=count, tokens=_largest_pack(batch, examples, device, lengths, count, shared=shared))

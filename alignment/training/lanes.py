@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 def able(scoring: Scoring) -> bool:
     """Whether packs of such a model, on such a device, can be computed beside each other."""
-    return scoring.device.type == "cpu" and scoring.ranks.size == 1 and scoring.structure.shared
+    return scoring.device.type == "cpu" and scoring.ranks.size == 1 and scoring.structure.steady
 
 
 def most(spec: Spec, scoring: Scoring) -> int:

@@ -102,7 +102,7 @@ def settle(spec: Spec, scoring: Scoring, begun: Origin | None) -> Scoring:
     if spec.batch.tokens_per_pack == "auto":
         scoring = replace(scoring, tokens=begun.tokens_per_pack)
     if begun.path == "plain" and scoring.structure.shared:
-        scoring = replace(scoring, structure=structure.plain("the run began so"))
+        scoring = replace(scoring, structure=structure.plain("the run began so", steady=scoring.structure.steady))
     if begun.attention == "masks" and scoring.structure.way == "blocks":
         scoring = replace(scoring, structure=replace(scoring.structure, way="masks", why="the run began under masks"))
     return scoring

@@ -73,7 +73,7 @@ def checked(
             rows = replace(rows, way="masks")
         else:
             events.log(f"{of}examples do not share rows, although they should be able to: {why}", "warning")
-            rows = structure.plain(why)
+            rows = structure.plain(why, steady=rows.steady)
     said = "prompts are computed once and examples share rows" if rows.shared else "each response has a row of its own"
     difference = round(worst, 8) if rows.shared else None
     path = "shared" if rows.shared else "plain"

@@ -8,7 +8,7 @@ layers that carry a state along the row and for rotary positions that change wit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -22,6 +22,16 @@ ONE_MASK = DENSE | EXPERTS
 """Architectures whose layers all take the one mask they are given."""
 MASK_BY_LAYER = frozenset({"gemma3_text", "ministral", "olmo3", "qwen2", "qwen2_moe", "qwen3", "smollm3"})
 """Architectures that take a mask for each type of layer."""
+STEADY = frozenset(
+    {
+        *("apertus", "arcee", "bamba", "cohere", "cohere2", "deepseek_v3", "ernie4_5", "exaone4", "falcon_h1"),
+        *("falcon_mamba", "gemma2", "glm4_moe", "gpt_oss", "granitemoehybrid", "helium", "hunyuan_v1_dense", "jamba"),
+        *("lfm2", "mamba", "mamba2", "olmo", "phi", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_next", "seed_oss"),
+        *("stablelm", "starcoder2"),
+    }
+)
+"""Architectures whose examples do not share rows, and whose layers keep nothing from one call to the next."""
+KNOWN = ONE_MASK | MASK_BY_LAYER | STEADY
 ATTENTION = frozenset({"sdpa", "plumbline"})
 """Attention implementations that take our masks: torch's, and ours (`attention.NAME`) above it."""
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -36,7 +46,8 @@ BLOCK = 128  # tokens: the size that FlexAttention's kernels like best
 class Structure:
     """How a model's rows are laid out: `windows` by type of layer when examples share a row, and why or why not.
 
-    `way` is how its attention is computed there.
+    `way` is how its attention is computed there.  A `steady` model changes nothing of itself while it computes, so that
+    several threads may ask it at the same time.
     """
 
     shared: bool
@@ -44,6 +55,7 @@ class Structure:
     windows: tuple[tuple[str, int | None], ...] = ()
     by_layer: bool = False
     way: Way = "masks"
+    steady: bool = False
 
     @property
     def distinct(self) -> frozenset[int | None]:
@@ -58,14 +70,19 @@ class Structure:
         return by_layer if self.by_layer else next(iter(by_layer.values()))
 
 
-def plain(why: str) -> Structure:
+def plain(why: str, *, steady: bool = False) -> Structure:
     """Every sequence in a row of its own."""
-    return Structure(shared=False, why=why)
+    return Structure(shared=False, why=why, steady=steady)
 
 
 def of(config: PreTrainedConfig, attention: str) -> Structure:
     """What a model's configuration allows; `attention` is the implementation that it runs."""
     text: Any = config.get_text_config()
+    steady = text.model_type in KNOWN and _rope_types(text) <= STEADY_ROPE
+    return replace(_rows(text, attention), steady=steady)
+
+
+def _rows(text: Any, attention: str) -> Structure:
     kind = text.model_type
     if kind not in ONE_MASK | MASK_BY_LAYER:
         return plain(f"{kind} models are not known to be exact when examples share a row")

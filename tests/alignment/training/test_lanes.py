@@ -37,7 +37,30 @@ ROUTED = {
     for name, parts in test_routing.MODELS.items()
     if name != "gpt_oss"  # its rows are plain
 }
-MODELS = test_sharing.SHARED | ROUTED
+STATES = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 16, "mamba_n_groups": 1, "mamba_chunk_size": 16}
+LINEAR = {"linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8}
+LATENT = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}
+FEW = {"num_experts_per_tok": 2, "moe_intermediate_size": 16, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1}
+ONE_OF_EACH = {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1}
+MIXED = {"layer_types": ["linear_attention", "full_attention"]}
+PARTS: dict[str, dict[str, Any]] = {
+    "bamba": STATES | {"attn_layer_indices": [1]},
+    "cohere2": test_sharing.LAYERS,
+    "deepseek_v3": LATENT | FEW | {"n_routed_experts": 4, "num_key_value_heads": 4},
+    "exaone4": test_sharing.LAYERS,
+    "falcon_h1": STATES | {"mamba_d_ssm": 64},
+    "gemma2": test_sharing.LAYERS,
+    "glm4_moe": FEW | {"n_routed_experts": 4},
+    "gpt_oss": test_sharing.EXPERTS | {"num_local_experts": 4},
+    "granitemoehybrid": STATES | FEW | {"layer_types": ["mamba", "attention"], "num_local_experts": 4},
+    "jamba": ONE_OF_EACH | {"num_experts": 2, "use_mamba_kernels": False, "mamba_d_state": 8},
+    "mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 16, "n_groups": 1, "chunk_size": 16},
+    "qwen3_5_moe_text": MIXED | LINEAR | FEW | {"num_experts": 4},
+    "qwen3_5_text": MIXED | LINEAR,
+    "qwen3_next": MIXED,
+}
+ALONE = {f"{kind}, a row for each response": (kind, PARTS.get(kind, {})) for kind in sorted(structure.STEADY)}
+MODELS = test_sharing.SHARED | ROUTED | ALONE
 
 
 @pytest.fixture
@@ -107,7 +130,7 @@ def test_every_architecture_computes_the_same(name: str, monkeypatch: pytest.Mon
     rows = arrange(model, test_sharing.CPU)
     some = test_routing.pairs() * 3
     reference = [torch.full((2,), -40.0)] * len(some)
-    one = test_routing.learner(model, 80, rows, DPO())
+    one = test_routing.learner(model, 80 if rows.shared else 200, rows, DPO())
     one = replace(one, scoring=replace(one.scoring, lanes=2, at_once=2))
     assert len(one.scoring.packs(some)) > 3
     with monkeypatch.context() as patched:
@@ -117,7 +140,8 @@ def test_every_architecture_computes_the_same(name: str, monkeypatch: pytest.Mon
 
     assert alike(gradients(one, some, reference), expected)
     assert alike(list(sequence_logps(one.scoring, some, nothing)), list(logps))
-    assert rows.shared
+    assert rows.steady
+    assert rows.shared == (name not in ALONE)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "qwen3_moe, experts"])
@@ -233,8 +257,13 @@ def test_packs_for_lanes_are_of_like_size() -> None:
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_a_run_of_two_lanes_goes_on_to_the_last_bit(make_spec: MakeSpec, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "plain"])
+def test_a_run_of_two_lanes_goes_on_to_the_last_bit(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
     """Stopped and continued, in packs for as many lanes as it began with, even where there is one thread now."""
+    if not shared:
+        monkeypatch.setattr(structure, "_rows", lambda *_: structure.plain("asked"))
     spec = make_spec(batch={"examples_per_step": 8, "tokens_per_pack": 60}, duration={"steps": 4})
     train(spec, tmp_path / "whole")
     stop, hear = stopping_after(2)
@@ -243,7 +272,9 @@ def test_a_run_of_two_lanes_goes_on_to_the_last_bit(make_spec: MakeSpec, tmp_pat
     train(spec, tmp_path / "halves")
 
     counts = [event["packs_at_once"] for event in events_of(tmp_path / "halves") if "packs_at_once" in event]
+    paths = {event["path"] for event in events_of(tmp_path / "halves") if "largest_difference" in event}
     assert counts == [2, 1]
+    assert paths == {"shared" if shared else "plain"}
     assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
     assert same(last(tmp_path / "halves"), last(tmp_path / "whole"))
 
@@ -331,14 +362,22 @@ def test_less_room_means_fewer_packs_at_once(
     assert counts == [(2, False), (1, False), (1, True)]
 
 
-def test_only_shared_rows_of_one_processor_are_computed_abreast(
+@pytest.mark.parametrize("name", ["long rope", "dynamic rope"])
+def test_a_model_that_changes_as_it_computes_is_not_steady(name: str) -> None:
+    """Rotary positions that change with the length of a row are written into the model."""
+    kind, parts, _ = test_sharing.ALONE[name]
+    assert not arrange(test_sharing.build(kind, parts), test_sharing.CPU).steady
+
+
+def test_only_steady_models_on_one_processor_are_computed_abreast(
     spec: Spec, learner: Learner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other rows are of architectures that nobody has looked at; several ranks have a core each."""
+    """Others are of architectures that nobody has looked at; several ranks have a core each."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
     scoring = learner.scoring
     assert lanes.most(spec, scoring) == LANES
     assert lanes.most(spec, replace(scoring, structure=structure.plain(""))) == 1
+    assert lanes.most(spec, replace(scoring, structure=structure.plain("", steady=True))) == LANES
     assert lanes.most(spec, replace(scoring, ranks=ranks.Ranks(torch.device("cpu"), 0, 2))) == 1
     elsewhere = replace(scoring, ranks=ranks.Ranks(torch.device("meta")))
     assert lanes.most(spec, elsewhere) == 1
