@@ -16,6 +16,7 @@ from alignment.training.model import dropout_off
 from alignment.training.structure import Structure
 from alignment.training.vocabulary import (
     NOBODY,
+    Bend,
     Values,
     Voice,
     Voices,
@@ -62,7 +63,7 @@ class Scorer(nn.Module):
     of each.
 
     Only positions where a response token is predicted are projected to the vocabulary; log-softmax and sums are in
-    float32.  Models whose logits are no linear map of the last hidden states are asked for the logits themselves.
+    float32.  Models whose logits are not known to be made of such a projection are asked for the logits themselves.
     """
 
     def __init__(self, model: PreTrainedModel, precision: str, own: nn.Module | None = None) -> None:
@@ -72,8 +73,8 @@ class Scorer(nn.Module):
         self.own = own
         self.anchor: Anchor | None = None  # which then is the reference
         self.exact = precision == "fp32"
-        self._scale = _scale(model)
-        self.router_weight = routing.coefficient(model.config) if self._scale is not None else 0.0
+        self._bend = _bend(model)
+        self.router_weight = routing.coefficient(model.config) if self._bend is not None else 0.0
         self.experts = routing.experts(model.config)
         self.choices = int(getattr(model.config.get_text_config(), "num_experts_per_tok", None) or 1)
 
@@ -97,7 +98,7 @@ class Scorer(nn.Module):
                 with standing, torch.no_grad():
                     look = inside.look_of(asked, REFERENCE)
                     voices = {**voices, REFERENCE: self._voice(layout, mask, look)}
-            if self._scale is None:
+            if self._bend is None:
                 found, routed = self._by_logits(layout, mask, wanted, voices), None
             else:
                 route = route and self.router_weight > 0
@@ -126,12 +127,12 @@ class Scorer(nn.Module):
 
     def _voice(self, layout: Layout, mask: Mask, look: inside.Look) -> Voice:
         with inside.watched(self.model, layout.source, look) as seen:
-            if self._scale is None:
+            if self._bend is None:
                 found = Voice(self._logits(layout, mask))
             else:
                 hidden, _ = self._hidden(layout, mask, route=False)
                 head = self._head
-                found = Voice(hidden, head.weight.detach().to(product_type(head.weight)), head.bias, self._scale)
+                found = Voice(hidden, head.weight.detach().to(product_type(head.weight)), head.bias, self._bend)
         activity = seen.activity(found.means(), layout.response, len(layout.lengths)) if look.activity else None
         return replace(found, states=seen.states(), activity=activity)
 
@@ -169,8 +170,8 @@ class Scorer(nn.Module):
         self, layout: Layout, mask: Mask, asked: frozenset[str], route: bool, voices: Voices, *, heads: bool
     ) -> tuple[Values, Tensor | None]:
         hidden, routers = self._hidden(layout, mask, route=route)
-        head, scale = self._head, cast("float", self._scale)
-        found = token_values(hidden, head.weight, head.bias, layout.target, asked, scale, voices)
+        head, bend = self._head, cast("Bend", self._bend)
+        found = token_values(hidden, head.weight, head.bias, layout.target, asked, bend, voices)
         found |= self._of_heads(hidden) if heads else {}
         found |= _of_steps(layout, hidden)
         return found, routing.routed(routers, layout.weights, self.choices) if route else None
@@ -184,8 +185,8 @@ class Scorer(nn.Module):
 
     @property
     def linear(self) -> bool:
-        """Whether logits are a projection of the last hidden states, which are then known."""
-        return self._scale is not None
+        """Whether logits are made of a projection of the last hidden states, which are then known."""
+        return self._bend is not None
 
     def _by_logits(self, layout: Layout, mask: Mask, asked: frozenset[str], voices: Voices) -> Values:
         others = {name: voices[name].logits(slice(None)) for name in models_of(asked)}
@@ -251,22 +252,24 @@ def unadapted(model: PreTrainedModel) -> PreTrainedModel:
 
 
 @torch.no_grad()
-def _scale(model: PreTrainedModel) -> float | None:
-    """The factor between a linear projection of the last hidden states and the model's logits; None if there is none.
+def _bend(model: PreTrainedModel) -> Bend | None:
+    """What makes the model's logits of a linear projection of its last hidden states; None if that is not known.
 
-    Tried on a few tokens, because architectures name it differently; what bends logits is refused by its name, as a
-    bend does not show where logits are small.
+    A factor is tried on a few tokens, because architectures name it differently; a cap goes by its name, as it does not
+    show where logits are small.
     """
     bare = unadapted(model)
     head = bare.get_output_embeddings()  # type: ignore[no-untyped-call]
     config = bare.config.get_text_config()
-    if type(head) is not nn.Linear or getattr(config, "final_logit_softcapping", None):
+    if type(head) is not nn.Linear:
         return None
+    cap = getattr(config, "final_logit_softcapping", None) or None
     ids = torch.arange(PROBE, device=head.weight.device)[None] % len(head.weight)
     with dropout_off(bare):
         logits = bare(input_ids=ids, use_cache=False).logits.float()
         own = head(bare.base_model(input_ids=ids, use_cache=False).last_hidden_state).float()
     for scale in (1.0, 1 / getattr(config, "logits_scaling", 1.0), getattr(config, "logit_scale", None) or 1.0):
-        if torch.allclose(own * scale, logits, rtol=1e-4, atol=1e-6):
-            return float(scale)
+        bend = Bend(float(scale), cap)
+        if torch.allclose(bend.of(own.clone()), logits, rtol=1e-4, atol=1e-6):
+            return bend
     return None

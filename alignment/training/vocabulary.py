@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,26 @@ from alignment.training.batches import chunk_rows
 LIKELIEST = 10  # tokens whose probabilities `top_mass` adds up
 
 Values = dict[str, Tensor]
+
+
+class Bend(NamedTuple):
+    """What a model makes of its projection to the vocabulary: `scale` times it, and of that x, where there is a `cap`,
+    cap * tanh(x / cap)."""
+
+    scale: float = 1.0
+    cap: float | None = None
+
+    def of(self, logits: Tensor) -> Tensor:
+        """The logits of a projection, in its place."""
+        logits = logits if self.scale == 1.0 else logits.mul_(self.scale)
+        return logits if self.cap is None else logits.div_(self.cap).tanh_().mul_(self.cap)
+
+    def steepness(self, logits: Tensor) -> Tensor | float:
+        """How much a logit grows with its projection, at each of the logits."""
+        return self.scale if self.cap is None else (logits / self.cap).square_().neg_().add_(1).mul_(self.scale)
+
+
+STRAIGHT = Bend()
 
 
 @dataclass(frozen=True)
@@ -32,7 +52,7 @@ class Voice:
     hidden: Tensor
     weight: Tensor | None = None
     bias: Tensor | None = None
-    scale: float = 1.0
+    bend: Bend = STRAIGHT
     states: Tensor | None = None
     activity: Tensor | None = None
 
@@ -47,13 +67,16 @@ class Voice:
         if self.weight is None:
             return self.hidden[rows]
         with torch.autocast(self.hidden.device.type, enabled=False):
-            return _logits(self.hidden[rows].to(self.weight.dtype), self.weight, self.bias, self.scale)
+            return _logits(self.hidden[rows].to(self.weight.dtype), self.weight, self.bias, self.bend)
 
     def means(self) -> Tensor:
         """The mean logit of the vocabulary at each position, (P,)."""
         if self.weight is None:
             return self.hidden.mean(dim=1)
-        return _mean_logits(self.hidden, self.weight, self.bias, self.scale)
+        if self.bend.cap is None:
+            return _mean_logits(self.hidden, self.weight, self.bias, self.bend.scale)
+        rows = chunks(len(self.hidden), self.hidden.device, self.size)
+        return torch.cat([self.hidden.new_empty(0), *(self.logits(some).mean(dim=1) for some in rows)])
 
 
 Voices = Mapping[str, Voice]
@@ -83,23 +106,24 @@ def token_values(
     bias: Tensor | None,
     target: Tensor,
     asked: frozenset[str],
-    scale: float = 1,
+    bend: Bend = STRAIGHT,
     voices: Voices = NOBODY,
 ) -> Values:
     """What is asked for about each position, by name, (P,); float32, or float64 for float64 weights.
 
-    `hidden` (P, D) predicts `target` (P,) through logits `scale * (hidden @ weight.T + bias)`; `weight` (V, D).
+    `hidden` (P, D) predicts `target` (P,) by logits that `bend` makes of hidden @ weight.T + bias; `weight` (V, D).
     Under autocast the products are of the autocast type, and everything after them is float32.  Gradients flow
     through every value but those `without_gradient`, and to this model alone; `voices` are the others by name.
     """
     device = hidden.device.type
-    dtype, names = product_type(weight), tuple(sorted(asked - {TokenValue.MEAN_LOGIT}))
+    apart = asked & {TokenValue.MEAN_LOGIT} if bend.cap is None else frozenset[str]()
+    dtype, names = product_type(weight), tuple(sorted(asked - apart))
     voices = {name: voices[name] for name in models_of(names)}
     with torch.autocast(device, enabled=False):
-        found = _TokenValues.apply(hidden, weight, bias, target, scale, dtype, names, voices)  # type: ignore[no-untyped-call]
+        found = _TokenValues.apply(hidden, weight, bias, target, bend, dtype, names, voices)  # type: ignore[no-untyped-call]
         values: Values = dict(zip(names, found, strict=True))
-        if TokenValue.MEAN_LOGIT in asked:
-            values[TokenValue.MEAN_LOGIT] = _mean_logits(hidden, weight, bias, scale)
+        if apart:
+            values[TokenValue.MEAN_LOGIT] = _mean_logits(hidden, weight, bias, bend.scale)
     return values
 
 
@@ -192,7 +216,7 @@ class _TokenValues(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         target: Tensor,
-        scale: float,
+        bend: Bend,
         dtype: torch.dtype,
         names: tuple[str, ...],
         voices: Voices,
@@ -202,12 +226,12 @@ class _TokenValues(torch.autograd.Function):
         values = {name: torch.empty(len(target), dtype=kind, device=hidden.device) for name in names}
         asked = frozenset(names)
         for rows in chunks(len(target), weight.device, len(weight)):
-            logits = _logits(hidden[rows].to(dtype), wide, bias, scale)
+            logits = _logits(hidden[rows].to(dtype), wide, bias, bend)
             others = {name: voice.logits(rows) for name, voice in voices.items()}
             for name, value in values_of(logits, target[rows], asked, others).items():
                 values[name][rows] = value
         ctx.save_for_backward(hidden, weight, bias, target)
-        ctx.scale, ctx.dtype, ctx.names, ctx.voices = scale, dtype, names, voices
+        ctx.bend, ctx.dtype, ctx.names, ctx.voices = bend, dtype, names, voices
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*(value for name, value in values.items() if without_gradient(name)))
         return tuple(values[name] for name in names)
@@ -226,7 +250,9 @@ class _TokenValues(torch.autograd.Function):
             some = hidden[rows].to(ctx.dtype)
             worth = {name: value[rows] for name, value in worths.items()}
             others = {name: ctx.voices[name].logits(rows) for name in models_of(worth)}
-            slope = _slope(_logits(some, wide, bias, ctx.scale), target[rows], worth, others).mul_(ctx.scale)
+            logits = _logits(some, wide, bias, ctx.bend)
+            steepness = ctx.bend.steepness(logits)
+            slope = _slope(logits, target[rows], worth, others).mul_(steepness)
             narrow = slope.to(ctx.dtype)
             if to_hidden is not None:
                 to_hidden[rows] = (narrow @ wide).to(hidden.dtype)
@@ -279,11 +305,11 @@ def _short_slope(logits: Tensor, target: Tensor, worth: Values, others: Mapping[
     return slope.scatter_add_(1, target[:, None], own[:, None])
 
 
-def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, bend: Bend) -> Tensor:
     logits = (hidden @ weight.T).to(torch.promote_types(hidden.dtype, torch.float32))
     if bias is not None:
         logits += bias
-    return logits if scale == 1.0 else logits.mul_(scale)
+    return bend.of(logits)
 
 
 def chunks(positions: int, device: torch.device, vocabulary: int) -> Iterator[slice]:

@@ -93,8 +93,8 @@ def test_the_same_model_is_at_zero_and_unlike_vocabularies_are_not_compared() ->
     assert all(map(math.isfinite, said.reference))
 
 
-def test_models_that_bend_their_logits_are_read_by_them(tmp_path: Path) -> None:
-    """Where logits are no projection of the last hidden states, they are asked of the model itself."""
+def test_models_that_cap_their_logits_are_read_by_them(tmp_path: Path) -> None:
+    """What is made of the projection of the last hidden states is made of it here, too."""
     torch.manual_seed(2)
     config = AutoConfig.for_model(
         "gemma2",

@@ -154,6 +154,6 @@ def test_what_has_no_steps_is_refused(make_spec: MakeSpec, tmp_path: Path, monke
     with pytest.raises(BadData, match="cut into paragraphs each of these has but one"):
         train(make_spec(objective={**TPO, "steps": "paragraphs"}, **parts), tmp_path / "two")
     assert train(make_spec(objective=TPO, **parts), tmp_path / "three").step == 1
-    monkeypatch.setattr("alignment.training.scorer._scale", lambda _: None)
+    monkeypatch.setattr("alignment.training.scorer._bend", lambda _: None)
     with pytest.raises(CheckpointRefused, match="no projection"):
         made(make_spec(objective=TPO))

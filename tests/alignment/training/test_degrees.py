@@ -143,7 +143,7 @@ def test_what_the_head_cannot_use_is_refused(
         train(make_spec(objective={**SPO, "degrees": "data"}), tmp_path / "one")
     with pytest.raises(BadSpec, match="would change nothing"):
         train(make_spec(objective={**SPO, "degrees": "data", "deg_l": 2}), tmp_path / "two")
-    monkeypatch.setattr("alignment.training.scorer._scale", lambda _: None)
+    monkeypatch.setattr("alignment.training.scorer._bend", lambda _: None)
     with pytest.raises(CheckpointRefused, match="no projection") as refused:
         made(make_spec(objective=SPO))
     assert refused.value.field == "objective"

@@ -186,7 +186,7 @@ def test_a_model_without_a_linear_head_is_compared_by_its_own_logits(
     spec = make_spec(objective={"name": "tdpo2"}, tuning=LORA)
     expected = gradient(stirred(made(spec)), examples, tokens=1000, rows=False, objective=objective)
 
-    monkeypatch.setattr("alignment.training.scorer._scale", lambda _: None)
+    monkeypatch.setattr("alignment.training.scorer._bend", lambda _: None)
     learner = stirred(made(spec))
     assert isinstance(learner.scoring.scorer, Scorer)
 

@@ -129,7 +129,7 @@ def test_a_model_without_a_linear_head_gives_the_same_masks(
         spec = make_spec(objective={"name": "sparsepo", "mask": mask}, tuning=LORA)
         expected = stirred(made(spec)).scoring
         with monkeypatch.context() as changed:
-            changed.setattr("alignment.training.scorer._scale", lambda _: None)
+            changed.setattr("alignment.training.scorer._bend", lambda _: None)
             other = stirred(made(spec)).scoring
         rows = plain("")
         found = [replace(one, structure=rows).scores(examples, one.asked).tokens for one in (expected, other)]

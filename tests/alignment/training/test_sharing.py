@@ -81,7 +81,7 @@ ALONE: dict[str, tuple[str, dict[str, Any], str]] = {
     "linear attention": ("qwen3_next", {"layer_types": ["linear_attention", "full_attention"]}, "qwen3_next"),
     "convolutions": ("lfm2", {}, "lfm2"),
     "states": ("mamba", {}, "mamba"),
-    "softcapped": ("gemma2", LAYERS, "gemma2"),
+    "softcapped": ("gemma2", LAYERS | {"final_logit_softcapping": 2.0}, "gemma2"),
     "long rope": (
         "phi3",
         {

@@ -16,7 +16,7 @@ from alignment.training import layout, vocabulary
 from alignment.training.measures import MEASURED
 from alignment.training.rows import arrange
 from alignment.training.scorer import Scorer
-from alignment.training.vocabulary import Voice, token_values, without_gradient
+from alignment.training.vocabulary import Bend, Voice, token_values, without_gradient
 from tests.alignment.training.test_sharing import CPU, SMALL, examples
 
 SIZE = 160
@@ -59,16 +59,14 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("scale", [1.0, 0.25])
+@pytest.mark.parametrize("bend", [Bend(), Bend(0.25), Bend(0.5, 1.5)], ids=["straight", "scaled", "capped"])
 @pytest.mark.parametrize("positions", [0, 1, 40])
-def test_values_in_chunks_are_those_of_full_logits(
-    positions: int, scale: float, bias: bool, dtype: torch.dtype
-) -> None:
+def test_values_in_chunks_are_those_of_full_logits(positions: int, bend: Bend, bias: bool, dtype: torch.dtype) -> None:
     """Every value, and the gradient of any mixture of them, is that of the whole distribution."""
     hidden, weight, added, target = given(positions, bias=bias, dtype=dtype)
     leaves = [leaf for leaf in (hidden, weight, added) if leaf is not None]
-    expected = plainly(scale * torch.nn.functional.linear(hidden, weight, added), target)
-    found = token_values(hidden, weight, added, target, EVERY, scale)
+    expected = plainly(bent(torch.nn.functional.linear(hidden, weight, added), bend), target)
+    found = token_values(hidden, weight, added, target, EVERY, bend)
 
     double = dtype == torch.float64
     close = partial(torch.testing.assert_close, rtol=1e-10 if double else 1e-4, atol=1e-10 if double else 1e-5)
@@ -84,14 +82,20 @@ def slopes(values: dict[str, Tensor], names: Sequence[str], leaves: list[Tensor]
     return torch.autograd.grad(whole, leaves, retain_graph=True)
 
 
+def bent(logits: Tensor, bend: Bend) -> Tensor:
+    """As the models write it."""
+    return logits * bend.scale if bend.cap is None else bend.cap * torch.tanh(logits * bend.scale / bend.cap)
+
+
+@pytest.mark.parametrize("bend", [Bend(0.5), Bend(0.5, 1.5)], ids=["scaled", "capped"])
 @pytest.mark.parametrize("name", SMOOTH)
-def test_gradients_are_those_of_finite_differences(name: TokenValue) -> None:
+def test_gradients_are_those_of_finite_differences(name: TokenValue, bend: Bend) -> None:
     """Each value's gradient agrees with how the value itself changes, in double precision."""
     hidden, weight, added, target = given(9, bias=True, dtype=torch.float64, size=14, width=3)
     assert added is not None
 
     def value(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return token_values(hidden, weight, bias, target, frozenset({name}), 0.5)[name]
+        return token_values(hidden, weight, bias, target, frozenset({name}), bend)[name]
 
     assert torch.autograd.gradcheck(value, (hidden, weight, added), atol=1e-6)
 
@@ -139,8 +143,11 @@ def beside_plainly(logits: Tensor, others: dict[str, Tensor], target: Tensor) ->
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("cap", [None, 2.0])
 @pytest.mark.parametrize("positions", [0, 1, 40])
-def test_values_beside_other_models_are_those_of_full_logits(positions: int, dtype: torch.dtype) -> None:
+def test_values_beside_other_models_are_those_of_full_logits(
+    positions: int, cap: float | None, dtype: torch.dtype
+) -> None:
     """Divergences and expectations in chunks, and their gradients to the policy alone, are those of full logits."""
     hidden, weight, added, target = given(positions, bias=True, dtype=dtype)
     assert added is not None
@@ -148,12 +155,12 @@ def test_values_beside_other_models_are_those_of_full_logits(positions: int, dty
     head = torch.randn(SIZE, 5, generator=generator, dtype=dtype).requires_grad_()
     states = torch.randn(positions, 5, generator=generator, dtype=dtype).requires_grad_()
     told = torch.randn(positions, SIZE, generator=generator, dtype=dtype)
-    voices = {"teacher": Voice(states, head, None, 0.5), "reference": Voice(told)}
+    voices = {"teacher": Voice(states, head, None, Bend(0.5, cap)), "reference": Voice(told)}
     asked = frozenset(beside(name, value) for name in voices for value in OtherValue)
-    logits = 0.25 * torch.nn.functional.linear(hidden, weight, added)
-    full = {"teacher": 0.5 * states.detach() @ head.detach().T, "reference": told}
+    logits = bent(torch.nn.functional.linear(hidden, weight, added), Bend(0.25, cap))
+    full = {"teacher": bent(states.detach() @ head.detach().T, Bend(0.5, cap)), "reference": told}
 
-    found = token_values(hidden, weight, added, target, asked | {TokenValue.LOGPS}, 0.25, voices)
+    found = token_values(hidden, weight, added, target, asked | {TokenValue.LOGPS}, Bend(0.25, cap), voices)
     expected = beside_plainly(logits, full, target) | {TokenValue.LOGPS: plainly(logits, target)[TokenValue.LOGPS]}
 
     double = dtype == torch.float64
@@ -166,6 +173,7 @@ def test_values_beside_other_models_are_those_of_full_logits(positions: int, dty
             slopes(found, names, [hidden, weight, added]), slopes(expected, names, [hidden, weight, added]), strict=True
         ):
             close(one, other, atol=1e-9 if double else 2e-4)
+    torch.testing.assert_close(voices["teacher"].means(), full["teacher"].mean(dim=1))
     assert head.grad is None
     assert not any(found[beside(name, OtherValue.LOGPS)].requires_grad for name in voices)
 
@@ -176,7 +184,7 @@ def test_a_model_does_not_diverge_from_itself() -> None:
     voice = Voice(hidden.detach(), weight.detach())
     name = beside("reference", OtherValue.KL)
 
-    found = token_values(hidden, weight, None, target, frozenset({name}), 1.0, {"reference": voice})
+    found = token_values(hidden, weight, None, target, frozenset({name}), Bend(), {"reference": voice})
     torch.autograd.backward(found[name].sum())
 
     assert found[name].tolist() == [0.0] * 9
@@ -200,13 +208,14 @@ class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @pytest.mark.parametrize(
     ("asked", "others"), [(MEASURED, False), (EVERY, False), (MEASURED, True)], ids=["metrics", "everything", "others"]
 )
-def test_the_full_logits_never_exist(asked: frozenset[str], others: bool) -> None:
+@pytest.mark.parametrize("kind", ["llama", "gemma2"])
+def test_the_full_logits_never_exist(kind: str, asked: frozenset[str], others: bool) -> None:
     """In no pass, forward or backward, does a tensor hold a value for each position and word of the vocabulary."""
-    parts = SMALL | {"vocab_size": 2000, "num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8}
-    config = AutoConfig.for_model("llama", **parts)
+    parts = SMALL | {"vocab_size": 6000, "num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8}
+    config = AutoConfig.for_model(kind, **parts)
     model = AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
     scorer, rows = Scorer(model, "fp32"), arrange(model, CPU)
-    laid = layout.shared(examples(), rows, CPU)
+    laid = layout.shared(examples(), rows, CPU) if rows.shared else layout.plain(examples(), 0, CPU)
     if others:
         asked |= {beside("reference", OtherValue.KL), beside("reference", OtherValue.EXPECTED)}
     with Largest() as watch:
@@ -217,5 +226,5 @@ def test_the_full_logits_never_exist(asked: frozenset[str], others: bool) -> Non
 
     positions = len(laid.target)
     assert positions > 100
-    assert 7 * 2000 <= watch.values < positions * 2000 / 5
+    assert 7 * 6000 <= watch.values < positions * 6000 / 5
     assert set(scores.tokens) == set(asked)
