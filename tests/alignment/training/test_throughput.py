@@ -4,10 +4,15 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from alignment.training import throughput
+from alignment.objectives.dpo import DPO
+from alignment.training import structure, throughput
 from alignment.training.data import Example
 from alignment.training.encode import Encoded
-from tests.alignment.training.test_sharing import EXPERTS, VOCABULARY, build
+from alignment.training.ranks import Ranks
+from alignment.training.rows import arrange
+from alignment.training.scorer import Scorer
+from alignment.training.scoring import Scoring
+from tests.alignment.training.test_sharing import CPU, EXPERTS, VOCABULARY, build
 
 
 @pytest.mark.parametrize(
@@ -55,6 +60,27 @@ def test_sharing_a_prompt_saves_what_it_costs() -> None:
 
     assert work.of([one], shared=True) == 9 + 500 + 10_000 * (10 + 3 + 8 + 6 + 12)
     assert work.of([one], shared=False) == 13 + 500 + 10_000 * (21 + 28)
+
+
+@pytest.mark.parametrize(
+    ("path", "tokens", "sharing", "padding"),
+    [("shared", 16, 25 / 18, 0), ("plain", 16, 1, 5 / 30), ("plain", 32, 1, 7 / 32)],
+)
+def test_what_sharing_saves_and_what_is_padding(path: str, tokens: int, sharing: float, padding: float) -> None:
+    """Prompts of 4 and 3 tokens, with responses of 2 and 3, 1 and 5: sequences of 25 tokens, 18 where prompts are
+    shared.  Alone they are 2 rows of 7 and 2 of 8, where packs hold two rows; else 4 of 8."""
+    example = Example("0", "train", [], ({}, {}))
+    some = [Encoded(example, [5] * 4, ([6] * 2, [7] * 3), ()), Encoded(example, [5] * 3, ([6], [7] * 5), ())]
+    model = build("llama", {})
+    scorer = Scorer(model, "fp32")
+    rows = arrange(model, CPU) if path == "shared" else structure.plain("asked")
+
+    values = throughput.Meter(model, Scoring(scorer, scorer, DPO(), rows, 0, tokens, Ranks(CPU))).values(some, 0.5)
+
+    assert values["throughput/sharing_factor"] == pytest.approx(sharing)
+    assert values["throughput/padding_share"] == pytest.approx(padding)
+    assert values["throughput/tokens_per_second"] == 50
+    assert values["throughput/examples_per_second"] == 4
 
 
 @pytest.mark.parametrize(
