@@ -53,18 +53,28 @@ def make(
         recompute.switch_on(scoring.scorer)
         memory = footprint.memory(facts, work_of(spec, facts, scoring, examples.train), 0, again=True)
     needed = to_come(memory, ranks)
-    why = "as asked" if spec.gradient_checkpointing != "auto" else "it would not fit without" if on else "it fits"
+    why = _why(spec, fits=fits, on=on)
     events.log(
         f"gradient checkpointing is {'on' if on else 'off'}, {why}: about {amount(needed)} more are needed,"
         f" and {amount(free)} are free" + (f"; packs at once: {scoring.at_once}" if scoring.at_once > 1 else ""),
         "info" if needed <= USABLE * free else "warning",
         gradient_checkpointing=on,
+        why=why,
         needed_bytes=needed,
         memory=memory.model_dump(exclude={"reference"}),
         free_bytes=free,
         packs_at_once=scoring.at_once,
     )
     return scoring
+
+
+def _why(spec: Spec, *, fits: bool, on: bool) -> str:
+    """Why layers are computed again, or why not."""
+    if spec.gradient_checkpointing != "auto":
+        return "as asked"
+    if fits:
+        return "it fits"
+    return "it would not fit without" if on else "its layers cannot be computed again"
 
 
 def _ways(spec: Spec, scoring: Scoring, begun: int | None) -> Iterator[Scoring]:

@@ -120,6 +120,7 @@ def test_it_is_chosen_where_memory_is_short(
     told = said(tmp_path / "out")
     assert (told["gradient_checkpointing"], told["level"], told["free_bytes"]) == (on, level, free)
     assert why in told["message"]
+    assert told["why"] == why.partition(", ")[2]
     assert re.search(r": about [\d.,]+ [kMG]B more are needed, and [\d.,]+ [kMG]B are free", told["message"])
 
 
@@ -144,7 +145,8 @@ def test_a_model_without_such_layers_is_refused(
     train(make_spec(duration={"steps": 1}), tmp_path / "auto")
 
     assert refused.value.field == "gradient_checkpointing"
-    assert said(tmp_path / "auto")["gradient_checkpointing"] is False
+    told = said(tmp_path / "auto")
+    assert (told["gradient_checkpointing"], told["why"]) == (False, "its layers cannot be computed again")
 
 
 @pytest.mark.parametrize(
