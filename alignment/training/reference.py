@@ -67,18 +67,32 @@ def compute(
     file = kept_file(spec, spec.reference or spec.checkpoint, ranks, events) if ranks.first else None
     with kept.alone(file, check, ranks.told):
         known = ranks.told({} if file is None else file.read())
-        fresh = _fresh(spec, scoring, wanted, keys, known, check)
-        if not _holds(scoring, fresh, wanted, keys, known):
-            events.log("the reference's kept log-probabilities do not fit this model: computing them anew", "warning")
-            known = {}
+        fresh: dict[int, Tensor] = {}
         gone = kept.missing(keys, known)
-        if gone:
-            events.log("computing the reference", phase=True, examples=len(gone), kept=len(wanted) - len(gone))
-            known |= _scored(spec, scoring, tokenizer, [wanted[place] for place in gone], events, check)
-            keep(file, known, events)
-    seconds = round(time.monotonic() - started, 3)
-    floor = _noise_floor(fresh, keys, known)
-    events.log("reference computed" if gone else "reference found", seconds=seconds, noise_floor=floor)
+        if spec.reference is None or gone:  # another checkpoint is not loaded for a few examples alone
+            judge = _judge(spec, scoring, tokenizer, wanted, events, check)
+            fresh = _fresh(judge, wanted, keys, known, check)
+            if not _holds(judge, fresh, wanted, keys, known):
+                events.log(
+                    "the reference's kept log-probabilities do not fit its model: computing them anew", "warning"
+                )
+                known = {}
+                gone = kept.missing(keys, known)
+            if gone:
+                events.log("computing the reference", phase=True, examples=len(gone), kept=len(wanted) - len(gone))
+                found = sequence_logps(judge, [wanted[place] for place in gone], check)
+                known |= {keys[place]: logps for place, logps in zip(gone, found, strict=True)}
+                del judge
+                gc.collect()
+                keep(file, known, events)
+    _tell(
+        events,
+        _noise_floor(fresh, keys, known),
+        seconds=round(time.monotonic() - started, 3),
+        examples=len(wanted),
+        computed=len(gone),
+        asked_again=len(fresh),
+    )
     train: list[Tensor | None] = [None] * len(examples.train)
     for index, name in zip(indices, keys, strict=False):
         train[index] = known[name]
@@ -103,24 +117,6 @@ def kept_file(spec: Spec, source: Path, ranks: Ranks, events: Events, **facts: o
     return kept.Kept(folder, name)
 
 
-def _scored(
-    spec: Spec,
-    scoring: Scoring,
-    tokenizer: PreTrainedTokenizerBase,
-    some: Sequence[Encoded],
-    events: Events,
-    check: Callable[[], None],
-) -> dict[bytes, Tensor]:
-    judge = scoring
-    if spec.reference is not None:
-        judge = other(spec, spec.reference, scoring, tokenizer)
-        judge = checked(judge, some, events, check, of="the reference: ")
-    found = sequence_logps(judge, some, check)
-    del judge
-    gc.collect()
-    return {kept.key(example): logps for example, logps in zip(some, found, strict=True)}
-
-
 def keep(file: kept.Kept | None, known: Mapping[bytes, Tensor], events: Events) -> None:
     """Write what is known, unless the disk is full: a run needs it no more than that."""
     try:
@@ -132,17 +128,29 @@ def keep(file: kept.Kept | None, known: Mapping[bytes, Tensor], events: Events) 
         events.log("the reference's log-probabilities could not be kept: the disk is full", "warning")
 
 
-def _fresh(
+def _judge(
     spec: Spec,
+    scoring: Scoring,
+    tokenizer: PreTrainedTokenizerBase,
+    wanted: Sequence[Encoded],
+    events: Events,
+    check: Callable[[], None],
+) -> Scoring:
+    """A scoring by the reference: the untrained policy, or another checkpoint."""
+    if spec.reference is None:
+        return scoring
+    events.log("loading the reference", phase=True)
+    return checked(other(spec, spec.reference, scoring, tokenizer), wanted, events, check, of=REFERENCE)
+
+
+def _fresh(
     scoring: Scoring,
     wanted: Sequence[Encoded],
     keys: Sequence[bytes],
     known: Mapping[bytes, Tensor],
     check: Callable[[], None],
 ) -> dict[int, Tensor]:
-    """What the untrained policy gives for a few, by place, kept ones first; nothing where another model judges."""
-    if spec.reference is not None:
-        return {}
+    """What the reference gives for a few now, by place, kept ones first."""
     some = sorted(range(len(wanted)), key=lambda place: keys[place] not in known)[:FRESH]
     found = sequence_logps(scoring, [wanted[place] for place in some], check)
     return dict(zip(some, found, strict=True))
@@ -155,7 +163,7 @@ def _holds(
     keys: Sequence[bytes],
     known: Mapping[bytes, Tensor],
 ) -> bool:
-    """Whether kept values are those that the model gives now, up to rounding."""
+    """Whether kept values are those that the reference gives now, up to rounding."""
     return all(
         bool(((now - known[keys[place]]).abs() <= allowed(scoring, now, wanted[place])).all())
         for place, now in fresh.items()
@@ -164,9 +172,31 @@ def _holds(
 
 
 def _noise_floor(fresh: Mapping[int, Tensor], keys: Sequence[bytes], known: Mapping[bytes, Tensor]) -> float | None:
-    """The largest log-ratio of the untrained policy over a few examples, in nats: rounding, never learning."""
+    """The largest difference between what the reference gives twice, in nats: rounding, never learning."""
     floor = max((float((now - known[keys[place]]).abs().max()) for place, now in fresh.items()), default=math.nan)
     return floor if math.isfinite(floor) else None
+
+
+def _tell(
+    events: Events, floor: float | None, *, seconds: float, examples: int, computed: int, asked_again: int
+) -> None:
+    """Say where the reference's log-probabilities come from, and their noise floor or why there is none."""
+    unmeasured = None
+    if floor is not None:
+        said = f"{floor:.2g} nats, the most by which {asked_again} examples asked again differ"
+    else:
+        not_loaded = "all its log-probabilities were kept, so it was not loaded"
+        unmeasured = "what it gives is no number" if asked_again else not_loaded
+        said = f"not measured, as {unmeasured}"
+    events.log(
+        f"reference {'computed' if computed else 'found'}: noise floor {said}",
+        seconds=seconds,
+        examples=examples,
+        computed=computed,
+        asked_again=asked_again,
+        noise_floor=floor,
+        unmeasured=unmeasured,
+    )
 
 
 def other(spec: Spec, folder: Path, scoring: Scoring, tokenizer: PreTrainedTokenizerBase) -> Scoring:

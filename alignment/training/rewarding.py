@@ -163,7 +163,7 @@ class Rewarding:
             gone = [encoded[place] for place in kept.missing(keys, known)]
             if gone:
                 judge = self._judge(name, folder, tokenizer, loss)
-                judge = checked(judge, gone, self.events, self.check, of=f"the {name}: ")
+                judge = checked(judge, gone, self.events, self.check, of=name)
                 found = sequence_logps(judge, gone, self.check)
                 if loss is not None:
                     found = [frozen.rewards(loss, one, said) for one, said in zip(gone, found, strict=True)]

@@ -58,31 +58,38 @@ def arrange(model: PreTrainedModel, device: torch.device, *, exact: bool = True)
 
 
 def checked(
-    scoring: Scoring, examples: Sequence[Encoded], events: Log, check: Callable[[], None], of: str = ""
+    scoring: Scoring, examples: Sequence[Encoded], events: Log, check: Callable[[], None], of: str | None = None
 ) -> Scoring:
-    """The scoring with rows that are known to be exact, and an event that says which and why."""
+    """The scoring with rows that are known to be exact, and an event that says which and why.
+
+    `of` names the model where it is another than the one that is trained.
+    """
     rows = scoring.structure
-    worst = 0.0
+    named = f"the {of}: " if of else ""
+    largest = None
     while rows.shared and examples:
-        worst, allowed = _difference(replace(scoring, structure=rows), _hard(examples), check)
-        if not scoring.ranks.any(not worst <= allowed):  # NaN too
+        largest, rounding = _difference(replace(scoring, structure=rows), _hard(examples), check)
+        if not scoring.ranks.any(not rounding):
             break
-        why = f"sharing changed a log-probability by {worst:.3g} on the longest examples"
+        why = f"sharing changed a log-probability by {largest:.3g} on the longest examples"
         if rows.way == "blocks":
-            events.log(f"{of}examples do not attend by blocks, although they should be able to: {why}", "warning")
+            events.log(f"{named}examples do not attend by blocks, although they should be able to: {why}", "warning")
             rows = replace(rows, way="masks")
         else:
-            events.log(f"{of}examples do not share rows, although they should be able to: {why}", "warning")
+            events.log(f"{named}examples do not share rows, although they should be able to: {why}", "warning")
             rows = structure.plain(why, steady=rows.steady)
-    said = "prompts are computed once and examples share rows" if rows.shared else "each response has a row of its own"
-    difference = round(worst, 8) if rows.shared else None
-    path = "shared" if rows.shared else "plain"
+    said = "prompts are computed once and examples share rows"
+    if not rows.shared:
+        largest, said = None, "each response has a row of its own"
+    if largest is not None:
+        said += f", which changes log-probabilities by at most {largest:.2g} nats on the longest examples"
     events.log(
-        f"{of}{said}: {rows.why}",
-        path=path,
+        f"{named}{said}: {rows.why}",
+        of=of,
+        path="shared" if rows.shared else "plain",
         why=rows.why,
         attention=rows.way if rows.shared else None,
-        largest_difference=difference,
+        largest_difference=largest if largest is None else round(largest, 8),
     )
     return replace(scoring, structure=rows)
 
@@ -92,7 +99,7 @@ def others_checked(scoring: Scoring, examples: Sequence[Encoded], events: Log, c
     found = {}
     for name, other in scoring.others.items():
         judge = replace(scoring, scorer=other.scorer, wrapped=other.scorer, structure=other.structure)
-        rows = checked(judge, examples, events, check, of=f"the {name}: ").structure
+        rows = checked(judge, examples, events, check, of=name).structure
         found[name] = replace(other, structure=rows)
     return replace(scoring, others=found)
 
@@ -105,18 +112,17 @@ def _hard(examples: Sequence[Encoded]) -> list[Encoded]:
 
 
 @torch.no_grad()
-def _difference(scoring: Scoring, some: list[Encoded], check: Callable[[], None]) -> tuple[float, float]:
-    """The largest difference between shared and plain log-probabilities, and what rounding would allow there."""
+def _difference(scoring: Scoring, some: list[Encoded], check: Callable[[], None]) -> tuple[float, bool]:
+    """The largest difference between shared and plain log-probabilities, and whether rounding explains them all."""
     check()
     together: Tensor = scoring.scores(some).logps.cpu()
     apart = sequence_logps(replace(scoring, structure=structure.plain("")), some, check)
     alone = torch.cat(apart)
     differences = (together - alone).abs().flatten()
     if not bool(differences.isfinite().all()):
-        return math.nan, 0.0
+        return math.nan, False
     limits = torch.cat([allowed(scoring, logps, one).flatten() for logps, one in zip(apart, some, strict=True)])
-    worst = int((differences - limits).argmax())
-    return float(differences[worst]), float(limits[worst])
+    return float(differences.max()), bool((differences <= limits).all())
 
 
 def allowed(scoring: Scoring, logps: Tensor, example: Encoded) -> Tensor:

@@ -37,6 +37,18 @@ def computed(run: Path) -> list[int]:
     return [event["examples"] for event in logs(run) if event["message"].startswith("computing the reference")]
 
 
+def told(run: Path) -> dict[str, Any]:
+    """What is said of the reference once it is known."""
+    (found,) = [event for event in logs(run) if "noise_floor" in event]
+    return found
+
+
+def move(cache: Path, by: float) -> None:
+    """Afterwards what is kept is as if another computation had rounded otherwise, or gone wrong, by so much."""
+    found = load_file(the_file(cache))
+    save_file({**found, "logps": found["logps"] + by}, the_file(cache))
+
+
 def losses(run: Path) -> list[float]:
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     return [event["values"]["loss"] for event in events if event["type"] == "step" and "loss" in event["values"]]
@@ -59,7 +71,9 @@ def test_a_second_run_finds_what_the_first_computed(make_spec: MakeSpec, cache: 
     assert phases == ["loading the model", "computing the reference", "beginning to train"]
     assert computed(tmp_path / "again") == computed(tmp_path / "other") == []
     assert losses(tmp_path / "again") == losses(tmp_path / "one")
-    assert any(event["message"] == "reference found" for event in logs(tmp_path / "again"))
+    origins = [(told(tmp_path / name)["computed"], told(tmp_path / name)["examples"]) for name in ("one", "again")]
+    assert origins == [(16, 16), (0, 16)]
+    assert told(tmp_path / "again")["message"].startswith("reference found: noise floor ")
 
 
 def test_only_what_is_new_is_computed(make_spec: MakeSpec, cache: Path, tmp_path: Path) -> None:
@@ -117,8 +131,7 @@ def test_a_damaged_file_is_computed_anew(make_spec: MakeSpec, cache: Path, tmp_p
 def test_values_of_another_model_are_found_out(make_spec: MakeSpec, cache: Path, tmp_path: Path) -> None:
     """Kept values that the model does not give are not believed, and it is said."""
     train(make_spec(), tmp_path / "one")
-    found = load_file(the_file(cache))
-    save_file({**found, "logps": found["logps"] - 0.5}, the_file(cache))
+    move(cache, -0.5)
 
     train(make_spec(), tmp_path / "again")
 
@@ -135,6 +148,34 @@ def test_another_reference_is_kept_too(make_spec: MakeSpec, cache: Path, tmp_pat
 
     assert (computed(tmp_path / "one"), computed(tmp_path / "again")) == ([16], [])
     assert losses(tmp_path / "again") == losses(tmp_path / "one")
+    assert told(tmp_path / "one")["noise_floor"] < 1e-4
+    assert told(tmp_path / "again")["noise_floor"] is None
+    assert "not measured, as all its log-probabilities were kept" in told(tmp_path / "again")["message"]
+    of = [event["of"] for event in logs(tmp_path / "one") if "path" in event]
+    assert of == [None, "reference"]
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["where it started from", "another checkpoint"])
+def test_the_noise_floor_is_how_far_kept_values_are_from_live_ones(
+    make_spec: MakeSpec, cache: Path, tmp_path: Path, base: Path, own: bool
+) -> None:
+    """Whoever is the reference: what was kept is compared with what it says now, and the log says how far it is."""
+    more = {"reference": str(shutil.copytree(base, tmp_path / "reference"))} if own else {}
+    train(make_spec(duration={"steps": 1}, **more), tmp_path / "short")
+    assert told(tmp_path / "short")["noise_floor"] < 1e-4
+
+    move(cache, 4e-4)
+    train(make_spec(duration={"steps": 2}, **more), tmp_path / "long")
+    floor = told(tmp_path / "long")["noise_floor"]
+    assert floor == pytest.approx(4e-4, rel=0.1)
+    assert f"noise floor {floor:.2g} nats" in told(tmp_path / "long")["message"]
+    assert computed(tmp_path / "long") == [4]
+
+    move(cache, 0.5)
+    train(make_spec(duration={"steps": 3}, **more), tmp_path / "longer")
+    assert computed(tmp_path / "longer") == [16]
+    assert told(tmp_path / "longer")["noise_floor"] < 1e-4
+    assert any("do not fit" in event["message"] for event in logs(tmp_path / "longer"))
 
 
 def test_a_full_disk_keeps_nothing_and_stops_no_run(

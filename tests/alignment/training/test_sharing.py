@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from alignment.training.rows import arrange, checked
 from alignment.training.scorer import Scorer
 from alignment.training.scoring import Scoring
 from alignment.training.spec import LoraTuning
+from alignment.training.step import sequence_logps
 
 VOCABULARY = 160
 SMALL = {
@@ -236,3 +238,23 @@ def test_sharing_is_checked_on_the_longest_rows(window: int | None, path: str, t
     assert found.structure.shared == (path == "shared")
     assert told[-1]["path"] == path
     assert [event["level"] for event in told] == (["info"] if path == "shared" else ["warning", "info"])
+
+
+def test_the_largest_difference_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of all that were compared, however much rounding explains of each: here the long responses differ most."""
+    model = build("llama", {})
+    scorer = Scorer(model, "fp32")
+    scoring = Scoring(scorer, scorer, DPO(), arrange(model, CPU), 0, 128, Ranks(CPU))
+
+    def further(plain: Scoring, some: list[Encoded], check: Callable[[], None]) -> list[Tensor]:
+        found = sequence_logps(plain, some, check)
+        away = [torch.tensor([1e-5 * len(answer) for answer in one.responses]) for one in some]
+        return [logps + by for logps, by in zip(found, away, strict=True)]
+
+    monkeypatch.setattr("alignment.training.rows.sequence_logps", further)
+    with Events(tmp_path / "events.jsonl") as events:
+        checked(scoring, examples(), events, lambda: None)
+
+    (told,) = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert told["largest_difference"] == pytest.approx(30e-5, rel=0.1)
+    assert f"changes log-probabilities by at most {told['largest_difference']:.2g} nats" in told["message"]
