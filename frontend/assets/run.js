@@ -7,6 +7,7 @@ import { actions, param, title } from "./frame.js";
 import { live, load } from "./live.js";
 import { recipe } from "./recipe.js";
 import { Charts } from "./run-charts.js";
+import { Computing } from "./run-computing.js";
 import { Log, Samples } from "./run-events.js";
 import { ForgettingCard } from "./run-forgetting.js";
 import { products } from "./run-products.js";
@@ -49,6 +50,7 @@ class RunPage {
     this.reporter = reporter(() => this.run);
     this.regressions = regressions(() => this.run);
     this.facts = h("section.pl-card");
+    this.computing = new Computing();
     this.clock = h("span");
     this.cursor = null; // of metrics
     this.seen = null; // of events
@@ -59,7 +61,7 @@ class RunPage {
 
   start() {
     this.page.append(this.head, this.trouble, this.recipe.element, this.reporter.element, this.regressions.element, this.forgetting.element, this.charts.element,
-      h("div.pl-run-columns", h("div.pl-stack", this.samples.element, this.log.element), h("div.pl-stack", this.made.element, this.facts)));
+      h("div.pl-run-columns", h("div.pl-stack", this.samples.element, this.log.element), h("div.pl-stack", this.made.element, this.facts, this.computing.element)));
     this.drawFacts();
     this.draw();
     this.made.refresh();
@@ -126,7 +128,10 @@ class RunPage {
     this.seen = cursor;
     for (const event of items) {
       if (GOES_ON.includes(event.kind)) this.phase = undefined;
-      if (event.kind === "log") this.hear(event.payload);
+      if (event.kind === "log") {
+        this.hear(event.payload);
+        this.computing.hear(event.payload);
+      }
       this.forgetting.hear(event);
       if (event.kind === "sample") this.samples.add(event);
       if (event.kind === "checkpoint") this.made.add(event);

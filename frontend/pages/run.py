@@ -9,6 +9,7 @@ PAGE = Page(
     modules=(
         "run",
         "run-charts",
+        "run-computing",
         "run-events",
         "run-forgetting",
         "run-products",

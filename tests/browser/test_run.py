@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from sqlalchemy import select
 
 from backend.accounts.models import User
@@ -21,6 +21,7 @@ from backend.settings import Settings
 from backend.work import State, finish
 from tests import contest, loop
 from tests.browser.conftest import SignIn
+from tests.browser.test_evaluation_pictures import shoot
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("warm")]
 expect.set_options(timeout=45_000)
@@ -28,6 +29,18 @@ expect.set_options(timeout=45_000)
 WORKER = [sys.executable, "-c", "from workers.tasks import train; train.work()"]
 TRAINED_MS = 120_000
 HOSTILE = '<img src="/nowhere" onerror="window.pwned = 1">'
+
+COMPUTED = {
+    "Rows": "Examples share them, each prompt computed once; exact for llama, full attention",
+    "Attention": "Part by part",
+    "Checked": "Sharing changes log-probabilities by at most",
+    "Reference": "Computed for this run",
+    "Noise floor": "nats: smaller changes of a log-probability are rounding",
+    "Layers": "Computed once: it fits",
+    "Packs at once": "1",
+    "Tokens per pack": "At most 384: the usual size",
+}
+"""What the page says of a small run on a CPU with one thread."""
 
 Work = Callable[[], subprocess.Popen[bytes]]
 
@@ -95,6 +108,9 @@ def test_launch_watch_and_follow(sign_in: SignIn, tiny: Path, work: Work) -> Non
     expect(page.get_by_role("heading", name="Answers to the same prompts")).to_be_visible()
     charts = page.locator(".pl-run-chart").count()
     assert charts >= 8
+    computing = page.get_by_role("region", name="How it is computed")
+    for name, words in COMPUTED.items():
+        expect(row(computing, name)).to_contain_text(words)
     # What is painted, not what is known: every panel shows all six steps.
     page.wait_for_function(
         "(painted) => document.querySelectorAll('.pl-run-chart .js-plotly-plot').length >= 8 && "
@@ -113,6 +129,68 @@ def test_launch_watch_and_follow(sign_in: SignIn, tiny: Path, work: Work) -> Non
     page.get_by_role("link", name="Tiny base").click()
     expect(page.get_by_role("heading", name="Trained from it")).to_be_visible()
     assert page.url.endswith(str(base.id))
+
+
+def row(place: Locator, name: str) -> Locator:
+    """What stands beside a name in a list of facts."""
+    return place.locator("dt", has_text=re.compile(f"^{name}$")).locator("+ dd")
+
+
+def test_how_a_run_is_computed(sign_in: SignIn, tiny: Path) -> None:
+    """The page says it while the run goes on and after a reload, of the run as it goes now and of no other model; what
+    the log does not tell has no row."""
+    page = sign_in(name="ada")
+    with transaction() as session:
+        user = session.scalars(select(User)).one()
+    run = loop.add_run(user, loop.add_checkpoint(tiny), loop.add_dataset())
+
+    def tell(**facts: object) -> None:
+        with transaction() as session:
+            session.add(RunEvent(run_id=run.id, kind="log", step=None, payload={"message": "told", **facts}))
+
+    with transaction() as session:
+        session.get_one(Run, run.id).state = State.running
+    page.goto(f"/run?id={run.id}")
+    place = page.get_by_role("region", name="How it is computed")
+    expect(page.get_by_label("Status").get_by_text("running")).to_be_visible()
+    expect(place).to_be_hidden()
+
+    why = f"llama, full attention, under masks, as attention by blocks does not work here ({HOSTILE})"
+    tell(path="shared", why=why, attention="masks", largest_difference=2.5e-6)
+    expect(row(place, "Rows")).to_have_text(f"Examples share them, each prompt computed once; exact for {why}")
+    expect(row(place, "Attention")).to_have_text("Under a mask")
+    expect(row(place, "Checked")).to_have_text("Sharing changes log-probabilities by at most 2.50e\u22126 nats")
+    expect(place.locator("dt")).to_have_count(3)
+
+    tell(gradient_checkpointing=True, why="it would not fit without", packs_at_once=2)
+    tell(tokens_per_pack=1024, why="12% faster than the usual 384")
+    tell(computed=8, examples=24, noise_floor=3.1e-6, unmeasured=None)
+    expect(row(place, "Layers")).to_have_text("Computed again, by gradient checkpointing: it would not fit without")
+    expect(row(place, "Packs at once")).to_have_text("2")
+    expect(row(place, "Tokens per pack")).to_have_text("At most 1\u202f024: 12% faster than the usual 384")
+    expect(row(place, "Reference")).to_have_text("Computed for 8 of 24 examples, known for the others")
+    expect(row(place, "Noise floor")).to_contain_text("3.10e\u22126 nats: smaller changes")
+    shoot(page, "computing")
+
+    tell(
+        of="teacher",
+        path="plain",
+        why="mamba models are not known to be exact",
+        attention=None,
+        largest_difference=None,
+    )
+    tell(computed=0, examples=24, noise_floor=None, unmeasured="all was kept")
+    expect(row(place, "Noise floor")).to_have_text("Not measured: all was kept")
+    page.reload()
+    expect(row(place, "Noise floor")).to_have_text("Not measured: all was kept")
+    expect(row(place, "Reference")).to_have_text("Kept from earlier runs")
+    expect(row(place, "Rows")).to_contain_text("Examples share them")
+    assert page.evaluate("window.pwned") is None
+
+    tell(path="plain", why="the run began so", attention=None, largest_difference=None)
+    expect(row(place, "Rows")).to_have_text("One for each response: the run began so")
+    expect(row(place, "Attention")).to_have_count(0)
+    expect(row(place, "Checked")).to_have_count(0)
 
 
 def stop(page: Page) -> None:
@@ -241,6 +319,8 @@ def failed_run(tiny: Path, user_name: str) -> Run:
     with transaction() as session:
         row = session.get_one(Run, run.id)
         finish(row, State.failed, f"The loss is no longer a number {HOSTILE}.", "Lower the learning rate.")
+        payload = {"message": HOSTILE, "path": "plain", "why": HOSTILE}
+        session.add(RunEvent(run_id=run.id, kind="log", step=None, payload=payload))
         for number in range(30):
             session.add(RunEvent(run_id=run.id, kind="log", step=None, payload={"message": f"{HOSTILE} {number}"}))
         session.add(
@@ -262,6 +342,7 @@ def test_failure_and_hostile_text(sign_in: SignIn, tiny: Path) -> None:
     expect(page.get_by_role("alert").get_by_text("The loss is no longer a number")).to_be_visible()
     expect(page.get_by_role("alert").get_by_text("Lower the learning rate.")).to_be_visible()
     expect(page.locator(".pl-run-sample")).to_contain_text(HOSTILE)
+    expect(page.get_by_label("How it is computed")).to_contain_text(HOSTILE)
     page.get_by_role("link", name="Change the settings and launch again").click()
     expect(page.get_by_label("Name")).to_have_value(f"{HOSTILE} again")
     expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
