@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def added(values: Tensor, place: Tensor, places: int) -> Tensor:
+    """Values (T,) added up over those of each `place` (T,), (places,), in the values' type.
+
+    In double precision where the device has it: a response's log-probabilities come to thousands of nats, of which
+    float32 would lose a thousandth of a nat, one token after another, and rewards are differences of such sums.
+    """
+    wide = values if values.device.type == "mps" else values.double()
+    return wide.new_zeros(places).index_add(0, place, wide).to(values.dtype)
+
+
 class Role(IntEnum):
     """What a response is to its example; the integer is what `Batch.role` holds."""
 
@@ -141,7 +151,7 @@ class Tokens:
 
     def added(self, values: Tensor, responses: int) -> Tensor:
         """Values of tokens (T,) added up over each of so many responses, (S,)."""
-        return values.new_zeros(responses).index_add(0, self.sequence, values)
+        return added(values, self.sequence, responses)
 
     def sums(self, name: str, responses: int) -> Tensor:
         """The value of that name added up over the tokens of each of so many responses, (S,)."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from alignment.objectives.batch import HEAD, OWN, REFERENCE, OtherValue, StepValue, TokenValue, beside, own, step
+from alignment.objectives.batch import HEAD, OWN, REFERENCE, OtherValue, StepValue, TokenValue, added, beside, own, step
 from alignment.training import inside, routing
 from alignment.training.model import dropout_off
 from alignment.training.structure import Structure
@@ -54,8 +54,7 @@ class Scores(NamedTuple):
 
     def sums(self, name: str) -> Tensor:
         """A token value added up over each response, (S,)."""
-        values = self.tokens[name]
-        return values.new_zeros(len(self.lengths)).index_add(0, self.response, values)
+        return added(self.tokens[name], self.response, len(self.lengths))
 
 
 class Scorer(nn.Module):
@@ -106,7 +105,7 @@ class Scorer(nn.Module):
                 found, routed = self._linear(layout, mask, wanted, route, voices, heads=heads)
         found |= self._of_inside(layout, voices)
         logps = found[TokenValue.LOGPS]
-        sums = logps.new_zeros(len(layout.lengths)).index_add(0, layout.response, logps)
+        sums = added(logps, layout.response, len(layout.lengths))
         told = {name: value for name, value in found.items() if name in asked}
         return Scores(sums, layout.lengths, layout.response, told, routed)
 

@@ -1,10 +1,12 @@
 """The views of a batch, and what they refuse."""
 
+import math
+
 import pytest
 import torch
 
 from alignment.objectives import Batch, Role, State
-from alignment.objectives.batch import MissingReference, UnpairedExample
+from alignment.objectives.batch import MissingReference, UnpairedExample, added
 from tests.alignment.objectives.cases import make, pair_batch
 
 
@@ -33,3 +35,16 @@ def test_lists_pad_each_example_to_the_longest_and_mask_the_padding() -> None:
 
     assert lists.logps.tolist() == [[-2.0, -5.0, 0.0], [-1.0, -3.0, -4.0]]
     assert lists.mask.tolist() == [[True, True, False], [True, True, True]]
+
+
+def test_a_long_sum_is_rounded_once() -> None:
+    """Thousands of values, added up one after another, lose nothing but what their type cannot hold of the sum."""
+    values = -torch.rand(2, 3000, generator=torch.Generator().manual_seed(3)) * 18
+    place = torch.arange(2).repeat_interleave(3000)
+    expected = [math.fsum(row) for row in values.tolist()]
+
+    found = added(values.flatten().requires_grad_(), place, 2)
+
+    assert found.dtype == torch.float32
+    assert found.tolist() == torch.tensor(expected).tolist()
+    assert found.requires_grad
