@@ -1,15 +1,18 @@
 """The training engine against TRL: the same pairs in the same order, each side at its own best setting, on this CPU.
 
-python -m benchmarks.run engine engine_works      needs the extra `bench` and the public data beside the checkout
+python -m benchmarks.run engine engine_long engine_ultra engine_lists
 
-A Llama of nine million parameters with random weights, DPO, fp32 unless said, 16 pairs in an optimizer step.  Every
-measurement is a process of its own; the sides take turns, round after round, and ratios are taken within a round.
-"TRL best" has the number of pairs in a forward pass that was fastest of those that were tried, in all rounds together;
-what takes 1.4 times as long as the fastest in the first round is not tried in the others.  "lean" leaves out the
-metrics that no option turns off.  With the reference given, TRL computes it before the first step, untimed, as ours
-does.  Ours packs as it does by itself, and shares the machine as every run of ours does; TRL's idle threads spin for a
-while before they sleep, as torch has it by itself and as suits it best.
-`PLUMBLINE_BENCH_ROUNDS` sets how often.
+Needs the extra `bench` and the public data beside the checkout.  This one is of short dialogues, the others of long
+prompts, of long responses and of lists of eight; each takes half an hour to an hour.
+
+A Llama of nine million parameters with random weights, DPO, 16 pairs in an optimizer step, in fp32 and in bf16, each
+with the reference computed on the way and with the reference given, which TRL computes before the first step, untimed,
+as ours does.  Every measurement is a process of its own; all sides and settings take turns, round after round, and
+ratios are taken within a round.  "TRL best" has the number of pairs in a forward pass that is fastest: all are tried
+once in each precision, those that come close take turns.  "lean" leaves out the metrics that no option turns off; "as
+shipped" is what it does if nothing is said: eight at once, layers computed again.  "plain" is ours with a row for each
+response.  Ours packs as it does by itself, and shares the machine as every run of ours does; TRL's idle threads spin
+for a while before they sleep, as torch has it by itself and as suits it best.  `PLUMBLINE_BENCH_ROUNDS` sets how often.
 """
 
 import json
@@ -21,81 +24,89 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from benchmarks.engine_side import Measured, Name, Side
+from benchmarks.engine_side import Measured, Name, Precision, Side
 from benchmarks.engine_work import SHARED, Work, works
 from benchmarks.figure import Figure
 
 SHIPPED = 8
-HOPELESS = 1.4  # times as long as the fastest in the first round: more than one round differs from another
+CLOSE = 1.2  # times as long as the fastest: about what one measurement differs from another
+SEARCH_STEPS = 2
 EQUAL_EXAMPLES, EQUAL_STEPS = 4, 20
 PLAIN_GOAL, MEMORY_GOAL = 1.3, 0.5
+OURS, PLAIN, BEST, LEAN, AS_SHIPPED = "Plumbline", "plain", "TRL best", "TRL best, lean", "TRL as shipped"
+
+
+class Setting(NamedTuple):
+    """What both sides compute in, and whether the reference's log-probabilities are given."""
+
+    precision: Precision
+    cached: bool
+
+    @property
+    def title(self) -> str:
+        """As it is told; nothing where it is the usual one."""
+        return (", bf16" if self.precision == "bf16" else "") + (", reference given" if self.cached else "")
+
+
+USUAL = Setting("fp32", cached=False)
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+SETTINGS = [Setting(precision, cached) for precision, cached in product(PRECISIONS, (False, True))]
 
 
 class Rival(NamedTuple):
-    """A side by its name in the report."""
+    """A side by its name in the report, in a setting."""
 
     name: str
-    side: Name
+    setting: Setting
+    side: Name = "trl"
     size: int = 0
     lean: bool = False
+    again: bool = False
 
 
 def measure() -> Iterable[Figure]:
-    """Figures of short dialogues, in fp32 and bf16, and how equal both sides' steps are."""
-    with _prepared() as folder:
-        work = next(iter(works(folder)))
-        _write(folder, work)
+    """Figures of short dialogues, and how equal both sides' steps are."""
+    with prepared(0) as (folder, work):
         yield from _same_steps(folder)
-        yield from _figures(folder, work)
-        slow = work._replace(name=f"{work.name}, bf16", goals=(), tried=(1, 2), more=False, plain=False)
-        yield from _figures(folder, slow, "bf16")
-
-
-def other_works() -> Iterable[Figure]:
-    """Figures of every other work."""
-    with _prepared() as folder:
-        for work in islice(works(folder), 1, None):
-            _write(folder, work)
-            yield from _figures(folder, work)
+        yield from figures(folder, work)
 
 
 @contextmanager
-def _prepared() -> Iterator[Path]:
-    """A folder to work in, once everything is there that it takes."""
+def prepared(number: int) -> Iterator[tuple[Path, Work]]:
+    """A folder that holds the work of that number, once everything is there that it takes."""
     if not SHARED.is_dir():
         raise SystemExit("The public data is not beside this checkout; the engine's benchmark needs its pairs.")
     if find_spec("trl") is None:
         raise SystemExit("TRL is not installed: pip install -e '.[bench]'")
     with tempfile.TemporaryDirectory() as scratch:
-        yield Path(scratch)
-
-
-def _write(folder: Path, work: Work) -> None:
-    (folder / "rows.json").write_text(json.dumps(work.rows), encoding="utf-8")
+        folder = Path(scratch)
+        work = next(islice(works(folder), number, None))
+        (folder / "rows.json").write_text(json.dumps(work.rows), encoding="utf-8")
+        yield folder, work
 
 
 def _same_steps(folder: Path) -> Iterable[Figure]:
     """Both sides take the same steps: fed the same ids in the same order, without accumulation."""
-    whole = Rival("TRL", "trl", EQUAL_EXAMPLES)
-    about = _about(EQUAL_EXAMPLES, EQUAL_STEPS, "fp32")
+    about = _about(EQUAL_EXAMPLES, EQUAL_STEPS)
     ipo: Side = {**about, "loss": "ipo"}
     simpo: Side = {**about, "loss": "simpo"}
+    sides = Rival(OURS, USUAL, "plumbline"), Rival("TRL", USUAL, size=EQUAL_EXAMPLES)
     for of in (about, ipo, simpo):
-        own, other = (_run(folder, rival, of) for rival in (Rival("Plumbline", "plumbline"), whole))
+        own, other = (_run(folder, rival, of) for rival in sides)
         yield from _equal(f"{of['loss'].upper()}, {EQUAL_EXAMPLES} pairs a step", own, other)
 
 
-def _about(examples: int, steps: int, precision: Literal["fp32", "bf16"]) -> Side:
+def _about(examples: int, steps: int) -> Side:
     return Side(
         side="plumbline",
         size=0,
         lean=False,
         cached=False,
-        precision=precision,
+        precision="fp32",
         loss="dpo",
         examples=examples,
         steps=steps,
@@ -106,49 +117,56 @@ def _about(examples: int, steps: int, precision: Literal["fp32", "bf16"]) -> Sid
     )
 
 
-def _figures(folder: Path, work: Work, precision: Literal["fp32", "bf16"] = "fp32") -> Iterable[Figure]:
-    about = _about(work.examples, work.steps, precision)
+def figures(folder: Path, work: Work) -> Iterable[Figure]:
+    """Every side's speed and memory at a work, in every setting, and what was promised of it."""
     rounds = int(os.environ.get("PLUMBLINE_BENCH_ROUNDS", "5"))
-    ours = [Rival("Plumbline", "plumbline"), *([Rival("plain", "plain")] if work.plain else [])]
-    tried = [Rival(f"TRL, {rows} at once", "trl", rows) for rows in work.tried]
-    seen = _interleaved(folder, [*ours, *tried], about, 1)
-    tried = _promising(tried, seen)
-    for name, more in _interleaved(folder, [*ours, *tried], about, rounds - 1).items():
-        seen[name] += more
-    best = min(tried, key=lambda rival: statistics.median(one["seconds"] for one in seen[rival.name]))
-    told = f"{rounds} rounds; TRL best: {best.size} at once"
-    found = {rival.name: seen[rival.name] for rival in ours} | {"TRL best": seen[best.name]}
-    if SHIPPED in work.tried:
-        found["TRL as shipped"] = seen[f"TRL, {SHIPPED} at once"]
-    yield from _speeds(work, found, cached=False, told=told)
-    if precision == "fp32":
-        yield from _equal(work.name, found["Plumbline"][0], found["TRL best"][0])
-        yield _memory(work.name, found)
-    if work.more:
-        lean = [ours[0], Rival("TRL best, lean", "trl", best.size, lean=True)]
-        yield from _speeds(work, _interleaved(folder, lean, about, rounds), cached=False, told=told, own=False)
-        given = [ours[0], best._replace(name="TRL best")]
-        cached: Side = {**about, "cached": True}
-        yield from _speeds(work, _interleaved(folder, given, cached, rounds), cached=True, told=told)
-
-
-def _promising(tried: Sequence[Rival], seen: Mapping[str, Sequence[Measured]]) -> list[Rival]:
-    """Of the settings that were tried once those that may be the best, and the one that TRL is shipped with."""
-    fastest = min(seen[rival.name][0]["seconds"] for rival in tried)
-    return [rival for rival in tried if rival.size == SHIPPED or seen[rival.name][0]["seconds"] <= HOPELESS * fastest]
-
-
-def _interleaved(folder: Path, rivals: Sequence[Rival], about: Side, rounds: int) -> dict[str, list[Measured]]:
-    """What came of every side by its name, one measurement in each round."""
-    seen: dict[str, list[Measured]] = {rival.name: [] for rival in rivals}
+    seen: dict[Rival, list[Measured]] = {rival: [] for rival in _rivals(folder, work)}
+    about = _about(work.examples, work.steps)
     for _ in range(rounds):
-        for rival in rivals:
-            seen[rival.name].append(_run(folder, rival, about))
-    return seen
+        for rival, measured in seen.items():
+            measured.append(_run(folder, rival, about))
+    for setting in SETTINGS:
+        found, size = _by_name({rival: each for rival, each in seen.items() if rival.setting == setting})
+        yield from _speeds(work, setting, found, f"{rounds} rounds; TRL best: {size} at once")
+        yield _memory(work, setting, found)
+        if setting == USUAL:
+            yield from _equal(work.name, found[OURS][0], found[BEST][0])
+
+
+def _rivals(folder: Path, work: Work) -> list[Rival]:
+    """All that take turns: ours, and TRL in the sizes that come close to its fastest."""
+    close = {precision: _close(folder, work, precision) for precision in PRECISIONS}
+    rivals = []
+    for setting in SETTINGS:
+        rivals += [Rival(OURS, setting, "plumbline")]
+        rivals += [Rival(BEST, setting, size=size) for size in close[setting.precision]]
+    rivals += [Rival(PLAIN, USUAL, "plain"), Rival(LEAN, USUAL, size=close["fp32"][0], lean=True)]
+    return [*rivals, Rival(AS_SHIPPED, USUAL, size=SHIPPED, again=True)]
+
+
+def _close(folder: Path, work: Work, precision: Precision) -> list[int]:
+    """How many pairs at once TRL is fastest with, and the other numbers that come close."""
+    about = _about(work.examples, SEARCH_STEPS)
+    setting = Setting(precision, cached=False)
+    took = {size: _run(folder, Rival(BEST, setting, size=size), about)["seconds"] for size in work.tried}
+    fastest = min(took, key=lambda size: took[size])
+    return sorted((size for size in took if took[size] <= CLOSE * took[fastest]), key=lambda size: took[size])
+
+
+def _by_name(seen: Mapping[Rival, list[Measured]]) -> tuple[dict[str, list[Measured]], int]:
+    """What came of the sides of one setting by name, and how many at once TRL's best of them computes."""
+    best = min((rival for rival in seen if rival.name == BEST), key=lambda rival: _seconds(seen[rival]))
+    found = {rival.name: each for rival, each in seen.items() if rival.name != BEST or rival == best}
+    return found, best.size
+
+
+def _seconds(measured: Sequence[Measured]) -> float:
+    return statistics.median(one["seconds"] for one in measured)
 
 
 def _run(folder: Path, rival: Rival, about: Side) -> Measured:
-    side: Side = {**about, "side": rival.side, "size": rival.size, "lean": rival.lean}
+    side: Side = {**about, "side": rival.side, "size": rival.size, "lean": rival.lean, "again": rival.again}
+    side = {**side, "precision": rival.setting.precision, "cached": rival.setting.cached}
     command = [sys.executable, "-m", "benchmarks.engine_side", str(folder), json.dumps(side)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -157,29 +175,24 @@ def _run(folder: Path, rival: Rival, about: Side) -> Measured:
     return found
 
 
-def _speeds(
-    work: Work, seen: Mapping[str, Sequence[Measured]], *, cached: bool, told: str, own: bool = True
-) -> Iterable[Figure]:
-    title = f"{work.name}, reference given" if cached else work.name
+def _speeds(work: Work, setting: Setting, seen: Mapping[str, Sequence[Measured]], told: str) -> Iterable[Figure]:
+    title = work.name + setting.title
     count = work.examples * (work.steps - 1) * work.pairs
-    timed = work.rows[work.examples : work.examples * work.steps]
-    tokens = sum(len(answer) for row in timed for answer in row) + sum(len(row[0]) * (len(row) - 2) for row in timed)
     for name, measured in seen.items():
-        if name == "Plumbline" and not own:
-            continue
         rates = [count / one["seconds"] for one in measured]
-        speed = tokens / statistics.median(one["seconds"] for one in measured)
-        spread = f"{min(rates):.3g} to {max(rates):.3g}; {count} pairs, {told}"
-        if name in ("Plumbline", "plain") or work.pairs == 1:
-            spread = f"{speed:,.0f} tokens/s, prompts counted with each response; {spread}"
-        yield Figure(f"{title}: {name}", statistics.median(rates), "pairs/s", note=spread)
+        real, computed = measured[0]["tokens"], measured[0]["computed"]
+        note = (
+            f"{real / _seconds(measured):,.0f} tokens/s, prompts counted with each response; {computed:,} computed for"
+            f" {real:,}, padding included; {min(rates):.3g} to {max(rates):.3g}; {count} pairs, {told}"
+        )
+        yield Figure(f"{title}: {name}", statistics.median(rates), "pairs/s", note=note)
     for name in seen:
-        if name in ("Plumbline", "plain"):
-            continue
-        goal = next((goal.times for goal in work.goals if (goal.against, goal.cached) == (name, cached)), None)
-        yield _ratio(f"{title}: Plumbline against {name}", seen["Plumbline"], seen[name], goal)
-    if "plain" in seen and "TRL best" in seen:
-        yield _ratio(f"{title}: plain against TRL best", seen["plain"], seen["TRL best"], PLAIN_GOAL)
+        if name not in (OURS, PLAIN):
+            goals = {(one.against, Setting("fp32", one.cached)): one.times for one in work.goals}
+            goal = goals.get((name, setting))
+            yield _ratio(f"{title}: {OURS} against {name}", seen[OURS], seen[name], goal)
+    if PLAIN in seen:
+        yield _ratio(f"{title}: {PLAIN} against {BEST}", seen[PLAIN], seen[BEST], PLAIN_GOAL)
 
 
 def _ratio(what: str, own: Sequence[Measured], other: Sequence[Measured], goal: float | None) -> Figure:
@@ -201,13 +214,17 @@ def _equal(name: str, own: Measured, other: Measured) -> Iterable[Figure]:
     )
 
 
-def _memory(name: str, seen: Mapping[str, Sequence[Measured]]) -> Figure:
-    own, other = (statistics.median(one["mib"] for one in seen[side]) for side in ("Plumbline", "TRL best"))
+def _memory(work: Work, setting: Setting, seen: Mapping[str, Sequence[Measured]]) -> Figure:
+    own, other = ([one["mib"] for one in seen[side]] for side in (OURS, BEST))
+    shares = [ours / theirs for ours, theirs in zip(own, other, strict=True)]
+    share = statistics.median(shares)
+    with_reference = "" if setting.cached else "; TRL's loaded model includes its reference"
     return Figure(
-        f"{name}: peak memory above the loaded model, against TRL best",
-        own / other,
+        f"{work.name}{setting.title}: peak memory above the loaded model, against {BEST}",
+        share,
         "times",
-        target=f"at most {MEMORY_GOAL:g} times",
-        met=own / other <= MEMORY_GOAL,
-        note=f"{own:.0f} against {other:.0f} MiB; TRL's loaded model includes its reference",
+        f"at most {MEMORY_GOAL:g} times",
+        share <= MEMORY_GOAL,
+        f"{min(shares):.3g} to {max(shares):.3g}; {statistics.median(own):.0f} against {statistics.median(other):.0f}"
+        f" MiB{with_reference}",
     )

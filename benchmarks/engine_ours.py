@@ -53,6 +53,7 @@ def ours(folder: Path, side: Side) -> Measured:
         seconds += clock(device) - began if step else 0.0
         losses.append(values["loss"])
         norms.append(values["grad_norm"])
+    timed = [examples[start : start + size] for start in range(size, side["steps"] * size, size)]
     return Measured(
         seconds=seconds,
         losses=losses,
@@ -60,6 +61,8 @@ def ours(folder: Path, side: Side) -> Measured:
         mib=peak_mib(device) - loaded,
         loaded_mib=loaded,
         attention=learner.scoring.structure.way if learner.scoring.structure.shared else "plain",
+        tokens=sum(len(one.prompt) + len(answer) for step in timed for one in step for answer in one.responses),
+        computed=sum(map(learner.scoring.computed, timed)),
     )
 
 

@@ -25,6 +25,7 @@ MIB = 2**20
 
 
 Name = Literal["plumbline", "plain", "trl"]
+Precision = Literal["fp32", "bf16", "pure_bf16"]
 
 
 class Side(TypedDict):
@@ -34,7 +35,7 @@ class Side(TypedDict):
     size: int  # pairs in one forward pass of TRL; tokens in a pack of ours, 0 for what it takes by itself
     lean: bool  # TRL without the metrics that no option turns off
     cached: bool  # log-probabilities of the reference are given, and not part of the time
-    precision: Literal["fp32", "bf16", "pure_bf16"]
+    precision: Precision
     loss: Literal["dpo", "ipo", "simpo"]
     examples: int  # in an optimizer step
     steps: int  # the first of them warms up, and is not timed
@@ -45,8 +46,10 @@ class Side(TypedDict):
 
 
 class Measured(TypedDict):
-    """What came of it: seconds of the timed steps together, values of every step, MiB above the loaded model.
+    """What came of it: seconds and tokens of the timed steps together, values of every step, MiB above the loaded
+    model.
 
+    `tokens` counts a prompt with each of its responses, `computed` what went through the model, padding included;
     `attention` is how ours attended.
     """
 
@@ -56,6 +59,8 @@ class Measured(TypedDict):
     mib: float
     loaded_mib: float
     attention: str
+    tokens: int
+    computed: int
 
 
 def rows_of(folder: Path, side: Side) -> list[Ids]:

@@ -56,6 +56,8 @@ def theirs(folder: Path, side: Side) -> Measured:
     )
     loaded = held_mib(side["device"])
     trainer.train()
+    lengths = [(len(prompt) + len(one), len(prompt) + len(other)) for prompt, one, other in some[size:]]
+    forward = [lengths[start : start + side["size"]] for start in range(0, len(lengths), side["size"])]
     logged = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
     return Measured(
         seconds=sum(watch.seconds[1:]),
@@ -64,6 +66,8 @@ def theirs(folder: Path, side: Side) -> Measured:
         mib=peak_mib(side["device"]) - loaded,
         loaded_mib=loaded,
         attention="",
+        tokens=sum(map(sum, lengths)),
+        computed=sum(2 * len(some) * max(map(max, some)) for some in forward),
     )
 
 

@@ -33,9 +33,7 @@ class Work(NamedTuple):
     goals: tuple[Goal, ...] = ()
     examples: int = 16
     steps: int = 3
-    tried: tuple[int, ...] = (1, 2)  # pairs at once with which TRL is tried
-    plain: bool = True
-    more: bool = False  # also with the reference given, and against TRL without its extra metrics
+    tried: tuple[int, ...] = (1, 2, 4, 8, 16)  # pairs at once with which TRL is tried
 
     @property
     def pairs(self) -> int:
@@ -49,15 +47,13 @@ def works(folder: Path) -> Iterable[Work]:
     tokenizer = make_model(folder / "model")
     short = ids(tokenizer, pairs("pairwise_hh_helpful.jsonl"))
     kept = (Goal("TRL best", 3), Goal("TRL best", 3, cached=True), Goal("TRL as shipped", 7))
-    yield Work("HH short", short, kept, tried=(1, 2, 4, 8, 16), more=True)
+    yield Work("HH short", short, kept)
     long = [row for row in ids(tokenizer, pairs("pairwise_hh_helpful_long.jsonl")) if len(row[0]) >= LONG_PROMPT]
     yield Work("HH long prompts", long, (Goal("TRL best", 4),))
     rng = random.Random(0)
     yield Work("UltraFeedback-like", [_made(rng, (200, 300, 300)) for _ in range(64)])
     lists = [[row[0], *_others(rng, short, row)] for row in short[:64]]
-    yield Work(
-        "8 responses per prompt", lists, (Goal("TRL best", 6),), examples=1, steps=5, tried=(1, 2, 4), plain=False
-    )
+    yield Work("8 responses per prompt", lists, (Goal("TRL best", 6),), examples=2, tried=(1, 2, 4, 8))
 
 
 def _made(rng: random.Random, sizes: Sequence[int]) -> Ids:

@@ -51,7 +51,14 @@ def test_figures_that_come_one_by_one_are_written(tmp_path: Path, monkeypatch: p
 
 def measured(seconds: float, gib: float, norm: float = 1.0) -> Measured:
     return Measured(
-        seconds=seconds, losses=[], grad_norms=[norm], mib=gib * 512, loaded_mib=gib * 512, attention="blocks"
+        seconds=seconds,
+        losses=[],
+        grad_norms=[norm],
+        mib=gib * 512,
+        loaded_mib=gib * 512,
+        attention="blocks",
+        tokens=1,
+        computed=1,
     )
 
 
