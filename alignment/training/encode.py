@@ -6,15 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import groupby, islice, takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from alignment import chat
 from alignment.objectives.batch import Role
 from alignment.training.data import Example, Split, Spoken
 from alignment.training.errors import BadData, template_held
 from alignment.training.spec import Length
-from alignment.turns import holds
+from alignment.turns import called, holds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,7 +34,8 @@ class Part(NamedTuple):
 class Encoded:
     """An example ready to compute: the prompt and its responses as token ids, their ends included.
 
-    `asides` are the prompts of those responses that have their own, by their place.
+    `asides` are the prompts of those responses that have their own, by their place; `opening` counts the tokens of the
+    first response that the template writes before the answer's own words.
     """
 
     example: Example
@@ -42,6 +43,7 @@ class Encoded:
     responses: tuple[list[int], ...]
     roles: tuple[Role, ...] = (Role.CHOSEN, Role.REJECTED)  # of the example, then those that were formed
     asides: Mapping[int, list[int]] = field(default_factory=dict)
+    opening: int = 0
 
     @property
     def parts(self) -> list[Part]:
@@ -153,8 +155,8 @@ class Encoder:
                 else:
                     examples.of(encoded.example.split).append(encoded)
         if self._mismatched:
-            examples.train = list(mismatched(examples.train, self._context))
-            examples.validation = list(mismatched(examples.validation, self._context))
+            examples.train = list(mismatched(examples.train, self._context, examples.counts))
+            examples.validation = list(mismatched(examples.validation, self._context, examples.counts))
         return examples
 
     def _some(self, examples: list[Example], counts: Counter[str]) -> Iterable[Encoded]:
@@ -164,7 +166,8 @@ class Encoder:
         sides = [(turn.prompt, self._ending.text(text)) for turn in turns for text in turn.responses]
         ids, rendered = iter(chat.encode_responses(self._tokenizer, sides)), iter(turns)
         for example in examples:
-            parts = []
+            parts: list[Part] = []
+            openings: list[int] = []
             for one in example.dialogues:
                 turn, prompt, whole = next(rendered), next(prompts), list(islice(ids, len(one.responses)))
                 if not prompt:
@@ -173,13 +176,23 @@ class Encoder:
                 counts["without_bos"] += self._bos not in (None, prompt[0])
                 self._notice(one, turn, whole, responses, counts)
                 parts.append(self._cut(prompt, responses, counts, quotes=one.place is not None))
+                openings += map(self._opening, responses, turn.responses, one.responses)
                 counts["prompts"] += 1
                 counts["responses"] += len(responses)
-            encoded = _encoded(example, parts)
-            if any(set(answer) <= self._ending.tokens for answer in encoded.responses):
+            kept = [answer for part in parts for answer in part.responses]
+            if any(set(answer[own:]) <= self._ending.tokens for answer, own in zip(kept, openings, strict=True)):
                 counts["empty_dropped"] += 1
             else:
-                yield encoded
+                yield _encoded(example, parts, openings[0])
+
+    def _opening(self, response: list[int], text: str, answer: Mapping[str, Any]) -> int:
+        """How many tokens of a response the template writes before the answer's own words.
+
+        They are found by their text: which tokens white space becomes depends on what follows it.
+        """
+        before = "".join(_before(text, answer).split())
+        texts = (str(self._tokenizer.decode(response[:end])) for end in range(1, len(response) + 1))
+        return sum(takewhile(bool, (before.startswith("".join(some.split())) for some in texts)))
 
     def _render(self, spoken: Sequence[tuple[Example, Spoken]]) -> list[chat.Turn]:
         try:
@@ -235,7 +248,14 @@ class Encoder:
         return Part(prompt, kept_responses)
 
 
-def _encoded(example: Example, parts: Sequence[Part]) -> Encoded:
+def _before(text: str, answer: Mapping[str, Any]) -> str:
+    """What the template writes before the first words of the answer itself; nothing where it writes these otherwise."""
+    calls = [called(call) or "" for call in answer.get("tool_calls") or ()]
+    own = (chat.text_of(answer.get("parts") or answer.get("content") or ""), answer.get("reasoning") or "", *calls)
+    return text[: max(min((text.find(words.strip()) for words in own if words.strip()), default=len(text)), 0)]
+
+
+def _encoded(example: Example, parts: Sequence[Part], opening: int) -> Encoded:
     """The example with what each of its dialogues became."""
     responses: dict[int, list[int]] = {}
     asides: dict[int, list[int]] = {}
@@ -246,14 +266,14 @@ def _encoded(example: Example, parts: Sequence[Part]) -> Encoded:
         else:
             responses[one.place], asides[one.place] = part.responses[0], part.prompt
     in_order = tuple(responses[place] for place in range(len(example.responses)))
-    return Encoded(example, parts[0].prompt, in_order, example.roles, asides)
+    return Encoded(example, parts[0].prompt, in_order, example.roles, asides, opening)
 
 
-def mismatched(examples: Sequence[Encoded], context: int | None) -> Iterator[Encoded]:
+def mismatched(examples: Sequence[Encoded], context: int | None, counts: Counter[str]) -> Iterator[Encoded]:
     """Each example with the answer of the next one that has another prompt, the first following the last.
 
     The partner stays the same in every epoch and run, so that what the reference thinks of it is computed once. An
-    example has none where all have one prompt.
+    example has none where all have one prompt; one whose prompt leaves no room for a word of it is counted and dropped.
     """
     following: list[int | None] = [None] * len(examples)
     partner: int | None = None
@@ -268,4 +288,7 @@ def mismatched(examples: Sequence[Encoded], context: int | None) -> Iterator[Enc
             continue
         room = None if context is None else context - len(example.prompt)
         answer = examples[place].responses[0][:room]
+        if len(answer) <= examples[place].opening:
+            counts["empty_dropped"] += 1
+            continue
         yield replace(example, responses=(*example.responses, answer), roles=(*example.roles, Role.MISMATCHED))

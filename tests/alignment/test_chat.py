@@ -9,9 +9,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from alignment import chat
 from alignment.generation import Generator
+from alignment.objectives import Role
 from alignment.sampling import Sampling
+from alignment.training.data import Example
+from alignment.training.encode import Encoder, Examples
 from alignment.training.errors import TemplateHeld
 from alignment.training.layout import shared
+from alignment.training.spec import Length
 from alignment.training.structure import Structure
 from tests.alignment.chat_tokenizers import trained
 from tests.alignment.chats import (
@@ -125,6 +129,91 @@ def test_a_response_that_says_nothing_is_dropped_and_counted(said: str) -> None:
     found = encode(NAMED["gemma"].tokenizer, DIALOGUE, ANSWER, {**OTHER, "content": said})
 
     assert (found.train, found.counts["empty_dropped"], found.dropped) == ([], 1, 1)
+
+
+OPENINGS = {
+    "qwen3": "<think>\n\n</think>\n\n",
+    "deepseek-r1": "\n</think>\n\n",
+    "gpt-oss": "<|channel|>final<|message|>",
+    "mistral": " ",
+}
+"""What the templates write between the prompt and an answer's own words."""
+
+
+@pytest.mark.parametrize("said", ["", " \n"])
+def test_a_response_that_is_all_the_templates_is_dropped_and_counted(said: str) -> None:
+    """An empty block of reasoning and an end teach as little as an end alone."""
+    found = encode(NAMED["qwen3"].tokenizer, DIALOGUE, ANSWER, {**OTHER, "content": said}, stops=("<|im_end|>",))
+
+    assert (found.train, found.counts["empty_dropped"], found.dropped) == ([], 1, 1)
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [(Role.CHOSEN, Role.REJECTED), (Role.CANDIDATE,) * 3, (Role.DESIRABLE,), (Role.UNDESIRABLE,)],
+    ids=["pair", "list", "wanted", "unwanted"],
+)
+@pytest.mark.parametrize("name", OPENINGS)
+def test_a_response_cut_before_its_own_words_is_dropped_and_counted(name: str, roles: tuple[Role, ...]) -> None:
+    """Nothing is trained on what the template alone writes; from the first token of the answer on, it is an answer."""
+    family = NAMED[name]
+    tokenizer = family.tokenizer
+    answers = tuple({**ANSWER, "content": words} for words in ("No rain today.", "Only a little.", "And wet?"))
+    example = Example("p", "train", DIALOGUE, answers[: len(roles)], roles)
+    ending = chat.ending(tokenizer, SimpleNamespace(eos_token_id=tokenizer.convert_tokens_to_ids(list(family.stops))))
+
+    def cut(to: int) -> Examples:
+        return Encoder(tokenizer, ending, Length(max_response_tokens=to), None).encode([example], lambda: None)
+
+    whole = text(tokenizer, cut(100).train[0].responses[0])
+    length = 1
+    while not (found := cut(length)).train:
+        assert (found.counts["empty_dropped"], found.dropped) == (1, 1)
+        length += 1
+    assert length > 1
+    kept = text(tokenizer, found.train[0].responses[0])
+    assert whole.startswith(kept)
+    assert kept.strip() in (OPENINGS[name] + "No").strip()
+    assert kept[-1] in "No"
+
+
+def test_a_mismatched_answer_of_which_no_word_is_left_drops_its_example() -> None:
+    """The prompt leaves room for its own short answer, which follows another one and so has no block of reasoning;
+    where it leaves more, what is trained on has words."""
+    tokenizer = NAMED["qwen3"].tokenizer
+    asked = DIALOGUE[:2], DIALOGUE[:1]
+    thumbs = [Example(str(place), "train", prompt, (ANSWER,), (Role.DESIRABLE,)) for place, prompt in enumerate(asked)]
+    dropped = set()
+
+    for context in range(16, 64):
+        encoder = Encoder(tokenizer, chat.ending(tokenizer), Length(), context, mismatched=True)
+        found = encoder.encode(thumbs, lambda: None)
+
+        dropped.add(found.counts["empty_dropped"])
+        assert len(found.train) + found.dropped == len(thumbs)
+        for example in found.train:
+            assert all("No" in text(tokenizer, answer) for answer in example.responses)
+    assert dropped == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "length", "written"),
+    [
+        ({"reasoning": "Yes, very."}, 3, "<think>\nYes"),
+        ({"content": "", "reasoning": "Yes, very."}, 3, "<think>\nYes"),
+        ({"content": "<think> Yes, very. </think> No rain."}, 3, "<think>\n\n</think>"),
+    ],
+)
+def test_reasoning_is_of_the_answers_own_words(answer: dict[str, Any], length: int, written: str) -> None:
+    """What is left of it is learned, and so is what a template makes of an answer that it writes in its own way."""
+    family = NAMED["qwen3"]
+    other = {**OTHER, "reasoning": "No rain."}
+
+    (example,) = encode(
+        family.tokenizer, DIALOGUE, {**ANSWER, **answer}, other, stops=family.stops, max_response_tokens=length
+    ).train
+
+    assert text(family.tokenizer, example.responses[0]) == written
 
 
 def test_a_prompt_that_is_cut_on_the_left_keeps_its_bos() -> None:

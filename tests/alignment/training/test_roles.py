@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,26 +206,37 @@ def encoded(prompts: list[str], context: int | None = None) -> list[Encoded]:
 
 def test_a_mismatched_answer_is_that_of_the_next_example_with_another_prompt() -> None:
     """In turn and around the end, the same each time; the example's own answer stays the first."""
-    found = list(mismatched(encoded(["a", "a", "b", "c", "a"]), None))
+    found = list(mismatched(encoded(["a", "a", "b", "c", "a"]), None, Counter()))
 
     assert [one.responses[1][0] - 100 for one in found] == [2, 2, 3, 4, 2]
     assert {one.roles for one in found} == {(Role.DESIRABLE, Role.MISMATCHED)}
     assert [one.learned for one in found] == encoded(["a", "a", "b", "c", "a"])
-    assert list(mismatched(encoded(["a", "a", "b", "c", "a"]), None)) == found
+    assert list(mismatched(encoded(["a", "a", "b", "c", "a"]), None, Counter())) == found
 
 
 def test_examples_of_one_prompt_have_no_mismatched_answer() -> None:
     """What the same prompt was answered is no answer to another one."""
-    assert list(mismatched(encoded(["a", "a"]), None)) == encoded(["a", "a"])
-    assert list(mismatched([], None)) == []
+    assert list(mismatched(encoded(["a", "a"]), None, Counter())) == encoded(["a", "a"])
+    assert list(mismatched([], None, Counter())) == []
 
 
 def test_a_mismatched_answer_is_cut_to_the_context() -> None:
     """It stands after a longer prompt than its own."""
-    long, short = mismatched(encoded(["abcdefg", "b"]), 10)
+    long, short = mismatched(encoded(["abcdefg", "b"]), 10, Counter())
 
     assert (long.longest, len(long.responses[1])) == (13, 3)
     assert len(short.responses[1]) == 6
+
+
+@pytest.mark.parametrize("opening", [0, 2])
+def test_a_mismatched_answer_of_which_nothing_is_left_drops_its_example(opening: int) -> None:
+    """After a prompt that leaves room for what the template writes before an answer, or not even that."""
+    some, counts = [replace(one, opening=opening) for one in encoded(["abcdefg", "b"])], Counter[str]()
+
+    (found,) = mismatched(some, 7 + opening, counts)
+
+    assert found.prompt == some[1].prompt
+    assert counts == {"empty_dropped": 1}
 
 
 def test_an_encoder_forms_mismatched_answers_within_each_split(base: Path, write: WriteSnapshot) -> None:

@@ -6,6 +6,7 @@
 import json
 import random
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -102,7 +103,7 @@ def singles(pairs: list[Encoded], roles: frozenset[Role]) -> list[Encoded]:
     for place, one in enumerate(pairs):
         role = (Role.DESIRABLE, Role.UNDESIRABLE)[place % 2]
         found.append(replace(one, responses=one.responses[:1], roles=(role,)))
-    return list(mismatched(found, None)) if Role.MISMATCHED in roles else found
+    return list(mismatched(found, None, Counter())) if Role.MISMATCHED in roles else found
 
 
 def rankings(pairs: list[Encoded], end: int) -> list[Encoded]:
