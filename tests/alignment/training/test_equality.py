@@ -27,6 +27,10 @@ OBJECTIVES: list[dict[str, Any]] = [
     {"name": "ipo_avg", "tau": 0.1},
     {"name": "simpo", "beta": 2.0, "gamma": 0.5},
 ]
+WITHIN = {"dpo": 1e-5, "ipo_avg": 2e-5, "simpo": 1e-5}
+"""How far losses may be from those of the plain loop, in which IPO's is the square of 5: what rounding adds to a margin
+in summing the tokens of responses appears tenfold in it, and 1.2e-5 is reached.
+"""
 
 
 def losses(name: str, policy: Tensor, reference: Tensor, lengths: Tensor) -> Tensor:
@@ -77,7 +81,7 @@ def arranged(learner: Learner, way: str) -> Learner:
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda one: one["name"])
 def test_twenty_steps_are_those_of_a_plain_loop(objective: dict[str, Any], make_spec: MakeSpec, base: Path) -> None:
-    """In packs of shared rows, in one row and in padded rows: losses within 1e-5, gradient norms within 1e-4."""
+    """In packs of shared rows, in one row and in padded rows: losses as near as said, gradient norms within 1e-4."""
     optimizer = {"learning_rate": RATE, "warmup_ratio": 0, "schedule": "constant"}
     spec = Spec.model_validate(make_spec(objective=objective, optimizer=optimizer))
     examples = encoded(BATCHES * SIZE)
@@ -92,5 +96,5 @@ def test_twenty_steps_are_those_of_a_plain_loop(objective: dict[str, Any], make_
         known = sequence_logps(learner.scoring, examples, nothing)
         for step, (some, (loss, norm)) in enumerate(zip(places, expected, strict=True)):
             values = learner.update(examples[some], known[some], State(step), nothing).metrics
-            assert values["loss"] == pytest.approx(loss, abs=1e-5, rel=1e-6), (way, step)
+            assert values["loss"] == pytest.approx(loss, abs=WITHIN[objective["name"]]), (way, step)
             assert values["grad_norm"] == pytest.approx(norm, rel=1e-4), (way, step)

@@ -268,7 +268,7 @@ def test_the_gradient_of_kto_is_that_of_the_whole_batch(make_spec: MakeSpec, bas
     several, whole = (gradient(with_tokens(learner, tokens), some, reference) for tokens in (40, 100_000))
 
     assert whole.norm() > 0
-    torch.testing.assert_close(several, whole, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(several, whole, rtol=1e-5, atol=1e-5 * float(whole.abs().max()))
 
 
 def test_what_a_step_tells_of_thumbs_are_means_over_each_kind(
