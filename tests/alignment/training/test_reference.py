@@ -4,19 +4,29 @@ import errno
 import json
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from multiprocessing import Event
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import load_file, save_file
 
-from alignment.training import kept, train
-from alignment.training.stop import Cancelled
-from tests.alignment.training.conftest import MakeSnapshot, MakeSpec
+from alignment.objectives import REFERENCE, OtherValue, beside
+from alignment.training import Spec, kept, train
+from alignment.training.events import Events
+from alignment.training.prepare import prepare
+from alignment.training.stop import Cancelled, Stop
+from tests.alignment.training.conftest import MakeSnapshot, MakeSpec, ended, fork
+from tests.alignment.training.test_others import FULL, LORA, stirred
+
+LIMIT_SECONDS = 120
 
 
 @pytest.fixture
@@ -74,6 +84,110 @@ def test_a_second_run_finds_what_the_first_computed(make_spec: MakeSpec, cache: 
     origins = [(told(tmp_path / name)["computed"], told(tmp_path / name)["examples"]) for name in ("one", "again")]
     assert origins == [(16, 16), (0, 16)]
     assert told(tmp_path / "again")["message"].startswith("reference found: noise floor ")
+
+
+@pytest.mark.parametrize("tuning", [FULL, LORA], ids=["full", "lora"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "pure_bf16"])
+def test_what_is_kept_is_what_the_reference_says_at_a_step(
+    precision: str, tuning: dict[str, Any], make_spec: MakeSpec, cache: Path, tmp_path: Path
+) -> None:
+    """Asked in the packs of a step by a policy that has moved, as a second model or without adapters, it says what is
+    kept, within the noise floor that the run tells: that of a few examples, so that others may differ by a last bit."""
+    spec = make_spec(precision=precision, tuning=tuning, duration={"steps": 3})
+    train(spec, tmp_path / "one")
+    with Events(tmp_path / "events.jsonl") as events:
+        found = prepare(Spec.model_validate(spec), events, Stop())
+        live = prepare(Spec.model_validate({**spec, "objective": {"name": "tdpo2"}}), events, Stop())
+    floor = next(event["noise_floor"] for event in logs(tmp_path) if "noise_floor" in event)
+    examples, scoring = live.examples.train, replace(stirred(live.learner).scoring, tokens=100)
+    packs = scoring.packs(examples)
+    assert len(packs) > 2
+    assert found.reference is not None
+    assert [kept.key(one) for one in examples] == [kept.key(one) for one in found.examples.train]
+
+    for pack in packs:
+        scores = scoring.scores([examples[index] for index in pack], scoring.asked)
+        said = scores.sums(beside(REFERENCE, OtherValue.LOGPS))
+        known = torch.cat(found.reference.of(pack))
+
+        assert ((said - known).abs() <= floor + torch.finfo(torch.float32).eps * known.abs()).all()
+        assert ((scores.logps - known).abs() > 0.1).any()
+
+
+def asking(spec: dict[str, Any], run: Path, where: str, do: Callable[[], object]) -> None:
+    """Train, and do this whenever the run comes there: before it asks the reference, with half of the file written, or
+    when another has the file."""
+    saved, got = safetensors.torch.save_file, kept._got
+
+    def come_by(place: str) -> None:
+        if place == where:
+            do()
+
+    def hear(event: dict[str, Any]) -> None:
+        if event.get("message") == "computing the reference":
+            come_by("computing")
+
+    def saved_there(tensors: Any, path: Path, *more: Any) -> None:
+        if path.suffix == kept.PARTIAL:
+            path.write_bytes(b"half")
+            come_by("writing")
+        saved(tensors, path, *more)
+
+    def got_there(lock: IO[str]) -> bool:
+        found = got(lock)
+        if not found:
+            come_by("waiting")
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(safetensors.torch, "save_file", saved_there)
+        patch.setattr(kept, "_got", got_there)
+        train(spec, run, hear)
+
+
+def two_at_once(spec: dict[str, Any], folder: Path, where: str, then: Callable[[], object]) -> tuple[int, int]:
+    """How two runs in processes of their own end, the first of which does this there once the second waits for it."""
+    there, waiting = Event(), Event()
+
+    def meet() -> None:
+        there.set()
+        assert waiting.wait(LIMIT_SECONDS)
+        then()
+
+    first = fork(lambda: asking(spec, folder / "one", where, meet))
+    assert there.wait(LIMIT_SECONDS)
+    second = fork(lambda: asking(spec, folder / "two", "waiting", waiting.set))
+    return ended(first), ended(second)
+
+
+def test_of_two_runs_at_once_one_computes_and_the_other_waits(make_spec: MakeSpec, cache: Path, tmp_path: Path) -> None:
+    """Processes of their own on the same data: what the first has computed the second finds."""
+    spec = make_spec()
+
+    assert two_at_once(spec, tmp_path, "computing", lambda: None) == (0, 0)
+
+    assert (computed(tmp_path / "one"), computed(tmp_path / "two")) == ([16], [])
+    assert losses(tmp_path / "two") == losses(tmp_path / "one")
+    assert len(load_file(the_file(cache))["counts"]) == 16
+
+
+@pytest.mark.parametrize("where", ["computing", "writing"])
+def test_what_a_killed_run_was_about_to_keep_another_computes(
+    where: str, make_spec: MakeSpec, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that waits goes on at once, and has the numbers and leaves the file that it would have left alone."""
+    spec = make_spec()
+
+    assert two_at_once(spec, tmp_path, where, lambda: os.kill(os.getpid(), signal.SIGKILL)) == (-signal.SIGKILL, 0)
+
+    assert computed(tmp_path / "two") == [16]
+    found = load_file(the_file(cache))
+    monkeypatch.setenv(kept.PLACE, str(tmp_path / "another"))
+    train(spec, tmp_path / "alone")
+    assert losses(tmp_path / "two") == losses(tmp_path / "alone")
+    expected = load_file(the_file(tmp_path / "another"))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_only_what_is_new_is_computed(make_spec: MakeSpec, cache: Path, tmp_path: Path) -> None:

@@ -414,16 +414,26 @@ def test_a_damaged_or_hostile_state_is_refused(
 def test_examples_that_break_the_loss_are_named(
     make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ids of the examples at fault stand in the error; the last good step is kept, and the run can go on."""
+    """The ids of the examples at fault stand in the error; the last good step and its checkpoint are kept, and the run
+    can go on."""
     from alignment.training.scorer import Scorer, Scores
 
-    spec = make_spec(duration={"steps": 4}, keep={"state": 1}, batch={"examples_per_step": 4, "tokens_per_pack": 48})
+    spec = make_spec(
+        duration={"steps": 4},
+        evaluate={"every_steps": 2, "samples": 0},
+        keep={"state": 1},
+        batch={"examples_per_step": 4, "tokens_per_pack": 48},
+    )
     train(spec, tmp_path / "whole")
     forward, broken, bad = Scorer.forward, [False], {}
-    update = Learner.update
+    update, before = Learner.update, dict[Path, bytes]()
+
+    def checkpoints() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in (tmp_path / "out/checkpoints").rglob("*") if path.is_file()}
 
     def third(self: Learner, some: Any, *rest: Any) -> Any:
         if rest[1].step == 2:
+            before.update(checkpoints())
             bad["id"], bad["ids"] = some[1].example.id, some[1].responses[0]
             broken[0] = True
         return update(self, some, *rest)
@@ -448,6 +458,8 @@ def test_examples_that_break_the_loss_are_named(
     assert stopped.value.examples == [bad["id"]]
     assert events_of(tmp_path / "out")[-1]["examples"] == [bad["id"]]
     assert bad["id"] in stopped.value.detail
+    assert tmp_path / "out/checkpoints/2/model.safetensors" in before
+    assert checkpoints() == before
     train(spec, tmp_path / "out")
     assert same(last(tmp_path / "out"), last(tmp_path / "whole"))
 
