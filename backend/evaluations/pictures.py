@@ -10,7 +10,9 @@ from backend.evaluations.markup import el
 WIDTH = 720
 ROW = 44
 EDGE = 16
-PALETTE = 6  # classes c0 to c5 of the page's style
+LIGHT = ("#0071bc", "#d25e15", "#14935c", "#cd6f9b", "#745603", "#4f3781", "#6d2a24", "#375c64")
+DARK = ("#53b4ea", "#e88519", "#6bd19b", "#b27c9e", "#fed137", "#686bd9", "#c3423e", "#c4d6f7")
+"""The colors of the charts on our pages, for classes c0 and so on of the page's style."""
 LETTERS = 60
 FULLEST = 0.42  # of a color behind a number, above what is always there
 
@@ -37,7 +39,7 @@ def forest(bars: Sequence[Bar], label: str, *, share: bool) -> Element:
     parts: list[Element] = [_line(at(middle), 0, at(middle), height - 26, "even")]
     for place, bar in enumerate(bars):
         y = ROW * place + 30
-        tone = f"c{bar.kind % PALETTE}"
+        tone = f"c{bar.kind % len(LIGHT)}"
         parts.append(el("text", _cut(bar.name), x=EDGE, y=y - 14))
         if bar.low is not None and bar.high is not None:
             parts.append(_line(at(bar.low), y, at(bar.high), y, f"span {tone}"))
@@ -65,7 +67,7 @@ def curve(lines: Sequence[tuple[str, Sequence[tuple[int, float, float | None, fl
 
     parts: list[Element] = [_line(44, y(0.5), WIDTH - 16, y(0.5), "even")]
     for place, (name, points) in enumerate(lines):
-        tone = f"c{place % PALETTE}"
+        tone = f"c{place % len(LIGHT)}"
         band = [(step, low, high) for step, _, low, high in points if low is not None and high is not None]
         edge = [at(step, high) for step, _, high in band] + [at(step, low) for step, low, _ in reversed(band)]
         if len(band) > 1:
@@ -107,7 +109,7 @@ def frontier(dots: Sequence[Dot], label: str, words: str) -> Element:
 
     parts: list[Element] = []
     for place, run in enumerate(runs):
-        tone, own = f"c{place % PALETTE}", [dot for dot in dots if dot.run == run]
+        tone, own = f"c{place % len(LIGHT)}", [dot for dot in dots if dot.run == run]
         joined = " ".join(f"{_at(x(dot.x.value))},{_at(y(dot.y.value))}" for dot in own)
         parts.append(el("polyline", points=joined, class_=f"run {tone}"))
         parts.append(el("circle", cx=left + 8, cy=10 + 16 * place, r=4, class_=tone))

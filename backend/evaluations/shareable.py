@@ -2,6 +2,7 @@
 
 import uuid
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
@@ -9,7 +10,7 @@ from backend.evaluations import benchmark_words, frontier_words, judging
 from backend.evaluations.frontier_schemas import FrontierOut
 from backend.evaluations.markup import Child, document, el, name, plain, table
 from backend.evaluations.meter_schemas import MeterOut, MetersOut
-from backend.evaluations.pictures import Bar, curve, forest, squares
+from backend.evaluations.pictures import DARK, LIGHT, Bar, curve, forest, squares
 from backend.evaluations.report_schemas import (
     ContestantOut,
     ControlledOut,
@@ -21,12 +22,21 @@ from backend.evaluations.report_schemas import (
     TableOut,
 )
 
-STYLE = """
-:root { color-scheme: light dark; --text: #1a2029; --muted: #586372; --line: #d5dae1; --back: #fff; --blue: #0072b2;
-  --red: #c04f00; --green: #007d5c; --pink: #a4548a; --brown: #8a6d00; --gray: #4f5d75; }
-@media (prefers-color-scheme: dark) { :root { --text: #e7ebf0; --muted: #a0abb9; --line: #39424e; --back: #12151a;
-  --blue: #56b4e9; --red: #f0914a; --green: #2fc79a; --pink: #e18fc4; --brown: #d9c24a; --gray: #a9b4c6; } }
-body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
+
+def _tones(colors: Sequence[str]) -> str:
+    return " ".join(f"--c{place}: {color};" for place, color in enumerate(colors))
+
+
+COLORS = f"""
+:root {{ color-scheme: light dark; --text: #1a2029; --muted: #586372; --line: #d5dae1; --back: #fff;
+  {_tones(LIGHT)} }}
+@media (prefers-color-scheme: dark) {{ :root {{ --text: #e7ebf0; --muted: #a0abb9; --line: #39424e; --back: #12151a;
+  {_tones(DARK)} }} }}
+{" ".join(f".c{place} {{ fill: var(--c{place}); stroke: var(--c{place}); }}" for place in range(len(LIGHT)))}
+"""
+STYLE = (
+    COLORS
+    + """body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
 main { max-width: 1200px; margin: 0 auto; padding: 24px 16px 64px; overflow-wrap: anywhere; }
 h2 { margin: 36px 0 8px; } h3 { margin: 20px 0 6px; } p { margin: 6px 0; }
 .muted, caption { color: var(--muted); } .wide { overflow-x: auto; }
@@ -39,12 +49,10 @@ svg text { fill: var(--text); font: 13px system-ui, sans-serif; } svg .tick { fi
 .even { stroke: var(--muted); stroke-dasharray: 2 3; } .span { stroke-width: 3; }
 .run { fill: none; stroke-width: 2.5; } .thin { stroke-width: 1.2; stroke-opacity: .6; } .hollow { fill: var(--back); }
 .band { fill-opacity: .16; stroke: none; }
-.c0 { fill: var(--blue); stroke: var(--blue); } .c1 { fill: var(--red); stroke: var(--red); }
-.c2 { fill: var(--green); stroke: var(--green); } .c3 { fill: var(--pink); stroke: var(--pink); }
-.c4 { fill: var(--brown); stroke: var(--brown); } .c5 { fill: var(--gray); stroke: var(--gray); }
 polyline.run { fill: none; } polygon.band { stroke: none; } rect { stroke: none !important; } .cell { stroke: none; }
-.warn { border-left: 3px solid var(--brown); padding-left: 10px; }
+.warn { border-left: 3px solid var(--c4); padding-left: 10px; }
 """
+)
 METERS = {
     "tokens": "Tokens",
     "words": "Words",

@@ -3,6 +3,7 @@
 import re
 import uuid
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -10,6 +11,7 @@ from sqlalchemy import select, update
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
 from backend.evaluations.models import Evaluation, Verdict
+from backend.evaluations.pictures import DARK, LIGHT
 from backend.runs.models import Run
 from tests import contest
 from tests.conftest import Client
@@ -123,9 +125,18 @@ def test_numbers_on_colors_can_be_read(researcher: Client, clean: None) -> None:
     fullest = max(float(one) for one in re.findall(r'fill-opacity="([\d.]+)"', page))
     light, dark = page.split("@media (prefers-color-scheme: dark)")[:2]
     for style in (light, dark):
-        tone = dict(re.findall(r"--(text|back|blue): (#[0-9a-f]{3,6})", style))
+        tone = dict(re.findall(r"--(text|back|c0): (#[0-9a-f]{3,6})", style))
         back = tone["back"] if len(tone["back"]) == 7 else "#" + "".join(2 * one for one in tone["back"][1:])
-        assert contrast(tone["text"], over(tone["blue"], back, fullest)) >= 4.5
+        assert contrast(tone["text"], over(tone["c0"], back, fullest)) >= 4.5
+
+
+def test_colors_are_those_of_our_charts() -> None:
+    """What a color tells on our pages it tells on the page that is handed on."""
+    charts = (Path(__file__).parents[3] / "frontend/assets/charts.js").read_text()
+    for theme, colors in (("LIGHT", LIGHT), ("DARK", DARK)):
+        assert re.findall(r'"(#[0-9a-f]{6})"', charts.partition(f"const {theme} = [")[2].partition("]")[0]) == list(
+            colors
+        )
 
 
 def test_an_evaluation_without_verdicts(researcher: Client, clean: None) -> None:
