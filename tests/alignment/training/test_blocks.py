@@ -225,7 +225,7 @@ def test_values_and_gradients_on_an_accelerator(name: str) -> None:
 
 def test_a_run_that_began_under_masks_goes_on_so(spec: Spec) -> None:
     """Even where blocks would do by now: its sums are rounded as before, in packs of the size that it had."""
-    rows = structure.Structure(True, "llama", (("full_attention", None),), way="blocks")
+    rows = structure.Structure(True, "llama", (("full_attention", None),), way="blocks", steady=True)
     scorer = Scorer(build("llama", {}), "fp32")
     scoring = Scoring(scorer, scorer, DPO(), rows, 0, 128, Ranks(CPU))
     begun = Origin(spec={}, data="", weights="", tokens_per_pack=99, path="shared", attention="masks", versions={})
@@ -233,6 +233,7 @@ def test_a_run_that_began_under_masks_goes_on_so(spec: Spec) -> None:
     settled = resume.settle(spec, scoring, begun)
 
     assert (settled.structure.way, settled.structure.why, settled.tokens) == ("masks", "the run began under masks", 99)
-    assert not resume.settle(spec, scoring, begun.model_copy(update={"path": "plain"})).structure.shared
+    alone = resume.settle(spec, scoring, begun.model_copy(update={"path": "plain"})).structure
+    assert (alone.shared, alone.steady) == (False, True)
     assert resume.settle(spec, scoring, None) is scoring
     assert begun.lanes == 1  # of states that do not say
