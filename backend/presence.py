@@ -8,16 +8,19 @@ from typing import NamedTuple
 import psutil
 import redis
 
+from alignment.training.timing import Speed
+
 PREFIX = "plumbline:worker:"
 BEAT_SECONDS = 10.0
 KEPT_SECONDS = 60
 
 
 class Machine(NamedTuple):
-    """What a machine has to train on."""
+    """What a machine has to train on, and how fast one device of it computes, where that was measured."""
 
     gpus: int = 0
     processors: int = 1
+    speed: Speed | None = None
 
     @property
     def devices(self) -> int:
@@ -62,6 +65,8 @@ def name() -> str:
 def announce(client: "redis.Redis", queues: tuple[str, ...], *, beat: bool, machine: Machine = NOTHING_SPECIAL) -> None:
     """Say that this worker is alive.  Raises RedisError."""
     told = {"queues": queues, "beat": beat, "gpus": machine.gpus, "processors": machine.processors}
+    if machine.speed is not None:
+        told["speed"] = machine.speed.model_dump()
     client.set(PREFIX + name(), json.dumps(told), ex=KEPT_SECONDS)
 
 
@@ -88,7 +93,8 @@ def workers(client: "redis.Redis") -> list[Worker]:
             silent = max(0.0, KEPT_SECONDS - left / 1000)
             try:
                 facts = json.loads(told)
-                machine = Machine(int(facts.get("gpus", 0)), int(facts.get("processors", 1)))
+                speed = Speed.model_validate(facts["speed"]) if "speed" in facts else None
+                machine = Machine(int(facts.get("gpus", 0)), int(facts.get("processors", 1)), speed)
                 queues, beat = tuple(facts["queues"]), bool(facts["beat"])
                 found.append(Worker(key.removeprefix(PREFIX), queues, beat, silent, machine))
             except (ValueError, TypeError, KeyError, AttributeError):

@@ -1,11 +1,10 @@
-"""One run of the estimates' benchmark: made, estimated, trained; prints a line of JSON.
+"""One run of the estimates' benchmark: made, or trained, which prints a line of JSON.
 
-python -m benchmarks.estimates_side FOLDER '{"name": …, "hidden": 256, …}'
+python -m benchmarks.estimates_side FOLDER '{"name": …, "hidden": 256, …}' [make]
 """
 
 import json
 import random
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
@@ -33,11 +32,15 @@ class Shape(NamedTuple):
 
 
 class Told(TypedDict):
-    """Bytes that were estimated, by part, and taken above the libraries; and how fast the last step was."""
+    """Bytes that were estimated, by part, and taken above the libraries; what was counted, and how fast the last step
+    was."""
 
     estimated: int
     taken: int
     parts: dict[str, int]
+    steps: int
+    tokens: int
+    tokens_computed: int
     tokens_per_second: float
 
 
@@ -71,16 +74,22 @@ def make_model(folder: Path, shape: Shape) -> None:
 
 
 def make_pairs(path: Path, shape: Shape) -> None:
-    """Pairs of about the stated lengths: each a half shorter to a half longer."""
+    """Pairs of about the stated lengths, each a half shorter to a half longer: `PAIRS` to train on, and what is drawn
+    for other splits on the way."""
+    from alignment.formats import Item
+    from alignment.formats.split import split_of
+
     rng = random.Random(0)
 
     def text(length: int) -> str:
         return " ".join(f"w{rng.randrange(2, WORDS)}" for _ in range(rng.randint(length // 2, length * 3 // 2)))
 
-    rows = [
-        {"prompt": text(shape.prompt), "chosen": text(shape.response), "rejected": text(shape.response)}
-        for _ in range(PAIRS)
-    ]
+    rows: list[dict[str, str]] = []
+    trained = 0
+    while trained < PAIRS:
+        rows.append({"prompt": text(shape.prompt), "chosen": text(shape.response), "rejected": text(shape.response)})
+        prompt = Item([{"role": "user", "content": rows[-1]["prompt"]}], [])
+        trained += split_of("", prompt.prompt_hash) == "train"
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
 
 
@@ -93,7 +102,7 @@ def spec_of(folder: Path, shape: Shape) -> dict[str, Any]:
         "tuning": {"kind": shape.tuning},
         "batch": {"examples_per_step": EXAMPLES, "tokens_per_pack": shape.tokens},
         "length": {"max_prompt_tokens": 2048, "max_response_tokens": 1024},
-        "duration": {"steps": 2},
+        "duration": {"epochs": 1},
         "evaluate": {"samples": 0},
         "precision": shape.precision,
         "gradient_checkpointing": shape.gradient_checkpointing,
@@ -101,13 +110,12 @@ def spec_of(folder: Path, shape: Shape) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run what the command line says; the model is made by another process, whose memory does not count."""
+    """Run what the command line says; the model is made by a process before, whose memory does not count."""
     folder, shape = Path(sys.argv[1]), Shape(**json.loads(sys.argv[2]))
     if len(sys.argv) > 3:
         make_model(folder / "model", shape)
         make_pairs(folder / "pairs.jsonl", shape)
         return
-    subprocess.run([sys.executable, "-m", "benchmarks.estimates_side", *sys.argv[1:3], "make"], check=True)
     print(json.dumps(told(folder, shape)))
 
 
@@ -137,10 +145,14 @@ def told(folder: Path, shape: Shape) -> Told:
     heard: list[dict[str, Any]] = []
     summary = train(Spec.model_validate(spec_of(folder, shape)), folder / "out", heard.append)
     parts: dict[str, int] = next(event["memory"] for event in heard if "memory" in event)
+    steps = [event for event in heard if event["type"] == "step" and event["examples"]]
     return Told(
         estimated=sum(parts.values()),
         taken=int(peak_mib("cpu") * 2**20) - before,
         parts=parts,
+        steps=len(steps),
+        tokens=sum(step["tokens"] for step in steps),
+        tokens_computed=round(sum(step["tokens"] / step["values"]["throughput/sharing_factor"] for step in steps)),
         tokens_per_second=summary.metrics["throughput/tokens_per_second"] or 0.0,
     )
 

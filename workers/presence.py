@@ -1,4 +1,5 @@
-"""A worker tells that it is alive, from a thread of its main process: also while a run keeps everything else busy."""
+"""A worker tells that it is alive and what its machine has, from a thread of its main process: also while a run keeps
+everything else busy."""
 
 import contextlib
 import threading
@@ -7,7 +8,8 @@ from typing import Any
 import redis
 import structlog
 
-from backend.presence import BEAT_SECONDS, announce, connect, forget_dead, leave
+from alignment.training import timing
+from backend.presence import BEAT_SECONDS, Machine, announce, connect, forget_dead, leave
 from backend.runs.devices import here
 from backend.settings import get_settings
 
@@ -42,10 +44,25 @@ def _tell(url: str, queues: tuple[str, ...], beat: bool) -> None:
     with connect(url) as client:
         with contextlib.suppress(redis.RedisError):
             forget_dead(client)
-        while True:
-            try:
-                announce(client, queues, beat=beat, machine=here())
-            except redis.RedisError:
-                log.warning("Redis away; this worker is not seen")
-            if _over.wait(BEAT_SECONDS):
-                return
+        machine = here()
+        _say(client, queues, beat, machine)
+        if "train" in queues:  # after the first word, since it takes seconds
+            machine = machine._replace(speed=_speed())
+            if not _over.is_set():
+                _say(client, queues, beat, machine)
+        while not _over.wait(BEAT_SECONDS):
+            _say(client, queues, beat, machine)
+
+
+def _say(client: "redis.Redis", queues: tuple[str, ...], beat: bool, machine: Machine) -> None:
+    try:
+        announce(client, queues, beat=beat, machine=machine)
+    except redis.RedisError:
+        log.warning("Redis away; this worker is not seen")
+
+
+def _speed() -> timing.Speed | None:
+    speed = timing.measured()
+    if speed is None:
+        log.warning("it could not be measured how fast this machine computes; first runs are told no time")
+    return speed

@@ -29,6 +29,7 @@ READING = "reward_model.json"
 """How the head of a reward model is read: `RewardLoss.reading`. Beside the weights, because an adapter has no config of
 the model that it adapts."""
 TEMPLATE = "chat_template.jinja"
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 LONGEST_CHAIN = 16
 LONGEST_HEADER = 100_000_000
 LONGEST_JSON = 50 << 20
@@ -54,6 +55,14 @@ class CheckpointFacts:
     model_type: str = ""  # what transformers calls the language model
     reward_model: bool = False
     biased: bool = False  # its gated networks have biases
+    routed: float = 1.0  # share of its experts that a token is sent to
+
+    @property
+    def active(self) -> float:
+        """Weights that a token meets in the layers."""
+        return sum(
+            rows * columns * (self.routed if ".experts." in name else 1) for name, rows, columns in self.linear_shapes
+        )
 
 
 def inspect(folder: Path, *, template: bool = True) -> CheckpointFacts:
@@ -90,6 +99,7 @@ def inspect(folder: Path, *, template: bool = True) -> CheckpointFacts:
         model_type=str(text.get("model_type", config.get("model_type", ""))),
         reward_model=is_reward_model(folder),
         biased=any(name.endswith(".gate_proj.bias") for name, _, _ in whole),
+        routed=_count(text, "num_experts_per_tok") / max(_count(text, *EXPERTS), 1) or 1.0,
     )
 
 

@@ -22,13 +22,11 @@ from alignment.training.keeping import Keeper
 from alignment.training.kinds.scored import reading_of
 from alignment.training.model import dropout_off
 from alignment.training.prepare import Prepared, draw
-from alignment.training.spec import LoraTuning, Spec
+from alignment.training.spec import SAMPLE_TOKENS, LoraTuning, Spec
 from alignment.training.state import Kept, Progress
 from alignment.training.step import evaluate
 from alignment.training.stop import Cancelled, Stop
 from alignment.training.throughput import Meter
-
-SAMPLE_TOKENS = 256
 
 
 @dataclass

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from alignment.training.folder import EXPERTS
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 ROUTED = frozenset({"flex_olmo", "gpt_oss", "granitemoe", "mixtral", "olmoe", "phimoe", "qwen2_moe", "qwen3_moe"})
 """Architectures whose layers tell the logits of their routers, and whose loss transformers computes from them."""
-_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 
 
 def coefficient(config: PreTrainedConfig) -> float:
@@ -33,7 +34,7 @@ def coefficient(config: PreTrainedConfig) -> float:
 def experts(config: PreTrainedConfig) -> int:
     """How many experts tokens are routed to in each layer; 0 in a model without."""
     text = config.get_text_config()
-    return next((int(count) for name in _EXPERTS if (count := getattr(text, name, None) or 0) > 1), 0)
+    return next((int(count) for name in EXPERTS if (count := getattr(text, name, None) or 0) > 1), 0)
 
 
 def routed(logits: Sequence[Tensor], weights: Tensor, choices: int) -> Tensor:

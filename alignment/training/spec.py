@@ -115,6 +115,9 @@ class Duration(Part):
         return self
 
 
+SAMPLE_TOKENS = 256  # of an answer at an evaluation, at most
+
+
 class Evaluate(Part):
     """How often the validation split is measured and samples are written; the end of the run always is."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from alignment.training import routing
+from alignment.training.flops import Work, triangle
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,24 +43,16 @@ PEAKS: dict[str, tuple[float, float]] = {
 """Dense TFLOP/s of accelerators by their names, in bf16 and in fp32, as their makers publish them."""
 
 
-@dataclass(frozen=True)
-class Work:
-    """FLOPs of one training step of a model, forward and backward, nothing computed again."""
-
-    token: float  # for each token of the backbone, without attention
-    position: float  # for each position that is projected to the vocabulary
-    pair: float  # for each pair of a token and one that it attends to, over all layers
-
-    def of(self, examples: Sequence[Encoded], *, shared: bool) -> float:
-        """FLOPs that the examples need at least in these rows, padding not counted."""
-        tokens = sum(example.shared_tokens if shared else example.tokens for example in examples)
-        positions = sum(len(answer) for example in examples for answer in example.responses)
-        pairs = sum(_pairs(example, shared=shared) for example in examples)
-        return self.token * tokens + self.position * positions + self.pair * pairs
+def needed(work: Work, examples: Sequence[Encoded], *, shared: bool) -> float:
+    """FLOPs that the examples need at least in these rows, padding not counted."""
+    tokens = sum(example.shared_tokens if shared else example.tokens for example in examples)
+    positions = sum(len(answer) for example in examples for answer in example.responses)
+    return work.of(tokens, positions, sum(_pairs(example, shared=shared) for example in examples))
 
 
 def work(model: PreTrainedModel) -> Work:
-    """What a model's weights and layers cost: 2 FLOPs a weight forward, 2 for its input's gradient, 2 for its own."""
+    """What one training step of a model costs, forward and backward, nothing computed again: 2 FLOPs a weight forward,
+    2 for its input's gradient, 2 for its own."""
     text: Any = model.config.get_text_config()
     experts = routing.experts(model.config)
     choices = getattr(text, "num_experts_per_tok", None) or 1
@@ -84,13 +76,10 @@ def _weight(layer: Any) -> torch.Tensor | None:
     return getattr(layer, "weight", None)
 
 
-def _pairs(example: Encoded, *, shared: bool) -> int:
-    """Pairs of a token and what it attends to: itself, and what stands before it in its sequence."""
+def _pairs(example: Encoded, *, shared: bool) -> float:
+    """Pairs of a token and what it attends to."""
 
-    def triangle(length: int) -> int:
-        return length * (length + 1) // 2
-
-    def of(prompt: int, answers: list[int]) -> int:
+    def of(prompt: int, answers: list[int]) -> float:
         if not shared:
             return sum(triangle(prompt + answer) for answer in answers)
         return triangle(prompt) + sum(triangle(answer) + prompt * answer for answer in answers)
@@ -131,7 +120,7 @@ class Meter:
             "memory/peak_gb": scoring.ranks.most(self._peak_gb()),
         }
         if self._work is not None and self._most is not None:
-            found["throughput/mfu"] = self._work.of(examples, shared=shared) / seconds / self._most
+            found["throughput/mfu"] = needed(self._work, examples, shared=shared) / seconds / self._most
         return found
 
     def _peak_gb(self) -> float:

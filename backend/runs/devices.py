@@ -1,4 +1,4 @@
-"""On how many devices a run can train: what this machine has, and the largest whose worker is alive."""
+"""On how many devices a run can train: what this machine has, and those whose workers are alive."""
 
 import os
 from functools import lru_cache
@@ -32,6 +32,11 @@ def largest(redis_url: str | None) -> Machine | None:
     """The machine with most devices of those whose workers train and are alive; None when nobody knows of any."""
     found = [worker.machine for worker in _trainers(redis_url)]
     return max(found, key=lambda machine: (machine.gpus, machine.processors), default=None)
+
+
+def able(redis_url: str | None, count: int) -> list[Machine]:
+    """The machines of living workers that could take a run on so many devices."""
+    return [worker.machine for worker in _trainers(redis_url) if worker.machine.devices >= count]
 
 
 def only_here(redis_url: str | None) -> bool:

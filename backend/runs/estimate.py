@@ -1,4 +1,5 @@
-"""What a run will take: steps, memory by part, and a range of time from what earlier runs measured."""
+"""What a run will take: steps, memory by part, and a range of time from what earlier runs measured, or else from how
+fast the workers' machines compute."""
 
 import math
 import shutil
@@ -12,15 +13,18 @@ from uuid import UUID
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from alignment.training import timing
 from alignment.training.errors import BadSpec
-from alignment.training.estimate import ERROR, Lengths, estimate
+from alignment.training.estimate import ERROR, Estimate, Lengths, estimate
 from alignment.training.machine import free_memory
 from alignment.training.requirements import require_supported
 from alignment.training.schedule import total_steps
 from alignment.training.spec import Spec
 from backend.checkpoints.models import Checkpoint
+from backend.runs import devices
+from backend.runs.counts import Examples
 from backend.runs.models import Metric, Run, RunEvent
-from backend.runs.schemas import EstimateOut, MemoryPart, RunIn
+from backend.runs.schemas import EstimateOut, MemoryPart, RunIn, TimeBy
 from backend.settings import get_settings
 from backend.work import State
 
@@ -45,7 +49,7 @@ def unsupported(whole: Spec) -> list[tuple[str | None, str]]:
 
 
 def of(
-    session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examples: int, lengths: Lengths | None
+    session: Session, body: RunIn, checkpoint: Checkpoint, whole: Spec, examples: Examples, lengths: Lengths | None
 ) -> EstimateOut:
     """The whole estimate of a run that could be launched; of tokens where lengths are known.
 
@@ -54,12 +58,16 @@ def of(
     device = "cuda" if NVIDIA.exists() else "cpu"
     available = free_memory() if device == "cpu" else None
     free = None if available is None else available - PROGRAM_BYTES
-    found = estimate(whole, examples, device, lengths, free)
+    found = estimate(whole, examples.train, device, lengths, free)
     parts = found.memory.model_dump()
     parts["program"] = PROGRAM_BYTES + parts.pop("libraries") + parts.pop("kernels")
     memory = [MemoryPart(name=name, bytes=size) for name, size in parts.items() if size]
     kept = body.keep.last + (2 if body.keep.best else 1)  # the best one too, and the one that is being written
     states = 0 if body.keep.state == "never" else 2  # one is there while the next is being written
+    seconds = by_runs(session, body, checkpoint, found.steps, again=found.gradient_checkpointing)
+    told_by: TimeBy = "runs"
+    if seconds is None and lengths is not None and body.where == "worker":
+        seconds, told_by = by_speed(whole, found, lengths, examples), "speed"
     return EstimateOut(
         memory=memory,
         memory_bytes=sum(part.bytes for part in memory),
@@ -70,12 +78,13 @@ def of(
         trainable=found.trainable,
         disk_bytes=found.checkpoint_bytes * kept + found.state_bytes * states,
         free_disk_bytes=shutil.disk_usage(get_settings().data).free,
-        examples=examples,
+        examples=examples.train,
         steps=found.steps,
         tokens=found.tokens,
         tokens_computed=found.tokens_computed,
         gradient_checkpointing=found.gradient_checkpointing,
-        seconds=seconds(session, body, checkpoint, found.steps, again=found.gradient_checkpointing),
+        seconds=seconds,
+        seconds_by=None if seconds is None else told_by,
     )
 
 
@@ -84,7 +93,7 @@ def steps(body: RunIn, examples: int) -> int:
     return total_steps(body.duration, examples, body.batch.examples_per_step)
 
 
-def seconds(
+def by_runs(
     session: Session, body: RunIn, checkpoint: Checkpoint, steps: int, *, again: bool
 ) -> tuple[float, float] | None:
     """Low and high seconds of a run, from runs of this kind on checkpoints of the same size; None without any.
@@ -116,6 +125,18 @@ def seconds(
     expected += _usual(one.to_begin for one in found) + evaluations * _usual(one.to_evaluate for one in found)
     low, high = SPREAD_OF_FEW if len(found) < FEW_RUNS else SPREAD
     return expected * low, expected * high
+
+
+def by_speed(whole: Spec, found: Estimate, lengths: Lengths, examples: Examples) -> tuple[float, float] | None:
+    """Low and high seconds of a run, from how fast the machines compute whose workers could take it: the fastest and
+    the slowest; None where that is not known of all of them.  Raises CheckpointRefused."""
+    told = []
+    for machine in devices.able(get_settings().redis_url, whole.devices):
+        if machine.speed is None:
+            return None
+        times = whole.devices if machine.gpus else 1  # processes that share processors are no faster than one
+        told.append(timing.seconds(whole, found, lengths, examples.train, examples.validation, machine.speed, times))
+    return (min(low for low, _ in told), max(high for _, high in told)) if told else None
 
 
 def _usual(found: Iterable[float | None]) -> float:

@@ -80,7 +80,7 @@ class _Check:
         whole = spec.with_paths(self.body.recipe(), storage.shown(base.path), told, thirds, data)
         self.errors += [Finding(field=field, detail=detail) for field, detail in estimate.unsupported(whole)]
         self.warnings += self._doubts(base)
-        taken = self._estimate(base, reference, others, whole, examples.train)
+        taken = self._estimate(base, reference, others, whole, examples)
         return PreflightOut(errors=self.errors, warnings=self.warnings, estimate=taken, yaml=spec.to_yaml(whole))
 
     def _estimate(
@@ -89,7 +89,7 @@ class _Check:
         reference: Checkpoint | None,
         third: dict[str, Checkpoint],
         whole: Spec,
-        examples: int,
+        examples: counts.Examples,
     ) -> EstimateOut | None:
         try:
             headers: dict[str, Any] = {"checkpoint": places.outline(self.session, base)}

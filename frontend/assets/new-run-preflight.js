@@ -104,7 +104,7 @@ function facts(estimate) {
     ["Training examples", `about ${count(estimate.examples)}`],
     ["Steps", count(estimate.steps)],
     ["Tokens", tokens(estimate)],
-    ["Time", estimate.seconds ? `${duration(estimate.seconds[0])} to ${duration(estimate.seconds[1])}, by earlier runs` : "not known before a run of this size was measured here"],
+    ["Time", time(estimate)],
     ["Trained", estimate.trainable === estimate.parameters ? `all ${count(estimate.parameters)} weights` : `${count(estimate.trainable)} of ${count(estimate.parameters + estimate.trainable)} weights`],
     ["Disk", `${bytes(estimate.disk_bytes)} for checkpoints, ${bytes(estimate.free_disk_bytes)} free`],
   ];
@@ -116,6 +116,11 @@ function tokens({ tokens: all, tokens_computed: computed }) {
   const about = (value) => count(Number(value.toPrecision(2)));
   const shared = computed < all ? `, ${about(computed)} of them computed: prompts are shared` : "";
   return `about ${about(all)} of text${shared}`;
+}
+
+function time({ seconds, seconds_by: by }) {
+  if (!seconds) return "not known before a run of this size was measured here";
+  return `${duration(seconds[0])} to ${duration(seconds[1])}, ${by === "runs" ? "by earlier runs" : "by how fast the worker's machine computes"}`;
 }
 
 function memory(estimate) {

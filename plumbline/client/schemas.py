@@ -1028,7 +1028,7 @@ class MemoryPart(Answer):
 
 
 class EstimateOut(Answer):
-    """What a run will take; `seconds` is a range, null where nothing comparable was measured.
+    """What a run will take; `seconds` is a range, null where neither a comparable run nor a machine was measured.
 
     Tokens are null where they cannot be counted before the launch."""
 
@@ -1047,6 +1047,9 @@ class EstimateOut(Answer):
     tokens_computed: int | None = Field(description="Of them, those that are computed: a shared prompt once.")
     gradient_checkpointing: bool = Field(description="Whether layers would be computed again to save memory.")
     seconds: tuple[float, float] | None
+    seconds_by: Literal["runs", "speed"] | None = Field(
+        description="What tells the time: earlier runs like it, or how fast the workers' machines compute."
+    )
 
 
 class PreflightOut(Answer):

@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 from sqlalchemy import select
 
+from alignment.training.timing import Speed
+from backend import presence
 from backend.accounts.models import User
 from backend.checkpoints.models import Checkpoint
 from backend.db import transaction
@@ -80,6 +82,27 @@ def fill_form(page: Page) -> None:
     page.get_by_text("Lengths, evaluation, checkpoints to keep").click()
     page.get_by_label("Every steps").fill("3")
     expect(page.get_by_role("heading", name="Ready to launch")).to_be_visible()
+
+
+def test_a_first_run_is_told_a_time(sign_in: SignIn, tiny: Path, settings: Settings) -> None:
+    """By how fast the machine of a worker computes, where one has told; by an earlier run as soon as there is one."""
+    page = sign_in()
+    base, dataset = loop.add_checkpoint(tiny, "Tiny base"), loop.add_dataset()
+    assert settings.redis_url is not None
+    with presence.connect(settings.redis_url) as redis:
+        speed = Speed(fp32=((64, 1e5),), bf16=((64, 1e5),))
+        presence.announce(redis, ("train",), beat=False, machine=presence.Machine(speed=speed))
+    page.goto(f"/new-run?dataset={dataset.id}")
+    told = page.locator("dt:text-is('Time') + dd")
+    expect(told).to_have_text(re.compile(r"^\d[\w ]+ to \d[\w ]+, by how fast the worker's machine computes$"))
+
+    with transaction() as session:
+        user = session.scalars(select(User)).one()
+    run = loop.add_run(user, base, dataset, tuning={"kind": "lora"})
+    with transaction() as session:
+        session.add(Metric(run_id=run.id, name="throughput/examples_per_second", step=1, value=0.1, at=0))
+    page.reload()
+    expect(told).to_have_text(re.compile(", by earlier runs$"))
 
 
 def test_launch_watch_and_follow(sign_in: SignIn, tiny: Path, work: Work) -> None:

@@ -8,6 +8,7 @@ from alignment.objectives.dpo import DPO
 from alignment.training import structure, throughput
 from alignment.training.data import Example
 from alignment.training.encode import Encoded
+from alignment.training.flops import Work
 from alignment.training.ranks import Ranks
 from alignment.training.rows import arrange
 from alignment.training.scorer import Scorer
@@ -56,10 +57,10 @@ def test_frozen_weights_have_no_gradient_of_their_own() -> None:
 def test_sharing_a_prompt_saves_what_it_costs() -> None:
     """A prompt of 4 and responses of 2 and 3: once, or with each of them."""
     one = Encoded(Example("0", "train", [], ({}, {})), [5] * 4, ([6] * 2, [7] * 3), ())
-    work = throughput.Work(token=1, position=100, pair=10_000)
+    work = Work(token=1, position=100, pair=10_000)
 
-    assert work.of([one], shared=True) == 9 + 500 + 10_000 * (10 + 3 + 8 + 6 + 12)
-    assert work.of([one], shared=False) == 13 + 500 + 10_000 * (21 + 28)
+    assert throughput.needed(work, [one], shared=True) == 9 + 500 + 10_000 * (10 + 3 + 8 + 6 + 12)
+    assert throughput.needed(work, [one], shared=False) == 13 + 500 + 10_000 * (21 + 28)
 
 
 @pytest.mark.parametrize(

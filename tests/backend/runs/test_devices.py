@@ -1,6 +1,7 @@
 """Runs on several devices: as many as a living worker has, and taken by a worker that has them."""
 
 import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import psutil
 import pytest
 
 from alignment.training.estimate import ERROR
+from alignment.training.timing import Speed
 from backend import presence, work
 from backend.checkpoints.models import Checkpoint
 from backend.datasets import service as datasets
@@ -15,12 +17,14 @@ from backend.db import transaction
 from backend.presence import Machine
 from backend.projects import service as projects
 from backend.runs import devices, estimate
-from backend.runs.models import Run
+from backend.runs.models import Metric, Run
 from backend.settings import Settings
 from tests import loop
 from tests.backend.runs.conftest import Body, Launched, change
 from tests.conftest import Client
 
+SLOW, FAST = (Speed(fp32=((64, speed),), bf16=((64, 2 * speed),)) for speed in (1e3, 1e9))
+"""Where a small run takes hours, and where it takes no longer than it takes to begin."""
 EIGHT = Machine(gpus=8, processors=64)
 PROCESSORS = Machine(processors=2)
 
@@ -160,3 +164,44 @@ def test_what_can_never_fit_holds_the_launch_back(
     for finding in (never["errors"][0], close["warnings"][0]):
         assert "Lower batch.tokens_per_pack from 10,000" in finding["remedy"]
         assert "LoRA" in finding["remedy"]
+
+
+def test_a_first_run_is_told_a_time_by_how_fast_machines_compute(
+    researcher: Client, body: Body, real: Checkpoint, launched: Launched, redis: Any
+) -> None:
+    """From the fastest that could take it to the slowest; as soon as a run like it was measured, by that."""
+
+    def told(**changes: Any) -> tuple[Any, Any]:
+        sent = body(checkpoint_id=str(real.id), **changes)
+        estimate = researcher.post("/api/v1/runs/preflight", json=sent).json()["estimate"]
+        return estimate["seconds_by"], estimate["seconds"]
+
+    def announced(name: str, machine: Machine) -> None:
+        presence.announce(redis, ("train",), beat=False, machine=machine)
+        redis.rename(presence.PREFIX + presence.name(), f"{presence.PREFIX}{name}:1")
+
+    nobody = told()
+    announced("small", PROCESSORS._replace(speed=SLOW))
+    slow, half, together, elsewhere = told(), told(precision="bf16"), told(devices=2), told(where="report")
+    announced("large", EIGHT._replace(speed=FAST))
+    both, large = told(), told(devices=4)
+    announced("large", EIGHT._replace(speed=SLOW))
+    shared = told(devices=4)
+    announced("large", EIGHT)
+    unknown = told()
+
+    run = launched(checkpoint_id=str(real.id))
+    with transaction() as session:
+        name = "throughput/examples_per_second"
+        session.add(Metric(run_id=uuid.UUID(run["id"]), name=name, step=1, value=8.0, at=0))
+
+    assert nobody == elsewhere == unknown == (None, None)
+    assert slow[0] == "speed"
+    low, high = slow[1]
+    assert (high, low > 600) == (pytest.approx(4 * low), True)
+    assert half[1][0] == pytest.approx(low / 2, rel=0.02)
+    assert together == slow  # processes share the processors
+    assert (both[1][0] < 60, both[1][1]) == (True, high)
+    assert large[1][1] < 60
+    assert shared[1][0] == pytest.approx(low / 4, rel=0.02)
+    assert told() == ("runs", pytest.approx((16 / 8 * 0.5, 16 / 8 * 2.0)))
