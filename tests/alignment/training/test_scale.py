@@ -1,6 +1,7 @@
 """Two processes train as one does: the same losses, gradients and weights, and they end as one."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -23,17 +24,19 @@ from alignment.training.checkpoint import OWN
 from alignment.training.errors import BadData, BadSpec, NonFiniteLoss, ProcessLost, Unexpected, retold
 from alignment.training.failures import named
 from alignment.training.launch import PLACE, report
+from alignment.training.model import load_tokenizer
 from alignment.training.ranks import Ranks
 from alignment.training.run import EVENTS
 from alignment.training.stop import Cancelled, Stop
 from tests.alignment.training.conftest import MakeSpec, examples, moved
-from tests.alignment.training.together import OBJECTIVES, STEPS
+from tests.alignment.training.test_sharing import EXPERTS, build
+from tests.alignment.training.together import OBJECTIVES, SHARDED, STEPS
 
 CPU = torch.device("cpu")
 LIMIT_SECONDS = 300
 CLOSE = 2e-5  # a fiftieth of how far AdamW moves a weight in a step, which for slopes near 0 is a matter of rounding
 WAYS = ("ddp", "fsdp")
-CASES = ("uncoupled", "coupled", "lora", "lora in bf16", "masks", "sft", "scores", "circle in lora")
+CASES = ("uncoupled", "coupled", "lora", "lora in bf16", "masks", "sft", "scores", "circle in lora", "experts")
 Results = dict[str, Any]
 
 
@@ -69,6 +72,15 @@ def reward_model(base: Path, source: dict[str, str], folder: Path) -> Path:
     return made
 
 
+def mixture(base: Path, folder: Path) -> Path:
+    """A mixture of experts that reads text as `base` does; its router loss weighs as much as what is learned."""
+    tokenizer = load_tokenizer(base)
+    experts = EXPERTS | {"num_experts": 4, "router_aux_loss_coef": 0.5, "vocab_size": len(tokenizer)}
+    build("qwen3_moe", experts).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def together(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Together:
     """One session of torchrun for all that is compared with a single process."""
@@ -79,6 +91,7 @@ def together(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Together:
         "checkpoint": str(base),
         "other": str(moved(base, folder / "other", 0.05)),
         "head": str(reward_model(base, source, folder / "head")),
+        "experts": str(mixture(base, folder / "experts")),
         "snapshots": [source],
         "batch": {"examples_per_step": 8},
         "objective": {"name": "dpo"},
@@ -127,24 +140,37 @@ def test_two_processes_leave_the_checkpoint_of_one(together: Together, way: str,
         torch.testing.assert_close(found[name], values, rtol=1e-5, atol=close)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_objectives_of_the_whole_batch_see_it_from_every_rank(together: Together, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "way"), [(name, way) for way, names in zip(WAYS, (OBJECTIVES, SHARDED), strict=True) for name in names]
+)
+def test_objectives_of_the_whole_batch_see_it_from_every_rank(together: Together, name: str, way: str) -> None:
     """Losses, norms, what is kept between steps and the weights are those of one process, step after step."""
-    alone = together.one[name]["steps"]
+    alone = together.one[f"{name}, auto"]["steps"]
+    assert len(alone) == 5
     for rank in together.two:
-        for step, expected in zip(rank[name]["steps"], alone, strict=True):
+        for step, expected in zip(rank[f"{name}, {way}"]["steps"], alone, strict=True):
             assert step.keys() == expected.keys()
             for key, value in expected.items():
-                # log-probabilities of some hundred nats, which are rounded to 1e-5, are subtracted; and slopes of
-                # examples nearly cancel in one step of beta_dpo, whose norm is a hundredth of the others'
-                absolute = 1e-5 if key in ("kl", "grad_norm") else 1e-6
+                # of log-probabilities of a hundred nats, whose last bit is 8e-6, it is the mean difference
+                absolute = 1e-5 if key == "kl" else 1e-6
                 assert step[key] == pytest.approx(value, rel=1e-6, abs=absolute), key
-    assert together.two[0][name] == together.two[1][name]
+    assert together.two[0][f"{name}, {way}"] == together.two[1][f"{name}, {way}"]
     assert alone[0] != alone[1]
-    one, two = (load_file(together.folder / f"{name}, {size}.safetensors") for size in (1, 2))
+    one, two = (load_file(together.folder / f"{name}, {each}.safetensors") for each in ("auto", way))
     assert one.keys() == two.keys()
     for key, values in one.items():
         torch.testing.assert_close(two[key], values, rtol=1e-5, atol=CLOSE)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_two_processes_have_one_router_loss(together: Together, way: str) -> None:
+    """Of the tokens of the whole batch, also in the step of which one process has none; it is learned with the rest."""
+    alone = together.one["experts, auto"]["steps"]
+    for rank in together.two:
+        losses = [step["aux_loss"] for step in rank[f"experts, {way}"]["steps"]]
+        assert losses == pytest.approx([step["aux_loss"] for step in alone], rel=1e-6)
+    assert len(set(losses)) == 5
+    assert alone[0]["loss"] == pytest.approx(math.log(2) + 0.5 * losses[0], abs=1e-6)
 
 
 @pytest.mark.parametrize("case", ["implicit", "head"])

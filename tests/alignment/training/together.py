@@ -31,6 +31,7 @@ from alignment.training.prepare import build, prepare
 from alignment.training.ranks import Ranks, alone, join, part
 from alignment.training.step import evaluate, sequence_logps
 from alignment.training.stop import Stop
+from alignment.training.tensors import gathered
 
 STEPS = (7, 7, 6, 1, 7)  # examples of each; of one example, one of two processes has nothing
 PROMPTS = [[{"role": "user", "content": words}] for words in ("the cat", "dogs ran fast over a mat", "warm sun")]
@@ -59,6 +60,7 @@ CASES: dict[str, dict[str, Any]] = {
     "sft": {"kind": "sft", "objective": {"name": "sft"}},
     "scores": {"kind": "reward_model", "objective": {"name": "bradley_terry", "heads": 2}},
     "circle in lora": {"kind": "reward_model", "objective": {"name": "gpm_rm", "gate": True}, "tuning": LORA},
+    "experts": {},
 }
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "kto": {"name": "kto", "lam_u": 1.5},
@@ -77,7 +79,8 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 """What sees the whole batch, keeps something between steps or reads more of a pack than sums, by what the tests call
 it."""
-OBJECTIVE_STEPS = (7, 6, 7)
+SHARDED = ("kto", "bco, pooled", "beta_dpo", "lcpo", "aot_paired", "steps of lists")
+"""Those of them that FSDP trains, too: losses that are coupled, that keep a state, that do both, and one of tokens."""
 
 
 def encoded(count: int) -> list[Encoded]:
@@ -117,13 +120,13 @@ def rankings(pairs: list[Encoded], end: int) -> list[Encoded]:
     return found
 
 
-def learn(name: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
-    """A few uneven steps of an objective of the whole batch; afterwards the weights are a file beside the others."""
+def learn(spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
+    """A few uneven steps of an objective of the whole batch; afterwards the weights are the file `out`."""
     tokenizer = load_tokenizer(spec.checkpoint)
-    learner, _ = build(spec, tokenizer, len(OBJECTIVE_STEPS), ranks)
+    learner, _ = build(spec, tokenizer, len(STEPS), ranks)
     scoring = replace(learner.scoring, tokens=70)
     learner = replace(learner, scoring=scoring)
-    examples, roles = encoded(sum(OBJECTIVE_STEPS)), spec.objective.needs.roles
+    examples, roles = encoded(sum(STEPS)), spec.objective.needs.roles
     if Role.CANDIDATE in roles:
         examples = rankings(examples, tokenizer("\n")["input_ids"][0])
     elif not roles >= PAIR:
@@ -134,16 +137,16 @@ def learn(name: str, spec: Spec, ranks: Ranks, out: Path) -> dict[str, Any]:
     ]
     steps, start = [], 0
     state = scoring.begun(spec.seed)
-    for size in OBJECTIVE_STEPS:
+    for size in STEPS:
         some = slice(start, start + size)
         told, state = learner.update(examples[some], reference[some], state, nothing)
         steps.append(told | {f"state/{key}": value.tolist() for key, value in state.values.items()})
         start += size
+    weights = {key: gathered(value.detach()).clone() for key, value in scoring.scorer.named_parameters()}
+    if scoring.scorer.anchor is not None:
+        weights |= {f"anchor/{key}": value for key, value in scoring.scorer.anchor.values.items()}
     if ranks.first:
-        weights = {key: value.detach().clone() for key, value in scoring.scorer.named_parameters()}
-        if scoring.scorer.anchor is not None:
-            weights |= {f"anchor/{key}": value for key, value in scoring.scorer.anchor.values.items()}
-        save_file(weights, out / f"{name}, {ranks.size}.safetensors")
+        save_file(weights, out)
     return {"steps": steps}
 
 
@@ -216,20 +219,22 @@ def main(spec: dict[str, Any], out: Path) -> None:
 
     `other` in the spec is a checkpoint with other weights, the reference where masks are learned: while policy and
     reference agree, masks have no gradient but rounding, and Adam takes steps by its direction. `head` is
-    a reward model.
+    a reward model, `experts` a mixture of experts with a router loss.
     """
-    other, head = spec.pop("other"), spec.pop("head")
+    other, head, experts = spec.pop("other"), spec.pop("head"), spec.pop("experts")
+    models = {"masks": {"reference": other}, "experts": {"checkpoint": experts}}
     place = seat()
     ranks = alone() if place is None else join(place, place.size)
     found: dict[str, Any] = {}
     for way in ("auto",) if place is None else ("ddp", "fsdp"):
         for case, changes in CASES.items():
-            against = {"reference": other} if case == "masks" else {}
-            chosen = Spec.model_validate({**spec, **changes, **against, "devices": ranks.size, "parallel": way})
+            given = {**spec, **changes, **models.get(case, {})}
+            chosen = Spec.model_validate({**given, "devices": ranks.size, "parallel": way})
             found[f"{case}, {way}"] = train(case, chosen, ranks, out / f"{case}, {way}")
-    for name, objective in OBJECTIVES.items():
-        chosen = Spec.model_validate({**spec, "objective": objective, "devices": ranks.size})
-        found[name] = learn(name, chosen, ranks, out)
+        for name in SHARDED if way == "fsdp" else OBJECTIVES:
+            given = {**spec, "objective": OBJECTIVES[name]}
+            chosen = Spec.model_validate({**given, "devices": ranks.size, "parallel": way})
+            found[f"{name}, {way}"] = learn(chosen, ranks, out / f"{name}, {way}.safetensors")
     implicit = {"reward": other, "reward_reference": spec["checkpoint"]}
     for case, third in {"implicit": implicit, "head": {"reward": head}}.items():
         chosen = Spec.model_validate({**spec, "objective": {"name": "madpo"}, "third": third, "devices": ranks.size})
