@@ -27,18 +27,33 @@ OFFLINE = "PLUMBLINE_OFFLINE"
 
 
 class _Kind(NamedTuple):
-    """A tracker: what its users call it, what must be installed, and what in the environment sends it elsewhere."""
+    """A tracker: what its users call it, what must be installed, what in the environment sends it elsewhere, and what
+    it finds there during a run where nobody has said otherwise."""
 
     title: str
     packages: tuple[str, ...]
     ways: tuple[str, ...] = ()
+    environment: Mapping[str, str] = {}
 
 
 KINDS: Mapping[TrackerName, _Kind] = {
     "tensorboard": _Kind("TensorBoard", ("tensorboardX", "tensorboard")),
-    "trackio": _Kind("Trackio", ("trackio",), ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL")),
-    "wandb": _Kind("Weights & Biases", ("wandb",)),
-    "mlflow": _Kind("MLflow", ("mlflow",), ("MLFLOW_TRACKING_URI",)),
+    "trackio": _Kind(
+        "Trackio",
+        ("trackio",),
+        ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL"),
+        {"TRACKIO_DIR": "{place}/trackio"},
+    ),
+    # neither what the terminal shows nor its own defects are sent along
+    "wandb": _Kind(
+        "Weights & Biases", ("wandb",), environment={"WANDB_CONSOLE": "off", "WANDB_ERROR_REPORTING": "false"}
+    ),
+    "mlflow": _Kind(
+        "MLflow",
+        ("mlflow",),
+        ("MLFLOW_TRACKING_URI",),
+        {"MLFLOW_TRACKING_URI": "sqlite:///{place}/mlflow.db", "MLFLOW_DISABLE_TELEMETRY": "true"},
+    ),
 }
 
 
@@ -76,22 +91,37 @@ def following(spec: Spec, folder: Path, events: Events) -> Iterator[None]:
     Raises BadSpec when one does not start.  One that fails later is left out, with a line in the run's log: a copy of
     the metrics must not end the run.
     """
-    trackers = {name: _started(name, folder, _facts(spec), events) for name in spec.trackers}
+    with _environment(spec.trackers, folder / PLACE):
+        trackers = {name: _started(name, folder, _facts(spec), events) for name in spec.trackers}
 
-    def tell(event: dict[str, Any]) -> None:
-        if event["type"] != "step":
-            return
-        values = {name: value for name, value in event["values"].items() if value is not None}
-        for name in list(trackers):
-            _or_leave(trackers, name, lambda tracker: tracker.log(values, step=event["step"]), events)
+        def tell(event: dict[str, Any]) -> None:
+            if event["type"] != "step":
+                return
+            values = {name: value for name, value in event["values"].items() if value is not None}
+            for name in list(trackers):
+                _or_leave(trackers, name, lambda tracker: tracker.log(values, step=event["step"]), events)
 
-    if trackers:
-        events.follow(tell)
+        if trackers:
+            events.follow(tell)
+        try:
+            yield
+        finally:
+            for name in list(trackers):
+                _or_leave(trackers, name, lambda tracker: tracker.finish(), events)
+
+
+@contextmanager
+def _environment(names: Sequence[TrackerName], place: Path) -> Iterator[None]:
+    """Meanwhile these trackers write into `place` what the environment does not send elsewhere; the process's next run
+    finds the environment as this one did."""
+    wanted = {way: value for name in names for way, value in KINDS[name].environment.items()}
+    ours = {way: value.format(place=place) for way, value in wanted.items() if way not in os.environ}
+    os.environ.update(ours)
     try:
         yield
     finally:
-        for name in list(trackers):
-            _or_leave(trackers, name, lambda tracker: tracker.finish(), events)
+        for way in ours:
+            os.environ.pop(way, None)
 
 
 def _or_leave(
@@ -115,7 +145,7 @@ def _started(name: TrackerName, folder: Path, facts: dict[str, Any], events: Eve
     place = folder / PLACE
     place.mkdir(exist_ok=True)
     try:
-        tracker = _made(name, place, folder.name)
+        tracker = _made(name, place, folder.name, events)
         tracker.start()
         tracker.store_init_configuration(facts)
     except Exception as error:  # whatever a foreign library raises when nobody is logged in or a server is away
@@ -130,7 +160,7 @@ def _started(name: TrackerName, folder: Path, facts: dict[str, Any], events: Eve
     return tracker
 
 
-def _made(name: TrackerName, place: Path, run: str) -> GeneralTracker:
+def _made(name: TrackerName, place: Path, run: str, events: Events) -> GeneralTracker:
     """The tracker of accelerate, told to write into `place` what it does not send elsewhere."""
     from accelerate import tracking
 
@@ -139,14 +169,17 @@ def _made(name: TrackerName, place: Path, run: str) -> GeneralTracker:
         case "tensorboard":
             made = tracking.TensorBoardTracker("tensorboard", place)
         case "trackio":
-            os.environ.setdefault("TRACKIO_DIR", str(place / "trackio"))  # read when trackio is imported
+            from trackio.utils import TRACKIO_DIR  # settled when it is first imported
+
+            if Path(os.environ["TRACKIO_DIR"]) != TRACKIO_DIR:
+                said = f"Trackio writes into {TRACKIO_DIR}, as it has begun to in this process"
+                events.log(said, "warning", tracker=name)
             made = tracking.TrackioTracker(PROJECT, name=run, embed=False, auto_log_gpu=False, auto_log_cpu=False)
         case "wandb":
             mode = {"mode": "offline"} if offline() else {}
             made = tracking.WandBTracker(PROJECT, dir=str(place), name=run, **mode)
         case "mlflow":
-            os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
-            made = tracking.MLflowTracker(PROJECT, run_name=run, logging_dir=(place / "mlflow").as_uri())
+            made = tracking.MLflowTracker(PROJECT, run_name=run)
     return made
 
 

@@ -1,8 +1,10 @@
 """Trackers get every step that the run's events tell, and nothing leaves a machine that stays offline."""
 
 import json
+import os
 import sqlite3
 import struct
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,16 @@ from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
 from alignment.training import Spec, trackers, train
 from alignment.training.errors import BadSpec
 from alignment.training.events import Events
+from alignment.training.spec import TrackerName
 from tests.alignment.training.conftest import MakeSpec
 
+Logged = dict[tuple[str, int], float]
 
-def scalars(folder: Path) -> dict[tuple[str, int], float]:
+
+def scalars(out: Path) -> Logged:
     """What TensorBoard's event files hold: records of a length, its checksum, an event and its checksum."""
-    found: dict[tuple[str, int], float] = {}
-    for path in folder.glob("events.out.tfevents.*"):
+    found: Logged = {}
+    for path in out.glob("trackers/tensorboard/events.out.tfevents.*"):
         data = path.read_bytes()
         while data:
             (size,) = struct.unpack("<Q", data[:8])
@@ -30,7 +35,54 @@ def scalars(folder: Path) -> dict[tuple[str, int], float]:
     return found
 
 
-def told(out: Path) -> dict[tuple[str, int], float]:
+def history(out: Path) -> Logged:
+    """What the file of Weights & Biases holds: after a head of 7 bytes blocks of 32 KiB, and in these parts of records,
+    each with its checksum, its size and whether it is the last of its record."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (path,) = out.glob("trackers/wandb/offline-run-*/*.wandb")
+    data, place, record = path.read_bytes(), 7, b""
+    found: Logged = {}
+    while place < len(data):
+        if (left := 32768 - place % 32768) < 7:
+            place += left
+            continue
+        size, kind = struct.unpack_from("<4xHB", data, place)
+        record += data[place + 7 : place + 7 + size]
+        place += 7 + size
+        if kind in (1, 4):
+            step = Record.FromString(record).history
+            items = {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in step.item}
+            found |= {(name, step.step.num): value for name, value in items.items()}
+            record = b""
+    return found
+
+
+def measured(out: Path) -> Logged:
+    """What MLflow's database holds."""
+    with sqlite3.connect(out / "trackers" / "mlflow.db") as connection:
+        rows = connection.execute("select key, step, value from metrics").fetchall()
+    return {(name, step): value for name, step, value in rows}
+
+
+def kept(out: Path) -> Logged:
+    """What Trackio's database holds of a run; it is one for all runs of a process."""
+    from trackio.utils import TRACKIO_DIR
+
+    with sqlite3.connect(TRACKIO_DIR / "plumbline.db") as connection:
+        rows = connection.execute("select step, metrics from metrics where run_name = ?", [out.name]).fetchall()
+    return {(name, step): value for step, text in rows for name, value in json.loads(text).items()}
+
+
+READERS: dict[TrackerName, Callable[[Path], Logged]] = {
+    "tensorboard": scalars,
+    "wandb": history,
+    "mlflow": measured,
+    "trackio": kept,
+}
+
+
+def told(out: Path) -> Logged:
     """What the run's own events say of every step."""
     lines = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     return {
@@ -42,36 +94,89 @@ def told(out: Path) -> dict[tuple[str, int], float]:
     }
 
 
-def test_tensorboard_holds_every_step(make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each metric of each step, evaluations too, is in its files as the run's own events have it; offline too."""
-    monkeypatch.setenv("PLUMBLINE_OFFLINE", "1")
-    out = tmp_path / "run"
-
-    train(Spec.model_validate(make_spec(trackers=["tensorboard"])), out)
-
-    expected = told(out)
-    written = scalars(out / "trackers" / "tensorboard")
-    assert {("loss", 1), ("loss", 3), ("eval/loss", 3), ("num_tokens", 2)} < set(expected)
-    assert {key: written[key] for key in expected} == pytest.approx(expected, rel=1e-6)
-
-
-def test_trackio_holds_every_step(
-    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.filterwarnings("default")  # what trackers warn of is theirs to mend
+@pytest.mark.parametrize("name", READERS)
+def test_a_tracker_holds_every_step(
+    name: TrackerName, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same in its database.  Only where somebody has installed it: it brings another event loop for web servers."""
-    pytest.importorskip("trackio")
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
-    out = tmp_path / "run"
+    """Each metric of each step, evaluations too, as the run's own events have it; offline, and of the second run of a
+    process as of its first.  Only where somebody has installed the tracker."""
+    pytest.importorskip(trackers.KINDS[name].packages[0])
+    for way in trackers.KINDS[name].environment:
+        monkeypatch.delenv(way, raising=False)
+    monkeypatch.setenv("PLUMBLINE_OFFLINE", "1")
+    outs = [tmp_path / "first", tmp_path / "second"]
 
-    train(Spec.model_validate(make_spec(trackers=["trackio"])), out)
+    for out in outs:
+        train(Spec.model_validate(make_spec(trackers=[name])), out)
 
-    (database,) = (tmp_path / "trackio").glob("*.db")
-    with sqlite3.connect(database) as connection:
-        rows = connection.execute("select step, metrics from metrics").fetchall()
-    logged = {(name, step): value for step, text in rows for name, value in json.loads(text).items()}
-    expected = told(out)
-    assert {key: logged[key] for key in expected} == pytest.approx(expected, rel=1e-6)
-    capsys.readouterr()
+    for out in outs:
+        expected, found = told(out), READERS[name](out)
+        assert {("loss", 1), ("loss", 3), ("eval/loss", 3), ("num_tokens", 2)} < set(expected)
+        assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("default")
+def test_mlflow_decides_itself_where_files_of_an_experiment_are(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that all runs share is not told of a folder of this machine."""
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'shared.db'}")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    train(Spec.model_validate(make_spec(trackers=["mlflow"])), tmp_path / "run")
+
+    with sqlite3.connect(tmp_path / "shared.db") as connection:
+        ((place,),) = connection.execute(
+            "select artifact_location from experiments where name = 'plumbline'"
+        ).fetchall()
+    assert str(tmp_path) not in place
+    assert not (tmp_path / "run" / trackers.PLACE / "mlflow.db").exists()
+
+
+class Standin:
+    """A tracker that notes what its environment is when it starts."""
+
+    def __init__(self, seen: list[dict[str, str]]) -> None:
+        self.seen = seen
+
+    def start(self) -> None:
+        self.seen.append(dict(os.environ))
+
+    def store_init_configuration(self, facts: object) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+
+def test_trackers_find_what_is_for_their_run_in_the_environment(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their place is in the run's folder, and they report nothing beside it; what somebody has set stays, and after the
+    run all is as before."""
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr(trackers, "_made", lambda *_: Standin(seen))
+    for way in ("MLFLOW_TRACKING_URI", "MLFLOW_DISABLE_TELEMETRY", "WANDB_ERROR_REPORTING", "TRACKIO_DIR"):
+        monkeypatch.delenv(way, raising=False)
+    monkeypatch.setenv("WANDB_CONSOLE", "wrap")
+    spec = Spec.model_validate(make_spec(trackers=["mlflow", "wandb", "trackio"]))
+    before = dict(os.environ)
+    outs = [tmp_path / "first", tmp_path / "second"]
+
+    for out in outs:
+        out.mkdir()
+        with Events(out / "events.jsonl") as events, trackers.following(spec, out, events):
+            pass
+
+    assert [found["MLFLOW_TRACKING_URI"] for found in seen[::3]] == [
+        f"sqlite:///{out}/trackers/mlflow.db" for out in outs
+    ]
+    assert [found["TRACKIO_DIR"] for found in seen[::3]] == [f"{out}/trackers/trackio" for out in outs]
+    assert seen[0]["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert seen[0]["WANDB_ERROR_REPORTING"] == "false"
+    assert seen[0]["WANDB_CONSOLE"] == "wrap"
+    assert dict(os.environ) == before
 
 
 def test_no_tracker_is_told_unless_asked_for(make_spec: MakeSpec, tmp_path: Path) -> None:
