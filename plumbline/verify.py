@@ -40,7 +40,7 @@ def run(file: Path | None, model: Path | None, data: Path | None) -> int:
         with signals(stop):
             path = file or PUBLISHED
             trajectory = read(path)
-            console.print(f"{trajectory.title}. {trajectory.source}".strip(), style="bold")
+            _introduce(trajectory)
             weights = model or _local(trajectory.model, path, _fetch_model)
             pairs = data or _local(trajectory.data, path, _fetch_data)
             return _compare(trajectory, weights, pairs, stop)
@@ -53,6 +53,20 @@ def run(file: Path | None, model: Path | None, data: Path | None) -> int:
         console.print(f"{error.title}. {error.detail} {error.remedy}", style="red")
         return error.exit_code
     return 1
+
+
+def _introduce(trajectory: Trajectory) -> None:
+    """Say what there is to compare with, before hours go into it."""
+    console.print(f"{trajectory.title}. {trajectory.source}".strip(), style="bold")
+    console.print(f"{len(trajectory.steps)} of its {trajectory.settings.steps} steps are on record.")
+    for place in (trajectory.model, trajectory.data):
+        if place.moves:
+            console.print(
+                f"The record names no commit of {place.hub_id}, which may have moved on since: a difference may come "
+                "from that.",
+                style="yellow",
+                soft_wrap=True,
+            )
 
 
 def _compare(trajectory: Trajectory, model: Path, data: Path, stop: Stop) -> int:
@@ -71,14 +85,18 @@ def _compare(trajectory: Trajectory, model: Path, data: Path, stop: Stop) -> int
     norm = max(abs(one.norm_difference or 0) for one in compared)
     allowed = trajectory.tolerance
     console.print(
-        f"{len(compared)} of {len(taken)} steps are on record. Largest difference of the loss {loss:.2g} "
+        f"{len(taken)} steps taken, {len(compared)} compared. Largest difference of the loss {loss:.2g} "
         f"(allowed {allowed.loss:.2g}), of the gradient's norm {norm:.2g} of it (allowed {allowed.grad_norm:.2g}).",
         soft_wrap=True,
     )
     if apart:
-        console.print(f"Not the same: {len(apart)} steps are beyond the tolerance.", style="red")
+        console.print(
+            f"Not the same: beyond the tolerance at {len(apart)} of {len(compared)} steps on record.", style="red"
+        )
         return APART
-    console.print("The same, within the tolerance.", style="green")
+    console.print(
+        f"The same, within the tolerance, at {len(compared)} of {len(compared)} steps on record.", style="green"
+    )
     return 0
 
 

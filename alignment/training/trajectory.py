@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 AT_ONCE = 512
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 class Place(Part):
@@ -42,6 +44,11 @@ class Place(Part):
     config: str = "default"
     split: str = "train"
     path: Path | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the hub may give other files than the recorded run had: the revision is no commit."""
+        return self.hub_id is not None and COMMIT.fullmatch(self.revision) is None
 
 
 class Settings(Part):

@@ -10,39 +10,25 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from alignment.training.trajectory import Trajectory, read, take
+from alignment.training.trajectory import read
 from plumbline.cli import app
 from plumbline.verify import PUBLISHED
 from tests import hub, hub_datasets
+from tests.alignment.training.recorded import lines, plainly, record
 from tests.checkpoints import make_llama
 
-ROWS = [
-    {
-        "chosen": [{"role": "user", "content": f"Say {n}."}, {"role": "assistant", "content": f"Gladly: {n}."}],
-        "rejected": [{"role": "user", "content": f"Say {n}."}, {"role": "assistant", "content": "No."}],
-    }
-    for n in range(12)
-]
+ROOT = Path(__file__).parents[2]
+ROWS = lines()
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tiny model, its data, and three steps that were recorded of it here."""
+    """A tiny model, its data, and all steps that the plainest loop recorded of it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     make_llama(tmp_path / "base", [json.dumps(row) for row in ROWS])
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    steps = [{"step": 1, "loss": 0.6931472, "grad_norm": 1.0}]
-    given: dict[str, Any] = {
-        "title": "A small stand-in",
-        "model": {"path": "base"},
-        "data": {"path": "pairs.jsonl"},
-        "settings": {"learning_rate": 1e-3, "max_length": 64, "steps": 3, "examples_per_step": 4},
-        "tolerance": {"loss": 1e-5, "grad_norm": 1e-4},
-        "steps": steps,
-    }
-    taken = take(Trajectory.model_validate(given), tmp_path / "base", tmp_path / "pairs.jsonl", print, lambda: None)
-    given["steps"] = [{"step": one.step, "loss": one.loss, "grad_norm": one.grad_norm} for one in taken]
+    given = record(plainly(tmp_path / "base", tmp_path / "pairs.jsonl"))
     (tmp_path / "record.json").write_text(json.dumps(given))
     return tmp_path
 
@@ -63,15 +49,30 @@ def test_the_same_run_is_the_same_and_another_is_not(folder: Path) -> None:
     """0 and every step's difference when it is reproduced; 2 and the number of steps when it is not."""
     code, said = verify(folder / "record.json")
     assert code == 0, said
-    assert "3 of 3 steps are on record" in said
-    assert "The same, within the tolerance." in said
+    assert "6 of its 6 steps are on record." in said
+    assert "The same, within the tolerance, at 6 of 6 steps on record." in said
 
     steps = json.loads((folder / "record.json").read_text())["steps"]
     steps[2]["loss"] += 0.01
     code, said = verify(changed(folder, steps=steps))
     assert code == 2
-    assert "Not the same: 1 steps" in said
+    assert "Not the same: beyond the tolerance at 1 of 6 steps on record." in said
     assert "-1.00e-02" in said
+
+
+def test_what_is_not_on_record_is_said(folder: Path) -> None:
+    """How many steps there are to compare with, and which repository the record names no commit of."""
+    steps = json.loads((folder / "record.json").read_text())["steps"]
+    places = {"model": {"hub_id": "someone/tiny", "revision": hub.COMMIT}, "data": {"hub_id": "someone/pairs"}}
+    path = changed(folder, steps=[steps[0], steps[5]], **places)
+    code, said = verify(path, "--model", folder / "base", "--data", folder / "pairs.jsonl")
+
+    assert code == 0, said
+    assert "2 of its 6 steps are on record." in said
+    assert "6 steps taken, 2 compared." in said
+    assert "The same, within the tolerance, at 2 of 2 steps on record." in said
+    assert "The record names no commit of someone/pairs, which may have moved on since" in said
+    assert "no commit of someone/tiny" not in said
 
 
 def test_the_model_comes_from_a_hub_at_its_commit(folder: Path) -> None:
@@ -126,14 +127,16 @@ def test_no_hub_is_asked_offline(folder: Path) -> None:
 
 
 def test_the_published_record_can_be_read() -> None:
-    """The command's own record names one commit of the model, 50 steps and the numbers published for four of them."""
+    """The command's own record names one commit of the model, none of the data, 50 steps and the numbers of four of
+    them; the guide says so."""
     found = read(PUBLISHED)
 
     assert found.model.hub_id == "Qwen/Qwen2.5-0.5B-Instruct"
-    assert len(found.model.revision) == 40
     assert found.settings.steps == 50
     assert [one.step for one in found.steps] == [1, 2, 3, 50]
     assert found.steps[0].loss == pytest.approx(0.6931472, abs=1e-6)
+    assert (found.model.moves, found.data.moves) == (False, True)
+    assert "Of the 50 steps four are on record" in (ROOT / "docs" / "train.md").read_text()
 
 
 def test_what_is_no_record_is_refused_in_a_sentence(folder: Path) -> None:
