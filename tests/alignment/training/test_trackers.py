@@ -4,9 +4,11 @@ import json
 import os
 import sqlite3
 import struct
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -177,6 +179,27 @@ def test_trackers_find_what_is_for_their_run_in_the_environment(
     assert seen[0]["WANDB_ERROR_REPORTING"] == "false"
     assert seen[0]["WANDB_CONSOLE"] == "wrap"
     assert dict(os.environ) == before
+
+
+def test_a_place_that_trackio_has_settled_on_is_said(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks where to write when it is imported, which an earlier run of the process may have done."""
+    from accelerate.tracking import TrackioTracker
+
+    monkeypatch.delenv("TRACKIO_DIR", raising=False)
+    for module in ("trackio", "trackio.utils"):
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    monkeypatch.setattr(sys.modules["trackio.utils"], "TRACKIO_DIR", tmp_path / "elsewhere", raising=False)
+    for deed in ("start", "store_init_configuration", "finish"):
+        monkeypatch.setattr(TrackioTracker, deed, lambda *_: None)
+    with (
+        Events(tmp_path / "events.jsonl") as events,
+        trackers.following(Spec.model_validate(make_spec(trackers=["trackio"])), tmp_path, events),
+    ):
+        pass
+
+    assert f"Trackio writes into {tmp_path / 'elsewhere'}" in (tmp_path / "events.jsonl").read_text()
 
 
 def test_no_tracker_is_told_unless_asked_for(make_spec: MakeSpec, tmp_path: Path) -> None:
