@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu_report, gpu_work, run
+from alignment.training import train
+from alignment.training.spec import Spec
+from alignment.training.timing import Speed
+from benchmarks import estimates, estimates_side, gpu_report, gpu_work, run
 from benchmarks.engine_side import Measured
 from benchmarks.figure import Figure
 from benchmarks.gpu_work import Rival, Seen
@@ -91,3 +94,19 @@ def test_the_best_of_both_sides_meet_at_equal_memory(monkeypatch: pytest.MonkeyP
         gpu_report.report({"a case": seen}, "a machine", "")
     )
     assert "Tests that need a GPU: 3 passed" in page
+
+
+def test_what_is_foretold_is_counted_as_a_run_counts(tmp_path: Path) -> None:
+    """Steps and tokens of a pass over all pairs are those of the run; the time is that of a machine of this speed."""
+    shape = estimates_side.Shape("tiny", hidden=32, prompt=20, response=10)
+    estimates_side.make_model(tmp_path / "model", shape)
+    estimates_side.make_pairs(tmp_path / "pairs.jsonl", shape)
+    slow, fast = (Speed(fp32=((64, speed),), bf16=((64, speed),)) for speed in (1e6, 1e12))
+
+    told = estimates.foretell(tmp_path, shape, fast)
+    spec = Spec.model_validate(estimates_side.spec_of(tmp_path, shape))
+    done = train(spec, tmp_path / "out")
+
+    assert told.steps == done.step
+    assert told.tokens == pytest.approx(done.tokens, rel=estimates.COUNTED_WITHIN)
+    assert told.seconds[1] < 60 < estimates.foretell(tmp_path, shape, slow).seconds[0]
