@@ -201,7 +201,7 @@ def test_a_checkpoint_that_goes_while_it_is_linked(
     (made / "config").write_text("a model")
     (made / "weights").write_text("learned")
     (here / EVENTS).write_text(json.dumps({"type": "checkpoint", "step": 2, "path": str(made)}) + "\n")
-    real, linked = os.link, []
+    real, linked, unlink, seen = os.link, [], os.unlink, []
 
     def link(source: Any, *rest: Any) -> None:
         real(source, *rest)
@@ -209,10 +209,16 @@ def test_a_checkpoint_that_goes_while_it_is_linked(
         if made.exists():
             whole.remove(made)
 
+    def unlinked(*asked: Any, **more: Any) -> None:
+        seen.append(made.exists())
+        unlink(*asked, **more)
+
     monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(os, "unlink", unlinked)
     with publisher.Publisher(here) as found:
         found.scan(run)
     assert linked
+    assert seen[:2] == [False, False]  # it was out of sight before any of it was gone
     assert list((here / "unsent").iterdir()) == []
     assert not made.parent.joinpath(".2.partial").exists()
 
