@@ -18,7 +18,7 @@ from alignment.training.footprint import NO_OWN, Memory, OwnWork, Work
 from alignment.training.machine import threads
 from alignment.training.schedule import total_steps
 from alignment.training.spec import BatchSize, Checkpointing, Duration, FullTuning, LoraTuning, Precision, Spec
-from alignment.training.structure import KNOWN, MASK_BY_LAYER, ONE_MASK
+from alignment.training.structure import KNOWN, SHARING
 
 USABLE = 0.9  # of the free memory: estimates are not exact
 ERROR = 0.25
@@ -143,7 +143,7 @@ def estimate_parts(
     trainable = adapter_parameters(facts, tuning) if isinstance(tuning, LoraTuning) else facts.parameters
     steps = total_steps(settings.duration, examples, batch.examples_per_step)
     seen = steps * batch.examples_per_step
-    shared = facts.model_type in ONE_MASK | MASK_BY_LAYER
+    shared = facts.model_type in SHARING
     work = Work(
         tokens=_largest_pack(batch, examples, device, lengths, shared=shared),
         answers=_share_of_responses(lengths, shared=shared),

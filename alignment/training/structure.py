@@ -31,7 +31,8 @@ STEADY = frozenset(
     }
 )
 """Architectures whose examples do not share rows, and whose layers keep nothing from one call to the next."""
-KNOWN = ONE_MASK | MASK_BY_LAYER | STEADY
+SHARING = ONE_MASK | MASK_BY_LAYER
+KNOWN = SHARING | STEADY
 ATTENTION = frozenset({"sdpa", "plumbline"})
 """Attention implementations that take our masks: torch's, and ours (`attention.NAME`) above it."""
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -84,7 +85,7 @@ def of(config: PreTrainedConfig, attention: str) -> Structure:
 
 def _rows(text: Any, attention: str) -> Structure:
     kind = text.model_type
-    if kind not in ONE_MASK | MASK_BY_LAYER:
+    if kind not in SHARING:
         return plain(f"{kind} models are not known to be exact when examples share a row")
     if attention not in ATTENTION:
         return plain(f"the attention implementation {attention} takes no mask of ours")

@@ -18,7 +18,7 @@ from alignment.training.estimate import Estimate, Lengths
 from alignment.training.flops import Work, triangle
 from alignment.training.folder import inspect
 from alignment.training.spec import SAMPLE_TOKENS, LoraTuning, Precision, Spec
-from alignment.training.structure import MASK_BY_LAYER, ONE_MASK
+from alignment.training.structure import SHARING
 
 SHARE = 0.75
 """Share of the probe's speed that training reaches.  On a CPU it was 0.55 to 0.95, by its processor time: in ten runs
@@ -33,11 +33,10 @@ DRAWING = 1e-3
 """Seconds that a layer takes for the next token of all answers that are drawn: its many small operations, which take
 that long however small the model is."""
 
-Curve = Annotated[tuple[tuple[PositiveInt, Annotated[FiniteFloat, PositiveFloat]], ...], Field(min_length=1)]
-
-
 PATIENCE_SECONDS = 45.0  # a worker that is silent for a minute counts as gone
 PROBE = "alignment.training.probe"
+
+Curve = Annotated[tuple[tuple[PositiveInt, Annotated[FiniteFloat, PositiveFloat]], ...], Field(min_length=1)]
 
 
 class Speed(BaseModel):
@@ -92,7 +91,7 @@ def seconds(
 def _forward(folder: Path, spec: Spec, lengths: Lengths) -> float:
     """FLOPs of a model's forward pass over an example of the mean lengths: 2 for each weight that a token meets."""
     facts = inspect(folder)
-    prompts = 1 if facts.model_type in ONE_MASK | MASK_BY_LAYER else lengths.responses
+    prompts = 1 if facts.model_type in SHARING else lengths.responses
     answers = lengths.responses * lengths.response
     pairs = prompts * triangle(lengths.prompt)
     pairs += lengths.responses * (triangle(lengths.response) + lengths.prompt * lengths.response)
