@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import psutil
 import redis
+from pydantic import ValidationError
 
 from alignment.training.timing import Speed
 
@@ -83,6 +84,14 @@ def forget_dead(client: "redis.Redis") -> None:
             client.delete(key)
 
 
+def _speed(told: object) -> Speed | None:
+    """What a worker says of its machine; nothing where it is of another form, as a newer one's may be."""
+    try:
+        return None if told is None else Speed.model_validate(told)
+    except ValidationError:
+        return None
+
+
 def workers(client: "redis.Redis") -> list[Worker]:
     """Those that spoke within the last minute; how long ago is told by Redis, so that no clock but its own counts.
     Raises RedisError."""
@@ -93,8 +102,9 @@ def workers(client: "redis.Redis") -> list[Worker]:
             silent = max(0.0, KEPT_SECONDS - left / 1000)
             try:
                 facts = json.loads(told)
-                speed = Speed.model_validate(facts["speed"]) if "speed" in facts else None
-                machine = Machine(int(facts.get("gpus", 0)), int(facts.get("processors", 1)), speed)
+                machine = Machine(
+                    int(facts.get("gpus", 0)), int(facts.get("processors", 1)), _speed(facts.get("speed"))
+                )
                 queues, beat = tuple(facts["queues"]), bool(facts["beat"])
                 found.append(Worker(key.removeprefix(PREFIX), queues, beat, silent, machine))
             except (ValueError, TypeError, KeyError, AttributeError):

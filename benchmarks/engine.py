@@ -140,8 +140,8 @@ def _rivals(folder: Path, work: Work) -> list[Rival]:
     for setting in SETTINGS:
         rivals += [Rival(OURS, setting, "plumbline")]
         rivals += [Rival(BEST, setting, size=size) for size in close[setting.precision]]
-    rivals += [Rival(PLAIN, USUAL, "plain"), Rival(LEAN, USUAL, size=close["fp32"][0], lean=True)]
-    return [*rivals, Rival(AS_SHIPPED, USUAL, size=SHIPPED, again=True)]
+    rivals += [Rival(LEAN, USUAL, size=size, lean=True) for size in close["fp32"]]
+    return [*rivals, Rival(PLAIN, USUAL, "plain"), Rival(AS_SHIPPED, USUAL, size=SHIPPED, again=True)]
 
 
 def _close(folder: Path, work: Work, precision: Precision) -> list[int]:
@@ -155,9 +155,9 @@ def _close(folder: Path, work: Work, precision: Precision) -> list[int]:
 
 def _by_name(seen: Mapping[Rival, list[Measured]]) -> tuple[dict[str, list[Measured]], int]:
     """What came of the sides of one setting by name, and how many at once TRL's best of them computes."""
-    best = min((rival for rival in seen if rival.name == BEST), key=lambda rival: _seconds(seen[rival]))
-    found = {rival.name: each for rival, each in seen.items() if rival.name != BEST or rival == best}
-    return found, best.size
+    slowest_first = sorted(seen, key=lambda rival: -_seconds(seen[rival]))
+    found = {rival.name: rival for rival in slowest_first}
+    return {rival.name: seen[rival] for rival in seen if found[rival.name] == rival}, found[BEST].size
 
 
 def _seconds(measured: Sequence[Measured]) -> float:

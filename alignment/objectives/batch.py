@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def added(values: Tensor, place: Tensor, places: int) -> Tensor:
     """Values (T,) added up over those of each `place` (T,), (places,), in the values' type.
 
-    In double precision where the device has it: a response's log-probabilities come to thousands of nats, of which
-    float32 would lose a thousandth of a nat, one token after another, and rewards are differences of such sums.
+    In double precision, which Apple's GPUs alone do not have: a response's log-probabilities come to thousands of nats,
+    of which float32 would lose a thousandth, one token after another, and rewards are differences of such sums.
     """
     wide = values if values.device.type == "mps" else values.double()
     return wide.new_zeros(places).index_add(0, place, wide).to(values.dtype)

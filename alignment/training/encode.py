@@ -251,6 +251,8 @@ class Encoder:
 def _before(text: str, answer: Mapping[str, Any]) -> str:
     """What the template writes before the first words of the answer itself; nothing where it writes these otherwise."""
     calls = [called(call) or "" for call in answer.get("tool_calls") or ()]
+    if not all(calls):  # of a form whose words are not known
+        return ""
     own = (chat.text_of(answer.get("parts") or answer.get("content") or ""), answer.get("reasoning") or "", *calls)
     return text[: max(min((text.find(words.strip()) for words in own if words.strip()), default=len(text)), 0)]
 

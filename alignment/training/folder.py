@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ READING = "reward_model.json"
 the model that it adapts."""
 TEMPLATE = "chat_template.jinja"
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
+STACKED = re.compile(r"\.experts\.|\.(input|output)_linear\.")  # in names of weights of all experts as one
 LONGEST_CHAIN = 16
 LONGEST_HEADER = 100_000_000
 LONGEST_JSON = 50 << 20
@@ -56,11 +58,12 @@ class CheckpointFacts:
     reward_model: bool = False
     biased: bool = False  # its gated networks have biases
     routed: float = 1.0  # share of its experts that a token is sent to
+    stacked: int = 0  # weights of experts that are kept as one
 
     @property
     def active(self) -> float:
         """Weights that a token meets in the layers."""
-        return sum(
+        return self.routed * self.stacked + sum(
             rows * columns * (self.routed if ".experts." in name else 1) for name, rows, columns in self.linear_shapes
         )
 
@@ -99,7 +102,8 @@ def inspect(folder: Path, *, template: bool = True) -> CheckpointFacts:
         model_type=str(text.get("model_type", config.get("model_type", ""))),
         reward_model=is_reward_model(folder),
         biased=any(name.endswith(".gate_proj.bias") for name, _, _ in whole),
-        routed=_count(text, "num_experts_per_tok") / max(_count(text, *EXPERTS), 1) or 1.0,
+        routed=min(_count(text, "num_experts_per_tok") / max(_count(text, *EXPERTS), 1) or 1.0, 1.0),
+        stacked=sum(math.prod(shape) for name, _, shape in whole if len(shape) == 3 and STACKED.search(name)),
     )
 
 

@@ -79,7 +79,7 @@ def compute(
                 known = {}
                 gone = kept.missing(keys, known)
             if gone:
-                events.log("computing the reference", phase=True, examples=len(gone), kept=len(wanted) - len(gone))
+                events.log("computing the reference", phase=True, examples=len(gone), kept=len(set(keys)) - len(gone))
                 found = sequence_logps(judge, [wanted[place] for place in gone], check)
                 known |= {keys[place]: logps for place, logps in zip(gone, found, strict=True)}
                 del judge
@@ -89,7 +89,7 @@ def compute(
         events,
         _noise_floor(fresh, keys, known),
         seconds=round(time.monotonic() - started, 3),
-        examples=len(wanted),
+        examples=len(set(keys)),  # of which some may stand in the data twice
         computed=len(gone),
         asked_again=len(fresh),
     )

@@ -61,8 +61,9 @@ class Scorer(nn.Module):
     """Log-probabilities of responses under a model, summed over their tokens, and what an objective's `own` modules say
     of each.
 
-    Only positions where a response token is predicted are projected to the vocabulary; log-softmax and sums are in
-    float32.  Models whose logits are not known to be made of such a projection are asked for the logits themselves.
+    Only positions where a response token is predicted are projected to the vocabulary; log-softmax is in float32, and
+    sums are in double precision.  Models whose logits are not known to be made of such a projection are asked for the
+    logits themselves.
     """
 
     def __init__(self, model: PreTrainedModel, precision: str, own: nn.Module | None = None) -> None:
@@ -265,10 +266,12 @@ def _bend(model: PreTrainedModel) -> Bend | None:
     cap = getattr(config, "final_logit_softcapping", None) or None
     ids = torch.arange(PROBE, device=head.weight.device)[None] % len(head.weight)
     with dropout_off(bare):
-        logits = bare(input_ids=ids, use_cache=False).logits.float()
-        own = head(bare.base_model(input_ids=ids, use_cache=False).last_hidden_state).float()
+        logits = bare(input_ids=ids, use_cache=False).logits
+        own = head(bare.base_model(input_ids=ids, use_cache=False).last_hidden_state)
     for scale in (1.0, 1 / getattr(config, "logits_scaling", 1.0), getattr(config, "logit_scale", None) or 1.0):
         bend = Bend(float(scale), cap)
-        if torch.allclose(bend.of(own.clone()), logits, rtol=1e-4, atol=1e-6):
+        if torch.allclose(
+            bend.of(own.clone()).float(), logits.float(), rtol=1e-4, atol=1e-6
+        ):  # rounded like the model's
             return bend
     return None

@@ -146,7 +146,7 @@ class Scoring:
 
         Whatever `check` raises, before a pack or while others are computed, leaves nothing running.
         """
-        if self.lanes > 1:
+        if self.lanes > 1 and self.structure.steady:  # which a reference of its own need not be
             weights = self.scorer.parameters()
             return lanes.each(packs, work, check, weights, lanes=self.lanes, at_once=self.at_once)
         found = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from alignment.training.estimate import Estimate, Lengths
 from alignment.training.flops import Work, triangle
@@ -23,7 +23,7 @@ from alignment.training.structure import SHARING
 SHARE = 0.75
 """Share of the probe's speed that training reaches.  On a CPU it was 0.55 to 0.95, by its processor time: in ten runs
 of the toy world's model and of Llamas of 1, 9 and 30 million weights, whole and with adapters, in fp32 and bf16, with
-short and long prompts, layers kept and computed again."""
+short and long prompts, layers kept and computed again; the benchmark judges by shapes like these."""
 SPREAD = (0.5, 2.0)
 """Shares of what is expected outside which a run seldom is: beside `SHARE`, what else the machine does is not known,
 neither now nor when it was measured."""
@@ -36,7 +36,9 @@ that long however small the model is."""
 PATIENCE_SECONDS = 45.0  # a worker that is silent for a minute counts as gone
 PROBE = "alignment.training.probe"
 
-Curve = Annotated[tuple[tuple[PositiveInt, Annotated[FiniteFloat, PositiveFloat]], ...], Field(min_length=1)]
+Width = Annotated[int, Field(gt=0, le=2**20)]
+Reached = Annotated[float, Field(ge=1.0, le=1e30)]
+Curve = Annotated[tuple[tuple[Width, Reached], ...], Field(min_length=1, max_length=64)]
 
 
 class Speed(BaseModel):
@@ -46,6 +48,14 @@ class Speed(BaseModel):
 
     fp32: Curve
     bf16: Curve
+
+    @field_validator("fp32", "bf16")
+    @classmethod
+    def _rises(cls, curve: Curve) -> Curve:
+        widths = [width for width, _ in curve]
+        if widths != sorted(set(widths)):
+            raise ValueError("widths rise")
+        return curve
 
     def at(self, width: int, precision: Precision) -> float:
         """FLOP/s at a width: between two that were measured as a power of it, beyond them as at the nearest."""

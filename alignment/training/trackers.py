@@ -169,10 +169,11 @@ def _made(name: TrackerName, place: Path, run: str, events: Events) -> GeneralTr
         case "tensorboard":
             made = tracking.TensorBoardTracker("tensorboard", place)
         case "trackio":
-            from trackio.utils import TRACKIO_DIR  # settled when it is first imported
+            from trackio import utils
 
-            if Path(os.environ["TRACKIO_DIR"]) != TRACKIO_DIR:
-                said = f"Trackio writes into {TRACKIO_DIR}, as it has begun to in this process"
+            settled = getattr(utils, "TRACKIO_DIR", None)  # when it was first imported; a name of its own use
+            if settled is not None and Path(os.environ["TRACKIO_DIR"]) != settled:
+                said = f"Trackio writes into {settled}, as it has begun to in this process"
                 events.log(said, "warning", tracker=name)
             made = tracking.TrackioTracker(PROJECT, name=run, embed=False, auto_log_gpu=False, auto_log_cpu=False)
         case "wandb":

@@ -3,7 +3,7 @@
 import { fill, h } from "./dom.js";
 import { count, number } from "./format.js";
 
-const ATTENTION = { parts: "Part by part, each response with its prompt", blocks: "By blocks (FlexAttention)", masks: "Under a mask" };
+const ATTENTION = new Map([["parts", "Part by part, each response with its prompt"], ["blocks", "By blocks (FlexAttention)"], ["masks", "Under a mask"]]);
 
 const because = (what, why) => [what, why].filter(Boolean).join(": ");
 const nats = (value) => `${number(value, 2)} nats`;
@@ -12,7 +12,7 @@ const nats = (value) => `${number(value, 2)} nats`;
 // otherwise than before.
 const ROWS = [
   ["Rows", "path", ({ path, why }) => (path === "shared" ? `Examples share them, each prompt computed once; exact for ${why}` : `One for each response: ${why}`)],
-  ["Attention", "attention", ({ attention }) => ATTENTION[attention]],
+  ["Attention", "attention", ({ attention }) => ATTENTION.get(attention)],
   ["Checked", "largest_difference", ({ largest_difference: most }) => most !== null && `Sharing changes log-probabilities by at most ${nats(most)}`],
   ["Reference", "computed", ({ computed, examples }) => origin(computed, examples)],
   ["Noise floor", "noise_floor", ({ noise_floor: floor, unmeasured }) =>

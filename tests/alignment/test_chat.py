@@ -1,5 +1,6 @@
 """Prompts and responses as token ids: what generation is given, and what it would have to choose, family by family."""
 
+import copy
 from types import SimpleNamespace
 from typing import Any
 
@@ -131,6 +132,10 @@ def test_a_response_that_says_nothing_is_dropped_and_counted(said: str) -> None:
     assert (found.train, found.counts["empty_dropped"], found.dropped) == ([], 1, 1)
 
 
+CALLS = """{% for one in messages %}<|im_start|>{{ one.role }}
+{{ one.content }}{% for call in one.tool_calls %}{{ call | tojson }}{% endfor %}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
 OPENINGS = {
     "qwen3": "<think>\n\n</think>\n\n",
     "deepseek-r1": "\n</think>\n\n",
@@ -146,6 +151,18 @@ def test_a_response_that_is_all_the_templates_is_dropped_and_counted(said: str) 
     found = encode(NAMED["qwen3"].tokenizer, DIALOGUE, ANSWER, {**OTHER, "content": said}, stops=("<|im_end|>",))
 
     assert (found.train, found.counts["empty_dropped"], found.dropped) == ([], 1, 1)
+
+
+@pytest.mark.parametrize("call", [{"type": "custom", "custom": {"name": "look"}}, "look()", {"function": {"name": ""}}])
+def test_a_call_of_another_form_is_an_answer(call: Any) -> None:
+    """Whatever a template makes of it: it is not the template's own."""
+    tokenizer = NAMED["qwen3"].tokenizer
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = CALLS
+    found = encode(tokenizer, DIALOGUE, ANSWER, {**OTHER, "content": "", "tool_calls": [call]}, stops=("<|im_end|>",))
+
+    assert len(found.train) == 1
+    assert not found.counts["empty_dropped"]
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,6 @@ def test_what_else_lies_there_is_no_worker(redis: Any) -> None:
     for number, nonsense in enumerate(
         (
             '{"queues": [], "beat": true, "gpus": []}',
-            '{"queues": [], "beat": true, "speed": {"fp32": []}}',
             "x",
             "[]",
             "3",
@@ -97,3 +96,10 @@ def test_what_else_lies_there_is_no_worker(redis: Any) -> None:
     ):
         redis.set(f"plumbline:worker:nonsense:{number}", nonsense, ex=60)
     assert workers(redis) == []
+
+
+def test_a_speed_of_another_form_is_none(redis: Any) -> None:
+    """A worker of a newer version is seen all the same."""
+    redis.set("plumbline:worker:newer:1", '{"queues": ["train"], "beat": true, "speed": {"fp32": []}}', ex=60)
+    [worker] = workers(redis)
+    assert (worker.queues, worker.machine.speed) == (("train",), None)

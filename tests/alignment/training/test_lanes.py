@@ -369,6 +369,23 @@ def test_a_model_that_changes_as_it_computes_is_not_steady(name: str) -> None:
     assert not arrange(test_sharing.build(kind, parts), test_sharing.CPU).steady
 
 
+def test_a_reference_that_is_not_steady_is_computed_alone(learner: Learner) -> None:
+    """However many packs of the policy are computed at once."""
+    rows = replace(learner.scoring.structure, steady=False)
+
+    def threads(scoring: Scoring) -> set[int]:
+        together = threading.Barrier(2 if scoring.structure.steady else 1)
+
+        def who(_: list[int]) -> int:
+            together.wait(10)
+            return threading.get_ident()
+
+        return set(scoring.each([[0], [1]], who, nothing))
+
+    assert threads(replace(learner.scoring, structure=rows)) == {threading.get_ident()}
+    assert len(threads(learner.scoring)) == 2
+
+
 def test_only_steady_models_on_one_processor_are_computed_abreast(
     spec: Spec, learner: Learner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

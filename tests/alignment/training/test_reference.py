@@ -24,6 +24,7 @@ from alignment.training.events import Events
 from alignment.training.prepare import prepare
 from alignment.training.stop import Cancelled, Stop
 from tests.alignment.training.conftest import MakeSnapshot, MakeSpec, ended, fork
+from tests.alignment.training.conftest import examples as made_up
 from tests.alignment.training.test_others import FULL, LORA, stirred
 
 LIMIT_SECONDS = 120
@@ -290,6 +291,18 @@ def test_the_noise_floor_is_how_far_kept_values_are_from_live_ones(
     assert computed(tmp_path / "longer") == [16]
     assert told(tmp_path / "longer")["noise_floor"] < 1e-4
     assert any("do not fit" in event["message"] for event in logs(tmp_path / "longer"))
+
+
+def test_examples_that_stand_twice_in_the_data_are_counted_once(
+    make_spec: MakeSpec, make_snapshot: MakeSnapshot, cache: Path, tmp_path: Path
+) -> None:
+    """Nothing was known of them before: as many are computed as there are."""
+    rows = made_up(6, 2)
+    snapshot = make_snapshot([*rows, replace(rows[0], id="again")])
+    train(make_spec(snapshots=[{"path": str(snapshot)}], duration={"steps": 2}), tmp_path / "run")
+
+    found = told(tmp_path / "run")
+    assert (found["computed"], found["examples"]) == (8, 8)
 
 
 def test_a_full_disk_keeps_nothing_and_stops_no_run(

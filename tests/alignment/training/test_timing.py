@@ -1,10 +1,12 @@
 """The time that a first run is told: from what it computes, and how fast a probe found the machine."""
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from transformers import AutoModelForCausalLM
 
 from alignment.training import throughput, timing
@@ -69,13 +71,33 @@ def test_samples_are_drawn_token_by_token(make_spec: MakeSpec, base: Path) -> No
     assert low / SPREAD[0] == pytest.approx(TO_BEGIN + 3 * 32 * inspect(base).layers * DRAWING)
 
 
-def test_a_token_meets_the_experts_that_it_is_sent_to(base: Path, tmp_path: Path) -> None:
-    """Of a mixture of experts two of four count, as they do where a running step's FLOPs are counted."""
+@pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe", "gpt_oss", "granitemoe"])
+def test_a_token_meets_the_experts_that_it_is_sent_to(base: Path, tmp_path: Path, kind: str) -> None:
+    """Of a mixture of experts two of four count, as they do where a running step's FLOPs are counted, whether they are
+    kept one by one or as one; biases, which some have, are too few to count."""
     folder = shutil.copytree(base, tmp_path / "mixture")
-    model = build("mixtral", EXPERTS | {"num_local_experts": 4})
+    model = build(kind, EXPERTS | {"num_experts" if kind == "qwen3_moe" else "num_local_experts": 4})
     model.save_pretrained(folder)
 
-    assert inspect(folder).active == pytest.approx(throughput.work(model).token / 6)
+    assert inspect(folder).active == pytest.approx(throughput.work(model).token / 6, rel=0.025)
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        ((64, 1e9), (32, 4e9)),
+        ((64, 1e9), (64, 4e9)),
+        ((10**400, 1e9),),
+        ((64, 5e-324),),
+        ((64, math.inf),),
+        ((0, 1e9),),
+        (),
+    ],
+)
+def test_a_speed_that_no_machine_has_is_refused(curve: Any) -> None:
+    """It comes from outside, and times are made of it."""
+    with pytest.raises(ValidationError):
+        Speed(fp32=curve, bf16=((64, 1e9),))
 
 
 @pytest.mark.parametrize(("width", "expected"), [(32, 1e9), (64, 1e9), (128, 4e9), (256, 16e9), (512, 16e9)])

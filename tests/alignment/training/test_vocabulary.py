@@ -208,13 +208,14 @@ class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @pytest.mark.parametrize(
     ("asked", "others"), [(MEASURED, False), (EVERY, False), (MEASURED, True)], ids=["metrics", "everything", "others"]
 )
-@pytest.mark.parametrize("kind", ["llama", "gemma2"])
-def test_the_full_logits_never_exist(kind: str, asked: frozenset[str], others: bool) -> None:
+@pytest.mark.parametrize(("kind", "precision"), [("llama", "fp32"), ("gemma2", "fp32"), ("gemma2", "pure_bf16")])
+def test_the_full_logits_never_exist(kind: str, precision: str, asked: frozenset[str], others: bool) -> None:
     """In no pass, forward or backward, does a tensor hold a value for each position and word of the vocabulary."""
     parts = SMALL | {"vocab_size": 6000, "num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8}
     config = AutoConfig.for_model(kind, **parts)
     model = AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
-    scorer, rows = Scorer(model, "fp32"), arrange(model, CPU)
+    model.to(torch.bfloat16 if precision == "pure_bf16" else torch.float32)
+    scorer, rows = Scorer(model, precision), arrange(model, CPU)
     laid = layout.shared(examples(), rows, CPU) if rows.shared else layout.plain(examples(), 0, CPU)
     if others:
         asked |= {beside("reference", OtherValue.KL), beside("reference", OtherValue.EXPECTED)}
