@@ -15,6 +15,7 @@ from alignment.objectives.dpo import DPO
 from alignment.training import measures, routing, structure
 from alignment.training.data import Example
 from alignment.training.encode import Encoded
+from alignment.training.errors import CheckpointRefused
 from alignment.training.head import HeadScorer
 from alignment.training.kinds.gpm_rm import GPM
 from alignment.training.ranks import Ranks
@@ -118,6 +119,22 @@ def test_a_model_without_experts_has_no_router_loss() -> None:
     assert one.scoring.scorer.router_weight == 0
     assert "aux_loss" not in told
     assert not routing.experts(model.config)
+
+
+def test_code_that_does_not_tell_its_routers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As transformers 5.15 does not for granitemoe: training would leave the router loss out without a word."""
+    model = build("granitemoe", EXPERTS | MODELS["granitemoe"])
+    one, forward = learner(model, 100, arrange(model, CPU), DPO()), model.base_model.forward
+
+    def silent(**asked: Any) -> Any:
+        told = forward(**asked)
+        told.router_logits = None
+        return told
+
+    monkeypatch.setattr(model.base_model, "forward", silent)
+    with pytest.raises(CheckpointRefused, match="granitemoe chooses its experts") as refused:
+        one.backward(pairs(), [torch.zeros(2)] * 5, STATE, nothing)
+    assert "router_aux_loss_coef" in refused.value.remedy
 
 
 def test_a_weight_of_zero_turns_the_router_loss_off() -> None:
