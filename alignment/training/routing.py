@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from alignment.training.errors import CheckpointRefused
 from alignment.training.folder import EXPERTS
 
 if TYPE_CHECKING:
@@ -37,12 +38,20 @@ def experts(config: PreTrainedConfig) -> int:
     return next((int(count) for name in EXPERTS if (count := getattr(text, name, None) or 0) > 1), 0)
 
 
-def routed(logits: Sequence[Tensor], weights: Tensor, choices: int) -> Tensor:
+def routed(logits: Sequence[Tensor] | None, weights: Tensor, choices: int) -> Tensor:
     """How often each expert is chosen, and the sum of its probabilities, (2, E), over all layers and tokens.
 
     `logits` has (R * T, E) for each layer, `weights` (R * T,) says how often each token counts, and each token
     chooses `choices` experts.  Gradients flow through the probabilities.
+
+    Raises CheckpointRefused where the architecture's code keeps its logits to itself, as an older one may.
     """
+    if logits is None:
+        raise CheckpointRefused(
+            "This transformers does not tell how the model chooses its experts, which the router loss needs.",
+            "Install a newer one, or set router_aux_loss_coef to 0 in the checkpoint's config.json.",
+            "checkpoint",
+        )
     counts, sums = torch.zeros(2, logits[0].shape[1], device=weights.device)
     for layer in logits:
         probabilities = layer.float().softmax(dim=1)

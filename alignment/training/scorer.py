@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from alignment.objectives.batch import HEAD, OWN, REFERENCE, OtherValue, StepValue, TokenValue, added, beside, own, step
 from alignment.training import inside, routing
-from alignment.training.errors import CheckpointRefused
 from alignment.training.model import dropout_off
 from alignment.training.structure import Structure
 from alignment.training.vocabulary import (
@@ -160,23 +159,12 @@ class Scorer(nn.Module):
         return cast("nn.Linear", unadapted(self.model).get_output_embeddings())  # type: ignore[no-untyped-call]
 
     def _hidden(self, layout: Layout, mask: Mask, *, route: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The last hidden states (P, D) where response tokens are predicted, and what the routers said.
-
-        Raises CheckpointRefused where the architecture's code keeps that to itself, as older ones do.
-        """
+        """The last hidden states (P, D) where response tokens are predicted, and what the routers said."""
         more = {"output_router_logits": True} if route else {}
         output = unadapted(self.model).base_model(
             input_ids=layout.ids, position_ids=layout.positions, attention_mask=mask, use_cache=False, **more
         )
-        routers = output.router_logits if route else ()
-        if routers is None:
-            raise CheckpointRefused(
-                f"This transformers does not tell how {self.model.config.model_type} chooses its experts, which the"
-                " router loss needs.",
-                "Install a newer one, or set router_aux_loss_coef to 0 in the checkpoint's config.json.",
-                "checkpoint",
-            )
-        return output.last_hidden_state.flatten(0, 1)[layout.source], routers
+        return output.last_hidden_state.flatten(0, 1)[layout.source], output.router_logits if route else ()
 
     def _linear(
         self, layout: Layout, mask: Mask, asked: frozenset[str], route: bool, voices: Voices, *, heads: bool

@@ -132,7 +132,7 @@ def test_code_that_does_not_tell_its_routers_is_refused(monkeypatch: pytest.Monk
         return told
 
     monkeypatch.setattr(model.base_model, "forward", silent)
-    with pytest.raises(CheckpointRefused, match="granitemoe chooses its experts") as refused:
+    with pytest.raises(CheckpointRefused, match="chooses its experts") as refused:
         one.backward(pairs(), [torch.zeros(2)] * 5, STATE, nothing)
     assert "router_aux_loss_coef" in refused.value.remedy
 
