@@ -44,6 +44,12 @@ export function duration(seconds) {
   return `${whole} s`;
 }
 
+// What is only estimated: whole minutes from one on, tens of minutes from an hour on, hours from a day on.
+export function roughly(seconds) {
+  const step = seconds < 60 ? 1 : seconds < 3600 ? 60 : seconds < 86400 ? 600 : 3600;
+  return duration(Math.round(seconds / step) * step).replace(/ 0 (s|min|h)$/, "");
+}
+
 // "5 min ago" as a <time> with the exact moment on hover.
 export function ago(moment) {
   const element = document.createElement("time");

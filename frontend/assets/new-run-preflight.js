@@ -3,7 +3,7 @@
 import { newKey, post } from "./api.js";
 import { button, fill, h, toast, toastError } from "./dom.js";
 import { colorAt } from "./charts.js";
-import { bytes, count, duration, plural } from "./format.js";
+import { bytes, count, plural, roughly } from "./format.js";
 
 const PAUSE = 300; // milliseconds without a change before it is asked
 const PLACES = { dataset_id: "data", checkpoint_id: "checkpoint", reference_id: "reference", third_ids: "other models", mixture: "data", policy: "labels" };
@@ -120,7 +120,7 @@ function tokens({ tokens: all, tokens_computed: computed }) {
 
 function time({ seconds, seconds_by: by }) {
   if (!seconds) return "not known before a run of this size was measured here";
-  return `${duration(seconds[0])} to ${duration(seconds[1])}, ${by === "runs" ? "by earlier runs" : "by how fast the worker's machine computes"}`;
+  return `${roughly(seconds[0])} to ${roughly(seconds[1])}, ${by === "runs" ? "by earlier runs" : "by how fast the worker's machine computes"}`;
 }
 
 function memory(estimate) {

@@ -94,7 +94,7 @@ def test_a_first_run_is_told_a_time(sign_in: SignIn, tiny: Path, settings: Setti
         presence.announce(redis, ("train",), beat=False, machine=presence.Machine(speed=speed))
     page.goto(f"/new-run?dataset={dataset.id}")
     told = page.locator("dt:text-is('Time') + dd")
-    expect(told).to_have_text(re.compile(r"^\d[\w ]+ to \d[\w ]+, by how fast the worker's machine computes$"))
+    expect(told).to_have_text(re.compile(r"^\d+ min to \d h \d0 min, by how fast the worker's machine computes$"))
 
     with transaction() as session:
         user = session.scalars(select(User)).one()
