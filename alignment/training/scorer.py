@@ -269,9 +269,7 @@ def _bend(model: PreTrainedModel) -> Bend | None:
         logits = bare(input_ids=ids, use_cache=False).logits
         own = head(bare.base_model(input_ids=ids, use_cache=False).last_hidden_state)
     for scale in (1.0, 1 / getattr(config, "logits_scaling", 1.0), getattr(config, "logit_scale", None) or 1.0):
-        bend = Bend(float(scale), cap)
-        if torch.allclose(
-            bend.of(own.clone()).float(), logits.float(), rtol=1e-4, atol=1e-6
-        ):  # rounded like the model's
+        bend = Bend(float(scale), cap)  # in the model's own type, so that it is rounded alike
+        if torch.allclose(bend.of(own.clone()), logits, rtol=1e-4, atol=1e-6):
             return bend
     return None
