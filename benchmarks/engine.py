@@ -3,16 +3,17 @@
 python -m benchmarks.run engine engine_long engine_ultra engine_lists
 
 Needs the extra `bench` and the public data beside the checkout.  This one is of short dialogues, the others of long
-prompts, of long responses and of lists of eight; each takes half an hour to an hour.
+prompts, of long responses and of lists of eight; each takes twenty minutes to an hour.
 
-A Llama of nine million parameters with random weights, DPO, 16 pairs in an optimizer step, in fp32 and in bf16, each
-with the reference computed on the way and with the reference given, which TRL computes before the first step, untimed,
-as ours does.  Every measurement is a process of its own; all sides and settings take turns, round after round, and
-ratios are taken within a round.  "TRL best" has the number of pairs in a forward pass that is fastest: all are tried
-once in each precision, those that come close take turns.  "lean" leaves out the metrics that no option turns off; "as
-shipped" is what it does if nothing is said: eight at once, layers computed again.  "plain" is ours with a row for each
-response.  Ours packs as it does by itself, and shares the machine as every run of ours does; TRL's idle threads spin
-for a while before they sleep, as torch has it by itself and as suits it best.  `PLUMBLINE_BENCH_ROUNDS` sets how often.
+A Llama of nine million parameters with random weights, DPO, 16 pairs or two lists in an optimizer step, in fp32 and
+in bf16, each with the reference computed on the way and with the reference given, which TRL computes before the first
+step, untimed, as ours does.  Every measurement is a process of its own; all sides and settings take turns, round
+after round, and ratios are taken within a round.  "TRL best" has the number of pairs in a forward pass that is
+fastest: all are tried once in each precision, those that come close take turns.  "lean" leaves out the metrics that
+no option turns off; "as shipped" is what it does if nothing is said: eight at once, layers computed again.  "plain"
+is ours with a row for each response.  Ours packs as it does by itself, and shares the machine as every run of ours
+does; TRL's idle threads spin for a while before they sleep, as torch has it by itself and as suits it best.
+`PLUMBLINE_BENCH_ROUNDS` sets how often.
 """
 
 import json
