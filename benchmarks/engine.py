@@ -13,7 +13,7 @@ fastest: all are tried once in each precision, those that come close take turns.
 no option turns off; "as shipped" is what it does if nothing is said: eight at once, layers computed again.  "plain"
 is ours with a row for each response.  Ours packs as it does by itself, and shares the machine as every run of ours
 does; TRL's idle threads spin for a while before they sleep, as torch has it by itself and as suits it best.
-`PLUMBLINE_BENCH_ROUNDS` sets how often.
+`PLUMBLINE_BENCH_ROUNDS` sets how often.  Ctrl-C during the rounds ends them: those that are whole are told.
 """
 
 import json
@@ -22,7 +22,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import islice, product
@@ -121,17 +122,35 @@ def _about(examples: int, steps: int) -> Side:
 def figures(folder: Path, work: Work) -> Iterable[Figure]:
     """Every side's speed and memory at a work, in every setting, and what was promised of it."""
     rounds = int(os.environ.get("PLUMBLINE_BENCH_ROUNDS", "5"))
-    seen: dict[Rival, list[Measured]] = {rival: [] for rival in _rivals(folder, work)}
     about = _about(work.examples, work.steps)
-    for _ in range(rounds):
-        for rival, measured in seen.items():
-            measured.append(_run(folder, rival, about))
+    rivals = _rivals(folder, work)
+    seen = _taking_turns(rivals, rounds, lambda rival: _run(folder, rival, about))
     for setting in SETTINGS:
         found, size = _by_name({rival: each for rival, each in seen.items() if rival.setting == setting})
-        yield from _speeds(work, setting, found, f"{rounds} rounds; TRL best: {size} at once")
+        yield from _speeds(work, setting, found, f"{len(seen[rivals[0]])} rounds; TRL best: {size} at once")
         yield _memory(work, setting, found)
         if setting == USUAL:
             yield from _equal(work.name, found[OURS][0], found[BEST][0])
+
+
+def _taking_turns(
+    rivals: Iterable[Rival], rounds: int, run: Callable[[Rival], Measured]
+) -> dict[Rival, list[Measured]]:
+    """What each measured in as many rounds, or in those that were whole when Ctrl-C was pressed.
+
+    Raises KeyboardInterrupt when none was.
+    """
+    seen: dict[Rival, list[Measured]] = {rival: [] for rival in rivals}
+    try:
+        for turn in range(1, rounds + 1):
+            print(f"round {turn} of {rounds}, {time.strftime('%H:%M')}", file=sys.stderr, flush=True)
+            for rival, measured in seen.items():
+                measured.append(run(rival))
+    except KeyboardInterrupt:
+        if not all(seen.values()):
+            raise
+    whole = min(len(measured) for measured in seen.values())
+    return {rival: measured[:whole] for rival, measured in seen.items()}
 
 
 def _rivals(folder: Path, work: Work) -> list[Rival]:

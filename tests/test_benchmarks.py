@@ -7,7 +7,7 @@ import pytest
 from alignment.training import train
 from alignment.training.spec import Spec
 from alignment.training.timing import Speed
-from benchmarks import estimates, estimates_side, gpu_report, gpu_work, run
+from benchmarks import engine, estimates, estimates_side, gpu_report, gpu_work, run
 from benchmarks.engine_side import Measured
 from benchmarks.figure import Figure
 from benchmarks.gpu_work import Rival, Seen
@@ -63,6 +63,35 @@ def measured(seconds: float, gib: float, norm: float = 1.0) -> Measured:
         tokens=1,
         computed=1,
     )
+
+
+@pytest.mark.parametrize(("runs", "rounds"), [(2, 1), (3, 1), (4, 2), (9, 3)])
+def test_rounds_that_were_whole_are_told_when_it_is_stopped(runs: int, rounds: int) -> None:
+    """Ratios are taken within a round: one that was cut short counts for nobody."""
+    ours, theirs = (engine.Rival(name, engine.USUAL) for name in ("plumbline", "trl"))
+    took = iter(range(runs))
+
+    def run(rival: engine.Rival) -> Measured:
+        if (turn := next(took, None)) is None:
+            raise KeyboardInterrupt
+        return measured(turn, 1)
+
+    seen = engine._taking_turns([ours, theirs], 3, run)
+    assert [one["seconds"] for one in seen[ours]] == [0, 2, 4][:rounds]
+    assert [one["seconds"] for one in seen[theirs]] == [1, 3, 5][:rounds]
+
+
+def test_a_first_round_that_was_cut_short_tells_nothing() -> None:
+    """What only one side measured cannot be compared."""
+    took = iter([measured(1, 1)])
+
+    def run(rival: engine.Rival) -> Measured:
+        if (one := next(took, None)) is None:
+            raise KeyboardInterrupt
+        return one
+
+    with pytest.raises(KeyboardInterrupt):
+        engine._taking_turns([engine.Rival(name, engine.USUAL) for name in ("plumbline", "trl")], 3, run)
 
 
 def test_the_best_of_both_sides_meet_at_equal_memory(monkeypatch: pytest.MonkeyPatch) -> None:
