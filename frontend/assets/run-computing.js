@@ -15,8 +15,7 @@ const ROWS = [
   ["Attention", "attention", ({ attention }) => ATTENTION.get(attention)],
   ["Checked", "largest_difference", ({ largest_difference: most }) => most !== null && `Sharing changes log-probabilities by at most ${nats(most)}`],
   ["Reference", "computed", ({ computed, examples }) => origin(computed, examples)],
-  ["Noise floor", "noise_floor", ({ noise_floor: floor, unmeasured }) =>
-    floor === null ? because("Not measured", unmeasured) : `${nats(floor)}: smaller changes of a log-probability are rounding`],
+  ["Noise floor", "noise_floor", ({ noise_floor: floor, unmeasured }) => rounding(floor, unmeasured)],
   ["Layers", "gradient_checkpointing", ({ gradient_checkpointing: again, why }) => because(again ? "Computed again, by gradient checkpointing" : "Computed once", why)],
   ["Packs at once", "packs_at_once", ({ packs_at_once: packs }) => count(packs)],
   ["Tokens per pack", "tokens_per_pack", ({ tokens_per_pack: tokens, why }) => because(`At most ${count(tokens)}`, why)],
@@ -25,6 +24,11 @@ const ROWS = [
 function origin(computed, examples) {
   if (!computed) return "Kept from earlier runs";
   return computed === examples ? "Computed for this run" : `Computed for ${count(computed)} of ${count(examples)} examples, known for the others`;
+}
+
+function rounding(floor, unmeasured) {
+  if (floor === null) return because("Not measured", unmeasured);
+  return floor ? `${nats(floor)}: smaller changes of a log-probability are rounding` : "None: examples asked again gave the same, bit for bit";
 }
 
 export class Computing {

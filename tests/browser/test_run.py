@@ -32,12 +32,12 @@ WORKER = [sys.executable, "-c", "from workers.tasks import train; train.work()"]
 TRAINED_MS = 120_000
 HOSTILE = '<img src="/nowhere" onerror="window.pwned = 1">'
 
-COMPUTED = {
+COMPUTED: dict[str, str | re.Pattern[str]] = {
     "Rows": "Examples share them, each prompt computed once; exact for llama, full attention",
     "Attention": "Part by part",
     "Checked": "Sharing changes log-probabilities by at most",
     "Reference": "Computed for this run",
-    "Noise floor": "nats: smaller changes of a log-probability are rounding",
+    "Noise floor": re.compile("nats: smaller changes|None: examples asked again"),
     "Layers": "Computed once: it fits",
     "Packs at once": "1",
     "Tokens per pack": "At most 384: the usual size",
@@ -202,6 +202,8 @@ def test_how_a_run_is_computed(sign_in: SignIn, tiny: Path) -> None:
         attention=None,
         largest_difference=None,
     )
+    tell(noise_floor=0.0, unmeasured=None)
+    expect(row(place, "Noise floor")).to_have_text("None: examples asked again gave the same, bit for bit")
     tell(computed=0, examples=24, noise_floor=None, unmeasured="all was kept")
     expect(row(place, "Noise floor")).to_have_text("Not measured: all was kept")
     page.reload()
