@@ -80,6 +80,7 @@ export class LaunchForm {
     this.sources.showReference(this.objective.compares);
     this.sources.show(this.objective.paired, this.objective.title);
     this.objective.fedBy(this.sources.data.body(), this.sources.apart, this.sources.labels);
+    this.training.mark(this.objective.value());
     this.checks.changed();
   }
 

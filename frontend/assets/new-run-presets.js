@@ -22,6 +22,16 @@ export function replaced(presets, name, checkpoint) {
 // The parts of a run that a preset gives with this objective.
 export const valuesFor = (preset, objective) => ({ ...preset.values, ...preset.objectives[objective] });
 
+// What a preset gives an objective, {name, …hyperparameters}; null where it gives nothing.
+export function objectiveFor(preset, name) {
+  const given = preset && valuesFor(preset, name).objective;
+  return given?.name === name ? given : null;
+}
+
+// Whether an objective is still as the preset gave it; one it knows nothing of is.
+export const asGiven = (preset, objective) =>
+  Object.entries(objectiveFor(preset, objective.name) || {}).every(([part, given]) => JSON.stringify(objective[part] ?? null) === JSON.stringify(given));
+
 // The learning rate that goes with another objective; null where somebody has typed another one than was given.
 export function rateFor(preset, objective, typed, given) {
   return typed === given ? preset?.objectives[objective]?.optimizer.learning_rate ?? null : null;

@@ -3,7 +3,7 @@
 import { fill, h } from "./dom.js";
 import { schemaForm } from "./form.js";
 import { Duration } from "./new-run-duration.js";
-import { offer, rateFor, replaced, usual, valuesFor } from "./new-run-presets.js";
+import { asGiven, objectiveFor, offer, rateFor, replaced, usual, valuesFor } from "./new-run-presets.js";
 import { schemaOf } from "./new-run-start.js";
 
 const FIRST = ["tuning", "optimizer", "batch"];
@@ -50,39 +50,38 @@ export class Training {
   // Take a preset, by name or the usual one of a checkpoint, for an objective. Returns what it gives the objective, if anything.
   choose(name, checkpoint, objective) {
     const preset = this.presets.find((one) => one.name === name) || usual(this.presets, checkpoint);
-    const values = valuesFor(preset, objective);
     this.preset = preset.name;
     this.changed = false;
-    this.set(values);
-    return values.objective?.name === objective ? values.objective : null;
+    this.set(valuesFor(preset, objective));
+    return objectiveFor(preset, objective);
   }
 
-  // Another objective: with a model's own preset it brings its parameters and its learning rate; the rest stays.
+  // Another objective: a preset that knows it brings its parameters and its learning rate; the rest stays.
   follow(objective) {
     const preset = this.presets.find((one) => one.name === this.preset);
     const first = this.first.value();
     const rate = rateFor(preset, objective, first.optimizer?.learning_rate, this.rate);
     if (rate !== null) this.set({ ...first, ...this.rest.value(), ...this.many.value(), duration: this.duration.value(), optimizer: { ...first.optimizer, learning_rate: rate } });
-    return preset?.objectives[objective]?.objective || { name: objective };
+    return objectiveFor(preset, objective) || { name: objective };
   }
 
   set(values) {
     this.rate = values.optimizer?.learning_rate;
-    const onchange = () => { this.changed = true; this.showPreset(); this.onchange(); };
+    const onchange = () => { this.changed = true; this.onchange(); };
     const make = (names) => schemaForm(schemaOf(this.schema, names), { values, onchange });
     this.first = make(FIRST);
     this.rest = make(REST);
     this.many = make(MANY);
     const perEpoch = () => this.examples() / this.first.value().batch?.examples_per_step;
     this.duration = new Duration(this.schema.$defs.Duration, values.duration, { perEpoch, onchange });
-    this.showPreset();
     fill(this.place, this.duration.element, this.first.element, h("details", h("summary", "Lengths, evaluation, checkpoints to keep, precision and memory, devices, seed, trackers"), this.rest.element, this.many.element));
     this.showMany();
   }
 
-  // A preset is marked as long as nobody has changed what it gave.
-  showPreset() {
-    this.buttons.forEach((one) => one.setAttribute("aria-pressed", String(one.value === this.preset && !this.changed)));
+  // A preset is marked as long as nobody has changed what it gave, to the objective as well.
+  mark(objective) {
+    this.buttons.forEach((one, index) =>
+      one.setAttribute("aria-pressed", String(one.value === this.preset && !this.changed && asGiven(this.presets[index], objective))));
   }
 
   // Several devices are offered where there are some: a worker's GPUs, or whatever is elsewhere.

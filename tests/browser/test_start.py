@@ -112,6 +112,31 @@ def test_a_run_starts_with_the_models_own_settings(sign_in: SignIn, tmp_path: Pa
     expect(rate).to_have_value("0.003")
 
 
+def test_a_preset_is_marked_until_what_it_gave_is_changed(sign_in: SignIn, tmp_path: Path) -> None:
+    """The objective's numbers are part of what it gave; an objective chosen again has them again."""
+    tab = sign_in()
+    checkpoint = loop.add_checkpoint(model(tmp_path / "model"))
+    loop.add_dataset()
+    with transaction() as session:
+        session.execute(update(Checkpoint).where(Checkpoint.id == checkpoint.id).values(toy=True))
+    tab.goto(f"/new-run?checkpoint={checkpoint.id}")
+    tab.wait_for_selector(READY)
+    marked = tab.get_by_role("group", name="Presets").get_by_role("button", pressed=True)
+    beta = tab.get_by_label("Beta", exact=True)
+
+    expect(marked).to_contain_text("Toy world")
+    expect(beta).to_have_value("0.3")
+    beta.fill("0.5")
+    expect(marked).to_have_count(0)
+    beta.fill("0.3")
+    expect(marked).to_contain_text("Toy world")
+    tab.get_by_role("radio", name="IPO").click()
+    expect(marked).to_contain_text("Toy world")
+    tab.get_by_role("radio", name="DPO", exact=False).first.click()
+    expect(beta).to_have_value("0.3")
+    expect(marked).to_contain_text("Toy world")
+
+
 def test_the_next_run_does_not_pile_up_on_the_last(sign_in: SignIn, tmp_path: Path) -> None:
     """A run starts from the newest model that no run has made, unless one that a run made is asked for by its id."""
     tab = sign_in()
