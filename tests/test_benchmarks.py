@@ -9,6 +9,7 @@ from alignment.training.spec import Spec
 from alignment.training.timing import Speed
 from benchmarks import engine, estimates, estimates_side, gpu_report, gpu_work, run
 from benchmarks.engine_side import Measured
+from benchmarks.engine_work import Work
 from benchmarks.figure import Figure
 from benchmarks.gpu_work import Rival, Seen
 
@@ -63,6 +64,23 @@ def measured(seconds: float, gib: float, norm: float = 1.0) -> Measured:
         tokens=1,
         computed=1,
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sizes"),
+    [
+        ({1: 5.0, 2: 4.0, 4: 4.9, 8: 9.0}, [2]),
+        ({1: 4.7, 2: 4.0, 4: 4.1, 8: 9.0}, [2, 4, 1]),
+        ({1: 4.4, 2: 4.0, 4: 4.1, 8: 4.3, 16: 4.2}, [2, 4, 16]),
+    ],
+)
+def test_trls_sizes_that_come_close_take_turns(
+    seconds: dict[int, float], sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One measurement is not enough to tell who is fastest; nobody waits for more than three."""
+    monkeypatch.setattr(engine, "_run", lambda _folder, rival, _about: measured(seconds[rival.size], 1))
+    work = Work("a work", [], tried=tuple(seconds))
+    assert engine._close(tmp_path, work, "fp32") == sizes
 
 
 @pytest.mark.parametrize(("runs", "rounds"), [(2, 1), (3, 1), (4, 2), (9, 3)])
