@@ -128,10 +128,14 @@ def figures(folder: Path, work: Work) -> Iterable[Figure]:
     seen = _taking_turns(rivals, rounds, lambda rival: _run(folder, rival, about))
     for setting in SETTINGS:
         found, size = _by_name({rival: each for rival, each in seen.items() if rival.setting == setting})
-        yield from _speeds(work, setting, found, f"{len(seen[rivals[0]])} rounds; TRL best: {size} at once")
+        yield from _speeds(work, setting, found, f"{_counted(len(seen[rivals[0]]))}; TRL best: {size} at once")
         yield _memory(work, setting, found)
         if setting == USUAL:
             yield from _equal(work.name, found[OURS][0], found[BEST][0])
+
+
+def _counted(rounds: int) -> str:
+    return f"{rounds} round{'s' if rounds != 1 else ''}"
 
 
 def _taking_turns(
