@@ -90,9 +90,8 @@ def ids(tokenizer: Any, rows: Iterable[tuple[str, str, str]]) -> list[Ids]:
 
 def make_model(folder: Path) -> Any:
     """A Llama of nine million parameters with random weights; returns its tokenizer, trained on the public pairs."""
-    import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -110,6 +109,16 @@ def make_model(folder: Path) -> Any:
         eos_token="<end>",  # noqa: S106
     )
     fast.chat_template = TEMPLATE
+    llama(fast.eos_token_id, fast.pad_token_id).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return fast
+
+
+def llama(end: int | None = None, padding: int | None = None) -> Any:
+    """A Llama of nine million parameters with random weights, the same each time."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
@@ -120,9 +129,7 @@ def make_model(folder: Path) -> Any:
         num_key_value_heads=8,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
-        eos_token_id=fast.eos_token_id,
-        pad_token_id=fast.pad_token_id,
+        eos_token_id=end,
+        pad_token_id=padding,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    fast.save_pretrained(folder)
-    return fast
+    return LlamaForCausalLM(config)

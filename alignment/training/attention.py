@@ -1,7 +1,8 @@
-"""Attention over rows that examples share, part by part: no work is done for what a mask would hide.
+"""Attention over rows that examples share, part by part: little work is done for what a mask would hide.
 
 The masks of a layout carry their parts with them.  A model whose attention is ours looks for them there and computes
-each prompt by itself, then each response with its prompt; whatever comes without parts goes the usual way.  A mask may
+each prompt by itself, then each response with its prompt; short ones together under a small mask, since a call of the
+kernel costs more than what such a mask hides.  Whatever comes without parts goes the usual way.  A mask may
 also name who attends in the model's stead: by blocks on an accelerator (`blocks`), or with keys and values kept
 elsewhere, which is how answers are generated.
 """
@@ -9,7 +10,7 @@ elsewhere, which is how answers are generated.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 NAME = "plumbline"
 NOT_SEEN = float("-inf")
+TOGETHER = 128  # tokens: where one call more costs as much as the work that a mask of so many hides
 _PARTS = "plumbline_parts"
 _INSTEAD = "plumbline_instead"
+_WHOLE = -1  # an example that is short, in the place of a prompt's start
 _KERNEL: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
 _KERNEL_BACKWARD: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None)
 Attend = Callable[[int, Tensor, Tensor, Tensor, float | None], Tensor]
@@ -48,15 +51,47 @@ def by_parts(seen: Sight, spans: Sequence[tuple[slice, slice | None]], *, window
     that of a response's prompt."""
     parts: list[Part] = []
     places = torch.arange(len(seen.own), device=seen.own.device)
-    numbers = {span.start: number for number, (span, _) in enumerate(spans)}
-    for span, before in spans:
-        queries, mask = places[span], None
-        if before is not None or windowed:
-            keys = queries if before is None else torch.cat([places[before], queries])
+    numbers: dict[int, int] = {}  # of parts by where they start
+    for stretch in _stretches(spans):
+        queries, mask = places[stretch.own], None
+        if stretch.before is not None or stretch.several or windowed:
+            keys = queries if stretch.before is None else torch.cat([places[stretch.before], queries])
             allowed = seen.sees(queries[:, None], keys)
             mask = torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, NOT_SEEN)[None, None]
-        parts.append(Part(len(queries), None if before is None else numbers[before.start], mask))
+        numbers[stretch.own.start] = len(parts)
+        parts.append(Part(len(queries), None if stretch.before is None else numbers[stretch.before.start], mask))
     return _carrying(_PARTS, parts)
+
+
+class _Stretch(NamedTuple):
+    """Tokens of a row that attend at once, one segment or several, and the prompt before them that they see."""
+
+    own: slice
+    before: slice | None
+    several: bool
+
+
+def _stretches(spans: Sequence[tuple[slice, slice | None]]) -> list[_Stretch]:
+    """A row's segments in order: examples that are short together at once; of a longer one its prompt, then its
+    responses, those at once that are short together."""
+    found: list[_Stretch] = []
+    with_last: int | None = None  # what may stand with the last stretch: responses of that prompt, or whole examples
+    starts = [place for place, (_, before) in enumerate(spans) if before is None]
+    for first, after in pairwise([*starts, len(spans)]):
+        prompt, last = spans[first][0], spans[after - 1][0]
+        new: list[tuple[int | None, _Stretch]]
+        if last.stop - prompt.start <= TOGETHER:
+            new = [(_WHOLE, _Stretch(slice(prompt.start, last.stop), None, several=True))]
+        else:
+            answers = (_Stretch(span, before, several=False) for span, before in spans[first + 1 : after])
+            new = [(None, _Stretch(prompt, None, several=False)), *((prompt.start, answer) for answer in answers)]
+        for kind, stretch in new:
+            joined = stretch
+            if kind is not None and kind == with_last and stretch.own.stop - found[-1].own.start <= TOGETHER:
+                joined = _Stretch(slice(found.pop().own.start, stretch.own.stop), stretch.before, several=True)
+            found.append(joined)
+            with_last = kind
+    return found
 
 
 def instead(attend: Attend) -> Tensor:

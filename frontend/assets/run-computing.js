@@ -3,7 +3,7 @@
 import { fill, h } from "./dom.js";
 import { count, number } from "./format.js";
 
-const ATTENTION = new Map([["parts", "Part by part, each response with its prompt"], ["blocks", "By blocks (FlexAttention)"], ["masks", "Under a mask"]]);
+const ATTENTION = new Map([["parts", "Part by part, each response with its prompt, short ones together"], ["blocks", "By blocks (FlexAttention)"], ["masks", "Under a mask"]]);
 
 const because = (what, why) => [what, why].filter(Boolean).join(": ");
 const nats = (value) => `${number(value, 2)} nats`;

@@ -1,5 +1,8 @@
 """Attention by parts that calls torch's kernel itself gives what torch's attention gives, and keeps less."""
 
+import random
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from alignment.training import attention, layout
 from alignment.training.attention import Part
+from alignment.training.blocks import sight
 from alignment.training.rows import arrange
 from tests.alignment.training.test_sharing import CPU, build, examples
 
@@ -42,12 +46,14 @@ def learned(kind: str, dtype: torch.dtype = torch.float32) -> tuple[Tensor, dict
     return states.detach(), slopes, kept
 
 
+@pytest.mark.parametrize("together", [0, 40])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_the_kernel_called_by_itself_gives_what_attention_gives(
-    kind: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    kind: str, dtype: torch.dtype, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Values to the last bit, gradients up to the order of their sums."""
+    """Values to the last bit, gradients up to the order of their sums, with short examples apart and together."""
+    monkeypatch.setattr(attention, "TOGETHER", together)
     states, slopes, kept = learned(kind, dtype)
     monkeypatch.setattr(attention, "_KERNEL", None)  # a torch that has it no more
     own, others, more = learned(kind, dtype)
@@ -58,6 +64,55 @@ def test_the_kernel_called_by_itself_gives_what_attention_gives(
     assert slopes.keys() == others.keys()
     for name, slope in others.items():
         torch.testing.assert_close(slopes[name], slope, rtol=0, atol=within * float(slope.abs().max()), msg=name)
+
+
+def parts_of(some: Sequence[tuple[int, ...]], window: int | None) -> tuple[list[Part], Tensor]:
+    """Parts of a row of examples, each a prompt's tokens and its responses'; and who sees whom there, (T, T)."""
+    spans: list[tuple[slice, slice | None]] = []
+    sizes = [size for one in some for size in one]
+    prompts: list[int] = []
+    for one in some:
+        first = len(prompts)
+        for size in one:
+            start = sum(sizes[: len(prompts)])
+            spans.append((slice(start, start + size), spans[first][0] if len(prompts) > first else None))
+            prompts.append(first)
+    seen = sight(torch.tensor(sizes), torch.tensor(prompts), window)
+    found: list[Part] = getattr(attention.by_parts(seen, spans, windowed=window is not None), attention._PARTS)
+    return found, seen.mask()
+
+
+def test_short_examples_attend_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole examples that follow each other, as long as they are short together; of a longer one its prompt is alone,
+    which its responses see, short ones together."""
+    monkeypatch.setattr(attention, "TOGETHER", 10)
+
+    found, _ = parts_of([(2, 1, 1), (3, 2), (1, 1), (9, 3, 3, 4, 5, 6), (11, 1, 1), (2, 2), (1, 1, 1)], None)
+
+    together = [(9, None), (2, None), (9, None), (10, 2), (5, 2), (6, 2), (11, None), (2, 6), (7, None)]
+    assert [(part.size, part.before) for part in found] == together
+    assert [number for number, part in enumerate(found) if part.mask is None] == [2, 6]  # prompts: plain causality
+
+
+@pytest.mark.parametrize("window", [None, 4])
+@pytest.mark.parametrize("together", [0, 12, 40, 1000])
+def test_parts_see_what_a_mask_of_the_whole_row_shows(
+    together: int, window: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever attends together: nobody sees more, and nobody less."""
+    monkeypatch.setattr(attention, "TOGETHER", together)
+    rng = random.Random(together)
+    for _ in range(20):
+        some = [tuple(rng.randint(1, 9) for _ in range(rng.randint(2, 6))) for _ in range(rng.randint(1, 8))]
+        parts, expected = parts_of(some, window)
+
+        found = torch.zeros_like(expected)
+        ends = list(accumulate(part.size for part in parts))
+        own = [torch.arange(end - part.size, end) for end, part in zip(ends, parts, strict=True)]
+        for queries, (size, before, mask) in zip(own, parts, strict=True):
+            keys = queries if before is None else torch.cat([own[before], queries])
+            found[queries[:, None], keys] = torch.ones(size, size).tril().bool() if mask is None else mask[0, 0] == 0
+        assert torch.equal(found, expected)
 
 
 def test_what_the_kernel_cannot_do_goes_another_way() -> None:

@@ -157,10 +157,11 @@ def gradients(model: PreTrainedModel, value: Tensor) -> Tensor:
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
 
-@pytest.mark.parametrize("by_parts", [False, True], ids=["mask", "parts"])
+@pytest.mark.parametrize("together", [None, 0, 40, 1000], ids=["mask", "parts", "short ones together", "one part"])
 @pytest.mark.parametrize("name", SHARED)
-def test_a_shared_row_is_exact(name: str, by_parts: bool) -> None:
-    """Log-probabilities and gradients are those of sequences computed one by one, under a mask or part by part.
+def test_a_shared_row_is_exact(name: str, together: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log-probabilities and gradients are those of sequences computed one by one, under a mask or part by part, however
+    many tokens of short examples attend at once.
 
     They agree to 1e-5: of each response's sum, as numbers of 150 nats lie 1.5e-5 apart in float32, and of the largest
     gradient.
@@ -170,12 +171,33 @@ def test_a_shared_row_is_exact(name: str, by_parts: bool) -> None:
     some = examples()
     expected = alone(model, some)
     slope = gradients(model, expected)
-    rows = arrange(model, CPU) if by_parts else structure.of(model.config, model.config._attn_implementation)
+    rows = structure.of(model.config, model.config._attn_implementation)
+    if together is not None:
+        monkeypatch.setattr(attention, "TOGETHER", together)
+        rows = arrange(model, CPU)
 
     found = Scorer(model, "fp32")(layout.shared(some, rows, CPU), rows).logps
 
     assert rows.shared
     assert kind.removesuffix("_text") in rows.why
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradients(model, found), slope, rtol=1e-5, atol=1e-5 * float(slope.abs().max()))
+
+
+@pytest.mark.parametrize("window", [8, None], ids=["a window", "all of it"])
+def test_rows_longer_than_what_a_kernel_sees_at_once_are_exact(window: int | None) -> None:
+    """A kernel goes through keys in blocks, of which a window hides some from first to last."""
+    model = build("mistral", {"sliding_window": window, "max_position_embeddings": 2048})
+    rng = random.Random(1)
+    prompt, *answers = ([rng.randrange(3, VOCABULARY) for _ in range(length)] for length in (1200, 30, 40, 20))
+    roles = (Role.CANDIDATE,) * len(answers)
+    some = [*examples(), Encoded(Example("0", "train", [], ({}, {})), prompt, tuple(answers), roles)]
+    rows = arrange(model, CPU)
+    expected = alone(model, some)
+    slope = gradients(model, expected)
+
+    found = Scorer(model, "fp32")(layout.shared(some, rows, CPU), rows).logps
+
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
     torch.testing.assert_close(gradients(model, found), slope, rtol=1e-5, atol=1e-5 * float(slope.abs().max()))
 
