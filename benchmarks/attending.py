@@ -1,11 +1,17 @@
-"""Attention in rows that examples share, on this CPU: ours against one mask, and against each response by itself.
+"""Forward and backward passes of rows that examples share, on this CPU: attending as runs do, by one mask, by parts.
 
-Forward and backward pass of the engine's benchmark model, with what DPO and its metrics ask for.  All three take turns;
-the best of the rounds counts, as whatever else the machine does only adds to it.
+python -m benchmarks.run attending
+
+The model and pack size of the engine's benchmarks, with what DPO and its metrics ask for.  All three take turns in one
+process; the best of the rounds counts, as whatever else the machine does only adds to it.  `PLUMBLINE_BENCH_ROUNDS`
+sets how many.
 """
 
+import json
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     from alignment.training.encode import Encoded
     from alignment.training.scoring import Scoring
 
-GOAL = 0.95  # times as fast as the faster of the other two: as fast, as near as it can be measured
+GOAL = 0.95  # of the faster one's speed: 5 % for what measurements differ by
 TOKENS = 4000
 
 
@@ -31,6 +37,14 @@ class Lengths(NamedTuple):
     responses: int = 2
 
 
+class Seconds(NamedTuple):
+    """Of the best round: as runs attend, under one mask, and each prompt and each response by itself."""
+
+    own: float
+    mask: float
+    parts: float
+
+
 SOME = (
     *(Lengths(4, 2), Lengths(8, 4), Lengths(16, 8), Lengths(30, 20), Lengths(60, 40), Lengths(100, 60)),
     *(Lengths(200, 40), Lengths(250, 150), Lengths(40, 4, 8), Lengths(80, 50, 8)),
@@ -39,34 +53,43 @@ SOME = (
 
 def measure() -> Iterable[Figure]:
     """How fast ours is against the faster of the other two, for examples of several lengths."""
-    rounds = int(os.environ.get("PLUMBLINE_BENCH_ROUNDS", "5"))
-    scoring = _scoring()
-    for lengths in SOME:
-        own, mask, single = _seconds(scoring, _made(lengths), rounds)
-        ratio = min(mask, single) / own
+    rounds = os.environ.get("PLUMBLINE_BENCH_ROUNDS", "5")
+    command = [sys.executable, "-m", "benchmarks.attending", rounds]  # a process that shares the machine as a run does
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    for lengths, taken in zip(SOME, json.loads(done.stdout.splitlines()[-1]), strict=True):
+        seconds = Seconds(*taken)
+        ratio = min(seconds.mask, seconds.parts) / seconds.own
         yield Figure(
             f"prompts of about {lengths.prompt} tokens, {lengths.responses} responses of {lengths.response}",
             ratio,
             "times as fast as the faster",
             f"at least {GOAL:g}",
             ratio >= GOAL,
-            f"{own * 1e3:.0f} ms, one mask {mask * 1e3:.0f}, each by itself {single * 1e3:.0f}; best of {rounds}",
+            f"{seconds.own * 1e3:.0f} ms; one mask {seconds.mask * 1e3:.0f}, parts {seconds.parts * 1e3:.0f};"
+            f" best of {rounds}",
         )
 
 
+def main() -> None:
+    """Print the seconds of each of `SOME` as JSON; the command line says how many rounds count."""
+    from alignment.training.machine import share
+
+    share()  # before torch is there
+    scoring = _scoring()
+    print(json.dumps([_seconds(scoring, _made(lengths), int(sys.argv[1])) for lengths in SOME]))
+
+
 def _scoring() -> "Scoring":
-    """A run's on this machine, in as many lanes as it would have."""
+    """In as many lanes as a run would have here."""
     import torch
 
     from alignment.objectives.dpo import DPO
     from alignment.training.batches import LANES, auto_tokens
-    from alignment.training.machine import share
     from alignment.training.ranks import Ranks
     from alignment.training.rows import arrange
     from alignment.training.scorer import Scorer
     from alignment.training.scoring import Scoring
 
-    share()
     cpu, model = torch.device("cpu"), llama()
     rows, scorer = arrange(model, cpu), Scorer(model, "fp32")
     count = min(LANES, torch.get_num_threads())
@@ -74,7 +97,7 @@ def _scoring() -> "Scoring":
 
 
 def _made(lengths: Lengths) -> "list[Encoded]":
-    """Random tokens, each part within half of its length, and so many examples that all do as much work."""
+    """Random tokens, each part within half of its length; about `TOKENS` in all."""
     from alignment.objectives.batch import Role
     from alignment.training.data import Example
     from alignment.training.encode import Encoded
@@ -96,18 +119,17 @@ def _made(lengths: Lengths) -> "list[Encoded]":
     ]
 
 
-def _seconds(scoring: "Scoring", examples: "Sequence[Encoded]", rounds: int) -> tuple[float, float, float]:
-    """The best of each: as runs attend, under one mask, and each response by itself.  A first round is not counted."""
+def _seconds(scoring: "Scoring", examples: "Sequence[Encoded]", rounds: int) -> Seconds:
+    """The best of the rounds after a first one, which warms up."""
     from alignment.training import attention
 
     masks = replace(scoring, structure=replace(scoring.structure, way="masks"))
-    own, mask, single = [], [], []
+    seen = []
     for _ in range(rounds + 1):
-        own.append(_once(scoring, examples))
-        mask.append(_once(masks, examples))
+        own, mask = _once(scoring, examples), _once(masks, examples)
         with patch.object(attention, "TOGETHER", 0):
-            single.append(_once(scoring, examples))
-    return min(own[1:]), min(mask[1:]), min(single[1:])
+            seen.append(Seconds(own, mask, _once(scoring, examples)))
+    return Seconds(*map(min, zip(*seen[1:], strict=True)))
 
 
 def _once(scoring: "Scoring", examples: "Sequence[Encoded]") -> float:
@@ -121,3 +143,7 @@ def _once(scoring: "Scoring", examples: "Sequence[Encoded]") -> float:
     began = time.perf_counter()
     scoring.each(scoring.packs(examples), learn, lambda: None)
     return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,10 @@
 """Attention over rows that examples share, part by part: little work is done for what a mask would hide.
 
 The masks of a layout carry their parts with them.  A model whose attention is ours looks for them there and computes
-each prompt by itself, then each response with its prompt; short ones together under a small mask, since a call of the
-kernel costs more than what such a mask hides.  Whatever comes without parts goes the usual way.  A mask may
-also name who attends in the model's stead: by blocks on an accelerator (`blocks`), or with keys and values kept
-elsewhere, which is how answers are generated.
+each prompt by itself, then each response with its prompt; short ones together under a small mask, since calls of the
+kernel cost more than what such a mask hides.  Whatever comes without parts goes the usual way.  A mask may also name
+who attends in the model's stead: by blocks on an accelerator (`blocks`), or with keys and values kept elsewhere, which
+is how answers are generated.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 NAME = "plumbline"
 NOT_SEEN = float("-inf")
-TOGETHER = 128  # tokens: where one call more costs as much as the work that a mask of so many hides
+TOGETHER = 128
+"""Tokens that attend at once although some see nothing of others: so few that what their mask hides costs less than
+more calls would, as `benchmarks/attending` measures.  In wider models it costs less beside all else."""
 _PARTS = "plumbline_parts"
 _INSTEAD = "plumbline_instead"
-_WHOLE = -1  # an example that is short, in the place of a prompt's start
 _KERNEL: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
 _KERNEL_BACKWARD: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None)
 Attend = Callable[[int, Tensor, Tensor, Tensor, float | None], Tensor]
@@ -36,10 +37,8 @@ Attend = Callable[[int, Tensor, Tensor, Tensor, float | None], Tensor]
 
 
 class Part(NamedTuple):
-    """Queries that see the same keys: their own `size` ones, after those of the part numbered `before`.
-
-    No mask means plain causality.
-    """
+    """Queries that attend at once: to their own `size` keys, after those of the part numbered `before`, as far as the
+    mask shows them.  No mask means plain causality."""
 
     size: int
     before: int | None
@@ -54,7 +53,7 @@ def by_parts(seen: Sight, spans: Sequence[tuple[slice, slice | None]], *, window
     numbers: dict[int, int] = {}  # of parts by where they start
     for stretch in _stretches(spans):
         queries, mask = places[stretch.own], None
-        if stretch.before is not None or stretch.several or windowed:
+        if stretch.masked or windowed:
             keys = queries if stretch.before is None else torch.cat([places[stretch.before], queries])
             allowed = seen.sees(queries[:, None], keys)
             mask = torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, NOT_SEEN)[None, None]
@@ -64,33 +63,30 @@ def by_parts(seen: Sight, spans: Sequence[tuple[slice, slice | None]], *, window
 
 
 class _Stretch(NamedTuple):
-    """Tokens of a row that attend at once, one segment or several, and the prompt before them that they see."""
+    """Tokens of a row that attend at once, and the prompt before them that they see; under a mask, unless they are a
+    prompt alone."""
 
     own: slice
     before: slice | None
-    several: bool
+    masked: bool
 
 
 def _stretches(spans: Sequence[tuple[slice, slice | None]]) -> list[_Stretch]:
     """A row's segments in order: examples that are short together at once; of a longer one its prompt, then its
     responses, those at once that are short together."""
     found: list[_Stretch] = []
-    with_last: int | None = None  # what may stand with the last stretch: responses of that prompt, or whole examples
     starts = [place for place, (_, before) in enumerate(spans) if before is None]
     for first, after in pairwise([*starts, len(spans)]):
         prompt, last = spans[first][0], spans[after - 1][0]
-        new: list[tuple[int | None, _Stretch]]
-        if last.stop - prompt.start <= TOGETHER:
-            new = [(_WHOLE, _Stretch(slice(prompt.start, last.stop), None, several=True))]
-        else:
-            answers = (_Stretch(span, before, several=False) for span, before in spans[first + 1 : after])
-            new = [(None, _Stretch(prompt, None, several=False)), *((prompt.start, answer) for answer in answers)]
-        for kind, stretch in new:
-            joined = stretch
-            if kind is not None and kind == with_last and stretch.own.stop - found[-1].own.start <= TOGETHER:
-                joined = _Stretch(slice(found.pop().own.start, stretch.own.stop), stretch.before, several=True)
-            found.append(joined)
-            with_last = kind
+        new = [_Stretch(slice(prompt.start, last.stop), None, masked=True)]
+        if last.stop - prompt.start > TOGETHER:
+            answers = (_Stretch(own, before, masked=True) for own, before in spans[first + 1 : after])
+            new = [_Stretch(prompt, None, masked=False), *answers]
+        for stretch in new:
+            own = stretch.own
+            if found and stretch.masked and found[-1][1:] == stretch[1:] and own.stop - found[-1].own.start <= TOGETHER:
+                own = slice(found.pop().own.start, own.stop)
+            found.append(stretch._replace(own=own))
     return found
 
 

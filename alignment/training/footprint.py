@@ -172,7 +172,8 @@ def _own(work: Work) -> int:
 
 def _masks(work: Work) -> int:
     """What says who sees whom in a shared row, with what it is made from: on a CPU for each response what it sees, by
-    blocks tables of what each token sees of each block, otherwise a mask."""
+    blocks tables of what each token sees of each block, otherwise a mask.  Masks of short examples together, of at most
+    640 bytes a token, are not counted."""
     if not work.shared:
         return 0
     if work.device == "cpu":

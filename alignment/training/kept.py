@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from alignment.training.encode import Encoded
 
 PLACE = "PLUMBLINE_REFERENCE_CACHE"
-FORM = 2  # of the file and of how its sums are rounded; a change makes other names
+FORM = 3  # of the file and of how its sums are rounded; a change makes other names
 WAIT_SECONDS = 0.2
 FORGOTTEN_SECONDS = 30 * 86_400
 KEY_BYTES = 16

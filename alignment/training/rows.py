@@ -105,10 +105,11 @@ def others_checked(scoring: Scoring, examples: Sequence[Encoded], events: Log, c
 
 
 def _hard(examples: Sequence[Encoded]) -> list[Encoded]:
-    """The longest examples among the shortest, in turn: a leak reaches furthest where lengths differ most."""
+    """The shortest examples, which attend together, between the longest: a leak reaches furthest where lengths differ
+    most."""
     longest = nlargest(FEW, examples, key=lambda example: example.longest)
     shortest = nsmallest(FEW, examples, key=lambda example: example.longest)
-    return [example for pair in zip(shortest, longest, strict=True) for example in pair]
+    return [*longest[:1], *shortest, *longest[1:]]
 
 
 @torch.no_grad()

@@ -34,7 +34,7 @@ HOSTILE = '<img src="/nowhere" onerror="window.pwned = 1">'
 
 COMPUTED: dict[str, str | re.Pattern[str]] = {
     "Rows": "Examples share them, each prompt computed once; exact for llama, full attention",
-    "Attention": "Part by part",
+    "Attention": "Part by part, each response with its prompt, short ones together",
     "Checked": "Sharing changes log-probabilities by at most",
     "Reference": "Computed for this run",
     "Noise floor": re.compile("nats: smaller changes|None: examples asked again"),

@@ -87,11 +87,13 @@ def test_short_examples_attend_together(monkeypatch: pytest.MonkeyPatch) -> None
     which its responses see, short ones together."""
     monkeypatch.setattr(attention, "TOGETHER", 10)
 
-    found, _ = parts_of([(2, 1, 1), (3, 2), (1, 1), (9, 3, 3, 4, 5, 6), (11, 1, 1), (2, 2), (1, 1, 1)], None)
+    short, long = [(2, 1, 1), (3, 2), (1, 1)], [(9, 3, 3, 4, 5, 6), (11, 1, 1)]
+    found, _ = parts_of([*short, *long, (2, 2), (1, 1, 1), (6, 2, 2), (1, 11, 3, 4)], None)
 
-    together = [(9, None), (2, None), (9, None), (10, 2), (5, 2), (6, 2), (11, None), (2, 6), (7, None)]
+    together = [(9, None), (2, None), (9, None), (10, 2), (5, 2), (6, 2), (11, None), (2, 6)]
+    together += [(7, None), (10, None), (1, None), (11, 10), (7, 10)]
     assert [(part.size, part.before) for part in found] == together
-    assert [number for number, part in enumerate(found) if part.mask is None] == [2, 6]  # prompts: plain causality
+    assert [place for place, part in enumerate(found) if part.mask is None] == [2, 6, 10]  # prompts: plain causality
 
 
 @pytest.mark.parametrize("window", [None, 4])

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from alignment.objectives import Objective
 from alignment.objectives.dpo import DPO
-from alignment.training import Spec, lanes, ranks, room, structure, train
+from alignment.training import Spec, attention, lanes, ranks, room, structure, train
 from alignment.training.batches import AT_ONCE, LANES, packs
 from alignment.training.encode import Encoded
 from alignment.training.errors import OutOfMemory
@@ -125,7 +125,8 @@ def test_gradients_are_the_same_to_the_last_bit(
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_architecture_computes_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experts that a pack leaves out, too, and the router loss of the whole batch."""
+    """Experts that a pack leaves out, too, and the router loss of the whole batch; some examples attend together."""
+    monkeypatch.setattr(attention, "TOGETHER", 20)
     model = test_sharing.build(*MODELS[name])
     rows = arrange(model, test_sharing.CPU)
     some = test_routing.pairs() * 3
@@ -146,7 +147,8 @@ def test_every_architecture_computes_the_same(name: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "qwen3_moe, experts"])
 def test_bf16_computes_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Autocast's copies of weights are one lane's own."""
+    """Autocast's copies of weights are one lane's own; some examples attend together."""
+    monkeypatch.setattr(attention, "TOGETHER", 20)
     model = test_sharing.build(*MODELS[name])
     some = test_routing.pairs() * 2
     one = test_routing.learner(model, 80, arrange(model, test_sharing.CPU, exact=False), DPO())

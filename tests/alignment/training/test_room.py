@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import OPTConfig, OPTForCausalLM, PreTrainedModel
 
-from alignment.training import Spec, layout, machine, recompute, room, structure, train
+from alignment.training import Spec, attention, layout, machine, recompute, room, structure, train
 from alignment.training.errors import BadSpec
 from alignment.training.model import add_adapters, dropout_off, train_only_adapter_dropout
 from alignment.training.rows import arrange
@@ -44,8 +44,8 @@ def scored(scorer: Scorer, rows: structure.Structure) -> tuple[Tensor, Tensor, i
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
-@pytest.mark.parametrize("path", ["shared", "parts", "plain"])
-def test_layers_computed_again_give_the_same_bits(path: str, lora: bool) -> None:
+@pytest.mark.parametrize("path", ["shared", "parts", "together", "plain"])
+def test_layers_computed_again_give_the_same_bits(path: str, lora: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Values and gradients are equal to the last bit on every path, dropout of adapters included; less is kept."""
     model = build("qwen3", {"num_hidden_layers": 4})
     if lora:
@@ -55,7 +55,10 @@ def test_layers_computed_again_give_the_same_bits(path: str, lora: bool) -> None
                 nn.init.normal_(parameter, std=0.1)
         train_only_adapter_dropout(model)
     rows = structure.of(model.config, model.config._attn_implementation)
-    rows = arrange(model, CPU) if path == "parts" else rows if path == "shared" else structure.plain("asked")
+    if path in ("parts", "together"):
+        monkeypatch.setattr(attention, "TOGETHER", 0 if path == "parts" else 40)
+        rows = arrange(model, CPU)
+    rows = structure.plain("asked") if path == "plain" else rows
     scorer = Scorer(model, "fp32")
     logps, slopes, kept = scored(scorer, rows)
 

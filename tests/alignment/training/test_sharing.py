@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,21 @@ def test_a_shared_row_is_exact(name: str, together: int | None, monkeypatch: pyt
     torch.testing.assert_close(gradients(model, found), slope, rtol=1e-5, atol=1e-5 * float(slope.abs().max()))
 
 
+@pytest.mark.parametrize("together", [0, 60, 1000])
+def test_responses_with_prompts_of_their_own_are_exact(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand in the row like examples of their own, whatever attends with them."""
+    monkeypatch.setattr(attention, "TOGETHER", together)
+    model = build("llama", {})
+    some = [replace(one, asides={0: [7, 8, 9], 1: [9] * 30}) for one in examples()]
+    parts = [part for one in some for part in one.parts]
+    expected = alone(model, [replace(some[0], prompt=prompt, responses=tuple(own), asides={}) for prompt, own in parts])
+    rows = arrange(model, CPU)
+
+    found = Scorer(model, "fp32")(layout.shared(some, rows, CPU), rows).logps
+
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("window", [8, None], ids=["a window", "all of it"])
 def test_rows_longer_than_what_a_kernel_sees_at_once_are_exact(window: int | None) -> None:
     """A kernel goes through keys in blocks, of which a window hides some from first to last."""
@@ -237,8 +253,10 @@ def test_attention_by_parts_leaves_everything_else_alone() -> None:
     assert attention.NAME not in json.dumps(model.config.to_dict())
 
 
-def test_adapters_share_too() -> None:
+@pytest.mark.parametrize("together", [0, 40])
+def test_adapters_share_too(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With LoRA the language model stands inside another; the same numbers come out."""
+    monkeypatch.setattr(attention, "TOGETHER", together)
     adapted = add_adapters(build("llama", {}), LoraTuning(rank=4, alpha=4), Path("base"))
     for index, parameter in enumerate(parameter for parameter in adapted.parameters() if parameter.requires_grad):
         torch.nn.init.normal_(parameter, std=0.1 + index / 1000)
