@@ -84,7 +84,7 @@ def _stretches(spans: Sequence[tuple[slice, slice | None]]) -> list[_Stretch]:
             new = [_Stretch(prompt, None, masked=False), *answers]
         for stretch in new:
             own = stretch.own
-            if found and stretch.masked and found[-1][1:] == stretch[1:] and own.stop - found[-1].own.start <= TOGETHER:
+            if found and found[-1][1:] == stretch[1:] and own.stop - found[-1].own.start <= TOGETHER:
                 own = slice(found.pop().own.start, own.stop)
             found.append(stretch._replace(own=own))
     return found
