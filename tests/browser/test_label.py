@@ -355,11 +355,10 @@ def test_fits(sign_in: SignIn) -> None:
         open_card(page, dataset)
 
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        boxes = [side.bounding_box() for side in page.locator(".pl-pair-side").all()]
-        assert boxes[0] is not None
-        assert boxes[1] is not None
-        assert abs(boxes[0]["width"] - boxes[1]["width"]) < 1
-        assert (boxes[0]["y"] == boxes[1]["y"]) == (width > 760)
+        sides = page.locator(".pl-pair-side")  # measured at once: what loads above them moves both
+        one, other = sides.evaluate_all("sides => sides.map((side) => side.getBoundingClientRect().toJSON())")
+        assert abs(one["width"] - other["width"]) < 1
+        assert (one["y"] == other["y"]) == (width > 760)
         for name in ("A is much better", "Tie", "B is much better"):
             choice = page.get_by_role("button", name=name).bounding_box()
             assert choice is not None

@@ -30,11 +30,16 @@ from alignment.training.run import EVENTS
 from alignment.training.stop import Cancelled, Stop
 from tests.alignment.training.conftest import MakeSpec, examples, moved
 from tests.alignment.training.test_sharing import EXPERTS, build
-from tests.alignment.training.together import OBJECTIVES, SHARDED, STEPS
+from tests.alignment.training.together import OBJECTIVES, SHARDED
 
 CPU = torch.device("cpu")
 LIMIT_SECONDS = 300
-CLOSE = 2e-5  # a fiftieth of how far AdamW moves a weight in a step, which for slopes near 0 is a matter of rounding
+PROMISED, TOLD = 1e-6, 1e-5
+"""Losses and gradient norms are those of one process; what is told of log-probabilities of a hundred nats, whose last
+bit is 8e-6, is within that."""
+ONE_EXAMPLE = 0.201  # of the fewest that are evaluated
+RATE = 1e-4  # so low that weights whose slope is rounding, which AdamW moves as far as others, change no loss
+CLOSE = RATE / 50  # of how far AdamW moves a weight in a step
 WAYS = ("ddp", "fsdp")
 CASES = ("uncoupled", "coupled", "lora", "lora in bf16", "masks", "sft", "scores", "circle in lora", "experts")
 Results = dict[str, Any]
@@ -95,7 +100,7 @@ def together(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Together:
         "snapshots": [source],
         "batch": {"examples_per_step": 8},
         "objective": {"name": "dpo"},
-        "optimizer": {"learning_rate": 1e-3, "warmup_ratio": 0},
+        "optimizer": {"learning_rate": RATE, "warmup_ratio": 0},
         "duration": {"steps": 5},
     }
     program = ["-m", "tests.alignment.training.together", json.dumps(spec), str(folder)]
@@ -109,22 +114,28 @@ def together(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Together:
     return Together(folder)
 
 
+def assert_same(found: dict[str, float], expected: dict[str, float], *, exact: bool = True) -> None:
+    """What is promised of a step's or an evaluation's values, by name; less where they are not `exact` but bf16."""
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        within = PROMISED if key in ("loss", "grad_norm", "eval/loss") else TOLD
+        if not exact:  # which may turn the sign of one example's margin
+            within = ONE_EXAMPLE if key.endswith("rewards/accuracies") else 2e-2
+        assert found[key] == pytest.approx(value, rel=PROMISED if exact else 2e-3, abs=within), key
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("way", WAYS)
 def test_two_processes_take_the_steps_of_one(together: Together, way: str, case: str) -> None:
     """Loss, gradient norm and every other metric are those of the whole batch, however it was divided."""
     exact = "bf16" not in case
-    relative, absolute = (1e-6, 1e-6) if exact else (2e-3, 2e-2)
     alone = together.one[f"{case}, auto"]
     for rank in together.two:
         found = rank[f"{case}, {way}"]
         assert len(found["steps"]) == 5
         for step, expected in zip(found["steps"], alone["steps"], strict=True):
-            for key in step.keys() | expected.keys():
-                # rounding to bf16 may turn the sign of one example's margin
-                within = absolute if exact or key != "rewards/accuracies" else 1 / min(STEPS[:3]) + absolute
-                assert step[key] == pytest.approx(expected[key], rel=relative, abs=within), key
-        assert found["evaluated"] == pytest.approx(alone["evaluated"], rel=relative, abs=absolute)
+            assert_same(step, expected, exact=exact)
+        assert_same(found["evaluated"], alone["evaluated"], exact=exact)
     assert together.two[0][f"{case}, {way}"]["steps"] == together.two[1][f"{case}, {way}"]["steps"]
 
 
@@ -149,11 +160,7 @@ def test_objectives_of_the_whole_batch_see_it_from_every_rank(together: Together
     assert len(alone) == 5
     for rank in together.two:
         for step, expected in zip(rank[f"{name}, {way}"]["steps"], alone, strict=True):
-            assert step.keys() == expected.keys()
-            for key, value in expected.items():
-                # of log-probabilities of a hundred nats, whose last bit is 8e-6, it is the mean difference
-                absolute = 1e-5 if key == "kl" else 1e-6
-                assert step[key] == pytest.approx(value, rel=1e-6, abs=absolute), key
+            assert_same(step, expected)
     assert together.two[0][f"{name}, {way}"] == together.two[1][f"{name}, {way}"]
     assert alone[0] != alone[1]
     one, two = (load_file(together.folder / f"{name}, {each}.safetensors") for each in ("auto", way))

@@ -59,7 +59,11 @@ CASES: dict[str, dict[str, Any]] = {
     "masks": {"objective": {"name": "sparsepo", "mask_rate": 0.01, "l1_u": 1e-3}, "tuning": LORA},
     "sft": {"kind": "sft", "objective": {"name": "sft"}},
     "scores": {"kind": "reward_model", "objective": {"name": "bradley_terry", "heads": 2}},
-    "circle in lora": {"kind": "reward_model", "objective": {"name": "gpm_rm", "gate": True}, "tuning": LORA},
+    "circle in lora": {
+        "kind": "reward_model",
+        "objective": {"name": "gpm_rm", "gate": True, "tau": 1.0},
+        "tuning": LORA,
+    },
     "experts": {},
 }
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -67,7 +71,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "bco, pooled": {"name": "bco"},
     "bco, midpoint": {"name": "bco", "shift": "midpoint"},
     "bco_pair": {"name": "bco_pair", "shift": "pooled"},
-    "beta_dpo": {"name": "beta_dpo", "filter": 0.3},
+    "beta_dpo": {"name": "beta_dpo", "filter": 0.3, "a": 0.1},
     "lcpo": {"name": "lcpo", "ema": 0.5},
     "lcpo over simpo": {"name": "lcpo", "ema": 0.5, "base": {"name": "simpo"}},
     "dr_dpo": {"name": "dr_dpo"},
@@ -78,7 +82,8 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "steps of lists": {"name": "tpo_code", "beta": 5.0},
 }
 """What sees the whole batch, keeps something between steps or reads more of a pack than sums, by what the tests call
-it."""
+it.  Those that follow margins closely by themselves (`a`; `tau` above) do less: the last bit of a log-probability of a
+hundred nats would move their gradients by more than is promised."""
 SHARDED = ("kto", "bco, pooled", "beta_dpo", "lcpo", "aot_paired", "steps of lists")
 """Those of them that FSDP trains, too: losses that are coupled, that keep a state, that do both, and one of tokens."""
 
