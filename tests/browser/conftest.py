@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route, sync_playwright
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.accounts import service as accounts
@@ -163,3 +163,14 @@ def sign_in(clean: None, browser: Browser, web: Web, kept: dict[str, list[Kept]]
             kept[look].append(one)
     web.rest()
     assert thrown == []
+
+
+def intercept(page: Page, pattern: str, handler: Callable[[Route], object]) -> None:
+    """Afterwards the handler has each request of an open page that matches, the very next one too.
+
+    A page that is busy hears only after a while that it is to ask, and sends meanwhile as before.
+    """
+    page.route(pattern, handler)
+    page.route("**/intercepted", lambda route: route.fulfill(status=204))
+    page.evaluate("async () => { while ((await fetch('/intercepted')).status !== 204); }")
+    page.unroute("**/intercepted")

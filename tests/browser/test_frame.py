@@ -9,7 +9,7 @@ from playwright.sync_api import ConsoleMessage, Page, Request, Route, ViewportSi
 from backend.accounts.models import Role
 from frontend.page import Page as PageOf
 from frontend.page import discover
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, intercept
 
 pytestmark = pytest.mark.browser
 
@@ -132,7 +132,7 @@ def test_a_lost_connection_is_said_and_recovers(sign_in: SignIn) -> None:
     def refuse(route: Route) -> None:
         route.abort("connectionrefused")
 
-    tab.route("**/api/v1/**", refuse)
+    intercept(tab, "**/api/v1/**", refuse)
     banner = tab.locator("#pl-banner")
     expect(banner).to_contain_text("No connection", timeout=30_000)
     tab.unroute("**/api/v1/**")

@@ -16,7 +16,7 @@ from backend.datasets.models import Snapshot
 from backend.db import transaction
 from backend.projects import service as projects
 from tests import loop
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, intercept
 from tests.browser.labelling import add_task, answered, numbered
 
 pytestmark = pytest.mark.browser
@@ -250,7 +250,7 @@ def test_a_duration_is_turned_by_what_is_chosen_now(sign_in: SignIn, tiny: Path)
     steps.click()
     expect(length).to_have_value(str(taken))
 
-    page.route("**/runs/preflight", lambda _: None)
+    intercept(page, "**/runs/preflight", lambda _: None)
     data.select_option(label="Few pairs (60 of 60 labelled)")
     epochs.click()
     expect(length).to_have_value("")

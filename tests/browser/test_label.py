@@ -12,7 +12,7 @@ from backend.accounts.models import Role
 from backend.datasets.models import Item
 from backend.db import transaction
 from backend.labels.models import Lease
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, intercept
 from tests.browser.labelling import add_items, add_task, labels, numbered, open_card, prompt, shown, wait_for_labels
 from tests.people import add_person
 
@@ -158,7 +158,7 @@ def test_connection_lost_and_reload(sign_in: SignIn) -> None:
     def cut(route: Route) -> None:
         route.abort("connectionfailed")
 
-    page.route("**/api/v1/**", cut)
+    intercept(page, "**/api/v1/**", cut)
     for place in range(4):
         prompt(page, f"Question {place}")
         page.keyboard.press("2")
@@ -181,7 +181,7 @@ def test_a_clock_that_is_set_right(sign_in: SignIn) -> None:
     page = sign_in(Role.annotator, alone=True)
     page.clock.install(time=datetime.now(UTC) + timedelta(days=900))
     open_card(page, numbered(3))
-    page.route("**/items/*/labels", lambda route: route.abort("connectionfailed"))
+    intercept(page, "**/items/*/labels", lambda route: route.abort("connectionfailed"))
     page.keyboard.press("1")
     prompt(page, "Question 1")
     page.clock.set_system_time(datetime.now(UTC) - timedelta(days=900))
@@ -218,7 +218,7 @@ def test_a_server_that_fails(sign_in: SignIn) -> None:
     told; "Try now" sends them all, and keeps the keyboard's place while that fails."""
     page = sign_in(Role.annotator)
     open_card(page, numbered(3))
-    page.route("**/items/*/labels", lambda route: route.fulfill(status=500, json={"title": "Unexpected error"}))
+    intercept(page, "**/items/*/labels", lambda route: route.fulfill(status=500, json={"title": "Unexpected error"}))
     page.keyboard.press("1")
     page.keyboard.press("1")
     told = page.get_by_text("The server fails to save answers just now: 2 answers wait.")

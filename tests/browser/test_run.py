@@ -22,7 +22,7 @@ from backend.runs.models import Metric, Run, RunEvent
 from backend.settings import Settings
 from backend.work import State, finish
 from tests import contest, loop
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, intercept
 from tests.browser.test_evaluation_pictures import shoot
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("warm")]
@@ -303,7 +303,7 @@ def test_before_the_first_step(sign_in: SignIn, tiny: Path) -> None:
             page.route(f"**/api/v1/runs/{run.id}", lambda _: None)
         route.fulfill(response=answer)
 
-    page.route(f"**/api/v1/runs/{run.id}/metrics*", late)
+    intercept(page, f"**/api/v1/runs/{run.id}/metrics*", late)
     with transaction() as session:
         session.get_one(Run, run.id).events_offset = 9
         session.add(Metric(run_id=run.id, name="loss", step=1, at=1, value=0.7))
