@@ -39,11 +39,12 @@ STYLE = (
     + """body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
 main { max-width: 1200px; margin: 0 auto; padding: 24px 16px 64px; overflow-wrap: anywhere; }
 h2 { margin: 36px 0 8px; } h3 { margin: 20px 0 6px; } p { margin: 6px 0; }
-.muted, caption { color: var(--muted); } .wide { overflow-x: auto; }
+.muted, caption { color: var(--muted); } .wide { overflow-x: auto; overflow-wrap: normal; }
 table { border-collapse: collapse; margin: 10px 0; min-width: 60%; } caption { text-align: left; padding: 4px 0; }
 th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid var(--line); }
 @media print { .wide { overflow: visible; } table { font-size: 11px; } }
 th[scope=row], th:first-child { text-align: left; white-space: normal; font-weight: 550; min-width: 150px; }
+th[scope=row] { overflow-wrap: anywhere; } td { white-space: nowrap; }
 svg { width: 100%; max-width: 760px; height: auto; display: block; margin: 8px 0; }
 svg text { fill: var(--text); font: 13px system-ui, sans-serif; } svg .tick { fill: var(--muted); font-size: 12px; }
 .even { stroke: var(--muted); stroke-dasharray: 2 3; } .span { stroke-width: 3; }
@@ -116,7 +117,7 @@ def _judge(one: TableOut, known: dict[uuid.UUID, ContestantOut], report: ReportO
         judged,
         *said,
         forest(_bars(one, pairs, known), "Win rates against the baseline", share=True),
-        el("p", "Blue as judged, red at equal length, green as people would say. ", note, class_="muted"),
+        el("p", "Blue as judged, orange at equal length, green as people would say. ", note, class_="muted"),
         _rates(one, pairs, known),
         *_published(one, known),
         *_steps(pairs, known),

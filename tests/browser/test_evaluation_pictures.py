@@ -88,6 +88,22 @@ def test_the_evaluation_page(sign_in: SignIn, clean: None, tmp_path: Path) -> No
     shoot(page, "grid")
 
 
+def test_a_report_on_a_phone(sign_in: SignIn, clean: None, tmp_path: Path) -> None:
+    """What is handed on reads there too: numbers stay in a line, and only wide tables move sideways."""
+    made = contest.make()
+    page = sign_in(viewport={"width": 390, "height": 844})
+    page.goto(f"/evaluation?id={made.id}")
+    asked = f"fetch('/api/v1/evaluations/{made.id}/report.html').then((answer) => answer.text())"
+    (tmp_path / "report.html").write_text(page.evaluate(asked))
+    page.goto(f"file://{tmp_path}/report.html")
+
+    row = page.get_by_role("table", name="Against the baseline").get_by_role("row", name="DPO, beta 0.1 20")
+    assert row.evaluate("row => row.clientHeight") < 80
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator(".wide").first.evaluate("box => box.scrollWidth > box.clientWidth")
+    expect(page.get_by_text("Blue as judged, orange at equal length")).to_be_visible()
+
+
 def test_long_names_on_a_phone(sign_in: SignIn, clean: None) -> None:
     """Nothing is wider than its box, and shortened names keep their steps: on the page, in the form and in the grid."""
     made = contest.make(2)
