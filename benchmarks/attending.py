@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
-from benchmarks.engine_work import VOCABULARY, llama
+from benchmarks.engine_work import llama, made
 from benchmarks.figure import Figure
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def main() -> None:
 
     share()  # before torch is there
     scoring = _scoring()
-    print(json.dumps([_seconds(scoring, _made(lengths), int(sys.argv[1])) for lengths in SOME]))
+    print(json.dumps([_seconds(scoring, _examples(lengths), int(sys.argv[1])) for lengths in SOME]))
 
 
 def _scoring() -> "Scoring":
@@ -96,27 +96,13 @@ def _scoring() -> "Scoring":
     return Scoring(scorer, scorer, DPO(), rows, 0, auto_tokens("cpu"), Ranks(cpu), lanes=count, at_once=count)
 
 
-def _made(lengths: Lengths) -> "list[Encoded]":
-    """Random tokens, each part within half of its length; about `TOKENS` in all."""
-    from alignment.objectives.batch import Role
-    from alignment.training.data import Example
-    from alignment.training.encode import Encoded
+def _examples(lengths: Lengths) -> "list[Encoded]":
+    """About `TOKENS` random tokens in all, each part within a third of its length."""
+    from benchmarks.engine_ours import encoded
 
-    rng, example = random.Random(0), Example("", "train", [], ({},) * lengths.responses)
-
-    def ids(about: int) -> list[int]:
-        return [rng.randrange(2, VOCABULARY) for _ in range(max(1, round(about * rng.uniform(1 / 2, 3 / 2))))]
-
-    count = TOKENS // (lengths.prompt + lengths.responses * lengths.response)
-    return [
-        Encoded(
-            example,
-            ids(lengths.prompt),
-            tuple(ids(lengths.response) for _ in range(lengths.responses)),
-            (Role.CANDIDATE,) * lengths.responses,
-        )
-        for _ in range(count)
-    ]
+    sizes = (lengths.prompt, *(lengths.response,) * lengths.responses)
+    rng = random.Random(0)
+    return encoded([made(rng, sizes) for _ in range(TOKENS // sum(sizes))])
 
 
 def _seconds(scoring: "Scoring", examples: "Sequence[Encoded]", rounds: int) -> Seconds:

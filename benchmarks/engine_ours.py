@@ -34,7 +34,7 @@ def ours(folder: Path, side: Side) -> Measured:
     from alignment.training.step import sequence_logps
 
     learner, loaded = _learner(folder, side)
-    examples = _encoded(rows_of(folder, side))
+    examples = encoded(rows_of(folder, side))
     size = side["examples"]
     step_of = learner.update if len(examples[0].responses) == 2 else _listwise(learner)
 
@@ -112,7 +112,7 @@ def _learner(folder: Path, side: Side) -> "tuple[Learner, float]":
     return Learner(scoring, optimizer, schedule, parameters, 1.0), loaded
 
 
-def _encoded(rows: Sequence[Ids]) -> "list[Encoded]":
+def encoded(rows: Sequence[Ids]) -> "list[Encoded]":
     from alignment.objectives.batch import Role
     from alignment.training.data import Example
     from alignment.training.encode import Encoded

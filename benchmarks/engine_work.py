@@ -51,12 +51,12 @@ def works(folder: Path) -> Iterable[Work]:
     long = [row for row in ids(tokenizer, pairs("pairwise_hh_helpful_long.jsonl")) if len(row[0]) >= LONG_PROMPT]
     yield Work("HH long prompts", long, (Goal("TRL best", 4),))
     rng = random.Random(0)
-    yield Work("UltraFeedback-like", [_made(rng, (200, 300, 300)) for _ in range(64)])
+    yield Work("UltraFeedback-like", [made(rng, (200, 300, 300)) for _ in range(64)])
     lists = [[row[0], *_others(rng, short, row)] for row in short[:64]]
     yield Work("8 responses per prompt", lists, (Goal("TRL best", 6),), examples=2, tried=(1, 2, 4, 8))
 
 
-def _made(rng: random.Random, sizes: Sequence[int]) -> Ids:
+def made(rng: random.Random, sizes: Sequence[int]) -> Ids:
     """Random tokens, each part within a third of its size."""
     return [[rng.randrange(2, VOCABULARY) for _ in range(round(size * rng.uniform(2 / 3, 4 / 3)))] for size in sizes]
 
